@@ -1,0 +1,13 @@
+# Thin on purpose: everything is in packaging/dev.py, so that Windows, which has no make, does the same with
+#     py packaging\dev.py run
+# Options for the program or the tool behind a target go into ARGS: make test ARGS="-k planner"
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: run setup test check bench shots lock help
+
+run setup test check bench shots lock:
+	@$(PYTHON) packaging/dev.py $@ $(ARGS)
+
+help:
+	@$(PYTHON) packaging/dev.py --help
