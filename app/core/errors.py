@@ -1,0 +1,379 @@
+"""Every error a user can meet, each with a stable code, one sentence, and what to do next.
+
+    HearthError
+        UsageError                       usage
+        SettingsError                    settings
+        StorageError
+            DiskFullError                disk_full
+            ReadOnlyError                read_only
+            StoreDamagedError            store_damaged
+            StoreNewerError              store_newer
+            AlreadyRunningError          already_running
+        ModelError
+            ModelNotFoundError           model_not_found
+            ModelAmbiguousError          model_ambiguous
+            ModelInUseError              model_in_use
+            WrongMagicError              wrong_magic
+            TruncatedModelError          truncated_model
+            BadHeaderError               bad_header
+            UnsupportedModelError        unsupported_model
+        HubError
+            HubUnreachableError          hub_unreachable
+            HubNotFoundError             hub_not_found
+            HubUnauthorizedError         hub_unauthorized
+            HubGatedError                hub_gated
+            HubRateLimitedError          hub_rate_limited
+            HubServerError               hub_server
+        TransferError
+            TransferCancelledError       transfer_cancelled
+            ChecksumError                checksum
+            SourceChangedError           source_changed
+            StalledError                 stalled
+        EngineError
+            EngineMissingError           engine_missing
+            LoadFailedError              load_failed
+            LoadCancelledError           load_cancelled
+            OutOfMemoryError             out_of_memory
+            WorkerCrashedError           worker_crashed
+            NotLoadedError               not_loaded
+            PromptTooLongError           prompt_too_long
+            TemplateFailedError          template_failed
+            BadConstraintError           bad_constraint
+            BusyError                    busy
+            BadRequestError              bad_request
+            InternalError                internal
+        ServerError
+            PortInUseError               port_in_use
+            BindError                    bind_failed
+
+The texts are templates over ``params``; ``app.ui.errors`` holds their Vietnamese. ``action`` names the button that
+does the next step; the window maps it to a command.
+"""
+
+from typing import ClassVar
+
+Param = str | int | float
+
+
+class HearthError(Exception):
+    """Base of all: ``str(error)`` is the English sentence, ``code`` is stable across versions and languages."""
+
+    code: ClassVar[str] = "error"
+    template: ClassVar[str] = "{detail}"
+    hint: ClassVar[str] = ""
+    action: ClassVar[str] = ""
+
+    def __init__(self, **params: Param) -> None:
+        self.params = params
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The English sentence, followed by the hint when there is one."""
+        text = fill(self.template, self.params)
+        return f"{text} {fill(self.hint, self.params)}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.params))
+
+
+class _Missing(dict[str, Param]):
+    def __missing__(self, key: str) -> str:
+        return f"({key})"
+
+
+def fill(template: str, params: dict[str, Param]) -> str:
+    """Put ``params`` into ``template``; a missing one shows as its name and never raises."""
+    return template.format_map(_Missing(params))
+
+
+def _rebuild(kind: type[HearthError], params: dict[str, Param]) -> HearthError:
+    return kind(**params)
+
+
+class UsageError(HearthError):
+    code = "usage"
+
+
+class SettingsError(HearthError):
+    code = "settings"
+    template = "The setting {key} can't be {value}: {detail}."
+
+
+class StorageError(HearthError):
+    code = "storage"
+
+
+class DiskFullError(StorageError):
+    code = "disk_full"
+    template = "There is no room on the disk that holds {path}: {missing} more are needed."
+    hint = "Free some space; it goes on by itself."
+    action = "free_space"
+
+
+class ReadOnlyError(StorageError):
+    code = "read_only"
+    template = "Nothing can be written in {path}."
+    hint = "Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder."
+    action = "choose_folder"
+
+
+class StoreDamagedError(StorageError):
+    code = "store_damaged"
+    template = "The file {path} is damaged: {detail}."
+    hint = "It was opened read-only so that nothing more is lost."
+    action = "open_folder"
+
+
+class StoreNewerError(StorageError):
+    code = "store_newer"
+    template = "The file {path} was written by a newer Hearth (format {found}, this one knows {known})."
+    hint = "Update Hearth to open it."
+    action = "update"
+
+
+class AlreadyRunningError(StorageError):
+    code = "already_running"
+    template = "Hearth is already running with the folder {path}."
+    hint = "Use that window, or set HEARTH_HOME to another folder."
+    action = "raise_window"
+
+
+class ModelError(HearthError):
+    code = "model"
+
+
+class ModelNotFoundError(ModelError):
+    code = "model_not_found"
+    template = "No model here is called {name}."
+    hint = "Look at what is on this machine, or search for it."
+    action = "search"
+
+
+class ModelAmbiguousError(ModelError):
+    code = "model_ambiguous"
+    template = "{name} could be any of these: {matches}."
+    hint = "Write more of the name."
+
+
+class ModelInUseError(ModelError):
+    code = "model_in_use"
+    template = "{name} is loaded."
+    hint = "Unload it first."
+    action = "unload"
+
+
+class WrongMagicError(ModelError):
+    code = "wrong_magic"
+    template = "{path} is not a GGUF model file (it begins with {found})."
+    hint = "Choose a file that ends in .gguf."
+    action = "search"
+
+
+class TruncatedModelError(ModelError):
+    code = "truncated_model"
+    template = "{path} is cut short: it has {found} bytes and its header promises {expected}."
+    hint = "Download it again."
+    action = "download_again"
+
+
+class BadHeaderError(ModelError):
+    code = "bad_header"
+    template = "The header of {path} can't be read: {detail}."
+    hint = "Download it again."
+    action = "download_again"
+
+
+class UnsupportedModelError(ModelError):
+    code = "unsupported_model"
+    template = "{path} can't be used here: {detail}."
+    action = "search"
+
+
+class HubError(HearthError):
+    code = "hub"
+    template = "The Hub answered with an error: {detail}."
+    action = "retry"
+
+
+class HubUnreachableError(HubError):
+    code = "hub_unreachable"
+    template = "{host} can't be reached: {detail}."
+    hint = "Check the network or the proxy; models on this machine still work."
+
+
+class HubNotFoundError(HubError):
+    code = "hub_not_found"
+    template = "{what} is not on the Hub."
+    hint = "It may have been moved, or be private."
+    action = "search"
+
+
+class HubUnauthorizedError(HubError):
+    code = "hub_unauthorized"
+    template = "The Hub refused access to {what}."
+    hint = "Sign in with a token that may read it."
+    action = "add_token"
+
+
+class HubGatedError(HubError):
+    code = "hub_gated"
+    template = "{what} asks you to accept its licence first."
+    hint = "Accept it on its page; the download then goes on."
+    action = "open_license"
+
+
+class HubRateLimitedError(HubError):
+    code = "hub_rate_limited"
+    template = "The Hub asks us to wait {seconds} s before the next request."
+    hint = "It goes on by itself."
+
+
+class HubServerError(HubError):
+    code = "hub_server"
+    template = "The Hub has a problem of its own (HTTP {status})."
+    hint = "It is tried again by itself."
+
+
+class TransferError(HearthError):
+    code = "transfer"
+    template = "The download broke: {detail}."
+    action = "retry"
+
+
+class TransferCancelledError(TransferError):
+    code = "transfer_cancelled"
+    template = "The download was stopped."
+
+
+class ChecksumError(TransferError):
+    code = "checksum"
+    template = "{path} came with wrong bytes (sha256 {found}, expected {expected})."
+    hint = "Download it again."
+    action = "download_again"
+
+
+class SourceChangedError(TransferError):
+    code = "source_changed"
+    template = "{path} changed on the Hub while it was downloading."
+    hint = "It starts again with the new version."
+
+
+class StalledError(TransferError):
+    code = "stalled"
+    template = "No bytes came for {seconds} s."
+    hint = "It reconnects by itself."
+
+
+class EngineError(HearthError):
+    code = "engine"
+    template = "The engine stopped: {detail}."
+    action = "load_again"
+
+
+class EngineMissingError(EngineError):
+    code = "engine_missing"
+    template = "The engine (llama.cpp) can't be started: {detail}."
+    hint = "Install Hearth again."
+
+
+class LoadFailedError(EngineError):
+    code = "load_failed"
+    template = "{model} could not be loaded: {detail}."
+    action = "load_options"
+
+
+class LoadCancelledError(EngineError):
+    code = "load_cancelled"
+    template = "Loading {model} was stopped."
+
+
+class OutOfMemoryError(EngineError):
+    code = "out_of_memory"
+    template = "There is not enough memory for {model}: {detail}."
+    hint = "Use less context, fewer GPU layers, or a smaller quant."
+    action = "load_options"
+
+
+class WorkerCrashedError(EngineError):
+    code = "worker_crashed"
+    template = "The engine of {model} died ({why})."
+    hint = "What was written so far is kept. Load it again to go on."
+
+
+class NotLoadedError(EngineError):
+    code = "not_loaded"
+    template = "{model} is not loaded."
+    hint = "Load it first."
+
+
+class PromptTooLongError(EngineError):
+    code = "prompt_too_long"
+    template = "The prompt has {tokens} tokens and the context holds {limit}."
+    hint = "Shorten it, load with more context, or let old messages be dropped."
+    action = "load_options"
+
+
+class TemplateFailedError(EngineError):
+    code = "template_failed"
+    template = "The model's chat template failed: {detail}."
+    action = ""
+
+
+class BadConstraintError(EngineError):
+    code = "bad_constraint"
+    template = "The answer's format can't be enforced: {detail}."
+    action = ""
+
+
+class BusyError(EngineError):
+    code = "busy"
+    template = "{model} has {waiting} requests waiting already."
+    hint = "Try again in a moment."
+    action = "retry"
+
+
+class BadRequestError(EngineError):
+    code = "bad_request"
+    template = "The request can't be served: {detail}."
+    action = ""
+
+
+class InternalError(EngineError):
+    code = "internal"
+    template = "Something went wrong inside the engine: {detail}."
+
+
+class ServerError(HearthError):
+    code = "server"
+
+
+class PortInUseError(ServerError):
+    code = "port_in_use"
+    template = "Port {port} is used by another program."
+    hint = "Port {free} is free."
+    action = "use_free_port"
+
+
+class BindError(ServerError):
+    code = "bind_failed"
+    template = "The server can't listen on {host}:{port}: {detail}."
+    action = "server_settings"
+
+
+def _tree(kind: type[HearthError]) -> list[type[HearthError]]:
+    found = [kind]
+    for child in kind.__subclasses__():
+        found += _tree(child)
+    return found
+
+
+def all_errors() -> dict[str, type[HearthError]]:
+    """Every error class by its code."""
+    return {kind.code: kind for kind in _tree(HearthError)}
+
+
+def from_code(code: str, params: dict[str, Param]) -> HearthError:
+    """Rebuild an error that crossed a process or a socket; an unknown code becomes an InternalError."""
+    kind = all_errors().get(code)
+    return kind(**params) if kind else InternalError(detail=str(params.get("detail", code)))

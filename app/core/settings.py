@@ -1,0 +1,308 @@
+"""Settings, declared once as typed data: labels, help, bounds and defaults live here and nowhere else.
+
+The file is TOML (``tomlkit`` keeps the user's comments), replaced atomically, with a schema version. A value the file
+gets wrong is reported and the default used: the program always opens. Unknown keys are kept as they are.
+The settings page is drawn from ``describe()``; texts are translated through the context "Settings".
+"""
+
+import logging
+import os
+import tempfile
+import threading
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
+from app.core.events import Bus, SettingChanged
+from app.core.types import KvType
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+_Port = Annotated[int, Meta(ge=1, le=65535, title="Port", description="Where programs on this machine find the server.")]
+
+
+class General(Struct, frozen=True, kw_only=True):
+    """How the window looks and speaks."""
+
+    language: Annotated[
+        Literal["system", "en", "vi"], Meta(title="Language", description="Changes at once, without a restart.")
+    ] = "system"
+    theme: Annotated[
+        Literal["system", "light", "dark"], Meta(title="Theme", description="System follows your desktop.")
+    ] = "system"
+    welcomed: Annotated[bool, Meta(extra={"hidden": True})] = False
+    last_model: Annotated[str, Meta(extra={"hidden": True})] = ""
+
+
+class Hub(Struct, frozen=True, kw_only=True):
+    """Where models come from."""
+
+    endpoint: Annotated[
+        str, Meta(title="Hub address", description="Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.")
+    ] = ""
+
+
+class Downloads(Struct, frozen=True, kw_only=True):
+    """How files are fetched."""
+
+    parallel: Annotated[
+        int, Meta(ge=1, le=8, title="Downloads at a time", description="More rarely makes it faster.")
+    ] = 2
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """How models are loaded unless a model says otherwise."""
+
+    n_ctx: Annotated[
+        int,
+        Meta(ge=256, le=1048576, title="Context length", description="Tokens the model can see at once. More costs memory and speed."),
+    ] = 4096
+    n_gpu_layers: Annotated[
+        int, Meta(ge=-1, le=1000, title="GPU layers", description="-1 puts as many on the GPU as there are; 0 uses the CPU alone.")
+    ] = -1
+    n_parallel: Annotated[
+        int, Meta(ge=1, le=64, title="Parallel requests", description="Answers written at the same time; they share the context.")
+    ] = 4
+    n_threads: Annotated[
+        int, Meta(ge=0, le=512, title="Threads", description="0 lets Hearth choose; more than the physical cores is slower.")
+    ] = 0
+    kv_type: Annotated[
+        KvType,
+        Meta(title="KV cache type", description="q8_0 halves the memory of the context at almost no loss; q4_0 loses more."),
+    ] = "f16"
+
+
+class Chat(Struct, frozen=True, kw_only=True):
+    """How answers are written."""
+
+    temperature: Annotated[
+        float, Meta(ge=0, le=5, title="Temperature", description="0 always picks the likeliest token; higher is more varied.")
+    ] = 0.8
+    top_p: Annotated[
+        float, Meta(ge=0, le=1, title="Top P", description="Only the likeliest tokens that add up to this share are considered.")
+    ] = 0.95
+    max_tokens: Annotated[
+        int, Meta(ge=0, le=1048576, title="Longest answer", description="In tokens; 0 lets it run to the end of the context.")
+    ] = 0
+    system_prompt: Annotated[
+        str, Meta(title="System prompt", description="Put before every new chat.", extra={"multiline": True})
+    ] = ""
+    enter_sends: Annotated[
+        bool, Meta(title="Enter sends", description="Shift+Enter then starts a new line; off swaps the two.")
+    ] = True
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """The local API server."""
+
+    host: Annotated[
+        str, Meta(title="Address", description="127.0.0.1 answers this machine only; 0.0.0.0 answers the whole network.")
+    ] = "127.0.0.1"
+    port: _Port = 8177
+    api_key: Annotated[
+        str,
+        Meta(title="API key", description="When set, clients must send it. Set one before you answer the network.", extra={"secret": True}),
+    ] = ""
+    autostart: Annotated[bool, Meta(title="Start with Hearth", description="The server is on whenever the window is.")] = False
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All groups."""
+
+    general: General = field(default_factory=General)
+    hub: Hub = field(default_factory=Hub)
+    downloads: Downloads = field(default_factory=Downloads)
+    engine: Engine = field(default_factory=Engine)
+    chat: Chat = field(default_factory=Chat)
+    server: Server = field(default_factory=Server)
+
+
+class SettingInfo(Struct, frozen=True):
+    """One setting as the settings page draws it."""
+
+    key: str
+    group: str
+    title: str
+    help: str
+    kind: Literal["bool", "int", "float", "text", "choice"]
+    default: object
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    secret: bool = False
+    multiline: bool = False
+
+
+GROUP_TITLES = {
+    "general": "General",
+    "hub": "Hub",
+    "downloads": "Downloads",
+    "engine": "Engine",
+    "chat": "Chat",
+    "server": "Server",
+}
+
+
+def describe() -> list[SettingInfo]:
+    """Every visible setting in the order of its declaration."""
+    found = []
+    for group in msgspec.structs.fields(Settings):
+        for item in msgspec.structs.fields(group.type):
+            info = _describe_one(group.name, item)
+            if info is not None:
+                found.append(info)
+    return found
+
+
+def _describe_one(group: str, item: Any) -> SettingInfo | None:
+    kind = msgspec.inspect.type_info(item.type)
+    meta, extra = item.type.__metadata__[0], (item.type.__metadata__[0].extra or {})
+    if extra.get("hidden"):
+        return None
+    inner = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+    return SettingInfo(
+        key=f"{group}.{item.name}",
+        group=group,
+        title=meta.title,
+        help=meta.description,
+        kind=_kind(inner),
+        default=item.default,
+        choices=tuple(getattr(inner, "values", ())),
+        low=meta.ge,
+        high=meta.le,
+        secret=bool(extra.get("secret")),
+        multiline=bool(extra.get("multiline")),
+    )
+
+
+def _kind(inner: object) -> Literal["bool", "int", "float", "text", "choice"]:
+    names = {"BoolType": "bool", "IntType": "int", "FloatType": "float", "StrType": "text", "LiteralType": "choice"}
+    return names[type(inner).__name__]  # type: ignore[return-value]
+
+
+class SettingsStore:
+    """The settings in memory and their file. Thread-safe; ``value`` is replaced whole, never changed in place."""
+
+    def __init__(self, path: Path, bus: Bus) -> None:
+        self._path, self._bus = path, bus
+        self._lock = threading.Lock()
+        self.problems: list[SettingsError] = []
+        self._document = self._read()
+        self.value = self._decode(self._document)
+
+    def get(self, key: str) -> object:
+        """The value of ``group.name``."""
+        group, name = _split(key)
+        return getattr(getattr(self.value, group), name)
+
+    def set(self, key: str, value: object) -> None:
+        """Check, keep and write one value, then publish SettingChanged. Raises SettingsError, ReadOnlyError or
+        DiskFullError; on any of them nothing has changed."""
+        group, name = _split(key)
+        checked = _check(group, name, value)
+        with self._lock:
+            if self.get(key) == checked:
+                return
+            document = {**self._document, group: {**_table(self._document, group), name: checked}}
+            self._write(group, name, checked)
+            self._document = document
+            changed = msgspec.structs.replace(getattr(self.value, group), **{name: checked})
+            self.value = msgspec.structs.replace(self.value, **{group: changed})
+        self._bus.publish(SettingChanged(key, checked))
+
+    def reset(self, key: str) -> None:
+        """Back to the declared default."""
+        group, name = _split(key)
+        self.set(key, getattr(getattr(Settings(), group), name))
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            self._report("settings", str(self._path), str(error))
+            self._keep_damaged()
+            return {}
+
+    def _keep_damaged(self) -> None:
+        # The next write would replace what the user had: keep a copy beside it.
+        try:
+            self._path.replace(self._path.with_suffix(".damaged.toml"))
+        except OSError as error:
+            log.info("the damaged settings file stays where it is: %s", error)
+
+    def _report(self, key: str, value: str, detail: str) -> None:
+        problem = SettingsError(key=key, value=value, detail=detail)
+        self.problems.append(problem)
+        log.info("%s", problem)
+
+    def _decode(self, document: dict[str, Any]) -> Settings:
+        groups = {}
+        for group in msgspec.structs.fields(Settings):
+            values = {}
+            for name, value in _table(document, group.name).items():
+                if name not in group.type.__struct_fields__:
+                    continue
+                try:
+                    values[name] = _check(group.name, name, value)
+                except SettingsError as error:
+                    self._report(f"{group.name}.{name}", repr(value), str(error.params["detail"]))
+            groups[group.name] = group.type(**values)
+        return Settings(**groups)
+
+    def _write(self, group: str, name: str, value: object) -> None:
+        import tomlkit  # noqa: PLC0415 - 20 ms that the first paint should not pay
+
+        try:
+            text = self._path.read_text("utf-8")
+        except FileNotFoundError:
+            text = ""
+        document = tomlkit.parse(text)
+        document["version"] = VERSION
+        table = document.setdefault(group, tomlkit.table())
+        table[name] = value
+        _replace(self._path, tomlkit.dumps(document))
+
+
+def _table(document: dict[str, Any], group: str) -> dict[str, Any]:
+    table = document.get(group, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _split(key: str) -> tuple[str, str]:
+    group, _, name = key.partition(".")
+    fields = getattr(getattr(Settings(), group, None), "__struct_fields__", ())
+    if name not in fields:
+        raise SettingsError(key=key, value="?", detail="there is no such setting")
+    return group, name
+
+
+def _check(group: str, name: str, value: object) -> Any:
+    struct = type(getattr(Settings(), group))
+    kind = next(item.type for item in msgspec.structs.fields(struct) if item.name == name)
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(key=f"{group}.{name}", value=repr(value), detail=str(error)) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".settings-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if error.errno == 28:
+            raise DiskFullError(path=str(path), missing="a few kB") from error
+        raise ReadOnlyError(path=str(path.parent)) from error
