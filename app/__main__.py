@@ -1,0 +1,42 @@
+"""The one entry point: a window, a command line or a worker, by its arguments. Imports nothing heavy."""
+
+import sys
+
+COMMANDS_WITHOUT_CLI = ("worker",)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run Hearth and return its exit code: 0 done, 1 failed, 2 wrong usage."""
+    args = sys.argv[1:] if argv is None else argv
+    if args[:1] == ["worker"]:
+        from app.runtime.worker import main as work  # noqa: PLC0415 - a worker loads nothing else
+
+        return work(args[1:])
+    if wants_window(args):
+        return _window(args)
+    from app.cli import main as command  # noqa: PLC0415 - the window does not need argparse
+
+    return command(args)
+
+
+def wants_window(args: list[str]) -> bool:
+    """No argument, or one that is a model file (a double click): the window."""
+    return not args or (len(args) == 1 and args[0].lower().endswith(".gguf"))
+
+
+def _window(args: list[str]) -> int:
+    from app.cli.terminal import has_display, without_display  # noqa: PLC0415
+
+    if not has_display():
+        return without_display(args)
+    from app.compose import compose  # noqa: PLC0415
+    from app.ui.app import run  # noqa: PLC0415
+
+    return run(compose, args)
+
+
+if __name__ == "__main__":
+    from multiprocessing import freeze_support
+
+    freeze_support()
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Shared fixtures, and the checks that no test leaks a thread, a process, a timer, a window or a warning."""
+
+import gc
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.core.events import Bus
+from app.core.paths import Paths, find_paths
+from tests.starter import find_starter
+
+if os.environ.get("HEARTH_NO_QT"):
+    collect_ignore = ["ui"]
+
+# Threads that live as long as the process by design of the library that starts them.
+LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
+GRACE = 5.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the markers that the checks below understand."""
+    config.addinivalue_line("markers", "expects_log(*parts): warnings the program is meant to log here")
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The real starter model's GGUF, as set up by ``packaging/dev.py``."""
+    path = find_starter()
+    if path is None:
+        pytest.fail("The starter model is not on this machine: run `make setup` first.")
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own as HEARTH_HOME, and no Hub but what the test starts."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("HEARTH_HOME", str(folder))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    return folder
+
+
+@pytest.fixture
+def paths(home: Path) -> Paths:
+    """Ready-made folders below ``home``."""
+    return find_paths().ensure()
+
+
+@pytest.fixture
+def bus() -> Bus:
+    """A bus of the test's own."""
+    return Bus()
+
+
+class _Recorder(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_warning(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which the program logged a warning nobody announced with ``@pytest.mark.expects_log("part")``."""
+    expected = [str(part) for mark in request.node.iter_markers("expects_log") for part in mark.args]
+    recorder, logger = _Recorder(), logging.getLogger("app")
+    logger.addHandler(recorder)
+    yield
+    logger.removeHandler(recorder)
+    texts = [record.getMessage() for record in recorder.records]
+    surprising = [text for text in texts if not any(part in text for part in expected)]
+    missing = [part for part in expected if not any(part in text for text in texts)]
+    assert not surprising, f"unexpected warnings: {surprising}"
+    assert not missing, f"announced and never logged: {missing}"
+
+
+@pytest.fixture(autouse=True)
+def no_leak(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process, a window or a running timer behind."""
+    threads, children = set(_threads()), {child.pid for child in _children()}
+    windows, timers = _windows(), _timers()
+    yield
+    _until(lambda: not (set(_threads()) - threads or [c for c in _children() if c.pid not in children]))
+    leaked: list[object] = [thread.name for thread in set(_threads()) - threads]
+    leaked += [f"process {child.pid}" for child in _children() if child.pid not in children]
+    leaked += sorted(_windows() - windows) + sorted(_timers() - timers)
+    assert not leaked, f"left behind: {leaked}"
+
+
+def _until(done: object) -> None:
+    end = time.monotonic() + GRACE
+    while not done() and time.monotonic() < end:  # type: ignore[operator]
+        time.sleep(0.02)
+
+
+def _threads() -> list[threading.Thread]:
+    alive = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    return [thread for thread in alive if not thread.name.startswith(LASTING_THREADS)]
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _qt() -> bool:
+    module = sys.modules.get("PySide6.QtWidgets")
+    return bool(module and module.QApplication.instance())
+
+
+def _windows() -> set[str]:
+    if not _qt():
+        return set()
+    from PySide6.QtCore import QCoreApplication, QEvent
+    from PySide6.QtWidgets import QApplication
+
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    visible = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+    return {f"window {type(widget).__name__} {id(widget):x}" for widget in visible}
+
+
+def _timers() -> set[str]:
+    if not _qt():
+        return set()
+    import shiboken6
+    from PySide6.QtCore import QTimer
+
+    gc.collect()
+    timers = [item for item in gc.get_objects() if isinstance(item, QTimer) and shiboken6.isValid(item)]
+    return {f"timer {id(timer):x} of {timer.parent()!r}" for timer in timers if timer.isActive()}
