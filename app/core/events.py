@@ -7,7 +7,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from msgspec import Struct
 
@@ -16,9 +16,7 @@ from app.core.types import LoadPlan
 log = logging.getLogger(__name__)
 
 InstanceState = Literal["stopped", "starting", "loading", "ready", "stopping", "failed"]
-DownloadState = Literal[
-    "queued", "running", "paused", "waiting", "verifying", "done", "failed", "cancelled"
-]
+DownloadState = Literal["queued", "running", "paused", "waiting", "verifying", "done", "failed", "cancelled"]
 ServerState = Literal["off", "starting", "on", "stopping", "failed"]
 
 
@@ -144,7 +142,7 @@ class Subscription:
         """Stop receiving; calling it again does nothing."""
         self._bus._remove(self._kind, self._handler)
 
-    def __enter__(self) -> "Subscription":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -60,5 +60,8 @@ def find_paths(environ: Mapping[str, str] = os.environ) -> Paths:
         return Paths(root / "config", root, root / "cache", root / "logs")
     dirs = platformdirs.PlatformDirs(NAME, appauthor=False)
     return Paths(
-        Path(dirs.user_config_dir), Path(dirs.user_data_dir), Path(dirs.user_cache_dir), Path(dirs.user_log_dir)
+        Path(dirs.user_config_dir),
+        Path(dirs.user_data_dir),
+        Path(dirs.user_cache_dir),
+        Path(dirs.user_log_dir),
     )

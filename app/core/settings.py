@@ -24,14 +24,17 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 
-_Port = Annotated[int, Meta(ge=1, le=65535, title="Port", description="Where programs on this machine find the server.")]
+_Port = Annotated[
+    int, Meta(ge=1, le=65535, title="Port", description="Where programs on this machine find the server.")
+]
 
 
 class General(Struct, frozen=True, kw_only=True):
     """How the window looks and speaks."""
 
     language: Annotated[
-        Literal["system", "en", "vi"], Meta(title="Language", description="Changes at once, without a restart.")
+        Literal["system", "en", "vi"],
+        Meta(title="Language", description="Changes at once, without a restart."),
     ] = "system"
     theme: Annotated[
         Literal["system", "light", "dark"], Meta(title="Theme", description="System follows your desktop.")
@@ -44,7 +47,11 @@ class Hub(Struct, frozen=True, kw_only=True):
     """Where models come from."""
 
     endpoint: Annotated[
-        str, Meta(title="Hub address", description="Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.")
+        str,
+        Meta(
+            title="Hub address",
+            description="Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.",
+        ),
     ] = ""
 
 
@@ -61,20 +68,46 @@ class Engine(Struct, frozen=True, kw_only=True):
 
     n_ctx: Annotated[
         int,
-        Meta(ge=256, le=1048576, title="Context length", description="Tokens the model can see at once. More costs memory and speed."),
+        Meta(
+            ge=256,
+            le=1048576,
+            title="Context length",
+            description="Tokens the model can see at once. More costs memory and speed.",
+        ),
     ] = 4096
     n_gpu_layers: Annotated[
-        int, Meta(ge=-1, le=1000, title="GPU layers", description="-1 puts as many on the GPU as there are; 0 uses the CPU alone.")
+        int,
+        Meta(
+            ge=-1,
+            le=1000,
+            title="GPU layers",
+            description="-1 puts as many on the GPU as there are; 0 uses the CPU alone.",
+        ),
     ] = -1
     n_parallel: Annotated[
-        int, Meta(ge=1, le=64, title="Parallel requests", description="Answers written at the same time; they share the context.")
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Parallel requests",
+            description="Answers written at the same time; they share the context.",
+        ),
     ] = 4
     n_threads: Annotated[
-        int, Meta(ge=0, le=512, title="Threads", description="0 lets Hearth choose; more than the physical cores is slower.")
+        int,
+        Meta(
+            ge=0,
+            le=512,
+            title="Threads",
+            description="0 lets Hearth choose; more than the physical cores is slower.",
+        ),
     ] = 0
     kv_type: Annotated[
         KvType,
-        Meta(title="KV cache type", description="q8_0 halves the memory of the context at almost no loss; q4_0 loses more."),
+        Meta(
+            title="KV cache type",
+            description="q8_0 halves the memory of the context at almost no loss; q4_0 loses more.",
+        ),
     ] = "f16"
 
 
@@ -82,13 +115,31 @@ class Chat(Struct, frozen=True, kw_only=True):
     """How answers are written."""
 
     temperature: Annotated[
-        float, Meta(ge=0, le=5, title="Temperature", description="0 always picks the likeliest token; higher is more varied.")
+        float,
+        Meta(
+            ge=0,
+            le=5,
+            title="Temperature",
+            description="0 always picks the likeliest token; higher is more varied.",
+        ),
     ] = 0.8
     top_p: Annotated[
-        float, Meta(ge=0, le=1, title="Top P", description="Only the likeliest tokens that add up to this share are considered.")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Top P",
+            description="Only the likeliest tokens that add up to this share are considered.",
+        ),
     ] = 0.95
     max_tokens: Annotated[
-        int, Meta(ge=0, le=1048576, title="Longest answer", description="In tokens; 0 lets it run to the end of the context.")
+        int,
+        Meta(
+            ge=0,
+            le=1048576,
+            title="Longest answer",
+            description="In tokens; 0 lets it run to the end of the context.",
+        ),
     ] = 0
     system_prompt: Annotated[
         str, Meta(title="System prompt", description="Put before every new chat.", extra={"multiline": True})
@@ -102,14 +153,24 @@ class Server(Struct, frozen=True, kw_only=True):
     """The local API server."""
 
     host: Annotated[
-        str, Meta(title="Address", description="127.0.0.1 answers this machine only; 0.0.0.0 answers the whole network.")
+        str,
+        Meta(
+            title="Address",
+            description="127.0.0.1 answers this machine only; 0.0.0.0 answers the whole network.",
+        ),
     ] = "127.0.0.1"
     port: _Port = 8177
     api_key: Annotated[
         str,
-        Meta(title="API key", description="When set, clients must send it. Set one before you answer the network.", extra={"secret": True}),
+        Meta(
+            title="API key",
+            description="When set, clients must send it. Set one before you answer the network.",
+            extra={"secret": True},
+        ),
     ] = ""
-    autostart: Annotated[bool, Meta(title="Start with Hearth", description="The server is on whenever the window is.")] = False
+    autostart: Annotated[
+        bool, Meta(title="Start with Hearth", description="The server is on whenever the window is.")
+    ] = False
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -182,7 +243,13 @@ def _describe_one(group: str, item: Any) -> SettingInfo | None:
 
 
 def _kind(inner: object) -> Literal["bool", "int", "float", "text", "choice"]:
-    names = {"BoolType": "bool", "IntType": "int", "FloatType": "float", "StrType": "text", "LiteralType": "choice"}
+    names = {
+        "BoolType": "bool",
+        "IntType": "int",
+        "FloatType": "float",
+        "StrType": "text",
+        "LiteralType": "choice",
+    }
     return names[type(inner).__name__]  # type: ignore[return-value]
 
 
@@ -215,6 +282,12 @@ class SettingsStore:
             changed = msgspec.structs.replace(getattr(self.value, group), **{name: checked})
             self.value = msgspec.structs.replace(self.value, **{group: changed})
         self._bus.publish(SettingChanged(key, checked))
+
+    def override(self, key: str, value: object) -> None:
+        """Use another value in this process alone (a command line's flag): checked, never written, not announced."""
+        group, name = _split(key)
+        changed = msgspec.structs.replace(getattr(self.value, group), **{name: _check(group, name, value)})
+        self.value = msgspec.structs.replace(self.value, **{group: changed})
 
     def reset(self, key: str) -> None:
         """Back to the declared default."""

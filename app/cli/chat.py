@@ -1,0 +1,130 @@
+"""``hearth chat``: one answer, or a conversation, in the terminal."""
+
+import sys
+from argparse import Namespace
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.cli.output import emit, memory, rate
+from app.cli.run import Answer, ask, load, new_id, services
+from app.compose import Services
+from app.core.errors import UsageError
+from app.core.events import InstanceChanged
+from app.core.generate import Delta, GenerateRequest, Message, SamplingParams, Timings, Usage
+
+
+class Report(Struct, frozen=True):
+    """What ``--json`` prints for one answer. Rates are tokens per second, times seconds, memory bytes."""
+
+    model: str
+    text: str
+    reason: str
+    seed: int
+    usage: Usage
+    timings: Timings
+    prefill_per_second: float | None
+    decode_per_second: float | None
+    memory: int | None
+
+
+def chat(args: Namespace) -> int:
+    """Answer ``-p`` or the standard input once; with a terminal attached and no ``-p``, hold a conversation."""
+    prompt = args.prompt
+    interactive = prompt is None and sys.stdin is not None and sys.stdin.isatty()
+    if prompt is None and not interactive:
+        prompt = sys.stdin.read().strip() if sys.stdin else ""
+        if not prompt:
+            raise UsageError(
+                detail="There is nothing to ask: give -p PROMPT, or write it to the standard input."
+            )
+    with services(args) as running:
+        record = running.library.get(args.model)
+        talk = _Talk(running, record.id, args, load(running, args.model, args.json))
+        if prompt is not None:
+            talk.turn(prompt)
+            return 0
+        return talk.converse(getattr(args, "first", None))
+
+
+class _Talk:
+    """The turns of one conversation."""
+
+    def __init__(self, running: Services, model: str, args: Namespace, instance: InstanceChanged) -> None:
+        self._running, self._model, self._args = running, model, args
+        self._instance = instance
+        self._messages: list[Message] = [Message("system", args.system)] if args.system else []
+        self._thinking = False
+
+    def converse(self, first: str | None) -> int:
+        """Ask until the input ends; an empty line asks ``first`` when nothing has been asked yet."""
+        print(f"{self._model} is ready. Write and press Enter; Ctrl-D ends.")
+        while True:
+            try:
+                text = input("> ").strip()
+            except (EOFError, KeyboardInterrupt):
+                print()
+                return 0
+            if text or first:
+                self.turn(text or str(first))
+                first = None
+
+    def turn(self, text: str) -> None:
+        """Ask one thing, stream the answer, then say how quick it was."""
+        self._messages.append(Message("user", text))
+        request = GenerateRequest(
+            new_id(), tuple(self._messages), sampling=self._sampling(), conversation="terminal"
+        )
+        answer = ask(self._running, self._model, request, None if self._args.json else self._show)
+        self._messages.append(Message("assistant", answer.text))
+        report = self._report(answer)
+        if not self._args.json:
+            print()
+        emit(report, self._args.json, _line(report))
+
+    def _show(self, delta: Delta) -> None:
+        if delta.reasoning:
+            print(
+                f"\x1b[2m{delta.reasoning}\x1b[0m" if sys.stdout.isatty() else delta.reasoning,
+                end="",
+                flush=True,
+            )
+            self._thinking = True
+        if delta.text:
+            print(("\n\n" if self._thinking else "") + delta.text, end="", flush=True)
+            self._thinking = False
+
+    def _sampling(self) -> SamplingParams:
+        chosen = self._running.settings.value.chat
+        sampling = SamplingParams(
+            temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens or None
+        )
+        if self._args.temp is not None:
+            sampling = replace(sampling, temperature=self._args.temp)
+        if self._args.max_tokens is not None:
+            sampling = replace(sampling, max_tokens=self._args.max_tokens)
+        return replace(sampling, seed=self._args.seed)
+
+    def _report(self, answer: Answer) -> Report:
+        end, used = answer.finished, self._instance.memory
+        return Report(
+            model=self._model,
+            text=answer.text,
+            reason=end.reason,
+            seed=end.seed,
+            usage=end.usage,
+            timings=end.timings,
+            prefill_per_second=end.timings.prefill_per_second,
+            decode_per_second=end.timings.decode_per_second,
+            memory=sum(device.total for device in used) if used else None,
+        )
+
+
+def _line(report: Report) -> str:
+    usage, timings = report.usage, report.timings
+    cached = f", {usage.cached} from the cache" if usage.cached else ""
+    return (
+        f"[prefill {rate(report.prefill_per_second)} tokens/s ({usage.prompt} tokens{cached})"
+        f" | decode {rate(report.decode_per_second)} tokens/s ({usage.completion} tokens)"
+        f" | first token {timings.ttft:.2f} s | memory {memory(report.memory)}]"
+    )

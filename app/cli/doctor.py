@@ -1,0 +1,99 @@
+"""``hearth doctor``: what was found on this machine, and how each thing was learned."""
+
+import importlib.metadata
+import sys
+from argparse import Namespace
+
+from msgspec import Struct
+
+from app import __version__
+from app.cli.output import emit
+from app.compose import Services, compose
+from app.core.paths import Paths
+
+PACKAGES = (
+    "llama-cpp-python",
+    "huggingface_hub",
+    "hf-xet",
+    "PySide6-Essentials",
+    "msgspec",
+    "starlette",
+    "uvicorn",
+)
+
+
+class Finding(Struct, frozen=True):
+    """One fact. ``value`` None: it could not be learned, and ``how`` says why."""
+
+    area: str
+    name: str
+    value: str | None
+    how: str
+
+
+def doctor(args: Namespace) -> int:
+    """Print every finding."""
+    running = compose()
+    try:
+        findings = [*_program(), *_machine(running), *_folders(running.paths), *_contents(running)]
+    finally:
+        running.close()
+    emit(findings, args.json, _text(findings))
+    return 0
+
+
+def _program() -> list[Finding]:
+    found = [
+        Finding("Program", "Hearth", __version__, "the program's own version"),
+        Finding("Program", "Python", sys.version.split()[0], sys.executable),
+    ]
+    return found + [Finding("Program", name, _version(name), "package metadata") for name in PACKAGES]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine(running: Services) -> list[Finding]:
+    return [Finding("Machine", fact.name, _as_text(fact.value), fact.how) for fact in running.machine().facts]
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _folders(paths: Paths) -> list[Finding]:
+    how = "HEARTH_HOME, or the platform's own folders"
+    return [
+        Finding("Folders", name, str(folder), how)
+        for name, folder in (
+            ("settings", paths.settings_file),
+            ("models", paths.models),
+            ("chats", paths.chats_file),
+            ("caches", paths.cache),
+            ("logs", paths.logs),
+        )
+    ]
+
+
+def _contents(running: Services) -> list[Finding]:
+    records = running.library.records()
+    damaged = sum(record.damaged is not None for record in records)
+    text = f"{len(records)}, {damaged} of them damaged" if damaged else str(len(records))
+    problems = "; ".join(problem.message for problem in running.settings.problems)
+    found = [Finding("Library", "models", text, "the library's index")]
+    return [*found, Finding("Settings", "problems", problems, "the settings file")] if problems else found
+
+
+def _text(findings: list[Finding]) -> str:
+    lines: list[str] = []
+    area, width = "", max(len(item.name) for item in findings)
+    for item in findings:
+        if item.area != area:
+            lines += ["", item.area] if area else [item.area]
+            area = item.area
+        lines.append(f"  {item.name.ljust(width)}  {item.value or 'unknown'}  ({item.how})")
+    return "\n".join(lines)

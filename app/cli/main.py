@@ -1,0 +1,135 @@
+"""Arguments to commands. Every command gets the parsed arguments and returns an exit code."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+
+from app import __version__
+from app.cli.output import fail
+from app.core.errors import HearthError
+
+Command = Callable[[argparse.Namespace], int]
+
+EPILOG = """Without a command the window opens. MODEL is an id, the beginning of one, or a path.
+HEARTH_HOME moves all files."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command: 0 done, 1 failed, 2 wrong usage."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.command(args))
+    except HearthError as error:
+        return fail(error, getattr(args, "json", False))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole grammar of ``hearth``."""
+    parser = argparse.ArgumentParser("hearth", description="Run language models at home.", epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"hearth {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_model_commands(commands)
+    _add_chat(commands)
+    _add_serve(commands)
+    _add_bench(commands)
+    add = _adder(commands)
+    add("ps", _lazy("serve", "ps"), "what is loaded and served now")
+    add("doctor", _lazy("doctor", "doctor"), "what was found on this machine, and how it was learned")
+    return parser
+
+
+def _adder(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> Callable[..., argparse.ArgumentParser]:
+    def add(name: str, command: Command, text: str, *, json: bool = True) -> argparse.ArgumentParser:
+        parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        parser.set_defaults(command=command)
+        if json:
+            parser.add_argument("--json", action="store_true", help="print JSON")
+        return parser
+
+    return add
+
+
+def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    add = _adder(commands)
+    search = add("search", _lazy("models", "search"), "search the Hub for GGUF models")
+    search.add_argument("query", metavar="QUERY", nargs="*", help="words, user/model, or a Hub address")
+    search.add_argument("--limit", type=_positive, default=20)
+    search.add_argument("--sort", choices=("downloads", "trending", "likes", "updated"), default="downloads")
+    pull = add("pull", _lazy("models", "pull"), "download a model")
+    pull.add_argument("target", metavar="REPO[:QUANT]")
+    add("ls", _lazy("models", "ls"), "list the models on this machine")
+    show = add("show", _lazy("models", "show"), "show one model")
+    show.add_argument("model", metavar="MODEL")
+    remove = add("rm", _lazy("models", "rm"), "delete a model's files")
+    remove.add_argument("model", metavar="MODEL")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
+    add_file.add_argument("file", metavar="FILE")
+
+
+def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    chat = _adder(commands)("chat", _lazy("chat", "chat"), "talk to a model in the terminal")
+    chat.add_argument("model", metavar="MODEL")
+    chat.add_argument(
+        "-p", "--prompt", help="ask this once; without it a conversation, or the standard input"
+    )
+    chat.add_argument("--system", default="", help="system prompt")
+    chat.add_argument("--temp", type=float, help="temperature")
+    chat.add_argument("--seed", type=int)
+    chat.add_argument("-n", "--max-tokens", type=_positive, help="longest answer, in tokens")
+    _add_load(chat)
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--ctx", type=_positive, help="context length in tokens")
+    parser.add_argument("--gpu-layers", type=int, help="layers on the GPU; -1 all, 0 none")
+    parser.add_argument("--threads", type=_positive)
+    parser.add_argument(
+        "--kv", choices=("f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "bf16", "f32"), help="KV cache type"
+    )
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = _adder(commands)(
+        "serve", _lazy("serve", "serve"), "serve the OpenAI API without a window", json=False
+    )
+    serve.add_argument("--host", help="default 127.0.0.1: this machine only")
+    serve.add_argument("--port", type=int)
+    serve.add_argument("--model", help="load this model at once; others load when asked for")
+    serve.add_argument("--api-key", help="clients must send this key")
+    serve.add_argument("--parallel", type=_positive, help="answers written at the same time")
+    _add_load(serve)
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = _adder(commands)("bench", _lazy("bench", "bench"), "measure a model's speed here")
+    bench.add_argument("model", metavar="MODEL")
+    bench.add_argument("--prompt-tokens", type=_positive, default=512)
+    bench.add_argument("-n", "--max-tokens", type=_positive, default=128)
+    bench.add_argument("--repeat", type=_positive, default=3)
+    _add_load(bench)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _lazy(module: str, name: str) -> Command:
+    """A command whose module is imported when it runs: ``hearth --help`` loads none of them."""
+
+    def run(args: argparse.Namespace) -> int:
+        return int(getattr(importlib.import_module(f"app.cli.{module}"), name)(args))
+
+    return run

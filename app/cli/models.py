@@ -1,0 +1,234 @@
+"""``hearth search|pull|ls|show|rm|import``: models on the Hub and on this machine."""
+
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.cli.output import emit, size, table
+from app.compose import Services, compose
+from app.core.errors import HubNotFoundError, UsageError, from_code
+from app.core.events import DownloadChanged, ErrorInfo
+from app.core.types import ModelRecord
+from app.models.hub import QuantFile, RepoDetail
+
+ENDED = ("done", "failed", "cancelled")
+PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
+
+
+def search(args: Namespace) -> int:
+    """One line per repository: downloads, likes, parameters, name."""
+    running = compose()
+    try:
+        page = running.hub.search(" ".join(args.query), sort=args.sort, limit=args.limit)
+    finally:
+        running.close()
+    rows = [
+        (
+            item.id,
+            _count(item.parameters),
+            item.architecture or "-",
+            _count(item.downloads),
+            str(item.likes or 0),
+        )
+        for item in page.items
+    ]
+    text = table(
+        ("REPOSITORY", "PARAMETERS", "ARCHITECTURE", "DOWNLOADS", "LIKES"), rows, frozenset({1, 3, 4})
+    )
+    emit(page.items, args.json, text if rows else "Nothing on the Hub matches. Try fewer words.")
+    return 0
+
+
+def _count(value: int | None) -> str:
+    if value is None:
+        return "-"
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.1f}{unit}"
+    return str(value)
+
+
+def pull(args: Namespace) -> int:
+    """Download, verify, and add to the library. Ctrl-C keeps the bytes; the same command goes on."""
+    repo, _, quant = args.target.partition(":")
+    running = compose()
+    watcher = _Watcher(sys.stderr.isatty() and not args.json)
+    running.bus.subscribe(DownloadChanged, watcher.take)
+    try:
+        chosen = choose_quant(running.hub.repo(repo), quant)
+        running.downloads.start()
+        watcher.follow(running.downloads.enqueue(chosen), running.downloads.snapshots())
+        last = watcher.wait()
+    except KeyboardInterrupt:
+        print(f"\nStopped; the bytes are kept. `hearth pull {args.target}` goes on.", file=sys.stderr)
+        return 130
+    finally:
+        running.close()
+    if last.state != "done":
+        raise _error(last.error)
+    emit(last, args.json, f"{last.model or chosen.id} is ready: hearth chat {last.model or chosen.id}")
+    return 0
+
+
+def choose_quant(detail: RepoDetail, quant: str) -> QuantFile:
+    """The quant of that name, or the usual choice when none is named. Raises HubNotFoundError naming those there are."""
+    usable = [item for item in detail.quants if item.kind in ("text", "embedding", "reranker")] or list(
+        detail.quants
+    )
+    wanted = (quant,) if quant else PREFERRED
+    for name in wanted:
+        for item in usable:
+            if item.quant.lower() == name.lower() or any(part.name == name for part in item.files):
+                return item
+    if quant or not usable:
+        names = ", ".join(item.quant for item in usable) or "no GGUF file"
+        raise HubNotFoundError(what=f"{detail.id}:{quant or 'GGUF'} (there is: {names})")
+    return min(usable, key=lambda item: item.bytes)
+
+
+def _error(error: ErrorInfo | None) -> Exception:
+    return from_code(error.code, error.params) if error else UsageError(detail="The download was cancelled.")
+
+
+class _Watcher:
+    """Follows one download: a bar on a terminal, a line at each tenth elsewhere."""
+
+    def __init__(self, bar: bool) -> None:
+        self._bar, self._tenth = bar, -1
+        self._changed = threading.Event()
+        self._latest: dict[str, DownloadChanged] = {}
+        self._id = ""
+
+    def take(self, event: DownloadChanged) -> None:
+        """Called by the Bus."""
+        self._latest[event.id] = event
+        self._changed.set()
+
+    def follow(self, download: str, known: Sequence[DownloadChanged]) -> None:
+        """Watch this one from now on; it may have moved already."""
+        self._id = download
+        for event in known:
+            self._latest.setdefault(event.id, event)
+        self._changed.set()
+
+    def wait(self) -> DownloadChanged:
+        """Until it ends."""
+        while True:
+            self._changed.wait(0.5)
+            self._changed.clear()
+            event = self._latest.get(self._id)
+            if event is not None:
+                self._show(event)
+                if event.state in ENDED:
+                    return event
+
+    def _show(self, event: DownloadChanged) -> None:
+        share = event.done / event.total if event.total else 0.0
+        speed = f" {size(event.speed)}/s" if event.speed else ""
+        left = f" {_clock(event.eta)} left" if event.eta is not None else ""
+        line = f"{event.file} {share:.0%} of {size(event.total)}{speed}{left} {event.note or event.state}"
+        if self._bar:
+            end = "\n" if event.state in ENDED else ""
+            print(f"\r{line}\x1b[K", end=end, file=sys.stderr, flush=True)
+        elif int(share * 10) != self._tenth or event.state in ENDED:
+            self._tenth = int(share * 10)
+            print(line, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+def ls(args: Namespace) -> int:
+    """The models on this machine."""
+    running = compose()
+    try:
+        running.library.rescan()
+        records = running.library.records()
+    finally:
+        running.close()
+    rows = [_row(record) for record in records]
+    text = table(("MODEL", "SIZE", "QUANT", "PARAMETERS", "LAST USED"), rows, frozenset({1, 3}))
+    emit(
+        records,
+        args.json,
+        text if rows else "No model is here yet: `hearth search` finds one, `hearth pull` fetches it.",
+    )
+    return 0
+
+
+def _row(record: ModelRecord) -> tuple[str, ...]:
+    summary = record.summary
+    used = time.strftime("%Y-%m-%d", time.localtime(record.last_used_at)) if record.last_used_at else "-"
+    if summary is None or record.damaged:
+        return record.id, size(record.bytes), "damaged", "-", used
+    return record.id, size(record.bytes), summary.quant or "-", _count(summary.parameters), used
+
+
+def show(args: Namespace) -> int:
+    """Everything known about one model."""
+    running = compose()
+    try:
+        running.library.rescan()
+        record = running.library.get(args.model)
+    finally:
+        running.close()
+    emit(record, args.json, _details(record))
+    return 0
+
+
+def _details(record: ModelRecord) -> str:
+    summary = record.summary
+    lines = [record.id, f"  file        {record.path}", f"  size        {size(record.bytes)}"]
+    if record.damaged:
+        lines.append(f"  damaged     {record.damaged}")
+    if record.source:
+        lines.append(f"  source      {record.source.repo} {record.source.revision[:12]}")
+    if summary:
+        bits = f" ({summary.bits_per_weight:.2f} bits per weight)" if summary.bits_per_weight else ""
+        lines += [
+            f"  model       {summary.name or '-'} ({summary.architecture})",
+            f"  quant       {summary.quant or '-'}{bits}",
+            f"  parameters  {_count(summary.parameters)}",
+            f"  context     {summary.context_length or '-'} tokens trained",
+            f"  layers      {summary.block_count or '-'}",
+            f"  template    {'yes' if summary.has_template else 'none in the file'}",
+            f"  licence     {summary.license or '-'}",
+        ]
+    return "\n".join(lines)
+
+
+def rm(args: Namespace) -> int:
+    """Delete a model's files after asking."""
+    running = compose()
+    try:
+        running.library.rescan()
+        record = running.library.get(args.model)
+        if not args.yes and not _agreed(running, record):
+            return 1
+        running.library.remove(record.id)
+    finally:
+        running.close()
+    emit({"removed": record.id}, args.json, f"{record.id} is deleted.")
+    return 0
+
+
+def _agreed(running: Services, record: ModelRecord) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(detail=f"Deleting {record.id} needs a yes: add -y.")
+    return input(f"Delete {record.id} ({size(record.bytes)})? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def import_file(args: Namespace) -> int:
+    """Add a GGUF to the library."""
+    path = Path(args.file).expanduser()
+    running = compose()
+    try:
+        record = running.library.import_file(path)
+    finally:
+        running.close()
+    emit(record, args.json, f"{record.id} is in the library.")
+    return 0

@@ -1,0 +1,100 @@
+"""Loading a model and collecting one answer, as the terminal commands do it."""
+
+import queue
+import sys
+import uuid
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from app.compose import Services, compose
+from app.core.errors import from_code
+from app.core.events import InstanceChanged
+from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
+
+FLAGS = {
+    "ctx": "n_ctx",
+    "gpu_layers": "n_gpu_layers",
+    "threads": "n_threads",
+    "kv": "kv_type",
+    "parallel": "n_parallel",
+}
+
+
+@contextmanager
+def services(args: Namespace) -> Iterator[Services]:
+    """The services with this command's load flags in force; closed at the end."""
+    composed = compose()
+    try:
+        for flag, name in FLAGS.items():
+            value = getattr(args, flag, None)
+            if value is not None:
+                composed.settings.override(f"engine.{name}", value)
+        yield composed
+    finally:
+        composed.close()
+
+
+def load(running: Services, model: str, quiet: bool) -> InstanceChanged:
+    """Load and wait; progress goes to standard error when a person looks on. Raises the loader's error."""
+    show = not quiet and sys.stderr.isatty()
+    subscription = running.bus.subscribe(InstanceChanged, _progress if show else _ignore)
+    try:
+        return running.load(model).result()
+    finally:
+        subscription.close()
+        if show:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _progress(event: InstanceChanged) -> None:
+    if event.state in ("starting", "loading"):
+        print(f"\rLoading {event.model}: {event.progress:.0%}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _ignore(event: InstanceChanged) -> None:
+    """Nobody looks on."""
+
+
+class Answer(Struct, frozen=True):
+    """One whole answer."""
+
+    text: str
+    finished: Finished
+
+
+def ask(
+    running: Services, model: str, request: GenerateRequest, show: Callable[[Delta], None] | None = None
+) -> Answer:
+    """Submit and wait, showing deltas as they come. Ctrl-C stops the answer and keeps what there is.
+    Raises the engine's error if it fails."""
+    events: queue.SimpleQueue[GenerateEvent] = queue.SimpleQueue()
+    running.supervisor.submit(model, request, events.put)
+    texts: list[str] = []
+    while True:
+        event = _next(running, request.id, events)
+        if isinstance(event, Delta):
+            texts.append(event.text)
+            if show:
+                show(event)
+        elif isinstance(event, Failed):
+            raise from_code(event.code, event.params)
+        elif event.done:
+            return Answer("".join(texts), event)
+
+
+def _next(running: Services, request_id: str, events: "queue.SimpleQueue[GenerateEvent]") -> GenerateEvent:
+    while True:
+        try:
+            return events.get(timeout=0.5)  # a bare get() would not see Ctrl-C on Windows
+        except queue.Empty:
+            continue
+        except KeyboardInterrupt:
+            running.supervisor.cancel(request_id)
+
+
+def new_id() -> str:
+    """A request id nobody else has."""
+    return uuid.uuid4().hex

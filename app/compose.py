@@ -1,0 +1,139 @@
+"""Builds every service once and hands them out as one frozen ``Services``. No Qt.
+
+Constructors are cheap and start nothing; ``Services.start()`` starts the background threads a window or a server
+needs, ``close()`` ends them in the reverse order.
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.chat.store import ChatStore
+from app.core.events import Bus, InstanceChanged
+from app.core.paths import Paths, find_paths
+from app.core.series import SeriesStore
+from app.core.settings import SettingsStore
+from app.core.types import ModelRecord
+from app.hardware.sampler import Sampler
+from app.models.downloads import Downloads
+from app.models.hub import Hub
+from app.models.library import Library
+from app.planning.planner import Planned, Wishes
+from app.runtime.supervisor import Supervisor
+from app.server.host import ServerHost
+
+if TYPE_CHECKING:
+    from app.hardware.detect import Machine
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the window, the server and the command line work with."""
+
+    paths: Paths
+    bus: Bus
+    settings: SettingsStore
+    series: SeriesStore
+    hub: Hub
+    library: Library
+    downloads: Downloads
+    chats: ChatStore
+    supervisor: Supervisor
+    sampler: Sampler
+    server: ServerHost
+    machine: Callable[[], "Machine"]
+    planner: "Planner"
+
+    def load(self, name: str, wishes: Wishes | None = None) -> Future[InstanceChanged]:
+        """Load a model by id, prefix or path. Raises ModelNotFoundError or ModelAmbiguousError at once; what goes
+        wrong later is the future's exception."""
+        record = self.library.get(name)
+        planned = self.planner(record, wishes)
+        self.library.touched(record.id)
+        return self.supervisor.ensure_ready(record.id, planned.plan)
+
+    def start(self) -> None:
+        """Start what runs in the background: downloads left over, and the live readings."""
+        self.downloads.start()
+        self.sampler.start()
+
+    def close(self) -> None:
+        """End every thread and process; nothing written is lost."""
+        for service in (self.server, self.downloads, self.sampler, self.supervisor, self.chats, self.library):
+            try:
+                service.close()
+            except Exception:
+                log.exception("%s did not close", type(service).__name__)
+        self.series.close()
+
+
+class Planner:
+    """From a record and wishes to a plan, with this machine and the current settings filled in."""
+
+    def __init__(self, settings: SettingsStore, machine: Callable[[], "Machine"]) -> None:
+        self._settings, self._machine = settings, machine
+
+    def __call__(self, record: ModelRecord, wishes: Wishes | None = None) -> Planned:
+        """Plan with ``wishes``, or with what the settings ask for."""
+        from app.planning.planner import plan  # noqa: PLC0415 - not needed before the first load
+
+        return plan(record, self._machine(), wishes or self.wishes())
+
+    def wishes(self) -> Wishes:
+        """What the settings ask for."""
+        engine = self._settings.value.engine
+        return Wishes(
+            n_ctx=engine.n_ctx,
+            n_gpu_layers=engine.n_gpu_layers,
+            n_parallel=engine.n_parallel,
+            n_threads=engine.n_threads or None,
+            kv_type=engine.kv_type,
+        )
+
+
+@functools.cache
+def _detect() -> "Machine":
+    from app.hardware.detect import detect  # noqa: PLC0415 - asks drivers, 50 ms the first paint should not pay
+
+    return detect()
+
+
+def compose(paths: Paths | None = None) -> Services:
+    """Build the services. Raises ReadOnlyError when the folders can't be written."""
+    paths = (paths or find_paths()).ensure()
+    bus = Bus()
+    settings = SettingsStore(paths.settings_file, bus)
+    series = SeriesStore(bus)
+    library = Library(paths, bus)
+    hub = Hub(settings.value.hub.endpoint or None, _token)
+    downloads = Downloads(paths, hub, library, bus, settings)
+    supervisor = Supervisor(bus, paths.logs)
+    planner = Planner(settings, _detect)
+    sampler = Sampler(bus, _detect, supervisor.pids)
+    server = ServerHost(library, supervisor, planner, bus, settings)
+    chats = ChatStore(paths.chats_file, bus)
+    return Services(
+        paths,
+        bus,
+        settings,
+        series,
+        hub,
+        library,
+        downloads,
+        chats,
+        supervisor,
+        sampler,
+        server,
+        _detect,
+        planner,
+    )
+
+
+def _token() -> str | None:
+    return os.environ.get("HF_TOKEN")
