@@ -1,0 +1,232 @@
+"""The commands of ``packaging/dev.py``. Each first sees to it that everything is set up, which is quick once it is."""
+
+import argparse
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from devkit import engine, machine, qtlibs, starter, venvs
+from devkit.folders import BUILD, REQUIREMENTS, ROOT
+from devkit.say import Problem, step, tell
+from devkit.stamps import key_of, locked
+from devkit.venvs import LOCKER, MAIN, WITHOUT_QT
+
+TEST_WORKERS = 2
+"""pytest-xdist's processes. More than two compete with the model workers that the tests start."""
+ALL_TESTS = ("-n", str(TEST_WORKERS), "--dist", "loadfile")
+TESTS_WITHOUT_QT = (*ALL_TESTS, "-m", "not gui and not slow", "--ignore=tests/ui")
+LOCK_OPTIONS = [
+    "--universal",
+    "--python-version",
+    "3.11",
+    "--generate-hashes",
+    "--no-header",
+    "--no-config",
+    "--quiet",
+]
+LOCKED = ("core", "gui", "test", "dev", "build", "lock")
+"""Requirement files in the order of who constrains whom."""
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status. Every failure is a sentence, never a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
+    chosen = _parse(arguments)
+    try:
+        return COMMANDS[chosen.command](chosen.rest)
+    except Problem as problem:
+        return _failed(str(problem))
+    except OSError as error:
+        return _failed(os_sentence(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py", description="Set up, run, test and measure Hearth.")
+    parser.add_argument("command", choices=list(COMMANDS))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="arguments for the program or tool behind it")
+    return parser.parse_args(arguments)
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _failed(sentence: str) -> int:
+    print(f"\n{sentence}", file=sys.stderr, flush=True)
+    return 1
+
+
+def os_sentence(error: OSError) -> str:
+    """What to do about an error of the file system."""
+    if error.errno == errno.ENOSPC:
+        return "The disk is full. Free 3 GB and run the same command again; it goes on where it stopped."
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return f"{error.filename} can't be written. Check who owns it, or set HEARTH_HOME and HEARTH_CACHE elsewhere."
+    return f"{error}. Put that right and run the same command again."
+
+
+def set_up() -> None:
+    """Everything the other commands need. A second set-up of the same clone waits, then finds it done."""
+    if not _all_done():
+        with locked(BUILD / "setup.lock", "working on this clone"):
+            venvs.ensure(MAIN)
+            _system_libraries()
+            engine.ensure(MAIN)
+            MAIN.once("program", _program_key(), "Installing Hearth itself, as links here", _install_program)
+    starter.ensure(MAIN)
+
+
+def _all_done() -> bool:
+    """A few milliseconds: hashes of small files, no process started."""
+    done = MAIN.stamps.done
+    args = machine.this_machine_args(engine.backend().name)
+    steps = {"engine": engine.install_key(args), "program": _program_key(), "libraries": _libraries_key()}
+    return venvs.ready(MAIN) and all(done(name, key) for name, key in steps.items())
+
+
+def _libraries_key() -> str:
+    return key_of(sorted({**qtlibs.OFFSCREEN, **qtlibs.ON_SCREEN}))
+
+
+def _system_libraries() -> None:
+    """Without them there is no window, but everything else works: say what to run and go on."""
+    if MAIN.stamps.done("libraries", _libraries_key()):
+        return
+    with step("Qt's system libraries"):
+        try:
+            qtlibs.ensure_libraries()
+        except Problem as problem:
+            tell(f"NOTE: {problem}")
+            return
+    MAIN.stamps.finish("libraries", _libraries_key())
+
+
+def _program_key() -> str:
+    """Only the project's own table matters to an editable install, not the tools' settings beside it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return key_of(str(ROOT), tomllib.load(file)["project"])
+
+
+def _install_program() -> None:
+    options = ["--no-deps", "--no-build-isolation", "--no-index"]
+    MAIN.pip("program", "installing", "install", *options, "--editable", ROOT)
+
+
+def setup(_arguments: Sequence[str]) -> int:
+    """Everything but the start."""
+    began = time.monotonic()
+    set_up()
+    print(f"Ready ({time.monotonic() - began:.1f} s). Start with: make run")
+    return 0
+
+
+def run(arguments: Sequence[str]) -> int:  # noqa: RET503 - execv does not return
+    """Start the program; it replaces this process where the system can do that."""
+    set_up()
+    # -P: a folder named app in the user's current one must not be taken for ours.
+    command = [str(MAIN.python), "-P", "-m", "app", *arguments]
+    sys.stdout.flush()
+    if sys.platform == "win32":
+        return subprocess.call(command)
+    os.execv(command[0], command)
+
+
+def test(arguments: Sequence[str]) -> int:
+    """The tests offscreen; then, unless some were chosen, again those without a window where Qt is not installed."""
+    set_up()
+    began = time.monotonic()
+    status = _call([MAIN.python, "-m", "pytest", *(arguments or ALL_TESTS)], _test_env())
+    if status or arguments:
+        return status
+    return _test_without_qt() or _all_passed(began)
+
+
+def _all_passed(began: float) -> int:
+    print(f"All tests passed, with Qt and without ({time.monotonic() - began:.0f} s).")
+    return 0
+
+
+def _test_without_qt() -> int:
+    with locked(BUILD / "setup.lock", "working on this clone"):
+        venvs.ensure(WITHOUT_QT)
+        engine.ensure(WITHOUT_QT)
+    print("- The tests once more where Qt is not installed", flush=True)
+    return _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
+
+
+def _test_env() -> dict[str, str]:
+    """No window on the developer's screen, and where the real model is: tests move HEARTH_HOME."""
+    ours = {"QT_QPA_PLATFORM": "offscreen", "HEARTH_STARTER": str(starter.installed())}
+    return {**ours, **venvs.child_env()}
+
+
+def check(_arguments: Sequence[str]) -> int:
+    """Every check, also after one failed: the developer sees them all at once."""
+    set_up()
+    failed = [name for name, command in _checks().items() if not _passes(name, command)]
+    print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.")
+    return 1 if failed else 0
+
+
+def _checks() -> dict[str, list[str | Path]]:
+    ruff = MAIN.program("ruff")
+    return {
+        "format": [ruff, "format", "--check", "."],
+        "ruff": [ruff, "check", "."],
+        "types": [MAIN.python, "-m", "mypy"],
+        "layers": [MAIN.program("lint-imports"), "--no-logo"],
+        "owners": [MAIN.python, ROOT / "packaging" / "owners.py"],
+        "size": [MAIN.python, ROOT / "packaging" / "size_rule.py"],
+    }
+
+
+def _passes(name: str, command: Sequence[str | Path]) -> bool:
+    began = time.monotonic()
+    print(f"- {name}", flush=True)
+    status = _call(command, venvs.child_env())
+    tell(f"{'passed' if status == 0 else 'FAILED'} in {time.monotonic() - began:.1f} s")
+    return status == 0
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """The figures, as a table and in build/bench.json."""
+    set_up()
+    return _call([MAIN.python, "-m", "tests.bench", *arguments], _test_env())
+
+
+def shots(arguments: Sequence[str]) -> int:
+    """A picture of every page, in build/shots."""
+    set_up()
+    return _call([MAIN.python, "-m", "tests.shots", *arguments], _test_env())
+
+
+def lock(_arguments: Sequence[str]) -> int:
+    """Write the requirement files anew from the .in files. Hashes and versions only: no host, no path."""
+    venvs.ensure(LOCKER)
+    for name in LOCKED:
+        with step(f"Locking {name}.txt"):
+            command: list[str | Path] = [LOCKER.program("uv"), "pip", "compile", *LOCK_OPTIONS]
+            command += [f"{name}.in", "-o", f"{name}.txt"]
+            if _call(command, dict(os.environ), REQUIREMENTS):
+                return 1
+    return 0
+
+
+def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = ROOT) -> int:
+    sys.stdout.flush()
+    return subprocess.call([str(part) for part in command], env=env, cwd=folder)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "shots": shots, "lock": lock,
+}  # fmt: skip
