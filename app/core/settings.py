@@ -334,10 +334,9 @@ class SettingsStore:
         import tomlkit  # noqa: PLC0415 - 20 ms that the first paint should not pay
 
         try:
-            text = self._path.read_text("utf-8")
-        except FileNotFoundError:
-            text = ""
-        document = tomlkit.parse(text)
+            document = tomlkit.parse(self._path.read_text("utf-8"))
+        except (OSError, ValueError):  # not there yet, or damaged since it was read
+            document = tomlkit.document()
         document["version"] = VERSION
         table = document.setdefault(group, tomlkit.table())
         table[name] = value

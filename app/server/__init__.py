@@ -1,0 +1,1 @@
+"""The local API server: routes, their wire formats, and the thread that serves them."""
