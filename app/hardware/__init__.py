@@ -1,0 +1,1 @@
+"""What this machine is (facts, read once) and what it is doing (live readings); knows nothing of models."""

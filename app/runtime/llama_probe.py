@@ -1,0 +1,94 @@
+"""Asks ggml for its devices and prints one JSON object. Run as a process of its own: ``python -m
+app.runtime.llama_probe [BACKEND_LIBRARY...]``; a driver that crashes takes only this process down.
+
+Output: ``{"backends": [{"name", "problem", "devices": [{"name", "description", "type", "free", "total", "pci"}]}]}``.
+A library that ggml refuses to load is listed with a problem. Reads ``ggml-backend.h``'s functions on libllama's own
+handle: another handle would see another registry.
+"""
+
+import ctypes
+import json
+import sys
+from typing import Any
+
+TYPES = ("cpu", "gpu", "igpu", "accel", "meta")
+
+
+class _Caps(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_bool) for name in ("async", "host_buffer", "buffer_from_host_ptr", "events")]
+
+
+class _Props(ctypes.Structure):
+    # The caps grow with versions of ggml: the room after them keeps a longer struct inside ours.
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("free", ctypes.c_size_t),
+        ("total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("caps", _Caps),
+        ("room", ctypes.c_char * 64),
+    ]
+
+
+def list_backends(library: Any) -> list[dict[str, Any]]:
+    """Every registered backend and its devices. ``library`` is the loaded libllama."""
+    _declare(library)
+    found = []
+    for index in range(library.ggml_backend_reg_count()):
+        backend = library.ggml_backend_reg_get(index)
+        count = library.ggml_backend_reg_dev_count(backend)
+        devices = [library.ggml_backend_reg_dev_get(backend, number) for number in range(count)]
+        name = library.ggml_backend_reg_name(backend).decode()
+        found.append({"name": name, "devices": [_device(library, device) for device in devices]})
+    return found
+
+
+def load(library: Any, paths: list[str]) -> list[dict[str, Any]]:
+    """Add backend libraries to the registry; those that ggml refuses come back as backends with a problem."""
+    _declare(library)
+    refused = [path for path in paths if not library.ggml_backend_load(path.encode())]
+    return [{"name": path, "devices": [], "problem": "ggml refused to load it"} for path in refused]
+
+
+def _declare(library: Any) -> None:
+    pointer, size, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
+    kinds: dict[str, tuple[list[Any], Any]] = {
+        "ggml_backend_load": ([text], pointer),
+        "ggml_backend_reg_count": ([], size),
+        "ggml_backend_reg_get": ([size], pointer),
+        "ggml_backend_reg_name": ([pointer], text),
+        "ggml_backend_reg_dev_count": ([pointer], size),
+        "ggml_backend_reg_dev_get": ([pointer, size], pointer),
+        "ggml_backend_dev_get_props": ([pointer, ctypes.POINTER(_Props)], None),
+    }
+    for name, (arguments, result) in kinds.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result
+
+
+def _device(library: Any, device: int) -> dict[str, Any]:
+    props = _Props()
+    library.ggml_backend_dev_get_props(device, ctypes.byref(props))
+    return {
+        "name": (props.name or b"").decode("utf-8", "replace"),
+        "description": (props.description or b"").decode("utf-8", "replace").strip(),
+        "type": TYPES[props.type] if props.type < len(TYPES) else "accel",
+        "free": props.free,
+        "total": props.total or None,
+        "pci": props.device_id.decode("ascii", "replace") if props.device_id else None,
+    }
+
+
+def main(paths: list[str]) -> int:
+    """Print what there is. ggml's own chatter goes to stderr."""
+    import llama_cpp.llama_cpp as llama  # noqa: PLC0415 - costs 0.3 s and may crash: only when asked
+
+    refused = load(llama._lib, paths)
+    print(json.dumps({"backends": [*list_backends(llama._lib), *refused]}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
