@@ -1,12 +1,12 @@
-"""A Hub on this machine over real HTTP: what the real ``huggingface_hub`` client and our own transfer talk to in tests.
+"""A Hub on this machine over real HTTP: the real ``huggingface_hub`` client and our own transfer talk to it in tests.
 
     with LocalHub([FakeRepo("me/tiny-GGUF", {"tiny-Q4_0.gguf": FakeFile.of(b"...")})]) as hub:
         hub.fault("cut", after=1_000_000, times=2)
         Hub(hub.url, ...)
 
-Large files answer as the Hub does: the resolve address redirects to a signed address on another host name (``localhost``
-instead of ``127.0.0.1``), small ones come directly. ``hub.requests`` remembers what was asked, so that a test can say how
-many bytes were fetched twice or that no token left the Hub's host. By hand, for demos:
+Large files answer as the Hub does: the resolve address redirects to a signed address on another host name
+(``localhost`` instead of ``127.0.0.1``), small ones come directly. ``hub.requests`` remembers what was asked, so that a
+test can say how many bytes were fetched twice or that no token left the Hub's host. By hand, for demos:
 
     python -m tests.fakes.hub_server --port 8899 [DIR with owner/repo/files]
 """
