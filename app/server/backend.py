@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -13,9 +13,11 @@ from app.core.errors import HearthError, ModelNotFoundError
 from app.core.generate import Failed, GenerateRequest, SamplingParams
 from app.core.settings import SettingsStore
 from app.core.types import LoadPlan, ModelRecord
-from app.models.library import Library
-from app.runtime.supervisor import Supervisor
 from app.server.stream import EventStream
+
+if TYPE_CHECKING:
+    from app.models.library import Library
+    from app.runtime.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +46,8 @@ class Backend:
 
     def __init__(
         self,
-        library: Library,
-        supervisor: Supervisor,
+        library: "Library",
+        supervisor: "Supervisor",
         planner: Callable[[ModelRecord], Planned],
         settings: SettingsStore,
     ) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from app.core.errors import BindError, HearthError, PortInUseError
 from app.core.events import Bus, ErrorInfo, RequestLogged, ServerChanged, ServerState
 from app.core.settings import SettingsStore
-from app.models.library import Library
-from app.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.core.types import ModelRecord
+    from app.models.library import Library
+    from app.runtime.supervisor import Supervisor
     from app.server.backend import Backend, Planned
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class ServerHost:
 
     def __init__(
         self,
-        library: Library,
-        supervisor: Supervisor,
+        library: "Library",
+        supervisor: "Supervisor",
         planner: "Callable[[ModelRecord], Planned]",
         bus: Bus,
         settings: SettingsStore,

@@ -1,0 +1,183 @@
+"""OpenAI's routes by the real openai client, over the fake engine (real answers: tests/integration)."""
+
+import httpx2 as httpx
+import openai
+import pytest
+
+from app.core.errors import OutOfMemoryError
+from app.core.events import RequestLogged
+from app.core.generate import Failed
+
+MODEL = "fake/model:Q4_K_M"
+
+
+@pytest.fixture
+def client(served):
+    with openai.OpenAI(base_url=f"{served.address}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def ask(client: openai.OpenAI, **more):
+    return client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "one two three"}], **more
+    )
+
+
+def test_a_whole_answer(client, served) -> None:
+    answer = ask(client, temperature=0.5, top_p=0.9, max_tokens=9, stop=["END"], seed=7)
+    assert answer.choices[0].message.content == "one two three "
+    assert answer.choices[0].finish_reason == "stop"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (
+        7,
+        3,
+        10,
+    )
+    assert answer.usage.prompt_tokens_details.cached_tokens == 2
+    sampling = served.supervisor.requests[0].sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.5, 0.9, 9)
+    assert (sampling.stop, sampling.seed) == (("END",), 7)
+
+
+def test_a_stream_ends_with_usage_when_asked(client) -> None:
+    chunks = list(ask(client, stream=True, stream_options={"include_usage": True}))
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three "
+    )
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens == 10
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+
+
+def test_a_stream_has_no_usage_unless_asked(client) -> None:
+    assert all(chunk.choices and chunk.usage is None for chunk in ask(client, stream=True))
+
+
+def test_the_settings_are_the_defaults(client, served) -> None:
+    served.settings.set("chat.temperature", 0.25)
+    ask(client)
+    assert served.supervisor.requests[0].sampling.temperature == 0.25
+
+
+def test_roles_and_parts_are_understood(client, served) -> None:
+    parts = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
+    client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "developer", "content": "Be kind."}, {"role": "user", "content": parts}],
+    )
+    first, second = served.supervisor.requests[0].messages
+    assert (first.role, first.content, second.content) == ("system", "Be kind.", "one two")
+
+
+def test_models(client) -> None:
+    assert [model.id for model in client.models.list()] == [MODEL]
+    assert client.models.retrieve(MODEL).created == 1_700_000_000
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nobody/nothing")
+
+
+def test_an_unknown_model_is_named(client) -> None:
+    with pytest.raises(openai.NotFoundError, match="nothing-here") as caught:
+        client.chat.completions.create(model="nothing-here", messages=[{"role": "user", "content": "x"}])
+    assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "~/x.gguf", ""])
+def test_no_path_from_a_request_reaches_the_disk(http, name) -> None:
+    body = {"model": name, "messages": [{"role": "user", "content": "x"}]}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.status_code in (200, 404)
+    assert (answer.status_code == 200) == (name == "")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
+        ({"stream_options": 3}, "stream_options"),
+        ({"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "messages"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(http, change, field) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], **change}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert answer.json()["error"]["param"].startswith(field)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"model": "x"}'])
+def test_a_broken_body_is_refused(http, body) -> None:
+    answer = http.post("/v1/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert "error" in answer.json()
+
+
+def test_unknown_fields_are_ignored(http) -> None:
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "x", "refusal": None}],
+        "user": "me",
+        "store": True,
+    }
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
+
+
+def test_a_load_that_fails_says_why(client, served) -> None:
+    served.supervisor.load_error = OutOfMemoryError(model="Fake", detail="4 GiB are missing")
+    with pytest.raises(openai.APIStatusError, match="4 GiB are missing") as caught:
+        ask(client)
+    assert caught.value.status_code == 503
+
+
+def test_a_failure_before_the_end_is_an_error(client, served) -> None:
+    served.supervisor.failure = Failed("worker_crashed", "The engine died.")
+    with pytest.raises(openai.APIStatusError, match=r"The engine died\."):
+        ask(client)
+    with pytest.raises(openai.APIError, match=r"The engine died\."):
+        list(ask(client, stream=True))
+
+
+def test_a_client_that_hangs_up_frees_its_sequence(served) -> None:
+    served.supervisor.delay = 0.05
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "word " * 500}], "stream": True}
+    with (
+        httpx.Client(base_url=served.address, trust_env=False) as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        next(answer.iter_bytes())
+    _until(lambda: served.supervisor.requests[0].id in served.supervisor.cancelled)
+
+
+def test_a_client_that_hangs_up_before_a_whole_answer_frees_its_sequence(served) -> None:
+    served.supervisor.delay = 0.05
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "word " * 500}]}
+    with (
+        httpx.Client(base_url=served.address, timeout=0.3, trust_env=False) as client,
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        client.post("/v1/chat/completions", json=body)
+    _until(lambda: served.supervisor.requests[0].id in served.supervisor.cancelled)
+
+
+def test_the_log_has_figures_and_no_words(client, served) -> None:
+    ask(client, stream=True).close()
+    ask(client)
+    _until(lambda: len(served.host.log()) == 2)
+    last: RequestLogged = served.host.log()[-1]
+    assert (last.method, last.path, last.status, last.model) == ("POST", "/v1/chat/completions", 200, MODEL)
+    assert (last.prompt_tokens, last.completion_tokens) == (7, 3)
+    assert "one two" not in repr(served.host.log())
+
+
+def _until(done) -> None:
+    import time
+
+    end = time.monotonic() + 5
+    while not done():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
