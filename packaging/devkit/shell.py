@@ -2,7 +2,9 @@
 
 import os
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +59,12 @@ def run_logged(
 
 def _wait(command: list[str], out: int, log: Path, doing: str, env: dict[str, str]) -> int:
     began = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+    # A group of its own: pip starts cmake, cmake starts ninja, and an interruption must end them all. Two ninjas
+    # in one build folder would spoil it.
+    own_group = sys.platform != "win32"
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=own_group
+    )
     try:
         while True:
             try:
@@ -69,13 +76,22 @@ def _wait(command: list[str], out: int, log: Path, doing: str, env: dict[str, st
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave no child behind when we are interrupted."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    """Leave no child behind, nor a child's child, when we are interrupted."""
+    if process.poll() is not None:
+        return
+    _signal(process, hard=False)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        _signal(process, hard=True)
+        process.wait()
+
+
+def _signal(process: "subprocess.Popen[bytes]", *, hard: bool) -> None:
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+    else:
+        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
 
 
 def progress(log: Path) -> str:

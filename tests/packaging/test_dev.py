@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+import psutil
 import pytest
 
 from devkit import commands, engine, folders, machine, qtlibs, shell, stamps, starter
@@ -214,6 +215,13 @@ def _hold_in_a_process(lock: Path) -> "subprocess.Popen[bytes]":
     return holder
 
 
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def _raise(error: BaseException) -> Callable[..., None]:
     def fail(*_args: object, **_kwargs: object) -> None:
         raise error
@@ -351,6 +359,18 @@ class TestFailures:
         shell.run_logged(command, tmp_path / "log", doing="building")
         assert "still building" in capsys.readouterr().out
         assert shell.progress(tmp_path / "log") == ", 12 of 300 files"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+    def test_an_interruption_ends_the_childrens_children_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shell, "SIGN_OF_LIFE_S", 0.5)
+        monkeypatch.setattr(shell, "tell", _raise(KeyboardInterrupt()))
+        log = tmp_path / "log"
+        with pytest.raises(KeyboardInterrupt):
+            shell.run_logged(["sh", "-c", "sleep 60 & echo $!; wait"], log, doing="testing")
+        grandchild = int(log.read_text())
+        _until(lambda: not psutil.pid_exists(grandchild))
 
     def test_the_file_systems_errors_are_sentences(self) -> None:
         assert "disk is full" in commands.os_sentence(OSError(errno.ENOSPC, "No space left on device"))
