@@ -1,0 +1,1 @@
+"""Figures: what `make bench` measures. Never part of the test run: machines are shared and noisy."""

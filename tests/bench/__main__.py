@@ -1,0 +1,46 @@
+"""``python -m tests.bench [part ...]``: measure, print the table, write build/bench.json."""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+
+from tests.bench.figures import ROOT, Figure, show, write
+
+PARTS = {
+    "start": "process start to first painted window, and idle memory",
+    "decode": "decode through the whole path over a bare llama.cpp loop",
+    "gui": "event-loop gaps, long chats, typing",
+    "http": "the HTTP layer alone",
+    "downloads": "transfer speed on loopback",
+    "library": "listing and scanning many models",
+}
+
+
+def main() -> int:
+    """Run the parts asked for (default: all there are); 1 when a goal was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--out", default=str(ROOT / "build" / "bench.json"))
+    args = parser.parse_args()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    unknown = set(args.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    figures = [figure for part in args.parts or PARTS for figure in _measure(part)]
+    print(show(figures))
+    write(figures, ROOT / args.out)
+    return 1 if any(figure.reached is False for figure in figures) else 0
+
+
+def _measure(part: str) -> list[Figure]:
+    print(f"{part}: {PARTS[part]} ...", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    figures: list[Figure] = importlib.import_module(f"tests.bench.{part}").run()
+    print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Decode and prefill through the whole path (worker, pipe, runtime thread) over a bare loop, in turn, in one run."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from app.cli.run import ask, new_id
+from app.core.events import Bus
+from app.core.generate import GenerateRequest, SamplingParams
+from app.core.types import LoadPlan
+from app.runtime.supervisor import Supervisor
+from tests.bench.figures import ROOT, Figure, median
+from tests.starter import find_starter
+
+PAIRS = 7
+PROMPT, TOKENS, N_CTX = 512, 128, 2048
+THREADS = min(2, os.cpu_count() or 1)
+
+
+def run() -> list[Figure]:
+    """Ratios of the medians of pairs measured one after the other."""
+    path = str(find_starter())
+    bare = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.bare", path, *map(str, (PROMPT, TOKENS, THREADS, N_CTX))],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as logs:
+        supervisor = Supervisor(Bus(), Path(logs))
+        supervisor.start()
+        plan = LoadPlan(path, n_ctx=N_CTX, n_parallel=1, n_threads=THREADS, n_threads_batch=THREADS)
+        supervisor.ensure_ready("starter", plan).result()
+        pairs = [(_bare(bare), _ours(supervisor, seed)) for seed in range(PAIRS + 1)][1:]
+        supervisor.close()
+    bare.communicate()
+    return _figures(pairs)
+
+
+def _bare(process: "subprocess.Popen[str]") -> dict[str, float]:
+    assert process.stdin and process.stdout
+    process.stdin.write("\n")
+    process.stdin.flush()
+    result: dict[str, float] = json.loads(process.stdout.readline())
+    return result
+
+
+class _Running:
+    """What ``ask`` needs of the services."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+
+
+def _ours(supervisor: Supervisor, seed: int) -> dict[str, float]:
+    tokens = tuple(100 + (seed * 7919 + i * 31) % 9000 for i in range(PROMPT))
+    sampling = SamplingParams(temperature=0, max_tokens=TOKENS, ignore_eos=True)
+    request = GenerateRequest(new_id(), tokens=tokens, sampling=sampling)
+    seen: list[float] = []
+    began = time.perf_counter()
+    answer = ask(_Running(supervisor), "starter", request, lambda _delta: seen.append(time.perf_counter()))  # type: ignore[arg-type]
+    usage = answer.finished.usage
+    # On this side's clock, from the first text to the end: pipe, decoding and wake-ups are in it.
+    decode = (usage.completion - 1) / (time.perf_counter() - seen[0])
+    return {"prefill": usage.prompt / (seen[0] - began), "decode": decode}
+
+
+def _figures(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> list[Figure]:
+    found = []
+    for name, goal in (("decode", 0.97), ("prefill", None)):
+        ratios = [ours[name] / bare[name] for bare, ours in pairs]
+        found += [
+            median(f"{name}, bare loop", [bare[name] for bare, _ in pairs], "tokens/s"),
+            median(f"{name}, whole path", [ours[name] for _, ours in pairs], "tokens/s"),
+            median(
+                f"{name}, ratio",
+                ratios,
+                "",
+                goal=goal,
+                more=True,
+                note=f"{len(pairs)} pairs, {THREADS} threads",
+            ),
+        ]
+    return found
