@@ -13,6 +13,8 @@ from devkit.say import Problem, tell
 
 SIGN_OF_LIFE_S = 20.0
 TAIL_LINES = 25
+IDLE = ("Ignoring ", "Requirement already satisfied", "Looking in ")
+"""How pip's lines begin that never say why it failed."""
 NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|name resolution|Name or service not known|Max retries exceeded|"
     r"Connection refused|Network is unreachable|ConnectTimeout|ReadTimeout|ProxyError|SSLError|getaddrinfo"
@@ -34,8 +36,8 @@ for your mirror or proxy, and run the same command again.""",
     ),
     (
         re.compile(r"No matching distribution found"),
-        """The package registry has no file for this Python and system. Use a 64-bit Python 3.11, 3.12 or 3.13,
-or check that your mirror is complete.""",
+        """The package registry gave no file for this Python and system. Either it can't be reached (check the network,
+PIP_INDEX_URL, PIP_PROXY), or a mirror is not complete, or this is not a 64-bit Python 3.11, 3.12 or 3.13.""",
     ),
     (
         re.compile(r"Permission denied|Read-only file system"),
@@ -103,7 +105,8 @@ def progress(log: Path) -> str:
 def failure(output: str, doing: str, log: Path) -> str:
     """The sentence for a failed program: what to do when the output shows a known cause, and its last lines."""
     advice = explain(output) or f"It failed while {doing}; the reason should be in the lines above."
-    tail = "\n".join(output.splitlines()[-TAIL_LINES:])
+    telling = [line for line in output.splitlines() if not line.startswith(IDLE)]
+    tail = "\n".join(telling[-TAIL_LINES:])
     return f"{tail}\n\n{advice}\nThe whole output: {log}"
 
 

@@ -338,7 +338,7 @@ class TestFailures:
                 "Retrying: NewConnectionError: [Errno -2] Name not known\nERROR: No matching distribution found",
                 "Check the network",
             ),
-            ("ERROR: No matching distribution found for numpy==2.4.6", "no file for this Python"),
+            ("ERROR: No matching distribution found for numpy==2.4.6", "gave no file for this Python"),
             ("PermissionError: [Errno 13] Permission denied: '/usr'", "who owns"),
         ],
     )
