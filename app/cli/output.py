@@ -33,9 +33,9 @@ def size(count: float | None) -> str:
     """Bytes as people buy them: 10^9."""
     if count is None:
         return "-"
-    for unit, limit in (("kB", 1e6), ("MB", 1e9), ("GB", 1e15)):
-        if count < limit:
-            return f"{count / (limit / 1000):.1f} {unit}"
+    for unit, one in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if count < one * 1000:
+            return f"{count / one:.1f} {unit}"
     return f"{count / 1e12:.1f} TB"
 
 

@@ -10,7 +10,14 @@ from app.core.paths import find_paths
 
 def test_hearth_home_moves_every_file(tmp_path: Path) -> None:
     paths = find_paths({"HEARTH_HOME": str(tmp_path)})
-    for path in (paths.settings_file, paths.models, paths.chats_file, paths.cache, paths.logs, paths.lock_file):
+    for path in (
+        paths.settings_file,
+        paths.models,
+        paths.chats_file,
+        paths.cache,
+        paths.logs,
+        paths.lock_file,
+    ):
         assert tmp_path in path.parents
 
 

@@ -25,7 +25,11 @@ def test_a_value_survives_a_restart_with_its_type(tmp_path: Path) -> None:
     first.set("chat.enter_sends", False)
     first.set("chat.temperature", 0.5)
     again = store(tmp_path)
-    assert (again.value.server.port, again.value.chat.enter_sends, again.value.chat.temperature) == (9001, False, 0.5)
+    assert (again.value.server.port, again.value.chat.enter_sends, again.value.chat.temperature) == (
+        9001,
+        False,
+        0.5,
+    )
 
 
 def test_the_user_s_comments_and_unknown_keys_are_kept(tmp_path: Path) -> None:

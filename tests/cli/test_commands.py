@@ -1,0 +1,202 @@
+"""The commands as a person runs them: the real program, a local Hub over HTTP, the real starter model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_search_pull_show_chat_rm(hub, as_json, hearth, starter) -> None:
+    (found,) = as_json("search", "smollm")
+    assert hearth("search", "smollm").stdout.splitlines()[1].startswith(found["id"])
+    pulled = as_json("pull", f"{found['id']}:Q4_1")
+    assert (pulled["state"], pulled["done"]) == ("done", starter.stat().st_size)
+    (record,) = as_json("ls")
+    assert record["id"] == pulled["model"]
+    assert as_json("show", record["id"][:8])["summary"]["architecture"] == "llama"
+    answer = as_json("chat", record["id"], "-p", "Say hello.", "--temp", "0", "-n", "8", "-c", "512")
+    assert answer["text"].strip()
+    assert answer["usage"]["completion"] <= 8 and answer["prefill_per_second"] > 0 and answer["memory"] > 50e6
+    assert "show" not in hearth("rm", record["id"]).stdout
+    assert hearth("rm", record["id"]).returncode == 2  # nobody is there to say yes
+    as_json("rm", record["id"], "-y")
+    assert as_json("ls") == []
+    assert "hearth pull" in hearth("ls").stdout
+
+
+def test_pull_again_is_done_at_once(hub, as_json) -> None:
+    repo = as_json("search")[0]["id"] + ":Q4_1"
+    as_json("pull", repo)
+    before = hub.bytes_served(".gguf")
+    as_json("pull", repo)
+    assert hub.bytes_served(".gguf") == before
+
+
+def test_pull_names_the_quants_there_are(hub, hearth, as_json) -> None:
+    repo = as_json("search")[0]["id"]
+    done = hearth("pull", f"{repo}:Q9_X")
+    assert done.returncode == 1
+    assert "Q4_1" in done.stderr
+
+
+def test_the_hub_away(hearth) -> None:
+    done = hearth("search", "x", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "can't be reached" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_chat_streams_then_says_how_quick_it_was(with_starter, hearth) -> None:
+    done = hearth("chat", "SmolLM2", "--temp", "0", "-n", "12", "-c", "512", stdin="Name a colour.")
+    assert done.returncode == 0, done.stderr
+    answer, line = done.stdout.strip().rsplit("\n", 1)
+    assert answer.strip()
+    for part in ("prefill", "decode", "first token", "memory", "tokens/s", "GiB"):
+        assert part in line
+
+
+def test_the_same_seed_gives_the_same_text(with_starter, as_json) -> None:
+    args = ("chat", str(with_starter), "-p", "Tell a story.", "-n", "16", "--seed", "5", "-c", "512")
+    assert as_json(*args)["text"] == as_json(*args)["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nobody", "No model here"), ("/nowhere/x.gguf", "No model here")]
+)
+def test_an_unknown_model(hearth, name: str, words: str) -> None:
+    done = hearth("chat", name, "-p", "x")
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
+def test_a_file_that_is_no_model(hearth, tmp_path) -> None:
+    wrong = tmp_path / "wrong.gguf"
+    wrong.write_bytes(b"PK\x03\x04" + bytes(1000))
+    for command in (("import", str(wrong)), ("chat", str(wrong), "-p", "x")):
+        done = hearth(*command)
+        assert done.returncode == 1
+        assert "not a GGUF" in done.stderr
+
+
+def test_a_truncated_model(hearth, tmp_path, starter) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(starter.read_bytes()[:40_000_000])
+    done = hearth("import", str(cut))
+    assert done.returncode == 1
+    assert "cut short" in done.stderr
+
+
+def test_import_then_chat(hearth, as_json, starter) -> None:
+    record = as_json("import", str(starter))
+    assert record["summary"]["quant"] == "Q4_1"
+    assert as_json("chat", record["id"], "-p", "Hi", "-n", "2", "-c", "256")["usage"]["completion"] <= 2
+
+
+def test_bench(with_starter, as_json) -> None:
+    report = as_json("bench", "SmolLM2", "--prompt-tokens", "64", "-n", "8", "--repeat", "1", "-c", "256")
+    assert report["prefill_per_second"] > 0 and report["decode_per_second"] > 0
+
+
+def test_doctor_names_everything_with_its_source(as_json, hearth) -> None:
+    findings = as_json("doctor")
+    assert {item["area"] for item in findings} >= {"Program", "Machine", "Folders", "Library"}
+    assert all(item["how"] for item in findings)
+    assert "llama-cpp-python" in hearth("doctor").stdout
+
+
+def test_ps_when_nothing_runs(as_json, hearth) -> None:
+    assert as_json("ps") == []
+    assert "No model is loaded." in hearth("ps").stdout
+
+
+def test_serve_answers_shows_in_ps_and_stops_on_sigterm(with_starter, environ, as_json) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--port", "0", "--model", "SmolLM2", "-c", "512", "--parallel", "2"],
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout
+        address = next(line for line in server.stdout if line.startswith("Serving on")).split()[2]
+        body = {"model": "SmolLM2", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+        request = urllib.request.Request(
+            f"{address}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        answer = json.load(urllib.request.urlopen(request, timeout=60))
+        assert answer["choices"][0]["message"]["content"]
+        (presence,) = as_json("ps")
+        assert presence["address"] in address and presence["instances"][0]["n_ctx"] == 512
+    finally:
+        server.send_signal(signal.SIGTERM)
+    rest, _ = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert "POST /v1/chat/completions 200" in rest
+
+
+def test_a_busy_port_is_told_with_the_next_one(hearth) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = hearth("serve", "--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} is used" in done.stderr and "is free" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written(hearth, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = hearth("ls", HEARTH_HOME=str(tmp_path / "file" / "home"))
+    assert done.returncode == 1
+    assert "HEARTH_HOME" in done.stderr
+
+
+def test_without_a_display_the_main_job_is_done_in_the_terminal(with_starter, hearth, environ) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        environ.pop(name, None)
+    done = hearth()
+    assert done.returncode == 0, done.stderr
+    assert "no display" in done.stdout
+    for part in ("prefill", "decode", "first token", "memory"):
+        assert part in done.stdout
+
+
+def test_without_a_display_and_without_the_model_the_way_is_told(hearth, environ) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        environ.pop(name, None)
+    done = hearth()
+    assert done.returncode == 1
+    assert "dev.py setup" in done.stderr
+
+
+def test_no_command_imports_qt(environ) -> None:
+    code = "import sys; import app.__main__ as m; m.main(['ls']); print([n for n in sys.modules if 'PySide6' in n])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_pull_interrupted_goes_on(hub, environ, as_json, starter) -> None:
+    hub.rate = 20_000_000
+    repo = as_json("search")[0]["id"] + ":Q4_1"
+    pull = subprocess.Popen(
+        [sys.executable, "-m", "app", "pull", repo],
+        cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert pull.stderr
+    next(line for line in pull.stderr if "30%" in line or "3" in line.split()[1])
+    os.killpg(pull.pid, signal.SIGINT)
+    rest = pull.communicate(timeout=30)[1]
+    assert pull.returncode == 130
+    assert "goes on" in rest
+    hub.rate = None
+    before = hub.bytes_served(".gguf")
+    assert as_json("pull", repo)["state"] == "done"
+    assert hub.bytes_served(".gguf") - before < starter.stat().st_size

@@ -1,0 +1,52 @@
+"""Arguments, exit codes and errors of the command line, without a model."""
+
+import pytest
+
+from app.__main__ import wants_window
+from app.cli.main import build_parser
+from app.cli.output import rate, size, table
+from app.cli.terminal import has_display
+
+COMMANDS = ["search", "pull", "ls", "show", "rm", "import", "chat", "serve", "bench", "ps", "doctor"]
+
+
+def test_every_command_has_help(capsys) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as caught:
+            build_parser().parse_args([command, "--help"])
+        assert caught.value.code == 0
+        assert f"hearth {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [["nothing"], ["chat"], ["serve", "--port", "x"], ["chat", "m", "-n", "0"]])
+def test_wrong_usage_ends_with_2(args, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args(args)
+    assert caught.value.code == 2
+    assert "usage: hearth" in capsys.readouterr().err
+
+
+def test_the_window_opens_without_arguments_or_with_a_model_file() -> None:
+    assert wants_window([])
+    assert wants_window(["/home/me/Model.GGUF"])
+    assert not wants_window(["ls"])
+    assert not wants_window(["import", "x.gguf"])
+
+
+def test_a_display_is_recognised(monkeypatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert not has_display({})
+    assert has_display({"DISPLAY": ":0"}) and has_display({"WAYLAND_DISPLAY": "wayland-0"})
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert has_display({})
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    assert [size(98_362_432), size(4_920_000_000), size(None)] == ["98.4 MB", "4.9 GB", "-"]
+    assert [rate(61.26), rate(141.6), rate(None)] == ["61.3", "142", "-"]
+
+
+def test_a_table_lines_up() -> None:
+    assert (
+        table(("A", "N"), [("x", "1"), ("long", "100")], frozenset({1})) == "A       N\nx       1\nlong  100"
+    )
