@@ -1,0 +1,1 @@
+"""One loaded model: template, grammar, scheduler, engine, worker process and its supervisor."""
