@@ -1,0 +1,100 @@
+"""The figures of an answer in words: speeds, counts, times, why it ended."""
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from app.ui.entries import Entry
+
+DASH = "–"
+_translate = QCoreApplication.translate
+
+
+def speed_text(value: float | None) -> str:
+    """Tokens per second: one decimal under 100, none above; a dash when unknown."""
+    return DASH if value is None else QLocale().toString(float(value), "f", 1 if value < 100 else 0)
+
+
+def seconds_text(value: float | None) -> str:
+    """Seconds with two decimals under ten, one above."""
+    return DASH if value is None else QLocale().toString(float(value), "f", 2 if value < 10 else 1)
+
+
+def reason_text(entry: Entry) -> str:
+    """Why the answer ended, in plain words; empty when it ended by itself or still goes on."""
+    if entry.error is not None:
+        return QCoreApplication.translate("Figures", "broke off")
+    return {
+        "length": QCoreApplication.translate("Figures", "reached the longest answer"),
+        "cancelled": QCoreApplication.translate("Figures", "stopped by you"),
+        "context_full": QCoreApplication.translate("Figures", "context is full"),
+        "tool_calls": QCoreApplication.translate("Figures", "called a tool"),
+    }.get(entry.reason or "", "")
+
+
+def figures_line(entry: Entry) -> str:
+    """Model, speed, tokens, time to the first token and why it ended, on one line."""
+    parts = [_short(entry.model)] if entry.model else []
+    if entry.timings is not None and entry.timings.decode_per_second is not None:
+        text = QCoreApplication.translate("Figures", "{speed} tokens/s")
+        parts.append(text.format(speed=speed_text(entry.timings.decode_per_second)))
+    if entry.usage is not None and entry.usage.completion:
+        text = QCoreApplication.translate("Figures", "%n token(s)", None, entry.usage.completion)
+        parts.append(text)
+    if entry.timings is not None and entry.timings.ttft > 0:
+        text = QCoreApplication.translate("Figures", "{seconds} s to first token")
+        parts.append(text.format(seconds=seconds_text(entry.timings.ttft)))
+    if reason := reason_text(entry):
+        parts.append(reason)
+    return "  ·  ".join(parts)
+
+
+def figures_table(entry: Entry) -> str:
+    """Everything that was measured, one fact a line."""
+    rows = [(QCoreApplication.translate("Figures", "Model"), entry.model or DASH)]
+    if entry.timings is not None:
+        rows += _timing_rows(entry)
+    if entry.usage is not None:
+        rows += _usage_rows(entry)
+    if entry.seed is not None:
+        rows.append((QCoreApplication.translate("Figures", "Seed"), str(entry.seed)))
+    rows.append((QCoreApplication.translate("Figures", "Ended"), reason_text(entry) or _ended(entry)))
+    return "\n".join(f"{name}: {value}" for name, value in rows)
+
+
+def _ended(entry: Entry) -> str:
+    if entry.reason is None:
+        return DASH
+    return QCoreApplication.translate("Figures", "by itself")
+
+
+def _timing_rows(entry: Entry) -> list[tuple[str, str]]:
+    assert entry.timings is not None
+    timings = entry.timings
+    return [
+        (
+            QCoreApplication.translate("Figures", "Prompt read, tokens/s (prefill)"),
+            speed_text(timings.prefill_per_second),
+        ),
+        (
+            QCoreApplication.translate("Figures", "Written, tokens/s after the first (decode)"),
+            speed_text(timings.decode_per_second),
+        ),
+        (
+            QCoreApplication.translate("Figures", "Time to first token (TTFT), s"),
+            seconds_text(timings.ttft),
+        ),
+        (QCoreApplication.translate("Figures", "Waited in the queue, s"), seconds_text(timings.queued)),
+    ]
+
+
+def _usage_rows(entry: Entry) -> list[tuple[str, str]]:
+    assert entry.usage is not None
+    usage, count = entry.usage, QLocale().toString
+    return [
+        (QCoreApplication.translate("Figures", "Prompt tokens"), count(usage.prompt)),
+        (QCoreApplication.translate("Figures", "of them known already (cached)"), count(usage.cached)),
+        (QCoreApplication.translate("Figures", "Tokens written"), count(usage.completion)),
+    ]
+
+
+def _short(model: str) -> str:
+    return model.rsplit("/", 1)[-1].replace(":", " ")

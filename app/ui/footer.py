@@ -1,0 +1,129 @@
+"""Under each message: its actions and, for an answer, the model and the figures."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+
+from app.ui import theme
+from app.ui.chat_style import ChatStyle
+from app.ui.entries import Action, Entry
+from app.ui.figures import figures_line, figures_table
+from app.ui.message_parts import tint
+
+_ICONS: dict[Action, str] = {
+    "copy": "copy",
+    "regenerate": "refresh",
+    "continue": "continue",
+    "edit": "edit",
+    "raw": "raw",
+    "delete": "trash",
+    "previous": "chevron-left",
+    "next": "chevron-right",
+}
+
+
+class Footer(QWidget):
+    """Under each message: its actions and, for an answer, the model and the figures."""
+
+    action = Signal(str)
+    HEIGHT = 28
+
+    def __init__(self, style: ChatStyle, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._style = style
+        self._entry: Entry | None = None
+        self._buttons: dict[Action, QToolButton] = {}
+        self._versions = QLabel(self)
+        self._figures = QLabel(self)
+        self._figures.setTextFormat(Qt.TextFormat.PlainText)
+        self.set_style(style)
+
+    def set_style(self, style: ChatStyle) -> None:
+        self._style = style
+        tint(self._figures, style)
+        tint(self._versions, style)
+        for name, button in self._buttons.items():
+            button.setIcon(theme.icon(_ICONS[name]))
+
+    def show_entry(self, entry: Entry, *, is_last: bool) -> None:
+        """Fit the actions and figures to this message."""
+        self._entry = entry
+        wanted: list[Action] = ["copy"]
+        if entry.role == "assistant":
+            wanted.append("regenerate")
+            if is_last and entry.reason in {"length", "cancelled", "context_full", None}:
+                wanted.append("continue")
+        wanted += ["edit", "raw", "delete"]
+        if entry.versions > 1:
+            wanted += ["previous", "next"]
+        for name in wanted:
+            self._button(name).setVisible(True)
+        for name in set(self._buttons) - set(wanted):
+            self._buttons[name].setVisible(False)
+        self.retranslate()
+
+    def _button(self, name: Action) -> QToolButton:
+        if name not in self._buttons:
+            button = QToolButton(self)
+            button.setAutoRaise(True)
+            button.setIconSize(QSize(16, 16))
+            button.setIcon(theme.icon(_ICONS[name]))
+            button.clicked.connect(lambda: self.action.emit(name))
+            self._buttons[name] = button
+        return self._buttons[name]
+
+    def retranslate(self) -> None:
+        entry = self._entry
+        if entry is None:
+            return
+        for name, button in self._buttons.items():
+            button.setToolTip(self._title(name))
+            button.setAccessibleName(self._title(name))
+        self._versions.setText(f"{entry.version} / {entry.versions}" if entry.versions > 1 else "")
+        self._versions.setAccessibleName(
+            self.tr("Version {number} of {count}").format(number=entry.version, count=entry.versions)
+        )
+        self._figures.setText(figures_line(entry))
+        self._figures.setToolTip(figures_table(entry))
+        self._place()
+
+    def _title(self, name: Action) -> str:
+        return {
+            "copy": self.tr("Copy"),
+            "regenerate": self.tr("Answer again"),
+            "continue": self.tr("Continue the answer"),
+            "edit": self.tr("Edit"),
+            "raw": self.tr("Show as plain text"),
+            "delete": self.tr("Delete"),
+            "previous": self.tr("Previous version"),
+            "next": self.tr("Next version"),
+        }.get(name, name)
+
+    def resizeEvent(self, _event: object) -> None:
+        self._place()
+
+    def _place(self) -> None:
+        entry = self._entry
+        if entry is None:
+            return
+        x = 0
+        order: list[Action] = ["previous", "next", "copy", "regenerate", "continue", "edit", "raw", "delete"]
+        shown = [name for name in order if name in self._buttons and not self._buttons[name].isHidden()]
+        width = 28 * len(shown) + (self._versions.sizeHint().width() + 8 if entry.versions > 1 else 0)
+        if entry.role == "user":
+            x = self.width() - width
+        for name in shown:
+            self._buttons[name].setGeometry(x, 0, 28, 28)
+            x += 28
+            if name == "previous":
+                wide = self._versions.sizeHint().width() + 8
+                self._versions.setGeometry(x + 4, 0, wide - 4, self.HEIGHT)
+                x += wide
+        self._versions.setVisible(entry.versions > 1)
+        room = self.width() - x - 12
+        self._figures.setVisible(entry.role == "assistant" and room > 60)
+        text = QFontMetrics(self._style.small).elidedText(
+            figures_line(entry), Qt.TextElideMode.ElideRight, max(0, room)
+        )
+        self._figures.setText(text)
+        self._figures.setGeometry(x + 12, 0, room, self.HEIGHT)

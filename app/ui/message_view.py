@@ -1,0 +1,352 @@
+"""One message: its segments, reasoning, error and footer, laid out by hand so that a changed line costs one line."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QRect, QUrl, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QTextCursor
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
+
+from app.core.events import ErrorInfo
+from app.ui.chat_style import ChatStyle
+from app.ui.code_block import CodeBlock
+from app.ui.entries import Entry
+from app.ui.footer import Footer
+from app.ui.markdown import Segment, Splitter, split, split_reasoning
+from app.ui.message_parts import Editor, ErrorCard, ReasoningFold, tint
+from app.ui.prose import ProseView
+
+Piece = ProseView | CodeBlock
+ErrorWords = Callable[[ErrorInfo], tuple[str, str, str]]
+"""error -> (translated words, button text, action name)."""
+_BUBBLE_PAD_X, _BUBBLE_PAD_Y = 14, 10
+
+
+class MessageView(QWidget):
+    """Built from an Entry; ``arrange(width)`` places everything and returns the height."""
+
+    action = Signal(int, str)
+    edited = Signal(int, str)
+    link_activated = Signal(QUrl)
+    resized = Signal(int)
+
+    def __init__(
+        self, entry: Entry, style: ChatStyle, words: ErrorWords, *, is_last: bool, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self.entry, self._style, self._words, self._is_last = entry, style, words, is_last
+        self._pieces: list[Piece] = []
+        self._splitter: Splitter | None = None
+        self._frozen = 0
+        self._reasoning: ReasoningFold | None = None
+        self._error: ErrorCard | None = None
+        self._footer: Footer | None = None
+        self._status: QLabel | None = None
+        self._editor: Editor | None = None
+        self._bubble = QRect()
+        self._raw = False
+        self._build()
+
+    # ---------------------------------------------------------------- content
+
+    def show_entry(self, entry: Entry, *, is_last: bool) -> None:
+        """Show another state of the same message; text that did not change is not parsed again."""
+        before, self.entry, self._is_last = self.entry, entry, is_last
+        if entry.text != before.text or entry.role != before.role:
+            self._clear()
+            self._build()
+        else:
+            self._build_around()
+
+    def _build(self) -> None:
+        text = self.entry.text
+        if self.entry.role == "assistant" and not self._raw:
+            self._show_segments(split(split_reasoning(text)[1]))
+        elif text:
+            self._plain(text)
+        self._build_around()
+
+    def _build_around(self) -> None:
+        self._build_reasoning()
+        self._build_error()
+        if self._splitter is None:
+            self._show_footer()
+        preview = self.entry.text[:120]
+        self.setAccessibleName(
+            self.tr("Answer: {text}").format(text=preview)
+            if self.entry.role == "assistant"
+            else self.tr("Question: {text}").format(text=preview)
+        )
+
+    def _clear(self) -> None:
+        for piece in self._pieces:
+            piece.hide()
+            piece.deleteLater()
+        self._pieces, self._frozen = [], 0
+
+    def _plain(self, text: str) -> None:
+        view = self._prose()
+        view.set_plain(text)
+        if self._raw:
+            view.setFont(self._style.mono)
+        self._pieces = [view]
+
+    def _show_segments(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            self._pieces.append(self._piece(segment))
+
+    def _piece(self, segment: Segment) -> Piece:
+        if segment.kind == "prose":
+            view = self._prose()
+            view.set_markdown(segment.text)
+            return view
+        block = CodeBlock(self._style, self)
+        block.resized.connect(self._tell_resized)
+        block.set_code(segment.text, _language(segment), closed=segment.closed)
+        block.show()
+        return block
+
+    def _prose(self) -> ProseView:
+        view = ProseView(self._style, self)
+        view.link_activated.connect(self.link_activated)
+        view.setAccessibleName(self.tr("Message text"))
+        view.show()
+        return view
+
+    def _build_reasoning(self) -> None:
+        text = self.entry.reasoning
+        if not text and self.entry.role == "assistant":
+            text = split_reasoning(self.entry.text)[0]
+        if not text:
+            return
+        if self._reasoning is None:
+            self._reasoning = ReasoningFold(self._style, self)
+            self._reasoning.resized.connect(self._tell_resized)
+            self._reasoning.show()
+        thinking = self._splitter is not None and not self.entry.text
+        self._reasoning.show_reasoning(text, self.entry.reasoning_seconds, thinking=thinking)
+
+    def _build_error(self) -> None:
+        if self.entry.error is None:
+            if self._error is not None:
+                self._error.hide()
+                self._error.deleteLater()
+                self._error = None
+            return
+        if self._error is None:
+            self._error = ErrorCard(self._style, self)
+            self._error.resized.connect(self._tell_resized)
+            self._error.action.connect(self._emit_action)
+        self._error.show_error(self.entry.error, *self._words(self.entry.error))
+        self._error.show()
+
+    def _show_footer(self) -> None:
+        if self._footer is None:
+            self._footer = Footer(self._style, self)
+            self._footer.action.connect(self._emit_action)
+            self._footer.show()
+        self._footer.show_entry(self.entry, is_last=self._is_last)
+
+    def _emit_action(self, name: str) -> None:
+        if name == "edit":
+            self.start_edit()
+        elif name == "raw":
+            self._raw = not self._raw
+            self._clear()
+            self._build()
+            self._tell_resized()
+        else:
+            self.action.emit(self.entry.key, name)
+
+    def _tell_resized(self) -> None:
+        self.resized.emit(self.entry.key)
+
+    # ---------------------------------------------------------------- streaming
+
+    @property
+    def live(self) -> bool:
+        """Text is still coming."""
+        return self._splitter is not None
+
+    def start_live(self) -> None:
+        """From now on ``feed`` adds text; what is there already is kept (a continued answer)."""
+        self._clear()
+        self._splitter = Splitter()
+        self._status = self._status or QLabel(self)
+        tint(self._status, self._style)
+        if self._footer is not None:
+            self._footer.hide()
+            self._footer.deleteLater()
+            self._footer = None
+        self._splitter.feed(split_reasoning(self.entry.text)[1])
+        self._show_live()
+
+    def feed(self, entry: Entry, text: str) -> None:
+        """``entry`` as it is now, and the text that came since the last call."""
+        self.entry = entry
+        if self._splitter is None:
+            return
+        if entry.reasoning:
+            self._build_reasoning()
+        if text:
+            self._splitter.feed(text)
+            self._show_live()
+
+    def set_status(self, text: str) -> None:
+        """A line under the answer while it is written (loading, reading the prompt, speed)."""
+        if self._status is not None:
+            self._status.setText(text)
+            self._status.setVisible(bool(text))
+
+    def finish_live(self, entry: Entry, *, is_last: bool) -> None:
+        """The answer has ended: freeze the tail, show the footer."""
+        splitter, self._splitter = self._splitter, None
+        self.entry, self._is_last = entry, is_last
+        if splitter is not None:
+            splitter.finish()
+            self._show_frozen(splitter)
+            self._drop_pieces(len(splitter.frozen))
+        if self._status is not None:
+            self._status.hide()
+            self._status.deleteLater()
+            self._status = None
+        self._build_around()
+
+    def _show_live(self) -> None:
+        assert self._splitter is not None
+        self._show_frozen(self._splitter)
+        tail = self._splitter.tail()
+        if tail is None:
+            self._drop_pieces(self._frozen)
+        else:
+            self._put(self._frozen, tail)
+            self._drop_pieces(self._frozen + 1)
+
+    def _show_frozen(self, splitter: Splitter) -> None:
+        for segment in splitter.frozen[self._frozen :]:
+            self._put(self._frozen, segment)
+            self._frozen += 1
+
+    def _put(self, index: int, segment: Segment) -> None:
+        """Make piece ``index`` show this segment, in place when it is of the right kind."""
+        if index < len(self._pieces):
+            piece = self._pieces[index]
+            if isinstance(piece, ProseView) and segment.kind == "prose":
+                piece.set_markdown(segment.text)
+                return
+            if isinstance(piece, CodeBlock) and segment.kind != "prose":
+                piece.set_code(segment.text, _language(segment), closed=segment.closed)
+                return
+            self._drop_pieces(index)
+        self._pieces.append(self._piece(segment))
+
+    def _drop_pieces(self, count: int) -> None:
+        for piece in self._pieces[count:]:
+            piece.hide()
+            piece.deleteLater()
+        del self._pieces[count:]
+
+    # ---------------------------------------------------------------- editing
+
+    def start_edit(self) -> None:
+        """Put an editor in the message's place."""
+        if self._editor is not None or self.live:
+            return
+        self._editor = Editor(self._style, self.entry.text, self.entry.role == "user", self)
+        self._editor.accepted.connect(self._accept_edit)
+        self._editor.cancelled.connect(self.end_edit)
+        self._editor.resized.connect(self._tell_resized)
+        for piece in self._pieces:
+            piece.hide()
+        self._editor.show()
+        self._editor.text.setFocus()
+        self._editor.text.moveCursor(QTextCursor.MoveOperation.End)
+        self._tell_resized()
+
+    @property
+    def editing(self) -> bool:
+        """An editor is open; such a view must not be thrown away."""
+        return self._editor is not None
+
+    def _accept_edit(self, text: str) -> None:
+        self.end_edit()
+        if text and text != self.entry.text:
+            self.edited.emit(self.entry.key, text)
+
+    def end_edit(self) -> None:
+        """Close the editor without a change."""
+        if self._editor is not None:
+            self._editor.hide()
+            self._editor.deleteLater()
+            self._editor = None
+        for piece in self._pieces:
+            piece.show()
+        self._tell_resized()
+
+    # ---------------------------------------------------------------- layout
+
+    def arrange(self, width: int) -> int:
+        """Place everything in this width; returns the height it takes."""
+        y = 0
+        if self._reasoning is not None:
+            y = self._place(self._reasoning, 0, y, width, self._reasoning.height_for(width)) + self._style.gap
+        if self._editor is not None:
+            y = self._place(self._editor, 0, y, width, self._editor.height_for(width)) + 4
+        elif self.entry.role == "assistant":
+            y = self._arrange_pieces(width, y)
+        else:
+            y = self._arrange_bubble(width, y)
+        if self._error is not None:
+            y = self._place(self._error, 0, y + 4, width, self._error.height_for(width)) + 8
+        if self._status is not None and self._status.text():
+            y = self._place(self._status, 0, y, width, self._status.sizeHint().height()) + 8
+        if self._footer is not None:
+            y = self._place(self._footer, 0, y, width, Footer.HEIGHT)
+        return y
+
+    def _arrange_pieces(self, width: int, y: int) -> int:
+        for piece in self._pieces:
+            y = self._place(piece, 0, y, width, piece.height_for(width)) + self._style.gap
+        return y
+
+    def _arrange_bubble(self, width: int, y: int) -> int:
+        self._bubble = QRect()
+        if not self._pieces:
+            return y
+        piece = self._pieces[0]
+        most = int(width * 0.86) - 2 * _BUBBLE_PAD_X
+        inner = piece.ideal_width(most) if isinstance(piece, ProseView) else most
+        height = piece.height_for(inner)
+        left = width - inner - _BUBBLE_PAD_X
+        self._place(piece, left, y + _BUBBLE_PAD_Y, inner, height)
+        self._bubble = QRect(left - _BUBBLE_PAD_X, y, inner + 2 * _BUBBLE_PAD_X, height + 2 * _BUBBLE_PAD_Y)
+        return y + self._bubble.height() + 4
+
+    def _place(self, widget: QWidget, x: int, y: int, width: int, height: int) -> int:
+        widget.setGeometry(x, y, width, height)
+        return y + height
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self._bubble.isNull() or self._editor is not None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(self._style.raised)
+        painter.setBrush(self._style.raised)
+        painter.drawRoundedRect(self._bubble.adjusted(0, 0, -1, -1), 10, 10)
+
+    # ---------------------------------------------------------------- text
+
+    def text_widgets(self) -> list[QTextBrowser | QPlainTextEdit]:
+        """The widgets that hold selectable text, in reading order."""
+        return [piece if isinstance(piece, ProseView) else piece.text for piece in self._pieces]
+
+    def retranslate(self) -> None:
+        """Set every text again in the current language."""
+        for part in (self._reasoning, self._footer, *self._pieces):
+            if isinstance(part, ReasoningFold | Footer | CodeBlock):
+                part.retranslate()
+        self._build_around()
+
+
+def _language(segment: Segment) -> str:
+    return "latex" if segment.kind == "math" else segment.info
