@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import engine, machine, qtlibs, starter, venvs
+from devkit import engine, machine, peers, qtlibs, starter, venvs
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
@@ -204,6 +204,15 @@ def bench(arguments: Sequence[str]) -> int:
     return _call([MAIN.python, "-m", "tests.bench", *arguments], _test_env())
 
 
+def bench_peers(arguments: Sequence[str]) -> int:
+    """The engine beside llama.cpp's own tools, in the same run, as ratios."""
+    set_up()
+    env = {**_test_env(), "HEARTH_PEERS": str(peers.ensure())}
+    return _call(
+        [MAIN.python, "-m", "tests.bench", "peers", "--out", "build/bench-peers.json", *arguments], env
+    )
+
+
 def shots(arguments: Sequence[str]) -> int:
     """A picture of every page, in build/shots."""
     set_up()
@@ -228,5 +237,6 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "shots": shots, "lock": lock,
+    "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
+    "shots": shots, "lock": lock,
 }  # fmt: skip

@@ -119,7 +119,7 @@ def _build(args: Sequence[str], folder: Path) -> None:
             f"Building the engine needs 2 GB free in {work}. Free some, or set HEARTH_CACHE to another disk."
         )
     venvs.ensure(BUILDER)
-    source = _source(work)
+    source = unpacked(work)
     tell(f"building with {jobs()} jobs; about 4 minutes on 2 cores, longer for a GPU: {' '.join(args)}")
     _compile(source, work, args)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -155,8 +155,8 @@ def jobs() -> int:
     return max(1, min(cores, memory // BYTES_PER_JOB))
 
 
-def _source(work: Path) -> Path:
-    """The unpacked source archive, whole or not there."""
+def unpacked(work: Path) -> Path:
+    """The unpacked source archive below ``work``: whole, or not there."""
     source = work / "source"
     if source.is_dir():
         return source
