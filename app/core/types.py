@@ -103,6 +103,9 @@ class LoadPlan(Struct, frozen=True, omit_defaults=True):
     """Tokens of context for one sequence; the unified KV cache holds ``n_ctx`` tokens in total when ``kv_unified``,
     else ``n_ctx`` for each of ``n_parallel`` sequences."""
     n_parallel: int = 4
+    n_idle: int = 8
+    """Conversations beyond the parallel ones whose prefix stays in a unified cache; 0 where each costs memory
+    (sliding windows, recurrent states)."""
     kv_unified: bool = True
     n_gpu_layers: int = -1
     """-1: all that the model has (harmless with no GPU)."""
