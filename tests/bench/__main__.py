@@ -16,16 +16,18 @@ PARTS = {
     "downloads": "transfer speed on loopback",
     "library": "listing and scanning many models",
 }
+PEERS = {"peers": "the engine beside llama.cpp's own tools"}
+ALL = {**PARTS, **PEERS}
 
 
 def main() -> int:
     """Run the parts asked for (default: all there are); 1 when a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(ALL))
     parser.add_argument("--out", default=str(ROOT / "build" / "bench.json"))
     args = parser.parse_args()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    unknown = set(args.parts) - set(PARTS)
+    unknown = set(args.parts) - set(ALL)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     figures = [figure for part in args.parts or PARTS for figure in _measure(part)]
@@ -35,7 +37,7 @@ def main() -> int:
 
 
 def _measure(part: str) -> list[Figure]:
-    print(f"{part}: {PARTS[part]} ...", file=sys.stderr, flush=True)
+    print(f"{part}: {ALL[part]} ...", file=sys.stderr, flush=True)
     began = time.monotonic()
     figures: list[Figure] = importlib.import_module(f"tests.bench.{part}").run()
     print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.runtime.supervisor import Supervisor
@@ -24,24 +26,35 @@ THREADS = min(2, os.cpu_count() or 1)
 
 def run() -> list[Figure]:
     """Ratios of the medians of pairs measured one after the other."""
-    path = str(find_starter())
     bare = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.bare", path, *map(str, (PROMPT, TOKENS, THREADS, N_CTX))],
+        [sys.executable, "-m", "tests.bench.bare", str(find_starter()), *map(str, (PROMPT, TOKENS, THREADS, N_CTX))],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as logs:
-        supervisor = Supervisor(Bus(), Path(logs))
-        supervisor.start()
-        plan = LoadPlan(path, n_ctx=N_CTX, n_parallel=1, n_threads=THREADS, n_threads_batch=THREADS)
-        supervisor.ensure_ready("starter", plan).result()
-        pairs = [(_bare(bare), _ours(supervisor, seed)) for seed in range(PAIRS + 1)][1:]
-        supervisor.close()
+    with engine() as ours:
+        pairs = [(_bare(bare), ours(seed)) for seed in range(PAIRS + 1)][1:]
     bare.communicate()
     return _figures(pairs)
 
 
+@contextmanager
+def engine() -> Iterator[Callable[[int], dict[str, float]]]:
+    """The whole path with the starter model loaded: a function that measures one request."""
+    with tempfile.TemporaryDirectory() as logs:
+        supervisor = Supervisor(Bus(), Path(logs))
+        supervisor.start()
+        plan = LoadPlan(
+            str(find_starter()), n_ctx=N_CTX, n_parallel=1, n_threads=THREADS, n_threads_batch=THREADS
+        )
+        try:
+            supervisor.ensure_ready("starter", plan).result()
+            yield lambda seed: _ours(supervisor, seed)
+        finally:
+            supervisor.close()
+
+
 def _bare(process: "subprocess.Popen[str]") -> dict[str, float]:
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     process.stdin.write("\n")
     process.stdin.flush()
     result: dict[str, float] = json.loads(process.stdout.readline())
