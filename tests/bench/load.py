@@ -1,4 +1,4 @@
-"""A load generator for streaming chat completions: raw asyncio, so that it costs the servers little on the same cores."""
+"""A load of streaming chat completions: raw asyncio, so that it costs the servers on the same cores little."""
 
 import asyncio
 import json

@@ -23,7 +23,9 @@ THREADS = 2
 CLIENTS = (1, 4, 8)
 PROMPT, TOKENS = 200, 128
 N_CTX = 8192
-WORDS = "river stone lamp winter garden paper music window bread silver forest engine cloud letter harbour morning".split()
+WORDS = tuple(
+    "river stone lamp winter garden paper music window bread silver forest engine cloud letter morning".split()
+)
 
 
 def run() -> list[Figure]:
@@ -96,7 +98,7 @@ def _compare(name: str, pairs: list[tuple[list[Stream], list[Stream]]]) -> list[
     found = []
     for what, measure, goal, more in measures:
         both = [(measure(theirs), measure(mine)) for theirs, mine in pairs]
-        note = f"llama-server {statistics.median(a for a, _ in both):.3g}, Hearth {statistics.median(b for _, b in both):.3g}"
+        note = " against ".join(f"{statistics.median(side):.3g}" for side in zip(*both, strict=True))
         found.append(
             median(f"{name}, {what}, ratio", [b / a for a, b in both], "", goal=goal, more=more, note=note)
         )
@@ -138,9 +140,7 @@ def _round(address: str, clients: int, seed: int) -> list[Stream]:
 
 
 def _second_turn(theirs: str, ours: str) -> list[Figure]:
-    pairs = []
-    for seed in range(PAIRS):
-        pairs.append(tuple(_turns(address, seed) for address in (theirs, ours)))
+    pairs = [(_turns(theirs, seed), _turns(ours, seed)) for seed in range(PAIRS)]
     cached = [mine.prompt_tokens - mine.cached_tokens for _, mine in pairs]
     ratios = [mine.ttft / their.ttft for their, mine in pairs]
     return [
