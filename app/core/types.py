@@ -129,9 +129,10 @@ class LoadPlan(Struct, frozen=True, omit_defaults=True):
     rope_freq_base: float = 0.0
     rope_freq_scale: float = 0.0
     yarn_ext_factor: float = -1.0
-    yarn_attn_factor: float = 1.0
-    yarn_beta_fast: float = 32.0
-    yarn_beta_slow: float = 1.0
+    """YaRN factors: negative takes the model's own."""
+    yarn_attn_factor: float = -1.0
+    yarn_beta_fast: float = -1.0
+    yarn_beta_slow: float = -1.0
     yarn_orig_ctx: int = 0
     n_cpu_moe: int = 0
     """Experts of the first N layers stay in RAM."""

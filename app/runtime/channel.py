@@ -1,0 +1,62 @@
+"""A two-way pipe between this process and a child that is started with ``subprocess``: no listening socket, no file.
+
+The child's end travels by inheritance: a file descriptor on POSIX, a handle on Windows. When either process ends, the
+other reads EOF.
+"""
+
+import os
+import subprocess
+import sys
+from multiprocessing import connection
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def spawn(command: list[str], log: IO[bytes], environ: dict[str, str]) -> tuple[subprocess.Popen[bytes], Any]:
+    """Start ``python -m app COMMAND... --pipe N`` (the program itself when frozen) with its output in ``log``.
+    Returns the process and our end of the pipe. Raises OSError."""
+    ours, theirs = connection.Pipe(duplex=True)
+    handle = theirs.fileno()
+    try:
+        process = subprocess.Popen(
+            [*program(), *command, "--pipe", str(handle)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+            **_inherit(handle),
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
+
+
+def program() -> list[str]:
+    """How this program starts itself again."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+
+
+def child_environ(environ: dict[str, str]) -> dict[str, str]:
+    """``environ`` for a child: this copy of the program is found first, wherever the child starts."""
+    path = os.pathsep.join(part for part in (str(ROOT), environ.get("PYTHONPATH", "")) if part)
+    return {**environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
+
+
+def _inherit(handle: int) -> dict[str, Any]:
+    if sys.platform == "win32":
+        os.set_handle_inheritable(handle, True)
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+        return {"startupinfo": startup, "creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"pass_fds": (handle,), "start_new_session": True}
+
+
+def open_inherited(handle: int) -> Any:
+    """The child's end. (A terminal's Ctrl+C does not reach the child: its parent ends it.)"""
+    if sys.platform == "win32":
+        return connection.PipeConnection(handle)
+    return connection.Connection(handle)

@@ -1,0 +1,378 @@
+"""The engine: one thread that turns prepared requests into events. It alone calls llama_decode.
+
+A step asks the scheduler for a batch, computes it, samples one token for each sequence that is complete, and sends
+what came of it in one message. Everything else (templates, tokenizing, the pipe) is other threads' work.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
+from app.runtime.intake import Choice, Prepared
+from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
+from app.runtime.llama_model import Model
+from app.runtime.meter import Meter
+from app.runtime.protocol import Event, Events, Report, Stats, error_info
+from app.runtime.sampling import NO_TOKEN, Logprobs
+from app.runtime.scheduler import Chunk, Job, Scheduler, Step
+
+log = logging.getLogger(__name__)
+
+GAP = 0.25
+"""Seconds that a piece of a prompt may hold up the answers being written beside it."""
+LEAST_PIECE = 64
+
+
+class _Writer:
+    """One choice being written."""
+
+    __slots__ = ("answer", "choice", "computed", "end", "first_at", "job", "last_at", "limit", "logprobs", "owner",
+                 "sampler", "seed", "started_at", "stop_tokens")  # fmt: skip
+
+    def __init__(self, owner: "_Open", choice: Choice, job: Job) -> None:
+        sampling = owner.prepared.request.sampling
+        self.owner, self.job = owner, job
+        self.answer, self.sampler, self.seed = choice.answer, choice.sampler, choice.seed
+        self.choice = choice.answer.choice
+        self.limit = sampling.max_tokens
+        self.logprobs = sampling.logprobs
+        self.stop_tokens = frozenset(sampling.stop_tokens)
+        self.end: FinishReason | None = None
+        self.computed = 0
+        self.started_at = self.first_at = self.last_at = 0.0
+
+
+class _Open:
+    """One request with its choices still being written."""
+
+    __slots__ = ("key", "prepared", "writers")
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.key, self.prepared = prepared.key, prepared
+        self.writers: list[_Writer] = []
+
+
+class Engine:
+    """Owns the context. ``submit``, ``cancel``, ``call`` and ``stop`` may be called from any thread; ``run`` is the
+    engine thread. ``send`` gets the reports and is called on that thread."""
+
+    def __init__(self, model: Model, context: Context, send: Callable[[Report], None]) -> None:
+        self._model, self._context, self._send = model, context, send
+        self.scheduler = Scheduler(
+            context,
+            n_seq=context.n_seq,
+            n_running=min(context.plan.n_parallel, context.n_seq),
+            n_ctx=context.n_ctx,
+            n_cells=context.n_cells if context.plan.kv_unified else context.n_ctx * context.n_seq,
+            n_batch=context.n_batch,
+        )
+        self.meter = Meter()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._cancelled: set[int] = set()
+        self._open: dict[int, _Open] = {}
+        self._writers: dict[int, _Writer] = {}  # by id(job)
+        self._events: list[Event] = []
+        self._stopping = False
+        self._stats_at = 0.0
+        self._quiet = True
+
+    # ------------------------------------------------------------------------------ from any thread
+
+    def submit(self, prepared: Prepared) -> None:
+        """Begin to answer."""
+        self.call(lambda: self._begin(prepared))
+
+    def cancel(self, key: int) -> None:
+        """End a request at the next step; nothing happens when it is unknown or over."""
+        self._cancelled.add(key)
+        if len(self._open) == 1 and key in self._open:
+            self._context.abort()  # nobody else loses work
+        self.call(lambda: self._cancel(key))
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run ``action`` on the engine thread between two steps."""
+        self._inbox.append(action)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End every request as cancelled, then let ``run`` return."""
+        self._context.abort()
+        self.call(self._stop)
+
+    # ------------------------------------------------------------------------------ the engine thread
+
+    def run(self) -> None:
+        """Work until ``stop``."""
+        while not self._stopping:
+            self._take()
+            if self.scheduler.running or self.scheduler.waiting:
+                self._step()
+            elif not self._inbox and not self._stopping:
+                self._rest()
+        self._flush()
+
+    def _take(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
+        self._flush()
+
+    def _rest(self) -> None:
+        if not self._quiet:
+            self._quiet = True
+            self._send(Stats(self.readings()))
+        self._wake.wait()
+        self._wake.clear()
+
+    def _stop(self) -> None:
+        for key in tuple(self._open):
+            self._cancel(key)
+        self._stopping = True
+
+    def _begin(self, prepared: Prepared) -> None:
+        opened = _Open(prepared)
+        if prepared.key in self._cancelled:
+            self._never_started(opened)
+            return
+        self._open[prepared.key] = opened
+        if prepared.dropped:
+            self._tell(opened.key, Delta(dropped=prepared.dropped))
+        for choice in prepared.choices:
+            job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
+            writer = _Writer(opened, choice, job)
+            opened.writers.append(writer)
+            self._writers[id(job)] = writer
+            self.scheduler.add(job)
+
+    def _never_started(self, opened: _Open) -> None:
+        self._cancelled.discard(opened.key)
+        last = len(opened.prepared.choices) - 1
+        for index, choice in enumerate(opened.prepared.choices):
+            choice.sampler.close()
+            finished = Finished(
+                "cancelled", Usage(), Timings(), choice=index, seed=choice.seed, done=index == last
+            )
+            self._tell(opened.key, finished)
+
+    def _cancel(self, key: int) -> None:
+        self._context.abort(False)
+        opened = self._open.get(key)
+        if opened is None:
+            return  # not here yet (``_begin`` will see the flag), or over
+        for writer in tuple(opened.writers):
+            self._finish(writer, "cancelled")
+
+    # ------------------------------------------------------------------------------ a step
+
+    def _step(self) -> None:
+        began = time.monotonic()
+        step = self.scheduler.step(self._prompt_budget())
+        for job in step.full:
+            self._finish(self._writers[id(job)], "context_full")
+        if step.chunks:
+            indices = self._fill(step)
+            computing = time.monotonic()
+            code = self._context.decode()
+            if code == OK:
+                self.scheduler.done(step)
+                self._after(step, indices, computing)
+            else:
+                self._troubled(code, step)
+        self._flush()
+        self._report(began)
+
+    def _prompt_budget(self) -> int:
+        """Prompt tokens that a step may compute: all that fit when nobody is waiting for the next word."""
+        if not any(job.gap == 1 for job in self.scheduler.running):
+            return self._context.n_ubatch
+        speed = self.meter.prefill_speed
+        return (
+            max(LEAST_PIECE, min(self._context.n_ubatch, int(speed * GAP)))
+            if speed
+            else self._context.n_ubatch
+        )
+
+    def _fill(self, step: Step) -> list[int]:
+        batch = self._context.batch
+        batch.clear()
+        indices = []
+        for chunk in step.chunks:
+            job, start = chunk.job, chunk.start
+            if chunk.count == 1 and chunk.complete:
+                indices.append(batch.add(job.tokens[start], start, job.seq))
+            else:
+                tokens = job.tokens[start : start + chunk.count]
+                indices.append(batch.add_run(tokens, start, job.seq, last=chunk.complete))
+        return indices
+
+    def _after(self, step: Step, indices: list[int], computing: float) -> None:
+        sampled = 0
+        writers = self._writers
+        for chunk, index in zip(step.chunks, indices, strict=True):
+            writer = writers[id(chunk.job)]
+            if not writer.started_at:
+                writer.started_at = computing
+            if not writer.first_at:
+                writer.computed += chunk.count
+            if chunk.complete:
+                self._sample(writer, index)
+                sampled += 1
+            else:
+                self._tell_progress(writer)
+        self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
+
+    def _sample(self, writer: _Writer, index: int) -> None:
+        logprobs = None
+        if writer.logprobs is not None:
+            logprobs = Logprobs(self._context.logits(index), writer.logprobs)
+        token = writer.sampler.sample(self._context, index)
+        now = writer.last_at = time.monotonic()
+        if not writer.first_at:
+            writer.first_at = now
+        self._written(writer, token, logprobs)
+
+    def _written(self, writer: _Writer, token: int, logprobs: Logprobs | None) -> None:
+        answer = writer.answer
+        if token == NO_TOKEN:
+            self._finish(writer, "stop")
+            return
+        if self._model.is_eog(token) or token in writer.stop_tokens:
+            answer.count_end()
+            self._finish(writer, "stop")
+            return
+        stopped = answer.push(token, logprobs.of(self._model, token) if logprobs else None)
+        if stopped:
+            self._finish(writer, "stop")
+        elif writer.limit is not None and answer.tokens >= writer.limit:
+            self._finish(writer, "length")
+        elif not self.scheduler.push(writer.job, token):
+            self._finish(writer, "context_full")
+        elif delta := answer.take():
+            self._tell(writer.owner.key, delta)
+
+    def _tell_progress(self, writer: _Writer) -> None:
+        if not writer.first_at:
+            job = writer.job
+            self._tell(
+                writer.owner.key,
+                Delta(
+                    choice=writer.choice,
+                    prefilled=job.computed,
+                    prompt_tokens=len(writer.owner.prepared.tokens),
+                ),
+            )
+
+    # ------------------------------------------------------------------------------ endings
+
+    def _finish(self, writer: _Writer, reason: FinishReason) -> None:
+        opened, answer = writer.owner, writer.answer
+        self._close(writer)
+        answer.finish()
+        if delta := answer.take():
+            self._tell(opened.key, delta)
+        if reason == "stop" and answer.called:
+            reason = "tool_calls"
+        self._tell(
+            opened.key,
+            Finished(
+                reason,
+                self._usage(writer),
+                self._timings(writer),
+                choice=writer.choice,
+                stop=answer.stop,
+                seed=writer.seed,
+                done=not opened.writers,
+            ),
+        )
+
+    def _close(self, writer: _Writer) -> None:
+        self.scheduler.remove(writer.job)
+        del self._writers[id(writer.job)]
+        writer.owner.writers.remove(writer)
+        writer.sampler.close()
+        if not writer.owner.writers:
+            self._open.pop(writer.owner.key, None)
+            self._cancelled.discard(writer.owner.key)
+
+    def _usage(self, writer: _Writer) -> Usage:
+        answer, first = writer.answer, writer.choice == 0
+        prompt = len(writer.owner.prepared.tokens)
+        return Usage(
+            prompt=prompt if first else 0,
+            completion=answer.tokens,
+            cached=min(writer.job.cached, prompt) if first else 0,
+            reasoning=answer.reasoning_tokens,
+        )
+
+    def _timings(self, writer: _Writer) -> Timings:
+        arrived = writer.owner.prepared.arrived
+        started = writer.started_at or writer.first_at or time.monotonic()
+        first = writer.first_at or started
+        return Timings(
+            queued=started - arrived,
+            prefill=first - started,
+            decode=max(0.0, writer.last_at - first),
+            ttft=first - arrived if writer.first_at else 0.0,
+            prefill_tokens=writer.computed,
+            decode_tokens=max(0, writer.answer.tokens - 1),
+        )
+
+    def _troubled(self, code: int, step: Step) -> None:
+        if code == NO_ROOM:
+            for job in self.scheduler.no_room(step):
+                self._finish(self._writers[id(job)], "context_full")
+        elif code == ABORTED:
+            self._context.abort(False)
+            for chunk in step.chunks:
+                self._resync(chunk)
+        else:
+            log.error("llama_decode returned %d for %d tokens", code, step.tokens)
+            for chunk in step.chunks:
+                self._fail(chunk, f"llama_decode returned {code}")
+
+    def _resync(self, chunk: Chunk) -> None:
+        # Some micro-batches may be in the cache: what is there counts, nothing more.
+        held = self._context.held(chunk.job.seq)
+        kept = self._context.trim(chunk.job.seq, min(held, chunk.start + chunk.count))
+        self.scheduler.interrupted(chunk.job, kept)
+
+    def _fail(self, chunk: Chunk, detail: str) -> None:
+        writer = self._writers.get(id(chunk.job))
+        if writer is None:
+            return  # another choice of the request failed before it
+        self._resync(chunk)
+        info = error_info(RuntimeError(detail))
+        opened = writer.owner
+        for one in tuple(opened.writers):
+            self._close(one)
+        self._tell(opened.key, Failed(info.code, info.message, info.params))
+
+    # ------------------------------------------------------------------------------ reports
+
+    def _tell(self, key: int, event: GenerateEvent) -> None:
+        self._events.append(Event(key, event))
+
+    def _flush(self) -> None:
+        if self._events:
+            events, self._events = self._events, []
+            self._send(Events(events))
+
+    def _report(self, now: float) -> None:
+        if now - self._stats_at >= 0.1:
+            self._stats_at, self._quiet = now, False
+            self._send(Stats(self.readings()))
+
+    def readings(self) -> dict[str, float]:
+        """Speeds of the last second, and how full everything is."""
+        scheduler = self.scheduler
+        busy = bool(scheduler.running)
+        return {
+            **self.meter.readings(time.monotonic(), busy),
+            "active": len(scheduler.running),
+            "waiting": len(scheduler.waiting),
+            "kv_used": scheduler.ledger.used,
+            "kv_total": scheduler.n_cells,
+        }

@@ -1,0 +1,432 @@
+"""One model's worker as the runtime thread sees it: its process, its state, and whoever waits for something.
+
+    stopped -> starting -> loading -> ready -> stopping -> stopped
+                  |           |         |          |
+                  +-----------+---------+----------+--> failed (a load error or a crash)
+
+Only the runtime thread touches an Instance. Everybody who waits is answered exactly once: a future for each load,
+unload and question, a last event for each request.
+"""
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from app.core.errors import HearthError, LoadCancelledError, NotLoadedError, WorkerCrashedError, from_code
+from app.core.events import ErrorInfo, InstanceChanged, InstanceState
+from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
+from app.core.types import LoadPlan, Sample
+from app.runtime.channel import child_environ, spawn
+from app.runtime.outbox import Outbox
+from app.runtime.postmortem import explain_death, oom_kills, open_log, read_tail
+from app.runtime.protocol import (
+    Answer,
+    Command,
+    Events,
+    Fatal,
+    Load,
+    Progress,
+    Ready,
+    Refused,
+    Report,
+    Stats,
+    Unload,
+    decode_report,
+    error_info,
+)
+
+log = logging.getLogger(__name__)
+
+UNLOAD_SECONDS = 10.0
+"""How long a worker may take to end by itself; a step of a very slow model is cut short by then."""
+REAP_SECONDS = 5.0
+
+Sink = Callable[[GenerateEvent], None]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an instance needs from the supervisor."""
+
+    publish: Callable[[object], None]
+    logs: Path
+    cache: Path | None
+    environ: dict[str, str]
+
+
+@dataclass
+class Asked:
+    """A request on its way: where its events go."""
+
+    id: str
+    sink: Sink
+
+
+@dataclass
+class _Process:
+    popen: "subprocess.Popen[bytes]"
+    pipe: Any
+    outbox: Outbox
+    plan: LoadPlan
+    """What it was told to load (the asked plan, or that one without extra buffers)."""
+    log: Path
+    oom_kills: int | None
+    stage: str = ""
+    ready: Ready | None = None
+    fatal: ErrorInfo | None = None
+
+
+@dataclass
+class Instance:
+    """See the module's text. ``asked`` is the plan that callers want; equality with it answers "needs a reload?"."""
+
+    model: str
+    around: Surroundings
+    state: InstanceState = "stopped"
+    asked: LoadPlan | None = None
+    progress: float = 0.0
+    error: ErrorInfo | None = None
+    last_used: float = 0.0
+    requests: dict[int, Asked] = field(default_factory=dict)
+    questions: dict[int, "Future[Any]"] = field(default_factory=dict)
+    readings: dict[str, float] = field(default_factory=dict)
+    deadline: float | None = None
+    """When (``time.monotonic``) a stopping worker is ended by force."""
+    _process: _Process | None = None
+    _loads: list["Future[InstanceChanged]"] = field(default_factory=list)
+    _unloads: list["Future[None]"] = field(default_factory=list)
+    _next: LoadPlan | None = None
+    _load_began: float = 0.0
+
+    # ------------------------------------------------------------------------------ what callers ask
+
+    def ensure(self, plan: LoadPlan, future: "Future[InstanceChanged]") -> None:
+        """Be ready with ``plan``: now, by joining the load that is going on, or by a new one."""
+        match self.state:
+            case "ready" if self.asked == plan:
+                settle(future, self.snapshot())
+                return
+            case "starting" | "loading" if self.asked == plan:
+                self._loads.append(future)
+                return
+        self._loads.append(future)
+        self._next = plan
+        if self.state in ("stopped", "failed"):
+            self._start()
+        elif self.state == "ready":
+            self._ask_to_end()
+        elif self.state in ("starting", "loading"):
+            self._end_by_force()
+
+    def cancel_load(self) -> None:
+        """Stop a load at once; those who wait for it get LoadCancelledError."""
+        if self.state in ("starting", "loading"):
+            self._next = None
+            self._refuse_loads(LoadCancelledError(model=self.model))
+            self._end_by_force()
+        elif self.state == "stopping" and self._next is not None:
+            self._next = None
+            self._refuse_loads(LoadCancelledError(model=self.model))
+
+    def unload(self, future: "Future[None]") -> None:
+        """End the worker; done when its memory is free again."""
+        if self.state in ("stopped", "failed"):
+            self.error = None
+            self._move("stopped")
+            settle(future, None)
+            return
+        self._unloads.append(future)
+        self.cancel_load()
+        if self.state == "ready":
+            self._ask_to_end()
+
+    def submit(self, key: int, asked: Asked, command: Command) -> None:
+        """Send a request to the worker, or fail it when there is none."""
+        if self.state != "ready" or self._process is None:
+            error = NotLoadedError(model=self.model)
+            deliver(asked.sink, Failed(error.code, error.message, error.params))
+            return
+        self.requests[key] = asked
+        self.last_used = time.time()
+        self._process.outbox.put(command)
+
+    def ask(self, key: int, future: "Future[Any]", command: Command) -> None:
+        """Send a question whose answer resolves ``future``."""
+        if self.state != "ready" or self._process is None:
+            refuse(future, NotLoadedError(model=self.model))
+            return
+        self.questions[key] = future
+        self._process.outbox.put(command)
+
+    def tell(self, command: Command) -> None:
+        """Send something that has no answer; dropped when there is no worker."""
+        if self.state == "ready" and self._process is not None:
+            self._process.outbox.put(command)
+
+    # ------------------------------------------------------------------------------ what the worker says
+
+    @property
+    def pipe(self) -> Any:
+        """Our end of the pipe, or None without a worker."""
+        return self._process.pipe if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return self._process.popen.pid if self._process else None
+
+    def readable(self) -> list[int]:
+        """Read one frame and act on it; returns the keys of requests that have ended with it."""
+        process = self._process
+        if process is None:
+            return []
+        try:
+            frame = process.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return self.died()
+        try:
+            return self._handle(process, decode_report(frame))
+        except msgspec.DecodeError as error:
+            log.error("%s: a report can't be read: %s", self.model, error)
+            return []
+
+    def _handle(self, process: _Process, report: Report) -> list[int]:
+        match report:
+            case Events(items):
+                return [item.key for item in items if self._event(item.key, item.event)]
+            case Stats(values):
+                self.readings = values
+                self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), dict(values)))
+            case Progress(fraction, stage):
+                process.stage = stage
+                self._progressed(fraction)
+            case Ready():
+                self._became_ready(process, report)
+            case Fatal(error):
+                process.fatal = error
+            case Refused(key, error):
+                if future := self.questions.pop(key, None):
+                    refuse(future, from_code(error.code, error.params))
+            case _:
+                self._answered(report)
+        return []
+
+    def _answered(self, answer: Answer) -> None:
+        if future := self.questions.pop(answer.key, None):
+            settle(future, answer)
+
+    def _event(self, key: int, event: GenerateEvent) -> bool:
+        asked = self.requests.get(key)
+        if asked is None:
+            return False
+        over = isinstance(event, Failed) or (isinstance(event, Finished) and event.done)
+        if over:
+            del self.requests[key]
+            self.last_used = time.time()
+        deliver(asked.sink, event)
+        return over
+
+    def _progressed(self, fraction: float) -> None:
+        if self.state == "starting":
+            self._move("loading")
+        if self.state == "loading":
+            self.progress = fraction
+            self._publish()
+
+    def _became_ready(self, process: _Process, ready: Ready) -> None:
+        if self.state not in ("starting", "loading"):
+            return
+        process.ready = ready
+        self.progress, self.error, self.last_used = 1.0, None, time.time()
+        self._move("ready")
+        snapshot, loads = self.snapshot(), self._loads
+        self._loads = []
+        for future in loads:
+            settle(future, snapshot)
+
+    # ------------------------------------------------------------------------------ beginning and end of a process
+
+    def _start(self, *, careful: bool = False) -> None:
+        # ``careful``: once more without extra buffer types, after the first decode took the process down.
+        plan = self._next or self.asked
+        assert plan is not None
+        self.asked, self._next, self.error, self.progress = plan, None, None, 0.0
+        self._load_began = time.time()
+        told = msgspec.structs.replace(plan, use_extra_bufts=False) if careful else plan
+        try:
+            file, path = open_log(self.around.logs, self.model)
+            with file:
+                popen, pipe = spawn(["worker"], file, child_environ(self.around.environ))
+        except OSError as error:
+            self._failed(error_info(error))
+            return
+        self._process = _Process(popen, pipe, Outbox(pipe, popen.pid), told, path, oom_kills())
+        cache = str(self.around.cache) if self.around.cache else ""
+        self._process.outbox.put(Load(self.model, told, cache))
+        self._move("starting")
+
+    def _ask_to_end(self) -> None:
+        assert self._process is not None
+        self._process.outbox.put(Unload())
+        self.deadline = time.monotonic() + UNLOAD_SECONDS
+        self._move("stopping")
+
+    def _end_by_force(self) -> None:
+        assert self._process is not None
+        self._process.popen.kill()
+        self.deadline = None
+        self._move("stopping")
+
+    def overdue(self) -> None:
+        """The deadline has passed."""
+        log.info("%s does not end by itself", self.model)
+        self._end_by_force()
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does."""
+        if self._process is not None:
+            self._next = None
+            self._end_by_force()
+
+    def died(self) -> list[int]:
+        """The pipe ended: reap the process and tell everybody. Returns the keys of the requests that ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return []
+        self.deadline = None
+        status = _reap(process)
+        was, self.readings = self.state, {}
+        keys = list(self.requests)
+        if was == "stopping":
+            self._ended()
+        else:
+            self._broke(process, status)
+        return keys
+
+    def _ended(self) -> None:
+        requests, self.requests = self.requests, {}
+        for asked in requests.values():
+            deliver(asked.sink, Finished("cancelled", Usage(), Timings()))
+        self._refuse_questions(NotLoadedError(model=self.model))
+        self._move("stopped")
+        unloads, self._unloads = self._unloads, []
+        for future in unloads:
+            settle(future, None)
+        if self._next is not None:
+            self._start()
+
+    def _broke(self, process: _Process, status: int) -> None:
+        if process.fatal is not None:
+            self._failed(msgspec.structs.replace(process.fatal, details=read_tail(process.log)))
+            return
+        death = explain_death(self.model, status, process.log, process.oom_kills)
+        if (
+            process.stage == "first_decode"
+            and process.ready is None
+            and status < 0
+            and process.plan.use_extra_bufts
+        ):
+            log.info(
+                "%s: the first decode ended the worker (%s); trying without extra buffers",
+                self.model,
+                death.why,
+            )
+            self._start(careful=True)
+            return
+        self._failed(error_info(death.error, death.details))
+
+    def _failed(self, info: ErrorInfo) -> None:
+        self.error = info
+        crashed = WorkerCrashedError(model=self.model, why=str(info.params.get("why", info.message)))
+        requests, self.requests = self.requests, {}
+        for asked in requests.values():
+            deliver(asked.sink, Failed(crashed.code, crashed.message, crashed.params))
+        self._refuse_questions(crashed)
+        self._move("failed")
+        self._refuse_loads(from_code(info.code, info.params))
+        unloads, self._unloads = self._unloads, []
+        for future in unloads:
+            settle(future, None)
+
+    def _refuse_loads(self, error: HearthError) -> None:
+        loads, self._loads = self._loads, []
+        for future in loads:
+            refuse(future, error)
+
+    def _refuse_questions(self, error: HearthError) -> None:
+        questions, self.questions = self.questions, {}
+        for future in questions.values():
+            refuse(future, error)
+
+    # ------------------------------------------------------------------------------ telling
+
+    def _move(self, state: InstanceState) -> None:
+        self.state = state
+        self._publish()
+
+    def _publish(self) -> None:
+        self.around.publish(self.snapshot())
+
+    def snapshot(self) -> InstanceChanged:
+        """The state as an event."""
+        process = self._process
+        ready = process.ready if process else None
+        return InstanceChanged(
+            id=self.model,
+            model=self.model,
+            state=self.state,
+            plan=process.plan if process else self.asked,
+            progress=self.progress,
+            pid=self.pid,
+            device=ready.device if ready else "",
+            n_ctx=ready.n_ctx if ready else 0,
+            memory=ready.memory if ready else (),
+            active=int(self.readings.get("active", len(self.requests))),
+            waiting=int(self.readings.get("waiting", 0)),
+            last_used=self.last_used,
+            load_seconds=ready.seconds if ready else None,
+            error=self.error,
+        )
+
+
+def _reap(process: _Process) -> int:
+    process.pipe.close()
+    try:
+        status = process.popen.wait(REAP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.popen.kill()  # it closed its pipe and lives on: nothing more is to be had from it
+        status = process.popen.wait()
+    process.outbox.close()
+    return status
+
+
+def deliver(sink: Sink, event: GenerateEvent) -> None:
+    """Call a sink; one that raises does not disturb the others."""
+    try:
+        sink(event)
+    except Exception:
+        log.exception("a sink failed")
+
+
+def settle(future: "Future[Result]", result: Result) -> None:
+    """Resolve a future that its owner may have cancelled meanwhile."""
+    try:
+        future.set_result(result)
+    except InvalidStateError:
+        log.debug("nobody waits any more")
+
+
+def refuse(future: "Future[Any]", error: BaseException) -> None:
+    """Fail a future that its owner may have cancelled meanwhile."""
+    try:
+        future.set_exception(error)
+    except InvalidStateError:
+        log.debug("nobody waits any more")

@@ -1,0 +1,129 @@
+"""From a GenerateRequest to what the engine can start with: prompt tokens, samplers and answers. Runs on the worker's
+intake thread, beside the engine: templates, tokenizers and grammars take milliseconds that a step should not wait for.
+"""
+
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from app.core.errors import BadRequestError, PromptTooLongError
+from app.core.generate import GenerateRequest, Message, ToolSpec
+from app.runtime.answer import Answer
+from app.runtime.llama_model import Model
+from app.runtime.sampling import Sampler, choose_seed
+from app.runtime.template import ChatTemplate, template_for
+
+
+class Constraint(Struct, frozen=True):
+    """What the answer's text must be: a GBNF grammar, lazy when it has triggers; empty: anything."""
+
+    grammar: str = ""
+    triggers: tuple[str, ...] = ()
+
+
+class Choice(Struct):
+    """One of a request's n answers, ready to be written."""
+
+    sampler: Sampler
+    answer: Answer
+    seed: int
+
+
+class Prepared(Struct):
+    """A request with everything it needs but a place in the cache. ``arrived`` is on ``time.monotonic``'s clock."""
+
+    key: int
+    request: GenerateRequest
+    tokens: list[int]
+    choices: list[Choice]
+    arrived: float
+    dropped: tuple[int, ...] = ()
+
+
+class Intake:
+    """Prepares requests for one model; ``n_ctx`` is what one conversation may hold."""
+
+    def __init__(self, model: Model, n_ctx: int) -> None:
+        self._model, self._n_ctx = model, n_ctx
+        self._template: ChatTemplate | None = None
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The model's chat template, made at the first use."""
+        if self._template is None:
+            metadata = {**self._model.metadata, "tokenizer.chat_template": self._model.template}
+            self._template = template_for(metadata, self._model.bos, self._model.eos)
+        return self._template
+
+    def prepare(self, key: int, request: GenerateRequest) -> Prepared:
+        """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
+        arrived = time.monotonic()
+        tokens, dropped = self._tokens(request)
+        self._check_length(tokens)
+        constraint = Constraint(request.response_format.grammar)
+        choices: list[Choice] = []
+        try:
+            for index in range(max(1, request.sampling.n)):
+                choices.append(self._choice(request, tokens, index, constraint))
+        except BaseException:
+            for choice in choices:
+                choice.sampler.close()
+            raise
+        return Prepared(key, request, tokens, choices, arrived, dropped)
+
+    def _choice(
+        self, request: GenerateRequest, tokens: list[int], index: int, constraint: Constraint
+    ) -> Choice:
+        seed = choose_seed(request.sampling, index)
+        sampler = Sampler(self._model, request.sampling, seed, constraint.grammar, constraint.triggers)
+        sampler.prime(tokens)
+        return Choice(sampler, Answer(self._model, request, None, index), seed)
+
+    def _check_length(self, tokens: list[int]) -> None:
+        if not tokens:
+            raise BadRequestError(detail="the prompt is empty")
+        if len(tokens) >= self._n_ctx:
+            raise PromptTooLongError(tokens=len(tokens), limit=self._n_ctx)
+        if bad := [token for token in tokens if not 0 <= token < self._model.n_vocab]:
+            raise BadRequestError(detail=f"there is no token {bad[0]}")
+
+    def _tokens(self, request: GenerateRequest) -> tuple[list[int], tuple[int, ...]]:
+        if request.messages:
+            return self.tokenize(self.prompt(request)), ()
+        if request.prompt is not None:
+            return self.tokenize(request.prompt), ()
+        return list(request.tokens), ()
+
+    def prompt(self, request: GenerateRequest) -> str:
+        """The request's messages through the chat template."""
+        return self.template.render(
+            request.messages,
+            request.tools if request.tool_choice.mode != "none" else (),
+            add_generation_prompt=not request.continue_last,
+            continue_last=request.continue_last,
+            **request.template_kwargs,
+        )
+
+    def render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[str, list[int]]:
+        """The prompt exactly as the model reads it, and its tokens."""
+        prompt = self.template.render(messages, tools)
+        return prompt, self.tokenize(prompt)
+
+    def tokenize(self, text: str) -> list[int]:
+        """A prompt's tokens: special tokens' texts count as those; BOS is added where the model wants it and the
+        text does not begin with it."""
+        bos = self._model.bos
+        twice = bool(bos) and text.startswith(bos)
+        return self._model.tokenize(text, add_special=not twice, parse_special=True)
+
+    def tokenize_text(self, text: str, *, special: bool) -> list[int]:
+        """Any text's tokens; ``special`` as in the Tokenize command."""
+        return self._model.tokenize(text, add_special=special, parse_special=special)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Tokens to text. Raises BadRequestError for tokens that are not in the vocabulary."""
+        try:
+            return self._model.detokenize(tuple(tokens))
+        except ValueError as error:
+            raise BadRequestError(detail=str(error)) from error

@@ -1,0 +1,142 @@
+"""llama.cpp's sampler chains and grammars as objects that free themselves. ``sampling`` decides what is in a chain."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.runtime.llama import fast, lib
+from app.runtime.llama_context import Context, Floats
+from app.runtime.llama_model import Model
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+_sample = fast("llama_sampler_sample", ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+_accept = fast("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
+_apply = fast("llama_sampler_apply", None, ctypes.c_void_p, ctypes.c_void_p)
+_free = fast("llama_sampler_free", None, ctypes.c_void_p)
+_grammar = fast(
+    "llama_sampler_init_grammar", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p
+)
+_lazy_grammar = fast(
+    "llama_sampler_init_grammar_lazy_patterns", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
+    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t,
+)  # fmt: skip
+
+
+class Candidates:
+    """The whole vocabulary as llama.cpp's candidate array; filled again for each use."""
+
+    def __init__(self, n_vocab: int) -> None:
+        self._ids = np.arange(n_vocab, dtype=np.int32)
+        self._data = np.empty(n_vocab, _CANDIDATE)
+        self._array = lib.llama_token_data_array()
+        self._pointer = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(lib.llama_token_data))
+
+    def fill(self, logits: Floats) -> Any:
+        """All tokens with these logits; returns the array's address."""
+        self._data["id"] = self._ids
+        self._data["logit"] = logits
+        return self._set(len(self._ids))
+
+    def one(self, token: int) -> Any:
+        """Just one token."""
+        self._data[0] = (token, 1.0, 0.0)
+        return self._set(1)
+
+    def _set(self, size: int) -> Any:
+        self._array.data, self._array.size = self._pointer, size
+        self._array.selected, self._array.sorted = -1, False
+        return ctypes.addressof(self._array)
+
+    @property
+    def possible(self) -> bool:
+        """The single token (after ``one``) was not ruled out."""
+        return bool(self._data[0]["logit"] > -np.inf)
+
+    @property
+    def selected(self) -> int:
+        """The token a chain chose, or -1."""
+        index = self._array.selected
+        return int(self._array.data[index].id) if index >= 0 else -1
+
+
+class Chain:
+    """A sampler chain that owns its samplers."""
+
+    def __init__(self) -> None:
+        params = lib.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._pointer = lib.llama_sampler_chain_init(params)
+
+    def add(self, sampler: Any) -> None:
+        """Append a sampler (the result of an ``llama_sampler_init_*`` function)."""
+        lib.llama_sampler_chain_add(self._pointer, sampler)
+
+    def add_bias(self, model: Model, bias: dict[int, float]) -> None:
+        """Append a logit bias."""
+        array = (lib.llama_logit_bias * len(bias))(*[lib.llama_logit_bias(t, b) for t, b in bias.items()])
+        self.add(lib.llama_sampler_init_logit_bias(model.n_vocab, len(bias), array))
+
+    def add_dry(self, model: Model, numbers: tuple[float, float, int, int], breakers: Sequence[str]) -> None:
+        """Append DRY: (multiplier, base, allowed length, last n) and its sequence breakers."""
+        array = (ctypes.c_char_p * len(breakers))(*[text.encode() for text in breakers])
+        multiplier, base, allowed, last = numbers
+        call = fast(
+            "llama_sampler_init_dry", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float, ctypes.c_float,
+            ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t,
+        )  # fmt: skip
+        self.add(call(model.vocab, multiplier, base, allowed, last, ctypes.addressof(array), len(breakers)))
+
+    def sample(self, context: Context, index: int) -> int:
+        """Choose from the logits of a batch index, and accept the choice."""
+        return int(_sample(self._pointer, context.pointer, index))
+
+    def apply(self, array: Any) -> None:
+        """Run over candidates without accepting."""
+        _apply(self._pointer, array)
+
+    def accept(self, token: int) -> None:
+        """Take note of a token that was written."""
+        _accept(self._pointer, token)
+
+    def close(self) -> None:
+        """Free the chain. Idempotent."""
+        if self._pointer:
+            _free(self._pointer)
+            self._pointer = None
+
+
+class Grammar:
+    """A GBNF grammar over the vocabulary. With ``triggers`` (regular expressions matched from the start of the answer;
+    the grammar takes over at their first group) it is lazy."""
+
+    def __init__(self, model: Model, source: str, triggers: Sequence[str] = ()) -> None:
+        text = source.encode()
+        if triggers:
+            array = (ctypes.c_char_p * len(triggers))(*[pattern.encode() for pattern in triggers])
+            address = ctypes.addressof(array)
+            self._pointer = _lazy_grammar(model.vocab, text, b"root", address, len(triggers), None, 0)
+        else:
+            self._pointer = _grammar(model.vocab, text, b"root")
+        if not self._pointer:
+            raise ValueError("llama.cpp can't read the grammar")
+
+    def apply(self, array: Any) -> None:
+        """Rule out candidates that the grammar does not allow next."""
+        _apply(self._pointer, array)
+
+    def accept(self, token: int) -> None:
+        """Move on. The token must be one that ``apply`` left in: llama.cpp ends the process otherwise."""
+        _accept(self._pointer, token)
+
+    def close(self) -> None:
+        """Free the grammar. Idempotent."""
+        if self._pointer:
+            _free(self._pointer)
+            self._pointer = None
+
+
+Tokens = npt.NDArray[np.int32]

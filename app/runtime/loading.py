@@ -1,0 +1,102 @@
+"""Loading inside the worker: weights, context, one trial decode, and the report of what was really allocated."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from app.core.errors import LoadFailedError
+from app.core.types import LoadPlan
+from app.runtime.engine import Engine
+from app.runtime.intake import Intake
+from app.runtime.llama import start
+from app.runtime.llama_context import OK, Context
+from app.runtime.llama_log import LogCapture, memory_use
+from app.runtime.llama_model import Model
+from app.runtime.llama_params import thread_counts
+from app.runtime.protocol import Load, Progress, Ready, Report
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY = 0.05  # seconds between two progress reports
+WEIGHTS_SHARE = 0.95  # of the progress bar; the rest is the context and the trial decode
+
+
+class Loaded(Struct):
+    """A model ready to answer."""
+
+    model: Model
+    context: Context
+    engine: Engine
+    intake: Intake
+    ready: Ready
+
+    def close(self) -> None:
+        """Free the context, then the weights."""
+        self.context.close()
+        self.model.close()
+
+
+def load(command: Load, send: Callable[[Report], None]) -> Loaded:
+    """Do all of it. Raises HearthError: ModelNotFound, WrongMagic, TruncatedModel, UnsupportedModel, OutOfMemory or
+    LoadFailed."""
+    began = time.monotonic()
+    plan, capture = command.plan, LogCapture()
+    capture.install()
+    start()
+    model = Model.load(plan, command.model, capture, _teller(send))
+    try:
+        context = Context.create(model, plan, command.model, capture)
+        send(Progress(WEIGHTS_SHARE, "first_decode"))
+        try_decode(context)
+    except BaseException:
+        model.close()
+        raise
+    lines = capture.lines()
+    capture.clear()
+    ready = _ready(plan, context, lines, time.monotonic() - began)
+    return Loaded(model, context, Engine(model, context, send), Intake(model, context.n_ctx), ready)
+
+
+def _teller(send: Callable[[Report], None]) -> Callable[[float], bool]:
+    told = 0.0
+
+    def tell(fraction: float) -> bool:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_EVERY or fraction >= 1.0:
+            told = now
+            send(Progress(fraction * WEIGHTS_SHARE))
+        return True
+
+    return tell
+
+
+def try_decode(context: Context) -> None:
+    """Compute two tokens and one more, so that a model or a processor that can't do it fails now, not in an answer;
+    it also brings the weights into memory. Leaves the cache empty."""
+    if context.memory is None:
+        return
+    first = max(0, min(context.model.n_vocab - 1, 1))
+    for tokens, pos in (([first, first], 0), ([first], 2)):
+        context.batch.clear()
+        context.batch.add_run(tokens, pos, 0, last=True, every=context.plan.embeddings)
+        if (code := context.decode()) != OK:
+            raise LoadFailedError(model=context.model.path, detail=f"its first decode failed ({code})")
+    context.clear()
+
+
+def _ready(plan: LoadPlan, context: Context, lines: list[str], seconds: float) -> Ready:
+    memory = memory_use(lines)
+    on_devices = [use.device for use in memory if use.device != "CPU" and use.weights]
+    decode, batch = thread_counts(plan)
+    return Ready(
+        n_ctx=context.n_ctx,
+        n_cells=context.n_cells,
+        device="+".join(on_devices) or "CPU",
+        memory=memory,
+        seconds=seconds,
+        n_threads=decode,
+        n_threads_batch=batch,
+    )

@@ -1,0 +1,220 @@
+"""From SamplingParams to a sampler chain of llama.cpp, one for each answer, in the order of its common default:
+logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, distribution.
+
+A grammar is not part of the chain: as in llama.cpp's common/sampling.cpp the chain chooses first, and only when the
+grammar refuses the choice are all candidates filtered by it and the chain asked again.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.core.errors import BadConstraintError, BadRequestError
+from app.core.generate import SamplingParams, TokenLogprob
+from app.runtime.llama import lib
+from app.runtime.llama_context import Context, Floats
+from app.runtime.llama_model import Model
+from app.runtime.llama_sampler import Candidates, Chain, Grammar
+
+MIN_KEEP = 0
+NO_TOKEN = -1
+
+
+def choose_seed(params: SamplingParams, choice: int) -> int:
+    """The seed of the ``choice``-th answer: the request's (counted up), else a random one."""
+    seed = secrets.randbits(32) if params.seed is None else params.seed + choice
+    return seed % 0xFFFFFFFF  # the largest value means "random" to llama.cpp
+
+
+class Sampler:
+    """Chooses the tokens of one answer. ``close`` frees what llama.cpp holds."""
+
+    def __init__(
+        self, model: Model, params: SamplingParams, seed: int, grammar: str = "", triggers: Sequence[str] = ()
+    ) -> None:
+        check(params, model.n_vocab)
+        self._model, self._params = model, params
+        self._banned = model.eog_tokens if params.ignore_eos else ()
+        self._min_tokens = params.min_tokens
+        self._written = 0
+        self._suppressed = model.suppressed
+        self._grammar = _grammar(model, grammar, triggers) if grammar else None
+        self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
+        self._chain = None if self._greedy else build_chain(model, params, seed)
+        self._candidates = Candidates(model.n_vocab) if self._grammar else None
+
+    def prime(self, prompt: Sequence[int]) -> None:
+        """Tell the penalties what stands before the answer."""
+        if self._chain is not None and (count := remembered(self._params)):
+            for token in prompt[-count:]:
+                self._chain.accept(token)
+
+    def sample(self, context: Context, index: int) -> int:
+        """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
+        if self._banned or self._written < self._min_tokens:
+            logits = context.logits(index)
+            logits[list(self._banned or self._model.eog_tokens)] = -np.inf
+        self._written += 1
+        if self._chain is None:
+            return int(context.logits(index).argmax())
+        if self._grammar is None:
+            return self._chain.sample(context, index)
+        return self._constrained(self._grammar, self._chain, context.logits(index))
+
+    def _constrained(self, grammar: Grammar, chain: Chain, logits: Floats) -> int:
+        candidates = self._candidates
+        assert candidates is not None
+        chain.apply(candidates.fill(logits))
+        token = candidates.selected
+        grammar.apply(candidates.one(token))
+        if not candidates.possible:
+            array = candidates.fill(logits)
+            grammar.apply(array)
+            chain.apply(array)
+            token = candidates.selected
+            grammar.apply(candidates.one(token))
+            if token < 0 or not candidates.possible:
+                return NO_TOKEN
+        chain.accept(token)
+        grammar.accept(token)
+        return token
+
+    def close(self) -> None:
+        """Free the chain and the grammar. Idempotent."""
+        for part in (self._chain, self._grammar):
+            if part is not None:
+                part.close()
+
+
+def _grammar(model: Model, source: str, triggers: Sequence[str]) -> Grammar:
+    try:
+        return Grammar(model, source, triggers)
+    except ValueError as error:
+        raise BadConstraintError(detail=str(error)) from error
+
+
+def check(params: SamplingParams, n_vocab: int) -> None:
+    """Raises BadRequestError for values that llama.cpp would turn into an abort or into nonsense."""
+    numbers = {name: getattr(params, name) for name in params.__struct_fields__}
+    for name, value in numbers.items():
+        if isinstance(value, float) and not np.isfinite(value):
+            raise BadRequestError(detail=f"{name} is not a number")
+    if params.repeat_penalty <= 0:
+        raise BadRequestError(detail="repeat_penalty must be above 0")
+    if not 1 <= params.n <= 64:
+        raise BadRequestError(detail="n must be from 1 to 64")
+    if bad := [token for token in (*params.logit_bias, *params.stop_tokens) if not 0 <= token < n_vocab]:
+        raise BadRequestError(detail=f"there is no token {bad[0]}")
+    if params.dry_multiplier > 0 and (params.dry_base < 1 or params.dry_allowed_length < 1):
+        raise BadRequestError(detail="DRY needs a base of 1 or more and an allowed length of 1 or more")
+
+
+def has_penalties(params: SamplingParams) -> bool:
+    """Any of the three penalties changes something."""
+    used = params.repeat_penalty != 1.0 or params.frequency_penalty != 0.0 or params.presence_penalty != 0.0
+    return used and params.penalty_last_n != 0
+
+
+def is_plain_greedy(params: SamplingParams) -> bool:
+    """The answer is the likeliest token each time, with nothing before it: no chain is needed."""
+    changed = has_penalties(params) or params.dry_multiplier > 0 or params.logit_bias or params.mirostat
+    return params.temperature <= 0 and params.dynatemp_range <= 0 and not changed
+
+
+def remembered(params: SamplingParams) -> int:
+    """How many of the prompt's last tokens the chain must have seen."""
+    counts = []
+    if has_penalties(params):
+        counts.append(params.penalty_last_n)
+    if params.dry_multiplier > 0:
+        counts.append(params.dry_penalty_last_n)
+    return 1 << 30 if any(count < 0 for count in counts) else max(counts, default=0)
+
+
+def build_chain(model: Model, params: SamplingParams, seed: int) -> Chain:
+    """The chain for these parameters; neutral samplers are left out."""
+    chain = Chain()
+    bias = params.logit_bias | dict.fromkeys(model.suppressed, float("-inf"))
+    if bias:
+        chain.add_bias(model, bias)
+    if params.mirostat:
+        _add_mirostat(chain, model, params, seed)
+        return chain
+    _add_memory(chain, model, params)
+    if params.temperature <= 0 and params.dynatemp_range <= 0:
+        chain.add(lib.llama_sampler_init_greedy())
+        return chain
+    _add_truncation(chain, params, seed)
+    if params.dynatemp_range > 0:
+        range_, exponent = params.dynatemp_range, params.dynatemp_exponent
+        chain.add(lib.llama_sampler_init_temp_ext(params.temperature, range_, exponent))
+    elif params.temperature != 1.0:
+        chain.add(lib.llama_sampler_init_temp(params.temperature))
+    chain.add(lib.llama_sampler_init_dist(seed))
+    return chain
+
+
+def _add_mirostat(chain: Chain, model: Model, params: SamplingParams, seed: int) -> None:
+    tau, eta = params.mirostat_tau, params.mirostat_eta
+    chain.add(lib.llama_sampler_init_temp(params.temperature))
+    if params.mirostat == 1:
+        chain.add(lib.llama_sampler_init_mirostat(model.n_vocab, seed, tau, eta, 100))
+    else:
+        chain.add(lib.llama_sampler_init_mirostat_v2(seed, tau, eta))
+
+
+def _add_memory(chain: Chain, model: Model, params: SamplingParams) -> None:
+    if has_penalties(params):
+        last = params.penalty_last_n if params.penalty_last_n >= 0 else model.n_ctx_train
+        penalties = (last, params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
+        chain.add(lib.llama_sampler_init_penalties(model.n_vocab, *penalties))
+    if params.dry_multiplier > 0:
+        last = params.dry_penalty_last_n if params.dry_penalty_last_n >= 0 else model.n_ctx_train
+        numbers = (params.dry_multiplier, params.dry_base, params.dry_allowed_length, last)
+        chain.add_dry(model, numbers, params.dry_sequence_breakers)
+
+
+def _add_truncation(chain: Chain, params: SamplingParams, seed: int) -> None:
+    if params.top_n_sigma > 0:
+        chain.add(lib.llama_sampler_init_top_n_sigma(params.top_n_sigma))
+    if params.top_k > 0:
+        chain.add(lib.llama_sampler_init_top_k(params.top_k))
+    if params.typical_p < 1:
+        chain.add(lib.llama_sampler_init_typical(params.typical_p, MIN_KEEP))
+    if params.top_p < 1:
+        chain.add(lib.llama_sampler_init_top_p(params.top_p, MIN_KEEP))
+    if params.min_p > 0:
+        chain.add(lib.llama_sampler_init_min_p(params.min_p, MIN_KEEP))
+    if params.xtc_probability > 0:
+        chain.add(lib.llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, MIN_KEEP, seed))
+
+
+class Logprobs:
+    """The model's own distribution at one position (before any sampler), to be asked once the token is known."""
+
+    def __init__(self, logits: Floats, top: int) -> None:
+        self._logits = logits.copy()
+        peak = float(self._logits.max())
+        self._total = peak + float(np.log(np.exp(self._logits - peak, dtype=np.float64).sum()))
+        self._top = min(top, len(self._logits))
+
+    def of(self, model: Model, token: int) -> TokenLogprob:
+        """The chosen token's log-probability and its alternatives'."""
+        text, data = _named(model, token)
+        return TokenLogprob(text, data, self._value(token), tuple(self._alternatives(model)))
+
+    def _value(self, token: int) -> float:
+        return max(-1e30, float(self._logits[token]) - self._total)
+
+    def _alternatives(self, model: Model) -> list[tuple[str, bytes, float]]:
+        if not self._top:
+            return []
+        best = np.argpartition(self._logits, -self._top)[-self._top :]
+        ordered = best[np.argsort(self._logits[best])[::-1]]
+        return [(*_named(model, int(token)), self._value(int(token))) for token in ordered]
+
+
+def _named(model: Model, token: int) -> tuple[str, bytes]:
+    data = model.piece(token, special=True)
+    return data.decode("utf-8", "replace"), data

@@ -1,0 +1,457 @@
+"""Which tokens go into the next batch: a pure state machine, without I/O, clocks or llama.cpp.
+
+There is no prefill phase and no decode phase. A job has known tokens and computed tokens, and a step spends one batch
+budget on closing the gaps: jobs that are writing come first (one token each), then pieces of prompts. Jobs join and
+leave between steps. (The idea is vLLM's: v1/core/sched/scheduler.py.)
+
+A sequence is llama.cpp's: a row of the KV cache with an id. When its job has ended it stays *idle* with what it
+holds, so that a prompt that begins the same does not compute it again: the job takes the idle sequence over, or shares
+the common prefix of any sequence, a busy one too, without copying a byte (``llama_memory_seq_cp`` in a unified cache).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+SHARE_WAIT = 16
+"""A prompt waits for another one that is computing the same prefix if that saves at least so many tokens."""
+
+
+class Cache(Protocol):
+    """What the scheduler does to the KV cache."""
+
+    can_cut: bool
+    """A sequence can lose its tail (not so for recurrent models)."""
+    can_share: bool
+    """A prefix can be shared between sequences (a unified cache that can cut)."""
+
+    def trim(self, seq: int, length: int) -> int:
+        """Forget what ``seq`` holds after ``length`` tokens; returns how many usable ones are left."""
+
+    def share(self, source: int, target: int, length: int) -> int:
+        """Let the empty ``target`` begin with the first ``length`` tokens of ``source``; returns how many it got."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One answer being written. ``tokens`` are all known ones (prompt and generated)."""
+
+    key: object
+    tokens: list[int]
+    priority: int = 0
+    rank: tuple[int, int] = (0, 0)
+    """Smaller goes first: priority, then arrival."""
+    computed: int = 0
+    seq: int = -1
+    cached: int = 0
+    """Prompt tokens that were found in the cache when the job was first placed."""
+    placed: bool = False
+    preempted: int = 0
+
+    @property
+    def gap(self) -> int:
+        """Known tokens that are not computed."""
+        return len(self.tokens) - self.computed
+
+
+@dataclass(slots=True)
+class Chunk:
+    """``count`` tokens of ``job`` from position ``start``, to be computed in this step."""
+
+    job: Job
+    start: int
+    count: int
+
+    @property
+    def complete(self) -> bool:
+        """After it every known token is computed: the next one can be sampled."""
+        return self.start + self.count == len(self.job.tokens)
+
+
+@dataclass(slots=True)
+class Step:
+    """What to compute now; and jobs for which there will never be room."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    full: list[Job] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """Size of the batch."""
+        return sum(chunk.count for chunk in self.chunks)
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    seq: int
+    held: list[int] = field(default_factory=list)
+    """What the idle sequence holds, computed. (A busy one holds its job's computed tokens.)"""
+    job: Job | None = None
+    used_at: int = 0
+
+    @property
+    def tokens(self) -> list[int]:
+        return self.job.tokens if self.job else self.held
+
+    @property
+    def computed(self) -> int:
+        return self.job.computed if self.job else len(self.held)
+
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    length: int
+    refs: int
+
+
+class Ledger:
+    """Counts the cells of the KV cache, shared ones once. A sequence is a list of runs; a run has as many ``refs`` as
+    sequences begin with it."""
+
+    def __init__(self, n_seq: int) -> None:
+        self.used = 0
+        self.length = [0] * n_seq
+        self._runs: list[list[_Run]] = [[] for _ in range(n_seq)]
+
+    def grow(self, seq: int, count: int) -> None:
+        """``seq`` got ``count`` new cells."""
+        runs = self._runs[seq]
+        if runs and runs[-1].refs == 1:
+            runs[-1].length += count
+        else:
+            runs.append(_Run(count, 1))
+        self.used += count
+        self.length[seq] += count
+
+    def trim(self, seq: int, length: int) -> None:
+        """``seq`` let go of everything after ``length``."""
+        runs = self._runs[seq]
+        while self.length[seq] > length:
+            last = runs[-1]
+            over = self.length[seq] - length
+            if over < last.length:
+                self._split(last, last.length - over)
+                continue
+            runs.pop()
+            self.length[seq] -= last.length
+            last.refs -= 1
+            if not last.refs:
+                self.used -= last.length
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """The empty ``target`` begins with the first ``length`` cells of ``source``."""
+        done = 0
+        while done < length:
+            run = self._runs[source][len(self._runs[target])]
+            if done + run.length > length:
+                self._split(run, length - done)
+            run.refs += 1
+            self._runs[target].append(run)
+            done += run.length
+        self.length[target] = length
+
+    def pinned(self, seqs: Iterable[int]) -> int:
+        """Cells that at least one of ``seqs`` holds."""
+        return sum(run.length for run in {id(run): run for seq in seqs for run in self._runs[seq]}.values())
+
+    def _split(self, run: _Run, at: int) -> None:
+        tail = _Run(run.length - at, run.refs)
+        run.length = at
+        for runs in self._runs:
+            for index, other in enumerate(runs):
+                if other is run:
+                    runs.insert(index + 1, tail)
+                    break
+
+
+class Scheduler:
+    """Places jobs in sequences and fills batches. Not thread-safe: the engine thread alone calls it.
+
+    ``n_ctx`` bounds one sequence, ``n_cells`` the whole cache, ``n_running`` the jobs that compute at a time (the
+    other sequences stay idle and keep their prefixes), ``n_batch`` the tokens of a step.
+    """
+
+    def __init__(
+        self, cache: Cache, *, n_seq: int, n_running: int, n_ctx: int, n_cells: int, n_batch: int
+    ) -> None:
+        self._cache = cache
+        self.n_ctx, self.n_cells = n_ctx, n_cells
+        self._n_running, self._n_batch = min(n_running, n_seq), n_batch
+        self.ledger = Ledger(n_seq)
+        self._slots = [_Slot(seq) for seq in range(n_seq)]
+        self.running: list[Job] = []
+        self.waiting: list[Job] = []
+        self._ticks = 0
+        self._squeezed: int | None = None
+
+    # ------------------------------------------------------------------------------ jobs come and go
+
+    def add(self, job: Job) -> None:
+        """Queue a job with at least one token and at most ``n_ctx``."""
+        self._ticks += 1
+        job.rank = (-job.priority, self._ticks)
+        self._queue(job)
+
+    def push(self, job: Job, token: int) -> bool:
+        """A sampled token of a running job is known now. False: the context can't take it, the job must end."""
+        if len(job.tokens) >= self.n_ctx:
+            return False
+        job.tokens.append(token)
+        return True
+
+    def remove(self, job: Job) -> None:
+        """The job has ended or was cancelled; its sequence stays idle with what it has. Idempotent."""
+        if job in self.waiting:
+            self.waiting.remove(job)
+        elif job in self.running:
+            self._release(job)
+
+    def _queue(self, job: Job) -> None:
+        self.waiting.append(job)
+        self.waiting.sort(key=_rank)
+
+    def _release(self, job: Job) -> None:
+        self.running.remove(job)
+        slot = self._slots[job.seq]
+        slot.held, slot.job, slot.used_at = job.tokens[: job.computed], None, self._tick()
+        job.seq = -1
+
+    def _tick(self) -> int:
+        self._ticks += 1
+        return self._ticks
+
+    # ------------------------------------------------------------------------------ one step
+
+    def step(self, prompt_budget: int | None = None) -> Step:
+        """Choose what to compute next; at most ``n_batch`` tokens, of them at most ``prompt_budget`` of prompts.
+        The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again."""
+        if self.waiting:
+            self._admit()
+        step = Step()
+        budget = self._n_batch if self._squeezed is None else self._squeezed
+        prompts = budget if prompt_budget is None else prompt_budget
+        for job in (
+            sorted(self.running, key=_decoding_first) if len(self.running) > 1 else tuple(self.running)
+        ):
+            left = budget - step.tokens
+            if left <= 0 or job.seq < 0:
+                continue
+            if job.gap == 1:
+                self._place_one(step, job)
+            elif prompts > 0:
+                prompts -= self._place_piece(step, job, min(job.gap, left, prompts))
+        return step
+
+    def done(self, step: Step) -> None:
+        """The step's tokens are in the cache."""
+        self._squeezed = None
+        for chunk in step.chunks:
+            chunk.job.computed = chunk.start + chunk.count
+            self.ledger.grow(chunk.job.seq, chunk.count)
+
+    def interrupted(self, job: Job, computed: int) -> None:
+        """A step was cut short: ``computed`` tokens of the job are in the cache."""
+        self.ledger.grow(job.seq, computed - job.computed)
+        job.computed = computed
+
+    def no_room(self, step: Step) -> list[Job]:
+        """llama.cpp found no cells for the step (holes, or a cache that counts otherwise): make some. Returns the job
+        that has to end because nothing more can be given up."""
+        if self._evict_oldest(None):
+            return []
+        if step.tokens > len(step.chunks):
+            self._squeezed = max(1, step.tokens // 2)
+        elif len(self.running) > 1:
+            self._preempt(max(self.running, key=_rank))
+        else:
+            return [step.chunks[0].job]
+        return []
+
+    def _place_one(self, step: Step, job: Job) -> None:
+        placed = {id(chunk.job) for chunk in step.chunks}
+        while not self._room(step, 1):
+            others = [j for j in self.running if id(j) not in placed and j is not job and j.rank > job.rank]
+            if others:
+                self._preempt(max(others, key=_rank))
+            elif len(self.running) > 1:
+                return self._preempt(job)
+            else:
+                step.full.append(job)
+                return None
+        step.chunks.append(Chunk(job, job.computed, 1))
+        return None
+
+    def _place_piece(self, step: Step, job: Job, count: int) -> int:
+        count = min(count, self._room(step, count))
+        if count:
+            step.chunks.append(Chunk(job, job.computed, count))
+        elif not step.chunks:
+            self._stuck(step, job)
+        return count
+
+    def _stuck(self, step: Step, job: Job) -> None:
+        # Only prompts are left and none has room: the last to come gives its cells up.
+        others = [other for other in self.running if other is not job]
+        if not others:
+            step.full.append(job)
+            return
+        self._preempt(max(self.running, key=_rank))
+        if job.seq >= 0 and (count := min(job.gap, self._n_batch, self._room(step, job.gap))):
+            step.chunks.append(Chunk(job, job.computed, count))
+
+    def _room(self, step: Step, wanted: int) -> int:
+        planned = step.tokens
+        while (free := self.n_cells - self.ledger.used - planned) < wanted:
+            if not self._evict_oldest(None):
+                break
+        return max(0, free)
+
+    # ------------------------------------------------------------------------------ giving room up
+
+    def _evict_oldest(self, keep: _Slot | None) -> bool:
+        idle = [slot for slot in self._slots if slot.job is None and slot.held and slot is not keep]
+        if not idle:
+            return False
+        self._clear(min(idle, key=_used_at))
+        return True
+
+    def _clear(self, slot: _Slot) -> None:
+        self._cache.trim(slot.seq, 0)
+        self.ledger.trim(slot.seq, 0)
+        slot.held = []
+
+    def _preempt(self, job: Job) -> None:
+        # Its known tokens stay: it computes them again when there is room.
+        slot = self._slots[job.seq]
+        self._release(job)
+        self._clear(slot)
+        job.computed = 0
+        job.preempted += 1
+        self._queue(job)
+
+    # ------------------------------------------------------------------------------ placing a job in a sequence
+
+    def _admit(self) -> None:
+        for job in tuple(self.waiting[:16]):
+            if len(self.running) >= self._n_running:
+                return
+            source, length = self._best_prefix(job)
+            if self._worth_waiting(job, length):
+                continue
+            if not self._affordable(job, length if source and source.job else 0):
+                return
+            self.waiting.remove(job)
+            self._place(job, source, length)
+
+    def _best_prefix(self, job: Job) -> tuple[_Slot | None, int]:
+        best, best_length = None, 0
+        for slot in self._slots:
+            length = self._usable(
+                slot, common_prefix(slot.tokens, job.tokens, slot.computed), len(job.tokens)
+            )
+            if length > best_length or (length == best_length > 0 and slot.job is None):
+                best, best_length = slot, length
+        return best, best_length
+
+    def _usable(self, slot: _Slot, length: int, wanted: int) -> int:
+        # The last prompt token is always computed: its logits are needed.
+        if not self._cache.can_cut and (slot.job or length < slot.computed or length >= wanted):
+            return 0
+        if slot.job and not self._cache.can_share:
+            return 0
+        return min(length, wanted - 1)
+
+    def _worth_waiting(self, job: Job, length: int) -> bool:
+        if not self._cache.can_share:
+            return False
+        coming = (
+            common_prefix(other.tokens, job.tokens, len(other.tokens))
+            for other in self.running
+            if other.gap > 1
+        )
+        return any(min(common, len(job.tokens) - 1) - length >= SHARE_WAIT for common in coming)
+
+    def _affordable(self, job: Job, shared: int) -> bool:
+        if not self.running:
+            return True
+        pinned = self.ledger.pinned(other.seq for other in self.running)
+        return pinned + len(job.tokens) - shared < self.n_cells
+
+    def _place(self, job: Job, source: _Slot | None, length: int) -> None:
+        if source is not None and source.job is None and self._take_over(source, length):
+            slot = source
+            kept = self._cache.trim(slot.seq, length) if length < len(slot.held) else length
+            self.ledger.trim(slot.seq, kept)
+        else:
+            slot = self._emptiest(source)
+            self._clear(slot)
+            kept = self._cache.share(source.seq, slot.seq, length) if source else 0
+            if source and kept:
+                self.ledger.share(source.seq, slot.seq, kept)
+        slot.held, slot.job = [], job
+        job.seq, job.computed = slot.seq, kept
+        if not job.placed:
+            job.cached, job.placed = kept, True
+        self.running.append(job)
+
+    def _take_over(self, slot: _Slot, length: int) -> bool:
+        # A prefix that is a small part of another conversation is shared, so that both stay.
+        mostly = 2 * length >= len(slot.held)
+        alone = not any(s.job is None and s is not slot for s in self._slots)
+        return mostly or alone or not self._cache.can_share
+
+    def _emptiest(self, keep: _Slot | None) -> _Slot:
+        idle = [slot for slot in self._slots if slot.job is None and slot is not keep]
+        return min(idle, key=lambda slot: (bool(slot.held), slot.used_at))
+
+    # ------------------------------------------------------------------------------ idle sequences
+
+    def idle(self) -> list[tuple[int, list[int]]]:
+        """(sequence, tokens it holds) of idle sequences that hold something, the least recently used first."""
+        slots = sorted((slot for slot in self._slots if slot.job is None and slot.held), key=_used_at)
+        return [(slot.seq, slot.held) for slot in slots]
+
+    def restore(self, tokens: list[int], load: Callable[[int], bool]) -> bool:
+        """Fill an idle sequence from elsewhere: ``load(seq)`` puts ``tokens`` into the emptied ``seq``, or fails and
+        leaves it empty."""
+        idle = [slot for slot in self._slots if slot.job is None]
+        if not idle or len(tokens) > self.n_ctx:
+            return False
+        slot = self._emptiest(None)
+        self._clear(slot)
+        while self.n_cells - self.ledger.used < len(tokens):
+            if not self._evict_oldest(slot):
+                return False
+        if not load(slot.seq):
+            return False
+        slot.held, slot.used_at = list(tokens), self._tick()
+        self.ledger.grow(slot.seq, len(tokens))
+        return True
+
+
+def common_prefix(left: list[int], right: list[int], limit: int) -> int:
+    """How many of the first ``limit`` tokens are the same in both."""
+    high = min(limit, len(left), len(right))
+    low, size = 0, 64
+    while low < high:
+        size = min(size, high - low)
+        if left[low : low + size] == right[low : low + size]:
+            low, size = low + size, size * 2
+        elif size == 1:
+            return low
+        else:
+            size //= 2
+            high = min(high, low + 2 * size + 1)
+    return low
+
+
+def _rank(job: Job) -> tuple[int, int]:
+    return job.rank
+
+
+def _decoding_first(job: Job) -> tuple[bool, tuple[int, int]]:
+    return (job.gap > 1, job.rank)
+
+
+def _used_at(slot: _Slot) -> int:
+    return slot.used_at
