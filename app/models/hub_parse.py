@@ -75,6 +75,9 @@ def group(repo: RepoSummary, revision: str, parts: list[RemotePart]) -> tuple[Qu
     by_name = {part.name: part for part in parts if part.name.lower().endswith((".gguf", ".imatrix", ".dat"))}
     found: list[QuantFile] = []
     for names in quants.group_split(by_name):
+        split = quants.parse_split(names[0])
+        if split and split.total != len(names):
+            continue  # still being uploaded: llama.cpp could not open it
         files = tuple(by_name[name] for name in names)
         kind = _kind(names[0], repo.task)
         if kind != "other":

@@ -3,7 +3,7 @@
 Only the starter model has bytes; the others are names and sizes, and their downloads answer 404.
 """
 
-# ruff: noqa: E501, PLR0917 - a table reads best in lines
+# ruff: noqa: E501 - a table reads best in lines
 
 from pathlib import Path
 

@@ -1,0 +1,360 @@
+"""One file from the network to its place on disk, whatever happens on the way.
+
+Several connections fetch neighbouring parts by Range; the bytes go to ``<file>.part``, what is there is noted in
+``<file>.part.json`` (``transfer_sidecar``), the sha256 is computed behind the parts, and the rename is the last step.
+Network errors, 5xx, 429 and expired addresses are tried again without end; a stall reconnects at once. What only a
+person or free space can change is raised: HubGatedError, HubUnauthorizedError, HubNotFoundError, DiskFullError,
+ReadOnlyError. The bytes stay, and the next ``run`` goes on from them.
+"""
+
+import http.client
+import logging
+import threading
+import time
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+from app.core.errors import ChecksumError, TransferCancelledError, TransferError
+from app.models.hub_types import RemoteFile
+from app.models.transfer_disk import allocate, allocated, disk_error, free_space, need
+from app.models.transfer_hash import Hasher, sha256_file
+from app.models.transfer_http import Body, Net, Wire
+from app.models.transfer_parts import Part, Parts
+from app.models.transfer_sidecar import Facts, FileLock, Keeper, Sidecar, flush
+from app.models.transfer_source import Again, Moved, Patience, Source, network_words
+
+log = logging.getLogger(__name__)
+
+BUFFER = 1024 * 1024
+NOTED = 1024 * 1024  # bytes of one part between two notes in the sidecar
+TICK = 0.1
+RESTARTS = 5  # times the source may become another file before we give up
+
+T = TypeVar("T")
+State = Literal["starting", "running", "verifying", "done"]
+
+
+class Options(Struct, frozen=True):
+    """How to transfer; the defaults are the program's, tests shorten the times and break the disk."""
+
+    net: Net = Net()
+    connections: int = 4
+    backoff: float = 0.5
+    """Seconds before the first retry; doubles up to ``backoff_limit``."""
+    backoff_limit: float = 60.0
+    sync_every: float = 5.0
+    """Seconds between two flushes of the data to the disk."""
+    durable: bool = True
+    """Flush to the disk after the rename, before ``run`` returns."""
+    free: Callable[[Path], int] = free_space
+    write: Callable[[FileIO, memoryview], int | None] = FileIO.write
+    throttle: Callable[[int, threading.Event], None] | None = None
+    """Called with the bytes of each piece and the cancel event; sleeps to keep a speed limit."""
+
+
+class Progress(Struct, frozen=True):
+    """A look at a transfer; ``note`` says what it waits for or did by itself."""
+
+    state: State
+    done: int
+    total: int | None
+    hashed: int
+    note: str
+
+
+class Result(Struct, frozen=True):
+    """What came."""
+
+    path: Path
+    size: int
+    sha256: str
+    revision: str
+    verified: bool
+    """False when the Hub named no hash to compare with."""
+
+
+class _Mismatch(Exception):  # noqa: N818 - a turn of events, not an error
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+class Transfer:
+    """One file. ``run`` blocks; ``cancel`` and ``progress`` may be called from any thread."""
+
+    def __init__(
+        self,
+        target: Path,
+        locate: Callable[[], RemoteFile],
+        *,
+        size: int | None = None,
+        sha256: str | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self.target = target
+        self.options = options or Options()
+        self._promised = Facts(size=size, sha256=sha256)
+        self._cancelled = threading.Event()
+        self._side = Sidecar(target)
+        self._parts = Parts(self._side)
+        self._wire = Wire(self.options.net)
+        self._patience = Patience(self.options.backoff, self.options.backoff_limit, self._cancelled)
+        self._source = Source(target.name, locate, self._patience)
+        self._hasher: Hasher | None = None
+        self._fatal: BaseException | None = None
+        self._state: State = "starting"
+        self._note = ""
+
+    # ------------------------------------------------------------------ from outside
+    def cancel(self) -> None:
+        """Stop; the bytes stay. ``run`` raises TransferCancelledError within a fifth of a second."""
+        self._cancelled.set()
+        self._wire.cancel()
+
+    def progress(self) -> Progress:
+        """Where it is now."""
+        hashed = self._hasher.position if self._hasher else 0
+        total = self._side.facts.size or self._promised.size
+        return Progress(self._state, self._side.total, total, hashed, self._patience.note or self._note)
+
+    def run(self) -> Result:
+        """Fetch, verify, rename. Raises TransferCancelledError, what nobody can wait out (see above), ChecksumError,
+        and TransferError when another process has the file."""
+        lock = self._on_disk(self._lock_file)
+        if not lock.held:
+            raise TransferError(detail="another Hearth is downloading this file")
+        try:
+            return self._run()
+        finally:
+            self._side.close()
+            self._wire.close()
+            self._tidy()
+            lock.release()
+
+    def _lock_file(self) -> FileLock:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._side.part)
+
+    def _tidy(self) -> None:
+        # A failure before the first byte leaves nothing behind.
+        if not self._side.total and self._state != "done":
+            self._side.remove()
+            self._side.part.unlink(missing_ok=True)
+        elif self._state == "done":
+            self._side.part.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ the whole
+    def _run(self) -> Result:
+        if self._side.load() and self._side.renamed and self.target.exists():
+            finished = self._check_renamed()
+            if finished is not None:
+                return finished
+        mismatches = 0
+        for _ in range(RESTARTS):
+            try:
+                self._prepare(self._source.current()[1])
+                return self._fetch_all()
+            except Moved:
+                self._again("The file changed on the Hub: it starts again.")
+            except _Mismatch as wrong:
+                self._again("Wrong bytes came: the file is fetched once more.")
+                mismatches += 1
+                if mismatches > 1:
+                    raise self._wrong(wrong.found) from wrong
+        raise TransferError(detail="the file keeps changing on the Hub")
+
+    def _again(self, note: str) -> None:
+        log.info("%s: %s", self.target.name, note)
+        self._note = note
+        self._source.forget()
+        self._on_disk(lambda: self._side.begin(Facts()))
+
+    def _wrong(self, found: str) -> ChecksumError:
+        expected = self._source.current()[1].sha256 or self._promised.sha256 or ""
+        return ChecksumError(path=self.target.name, found=found[:12], expected=expected[:12])
+
+    def _check_renamed(self) -> Result | None:
+        # The program ended between the rename and the flush: the name alone proves nothing.
+        self._state = "verifying"
+        digest = sha256_file(self.target, lambda _count: self._check_cancelled())
+        if self._side.facts.sha256 in {None, digest}:
+            return self._settle(digest, self.target.stat().st_size)
+        self.target.unlink()
+        self._side.begin(Facts())
+        return None
+
+    def _prepare(self, remote: RemoteFile) -> None:
+        facts = Facts(remote.size, remote.etag, remote.sha256 or self._promised.sha256, remote.commit or "")
+        old, part = self._side.facts, self._side.part
+        same = old.etag is not None and (old.etag, old.size) == (facts.etag, facts.size)
+        if self._side.total and not same:
+            self._note = "The file changed on the Hub: it starts again."
+        if not same or part.stat().st_size != facts.size:
+            self._on_disk(lambda: self._side.begin(facts))
+        size = facts.size or 0
+        need(part.parent, size - allocated(part), self.options.free)
+        if part.stat().st_size != size:
+            self._on_disk(lambda: allocate(part, size))
+
+    def _fetch_all(self) -> Result:
+        self._fatal = None
+        self._hasher = hasher = Hasher(self._side.part, self._side.reach)
+        keeper = Keeper(self._side, self.options.sync_every)
+        try:
+            self._state = "running"
+            while self._fetch_parts():
+                continue
+            self._state = "verifying"
+            size = self._side.facts.size or self._side.total
+            digest = hasher.finish(size, self._wait_a_little)
+        finally:
+            keeper.stop()
+            hasher.stop()
+        if self._side.facts.sha256 not in {None, digest}:
+            raise _Mismatch(digest)
+        return self._put_in_place(digest, size)
+
+    def _put_in_place(self, digest: str, size: int) -> Result:
+        def rename() -> None:
+            self._side.write(renamed=True)
+            self._side.part.replace(self.target)
+
+        self._on_disk(rename)
+        return self._settle(digest, size)
+
+    def _settle(self, digest: str, size: int) -> Result:
+        if self.options.durable:
+            self._on_disk(lambda: flush(self.target))
+        self._side.remove()
+        self._state = "done"
+        facts = self._side.facts
+        return Result(self.target, size, digest, facts.revision, facts.sha256 is not None)
+
+    # ------------------------------------------------------------------ the connections
+    def _fetch_parts(self) -> bool:
+        """Fetch what is missing; True when it has to be done again in another way."""
+        before = self._parts.single
+        count = self._parts.count(self.options.connections)
+        threads = [
+            threading.Thread(target=self._work, name=f"transfer-{n}", daemon=True) for n in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive() and not self._cancelled.is_set():
+                thread.join(TICK)
+        for thread in threads:
+            thread.join(TICK)  # a look-up of a name may last longer; it then finds itself cancelled
+        self._check_cancelled()
+        if self._fatal is not None:
+            raise self._fatal
+        return self._parts.single != before
+
+    def _work(self) -> None:
+        single = self._parts.single
+        try:
+            while self._fatal is None and single == self._parts.single and not self._cancelled.is_set():
+                part = self._parts.take()
+                if part is None:
+                    return
+                self._try_part(part)
+        except BaseException as error:  # noqa: BLE001 - it is raised on the thread that called ``run``
+            self._fatal = self._fatal or error
+
+    def _try_part(self, part: Part) -> None:
+        started, first = time.monotonic(), part.position
+        try:
+            self._patience.hold()
+            self._fetch(part)
+        except Again:
+            pass
+        except TimeoutError:
+            self._patience.stalled(self.options.net.stall)
+        except (OSError, http.client.HTTPException) as error:
+            if not self._cancelled.is_set():
+                self._patience.failed(network_words(error))
+        finally:
+            self._parts.give_back(part, part.position - first, time.monotonic() - started)
+
+    def _fetch(self, part: Part) -> None:
+        generation, remote = self._source.current()
+        if remote.etag != self._side.facts.etag:
+            raise Moved
+        size = self._side.facts.size
+        whole = size is None or self._parts.single or (not part.position and part.end >= size)
+        body = self._wire.get(
+            remote.url, remote.headers, 0 if whole else part.position, None if whole else part.end
+        )
+        try:
+            self._source.judge(body, generation, 0 if whole else part.position, size)
+            if body.status == 200 and not whole:
+                self._parts.single = True  # it ignores Range
+                return
+            self._receive(body, part)
+        finally:
+            body.close()
+
+    def _receive(self, body: Body, part: Part) -> None:
+        buffer = memoryview(bytearray(BUFFER))
+        skip = part.position - body.first  # without Range a body begins at 0, over what is there already
+        with self._on_disk(lambda: FileIO(self._side.part, "r+")) as file:
+            file.seek(part.position)
+            noted = part.position
+            try:
+                while (
+                    (room := self._parts.room(part)) and self._fatal is None and not self._cancelled.is_set()
+                ):
+                    count = body.read_into(buffer[: room + skip])
+                    if not count:
+                        self._side.know_size(part.position)
+                        break
+                    dropped = min(skip, count)
+                    skip -= dropped
+                    self._store(file, buffer[dropped:count], part)
+                    if part.position - noted >= NOTED:
+                        noted = self._jot(noted, part.position)
+                    if self.options.throttle is not None:
+                        self.options.throttle(count, self._cancelled)
+            finally:
+                self._jot(noted, part.position)
+
+    def _store(self, file: FileIO, piece: memoryview, part: Part) -> None:
+        written = 0
+        try:
+            while written < len(piece):
+                written += self.options.write(file, piece[written:]) or 0
+        except OSError as error:
+            raise self._disk_error(error) from error
+        first, part.position = part.position, part.position + written
+        self._side.add(first, part.position)
+        self._patience.flowing()
+        if self._hasher is not None:
+            self._hasher.more()
+
+    def _jot(self, first: int, end: int) -> int:
+        if end > first:
+            self._on_disk(lambda: self._side.append(first, end))
+        return end
+
+    # ------------------------------------------------------------------ small things
+    def _on_disk(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except OSError as error:
+            raise self._disk_error(error) from error
+
+    def _disk_error(self, error: OSError) -> Exception:
+        missing = (self._side.facts.size or self._promised.size or 0) - self._side.total
+        return disk_error(error, self.target, missing)
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise TransferCancelledError
+
+    def _wait_a_little(self) -> None:
+        self._check_cancelled()
+        self._cancelled.wait(TICK / 5)
