@@ -10,8 +10,10 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPalette,
     QTextCharFormat,
+    QTextCursor,
+    QTextLayout,
+    QWheelEvent,
 )
-from PySide6.QtGui import QTextCursor, QTextLayout, QWheelEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QPlainTextEdit, QToolButton, QWidget
 
 from app.ui import highlight, theme

@@ -1,0 +1,166 @@
+"""The memory panel: per device a stacked bar of what is ours, what others hold and what is free."""
+
+import re
+from typing import Protocol
+
+from PySide6.QtCore import QLocale, Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from app.core.events import InstanceChanged, MemoryUse
+from app.core.series import SeriesStore
+from app.ui import theme
+from app.ui.chat_style import make_style
+from app.ui.figures import DASH
+from app.ui.live_plot import SPAN, LivePlot, StackBar
+from app.ui.message_parts import tint
+from app.ui.panel_base import BigNumber, Panel
+
+_GIB = 2**30
+_WEIGHTS, _KV, _COMPUTE, _OTHERS = "plot-2", "plot-1", "plot-4", "text-2"
+
+
+class Instances(Protocol):
+    """The part of the supervisor the panels need."""
+
+    def snapshots(self) -> tuple[InstanceChanged, ...]:
+        """Every instance as it is now."""
+
+
+class _DeviceRow(QWidget):
+    """One device: its name, what is used of what, and the bar."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.number, self.name, self.bar = BigNumber(self), QLabel(self), StackBar(self)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.number)
+        row.addWidget(self.name, 1, Qt.AlignmentFlag.AlignBottom)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 4)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.bar)
+
+
+class MemoryPanel(Panel):
+    """Memory per device: our weights, KV cache and compute buffers, what others hold, what is free."""
+
+    def __init__(self, series: SeriesStore, instances: Instances, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._series, self._instances = series, instances
+        self._devices: dict[str, _DeviceRow] = {}
+        self._plot = LivePlot(self)
+        self._curve = self._plot.add_curve("", "plot-2")
+        self._legend = self.small()
+        self._legend.setTextFormat(Qt.TextFormat.RichText)
+        self._legend.setWordWrap(True)
+        self.column.addWidget(self._plot)
+        self.column.addWidget(self._legend)
+        self.restyle()
+        self.retranslate()
+
+    def restyle(self) -> None:
+        super().restyle()
+        for row in self._devices.values():
+            tint(row.name, make_style())
+        self._show_legend()
+
+    def retranslate(self) -> None:
+        self.title.setText(self.tr("Memory"))
+        self._curve.name = self.tr("Used, GiB")
+        self._plot.setAccessibleName(self.tr("Used memory, last minute"))
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        parts = (
+            (self.tr("weights"), _WEIGHTS),
+            (self.tr("context (KV)"), _KV),
+            (self.tr("compute"), _COMPUTE),
+            (self.tr("others"), _OTHERS),
+        )
+        squares = [
+            f'<span style="color:{theme.color(token).name()}">■</span>&nbsp;{name}' for name, token in parts
+        ]
+        self._legend.setText(" &nbsp;".join(squares))
+
+    def refresh(self, now: float) -> None:
+        known = self._series.keys()
+        sources = sorted(
+            {s for s, name in known if name == "memory_total" and _is_device(s)}, key=_device_order
+        )
+        ours = _memory_by_source(self._instances.snapshots())
+        for source in sources or ["host"]:
+            self._show_device(source, ours.get(source, MemoryUse(source)))
+        main = sources[0] if sources else "host"
+        times, values = self._series.read(main, "memory_used", now - SPAN)
+        self._curve.times, self._curve.values = times, [value / _GIB for value in values]
+        total = self._series.last(main, "memory_total")
+        self._plot.set_top(total / _GIB if total else None)
+        self._plot.advance(now)
+
+    def _show_device(self, source: str, ours: MemoryUse) -> None:
+        row = self._row(source)
+        used, total = self._series.last(source, "memory_used"), self._series.last(source, "memory_total")
+        name = self._device_name(source)
+        if used is None or not total:
+            row.number.show_value(DASH, name, self.tr("Not measured yet, or this device does not tell."))
+            row.name.setText(name)
+            row.bar.show_parts([], 1.0)
+            return
+        row.number.show_value(_gib(used), name)
+        row.name.setText(self.tr("of {total} GiB, {device}").format(total=_gib(total), device=name))
+        row.bar.setAccessibleName(self.tr("Memory of {device}").format(device=name))
+        row.bar.show_parts(self._parts(ours, used, total), total)
+
+    def _parts(self, ours: MemoryUse, used: float, total: float) -> list[tuple[str, float, str, str]]:
+        others = max(0.0, used - ours.total)
+        parts = [
+            (self.tr("weights"), float(ours.weights), _WEIGHTS),
+            (self.tr("context (KV)"), float(ours.kv), _KV),
+            (self.tr("compute"), float(ours.compute), _COMPUTE),
+            (self.tr("others"), others, _OTHERS),
+        ]
+        shown = [
+            (name, size, self.tr("{size} GiB").format(size=_gib(size)), token) for name, size, token in parts
+        ]
+        free = max(0.0, total - max(used, ours.total))
+        return [*shown, (self.tr("free"), free, self.tr("{size} GiB").format(size=_gib(free)), "raised")]
+
+    def _row(self, source: str) -> _DeviceRow:
+        if source not in self._devices:
+            self._devices[source] = row = _DeviceRow(self)
+            tint(row.name, make_style())
+            self.column.insertWidget(len(self._devices), row)
+        return self._devices[source]
+
+    def _device_name(self, source: str) -> str:
+        return (
+            self.tr("memory (RAM)") if source == "host" else self.tr("GPU {number}").format(number=source[4:])
+        )
+
+
+def _gib(size: float) -> str:
+    """GiB with one decimal, as drivers report memory."""
+    return QLocale().toString(size / _GIB, "f", 1)
+
+
+def _is_device(source: str) -> bool:
+    return source == "host" or source.startswith("gpu:")
+
+
+def _device_order(source: str) -> tuple[bool, str]:
+    return source == "host", source  # GPUs first: that is where memory runs out
+
+
+def _memory_by_source(instances: tuple[InstanceChanged, ...]) -> dict[str, MemoryUse]:
+    """What all our instances hold, by the sampler's device names: ggml's CUDA0 or Vulkan0 is gpu:0."""
+    total: dict[str, MemoryUse] = {}
+    for use in (use for instance in instances for use in instance.memory):
+        number = re.search(r"\d+$", use.device)
+        source = f"gpu:{number[0]}" if number and not use.device.startswith("CPU") else "host"
+        was = total.get(source, MemoryUse(source))
+        total[source] = MemoryUse(
+            source, was.weights + use.weights, was.kv + use.kv, was.compute + use.compute
+        )
+    return total
