@@ -65,7 +65,8 @@ def unusable(header: Header) -> str | None:
         return "it is made for big-endian machines"
     if header.version < NEWEST_VERSION - 1:
         return "it is in the first GGUF format, which llama.cpp no longer reads"
-    if not isinstance(header.metadata.get("general.architecture"), str):
+    follows = _Facts(header.metadata).number("split.no")  # only the first part of a set has the general keys
+    if not follows and not isinstance(header.metadata.get("general.architecture"), str):
         return "it does not say what architecture it has"
     return None
 
