@@ -213,6 +213,12 @@ def bench_peers(arguments: Sequence[str]) -> int:
     )
 
 
+def soak(arguments: Sequence[str]) -> int:
+    """Many clients for twenty minutes, each checking its answers."""
+    set_up()
+    return _call([MAIN.python, "-m", "tests.soak", *arguments], _test_env())
+
+
 def shots(arguments: Sequence[str]) -> int:
     """A picture of every page, in build/shots."""
     set_up()
@@ -238,5 +244,5 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
-    "shots": shots, "lock": lock,
+    "soak": soak, "shots": shots, "lock": lock,
 }  # fmt: skip

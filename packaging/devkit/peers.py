@@ -45,9 +45,27 @@ def _build(args: Sequence[str], folder: Path) -> None:
     llama = engine.unpacked(folder) / "vendor" / "llama.cpp"
     env = {"PATH": os.pathsep.join([str(BUILDER.python.parent), os.environ.get("PATH", "")])}
     switches = [*args, *(f"-D{name}=OFF" for name in ONLY_TOOLS)]
-    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", *switches]
+    configure: list[str | Path] = [
+        "cmake",
+        "-S",
+        llama,
+        "-B",
+        folder,
+        "-G",
+        "Ninja",
+        "-DCMAKE_BUILD_TYPE=Release",
+        *switches,
+    ]
     run_logged(configure, BUILDER.log("peers-configure"), doing="configuring", env=env)
-    build: list[str | Path] = ["cmake", "--build", folder, "--parallel", str(engine.jobs()), "--target", *TARGETS]
+    build: list[str | Path] = [
+        "cmake",
+        "--build",
+        folder,
+        "--parallel",
+        str(engine.jobs()),
+        "--target",
+        *TARGETS,
+    ]
     run_logged(build, BUILDER.log("peers"), doing="building the tools", env=env)
     remove(folder / "source")
     (folder / "done").touch()

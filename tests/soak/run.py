@@ -1,0 +1,119 @@
+"""The soak: clients, a second model that comes and goes, and a look at the memory."""
+
+import collections
+import random
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+from msgspec import Struct, field
+
+from app.core.events import Bus
+from app.core.settings import SettingsStore
+from app.core.types import LoadPlan, ModelFile, ModelRecord
+from app.runtime.supervisor import Supervisor
+from app.server.host import ServerHost
+from tests.fakes.engine import FakeLibrary
+from tests.soak.clients import Client, WrongError
+
+MAIN, OTHER = "soak/main", "soak/other"
+
+
+class Outcome(Struct):
+    """Counts of acts, what went wrong, and resident bytes after the warm-up and at the end."""
+
+    acts: dict[str, int] = field(default_factory=lambda: collections.defaultdict(int))
+    wrongs: list[str] = field(default_factory=list)
+    loads: int = 0
+    resident_before: int = 0
+    resident_after: int = 0
+    left_active: int = 0
+
+    @property
+    def growth(self) -> float:
+        """Of the resident memory, as a share."""
+        return self.resident_after / self.resident_before - 1 if self.resident_before else 0.0
+
+
+def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0) -> Outcome:
+    """Run for ``seconds``; two loads and unloads of a second model a minute."""
+    bus, outcome = Bus(), Outcome()
+    plan = LoadPlan(str(model), n_ctx=4096, n_parallel=8, n_threads=2, n_threads_batch=2)
+    records = tuple(ModelRecord(name, name, (ModelFile(str(model), 1),), 1) for name in (MAIN, OTHER))
+    with tempfile.TemporaryDirectory() as folder:
+        supervisor = Supervisor(bus, Path(folder))
+        settings = SettingsStore(Path(folder) / "settings.toml", bus)
+        server = ServerHost(
+            FakeLibrary(records), supervisor, lambda _record: SimpleNamespace(plan=plan), bus, settings
+        )  # type: ignore[arg-type]
+        try:
+            supervisor.ensure_ready(MAIN, plan).result(60)
+            address = server.start("127.0.0.1", 0).address
+            _run(supervisor, address, plan, outcome, seconds, clients, seed)
+            outcome.left_active = _active(supervisor)
+        finally:
+            server.close()
+            supervisor.close()
+    return outcome
+
+
+def _run(
+    supervisor: Supervisor, address: str, plan: LoadPlan, outcome: Outcome, seconds: float, clients: int, seed: int
+) -> None:  # fmt: skip
+    end = time.monotonic() + seconds
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        client = Client(supervisor, address, MAIN, random.Random(seed * 1000 + number))
+        while time.monotonic() < end:
+            try:
+                name = client.act()
+                with lock:
+                    outcome.acts[name] += 1
+            except (WrongError, OSError) as wrong:
+                with lock:
+                    outcome.wrongs.append(repr(wrong))
+
+    threads = [
+        threading.Thread(target=work, args=(number,), name=f"client {number}") for number in range(clients)
+    ]
+    threads.append(
+        threading.Thread(target=_come_and_go, args=(supervisor, plan, outcome, end), name="loader")
+    )
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds * 0.25)
+    outcome.resident_before = _resident(supervisor)
+    for thread in threads:
+        thread.join()
+    outcome.resident_after = _resident(supervisor)
+
+
+def _come_and_go(supervisor: Supervisor, plan: LoadPlan, outcome: Outcome, end: float) -> None:
+    while time.monotonic() < end:
+        try:
+            supervisor.ensure_ready(OTHER, plan).result(60)
+            supervisor.unload(OTHER).result(60)
+            outcome.loads += 1
+        except Exception as error:
+            outcome.wrongs.append(f"load: {error!r}")
+        time.sleep(max(0.0, min(30.0, end - time.monotonic())))
+
+
+def _resident(supervisor: Supervisor) -> int:
+    snapshot = supervisor.snapshot(MAIN)
+    pids = [psutil.Process().pid, *([snapshot.pid] if snapshot and snapshot.pid else [])]
+    return sum(psutil.Process(pid).memory_info().rss for pid in pids)
+
+
+def _active(supervisor: Supervisor) -> int:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        snapshot = supervisor.snapshot(MAIN)
+        if snapshot is not None and not snapshot.active and not snapshot.waiting:
+            return 0
+        time.sleep(0.1)
+    return snapshot.active + snapshot.waiting if snapshot else -1
