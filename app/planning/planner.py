@@ -120,7 +120,7 @@ class Planner:
         reasons: list[Reason] = [] if self.facts.exact else [Reason("guessed")]
         wanted = self._within_training(first, wishes, reasons)
         chosen = self._place(wanted, wishes, [])
-        if not self._fits(chosen):
+        if wishes.n_gpu_layers <= 0 and not self._fits(chosen):
             wanted = self._shrink(wanted, wishes, reasons)
             chosen = self._place(wanted, wishes, [])
         notes: list[Reason] = []
