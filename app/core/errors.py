@@ -29,6 +29,7 @@
             ChecksumError                checksum
             SourceChangedError           source_changed
             StalledError                 stalled
+            TransferBusyError            transfer_busy
         EngineError
             EngineMissingError           engine_missing
             LoadFailedError              load_failed
@@ -263,6 +264,13 @@ class StalledError(TransferError):
     code = "stalled"
     template = "No bytes came for {seconds} s."
     hint = "It reconnects by itself."
+
+
+class TransferBusyError(TransferError):
+    code = "transfer_busy"
+    template = "Another Hearth is downloading {path} already."
+    hint = "It goes on here when that one stops."
+    action = ""
 
 
 class EngineError(HearthError):

@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from app.core.errors import ChecksumError, TransferCancelledError, TransferError
+from app.core.errors import ChecksumError, TransferBusyError, TransferCancelledError, TransferError
 from app.models.hub_types import RemoteFile
 from app.models.transfer_disk import allocate, allocated, disk_error, free_space, need
 from app.models.transfer_hash import Hasher, sha256_file
@@ -123,10 +123,10 @@ class Transfer:
 
     def run(self) -> Result:
         """Fetch, verify, rename. Raises TransferCancelledError, what nobody can wait out (see above), ChecksumError,
-        and TransferError when another process has the file."""
+        and TransferBusyError when another transfer has the file."""
         lock = self._on_disk(self._lock_file)
         if not lock.held:
-            raise TransferError(detail="another Hearth is downloading this file")
+            raise TransferBusyError(path=self.target.name)
         try:
             return self._run()
         finally:
@@ -247,8 +247,10 @@ class Transfer:
         for thread in threads:
             while thread.is_alive() and not self._cancelled.is_set():
                 thread.join(TICK)
+        until = time.monotonic() + TICK
         for thread in threads:
-            thread.join(TICK)  # a look-up of a name may last longer; it then finds itself cancelled
+            # The system's look-up of a name may last longer; that thread then finds itself cancelled.
+            thread.join(max(0.0, until - time.monotonic()))
         self._check_cancelled()
         if self._fatal is not None:
             raise self._fatal
@@ -264,6 +266,7 @@ class Transfer:
                 self._try_part(part)
         except BaseException as error:  # noqa: BLE001 - it is raised on the thread that called ``run``
             self._fatal = self._fatal or error
+            self._wire.interrupt()
 
     def _try_part(self, part: Part) -> None:
         started, first = time.monotonic(), part.position

@@ -152,8 +152,12 @@ class Wire:
         raise Cut("too many redirects")
 
     def cancel(self) -> None:
-        """End every connection; whoever waits for one gets an OSError."""
+        """End every connection for good; whoever waits for one gets an OSError."""
         self.cancelled = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the connections of now."""
         with self._lock:
             waiting = list(self._open)
         for sock in waiting:

@@ -76,7 +76,7 @@ class Patience:
             self._failures += 1
             self.retries += 1
             grown = min(self._limit, self._base * 2.0 ** min(self._failures - 1, 20))
-            delay = seconds if seconds is not None else grown * random.uniform(0.5, 1.5)  # noqa: S311
+            delay = seconds if seconds is not None else grown * random.uniform(0.5, 1.5)
             self._until = now + delay
             self.note = f"{why} Trying again in {delay:.0f} s." if delay >= 1 else f"{why} Trying again."
         log.info(self.note)
