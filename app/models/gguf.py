@@ -30,6 +30,7 @@ MAX_ELEMENTS = 8_000_000  # strings stepped over one by one: about a second
 MAX_STRING = 4 << 20  # a chat template has 100 kB at most
 MAX_KEPT = 16 << 20  # bytes of keys, names and texts kept in memory
 MAX_KEPT_ARRAY = 4_096  # longer arrays become stubs
+MAX_KEPT_STRINGS = 512
 MAX_KEY = 1_024
 MAX_NAME = 64  # GGML_MAX_NAME
 MAX_DIMS = 4  # GGML_MAX_DIMS
@@ -37,7 +38,7 @@ MAX_NESTING = 4
 NESTED_COST = 50  # an array inside an array takes as long to step over as this many strings
 FIRST_CHUNK = 64 << 10
 LARGEST_CHUNK = 2 << 20
-JUMP_FROM = 2_000  # elements from which the end of a string array is searched for before it is walked
+JUMP_FROM = 512  # elements from which the end of a string array is searched for before it is walked
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -285,11 +286,16 @@ class _Cursor:
 
     def find_key(self, least: int) -> int | None:
         """File offset of the next tokenizer key that begins at least ``least`` bytes from here."""
-        start, buffer = self.offset + least, b""
+        start, chunk = self.offset + least, self._chunk
         if self.size is not None and start > self.size:
             return None
+        inside = start - self._base
+        buffer = self._buffer[inside:] if inside < len(self._buffer) else b""
+        if buffer and (found := _next_key(buffer)) is not None:
+            return start + found
         while start < MAX_HEADER:
-            piece = self._reader.read_at(start + len(buffer), LARGEST_CHUNK)
+            piece = self._reader.read_at(start + len(buffer), chunk)
+            chunk = min(chunk * 2, LARGEST_CHUNK)
             buffer += piece
             found = _next_key(buffer)
             if found is not None:
@@ -406,7 +412,7 @@ class _Parser:
         start = cursor.offset
         if kind in _SIZES:
             return self._numbers(kind, count, start)
-        if kind == _STRING and count <= MAX_KEPT_ARRAY and count * 8 <= MAX_KEPT:
+        if kind == _STRING and count <= MAX_KEPT_STRINGS:
             return self._short_strings(count, start)
         stub = ArrayStub(_KIND_NAMES.get(kind, str(kind)), count, start)
         if not (stop_early and kind == _STRING):

@@ -208,7 +208,7 @@ HOSTILE = {
     "long strings": _start(0, 1) + _string(b"k") + struct.pack("<IIQ", 9, 8, 1 << 61),
     "empty strings": _start(0, 1) + _string(b"k") + struct.pack("<IIQ", 9, 8, 20_000_000) + bytes(40 << 20),
     "kept strings": _start(0, 4000)
-    + b"".join(_string(b"%d" % i) + struct.pack("<IIQ", 9, 8, 4000) + bytes(32_000) for i in range(1000)),
+    + b"".join(_string(b"%d" % i) + struct.pack("<IIQ", 9, 8, 500) + bytes(4000) for i in range(4000)),
     "nested": _start(0, 1) + _string(b"k") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000,
     "nested wide": _start(0, 1)
     + _string(b"k")
