@@ -2,8 +2,6 @@
 
 import sys
 
-COMMANDS_WITHOUT_CLI = ("worker",)
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run Hearth and return its exit code: 0 done, 1 failed, 2 wrong usage."""
@@ -12,6 +10,10 @@ def main(argv: list[str] | None = None) -> int:
         from app.runtime.worker import main as work  # noqa: PLC0415 - a worker loads nothing else
 
         return work(args[1:])
+    if args[:1] == ["probe"]:
+        from app.runtime.llama_probe import main as probe  # noqa: PLC0415 - loads the engine and nothing else
+
+        return probe(args[1:])
     if wants_window(args):
         return _window(args)
     from app.cli import main as command  # noqa: PLC0415 - the window does not need argparse

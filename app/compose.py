@@ -7,6 +7,7 @@ needs, ``close()`` ends them in the reverse order.
 import functools
 import logging
 import os
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from app.chat.store import ChatStore
 from app.core.events import Bus, InstanceChanged
 from app.core.paths import Paths, find_paths
+from app.core.presence import PresenceFile
 from app.core.series import SeriesStore
 from app.core.settings import SettingsStore
 from app.core.types import ModelRecord
@@ -23,13 +25,17 @@ from app.models.downloads import Downloads
 from app.models.hub import Hub
 from app.models.library import Library
 from app.planning.planner import Planned, Wishes
+from app.runtime.channel import child_environ, program
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 
 if TYPE_CHECKING:
-    from app.hardware.detect import Machine
+    from app.hardware.facts import Machine
 
 log = logging.getLogger(__name__)
+
+PROBE_PATIENCE = 20.0
+"""Seconds a driver may take to list its devices."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Services:
     server: ServerHost
     machine: Callable[[], "Machine"]
     planner: "Planner"
+    presence: PresenceFile
 
     def load(self, name: str, wishes: Wishes | None = None) -> Future[InstanceChanged]:
         """Load a model by id, prefix or path. Raises ModelNotFoundError or ModelAmbiguousError at once; what goes
@@ -65,7 +72,9 @@ class Services:
 
     def close(self) -> None:
         """End every thread and process; nothing written is lost."""
-        for service in (self.server, self.downloads, self.sampler, self.supervisor, self.chats, self.library):
+        for service in (
+            self.server, self.downloads, self.sampler, self.supervisor, self.presence, self.chats, self.library,
+        ):  # fmt: skip
             try:
                 service.close()
             except Exception:
@@ -101,7 +110,16 @@ class Planner:
 def _detect() -> "Machine":
     from app.hardware.detect import detect  # noqa: PLC0415 - asks drivers, 50 ms the first paint should not pay
 
-    return detect()
+    return detect(probe=_probe)
+
+
+def _probe() -> bytes:
+    """The engine's own list of devices, from a short-lived process: a driver that crashes takes only that one down."""
+    command = [*program(), "probe"]
+    environ = child_environ(dict(os.environ))
+    return subprocess.run(
+        command, capture_output=True, env=environ, timeout=PROBE_PATIENCE, check=True
+    ).stdout
 
 
 def compose(paths: Paths | None = None) -> Services:
@@ -110,10 +128,11 @@ def compose(paths: Paths | None = None) -> Services:
     bus = Bus()
     settings = SettingsStore(paths.settings_file, bus)
     series = SeriesStore(bus)
+    presence = PresenceFile(paths.data / "run", bus)
     library = Library(paths, bus)
     hub = Hub(settings.value.hub.endpoint or None, _token)
     downloads = Downloads(paths, hub, library, bus, settings)
-    supervisor = Supervisor(bus, paths.logs)
+    supervisor = Supervisor(bus, paths.logs, cache=paths.cache)
     planner = Planner(settings, _detect)
     sampler = Sampler(bus, _detect, supervisor.pids)
     server = ServerHost(library, supervisor, planner, bus, settings)
@@ -132,6 +151,7 @@ def compose(paths: Paths | None = None) -> Services:
         server,
         _detect,
         planner,
+        presence,
     )
 
 
