@@ -7,7 +7,6 @@ needs, ``close()`` ends them in the reverse order.
 import functools
 import logging
 import os
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from app.hardware.facts import Machine
 
 log = logging.getLogger(__name__)
-
-PROBE_PATIENCE = 20.0
-"""Seconds a driver may take to list its devices."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +111,9 @@ def _detect() -> "Machine":
 
 def _probe() -> bytes:
     """The engine's own list of devices, from a short-lived process: a driver that crashes takes only that one down."""
-    command = [*program(), "probe"]
-    environ = child_environ(dict(os.environ))
-    return subprocess.run(
-        command, capture_output=True, env=environ, timeout=PROBE_PATIENCE, check=True
-    ).stdout
+    from app.hardware.probe import run_probe  # noqa: PLC0415 - see _detect
+
+    return run_probe([*program(), "probe"], environ=child_environ(dict(os.environ)))
 
 
 def compose(paths: Paths | None = None) -> Services:
