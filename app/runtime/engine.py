@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
+from app.runtime.cores import CoreWatch
 from app.runtime.intake import Choice, Prepared
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
@@ -59,8 +60,10 @@ class Engine:
     """Owns the context. ``submit``, ``cancel``, ``call`` and ``stop`` may be called from any thread; ``run`` is the
     engine thread. ``send`` gets the reports and is called on that thread."""
 
-    def __init__(self, model: Model, context: Context, send: Callable[[Report], None]) -> None:
-        self._model, self._context, self._send = model, context, send
+    def __init__(
+        self, model: Model, context: Context, send: Callable[[Report], None], watch: CoreWatch | None = None
+    ) -> None:
+        self._model, self._context, self._send, self._watch = model, context, send, watch
         self.scheduler = Scheduler(
             context,
             n_seq=context.n_seq,
@@ -169,6 +172,8 @@ class Engine:
 
     def _step(self) -> None:
         began = time.monotonic()
+        if self._watch is not None and self._watch.changed():
+            self._context.set_threads(self._watch.threads, self._watch.threads)
         step = self.scheduler.step(self._prompt_budget())
         for job in step.full:
             self._finish(self._writers[id(job)], "context_full")

@@ -8,13 +8,14 @@ from msgspec import Struct
 
 from app.core.errors import LoadFailedError
 from app.core.types import LoadPlan
+from app.runtime.cores import CoreWatch
 from app.runtime.engine import Engine
 from app.runtime.intake import Intake
 from app.runtime.llama import start
 from app.runtime.llama_context import OK, Context
 from app.runtime.llama_log import LogCapture, memory_use
 from app.runtime.llama_model import Model
-from app.runtime.llama_params import thread_counts
+from app.runtime.llama_params import physical_cores, thread_counts
 from app.runtime.protocol import Load, Progress, Ready, Report
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,12 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     plan, capture = command.plan, LogCapture()
     capture.install()
     start()
+    watch = watch_cores(plan)
     model = Model.load(plan, command.model, capture, _teller(send))
     try:
         context = Context.create(model, plan, command.model, capture)
+        if watch is not None and watch.changed():
+            context.set_threads(watch.threads, watch.threads)
         send(Progress(WEIGHTS_SHARE, "first_decode"))
         try_decode(context)
     except BaseException:
@@ -56,7 +60,8 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     lines = capture.lines()
     capture.clear()
     ready = _ready(plan, context, lines, time.monotonic() - began)
-    return Loaded(model, context, Engine(model, context, send), Intake(model, context.n_ctx), ready)
+    engine = Engine(model, context, send, watch)
+    return Loaded(model, context, engine, Intake(model, context.n_ctx), ready)
 
 
 def _teller(send: Callable[[Report], None]) -> Callable[[float], bool]:
@@ -85,6 +90,14 @@ def try_decode(context: Context) -> None:
         if (code := context.decode()) != OK:
             raise LoadFailedError(model=context.model.path, detail=f"its first decode failed ({code})")
     context.clear()
+
+
+def watch_cores(plan: LoadPlan) -> CoreWatch | None:
+    """Threads follow what other programs leave free, unless the plan fixes them."""
+    if plan.n_threads is not None:
+        return None
+    cores = physical_cores()
+    return CoreWatch(cores, cores)
 
 
 def _ready(plan: LoadPlan, context: Context, lines: list[str], seconds: float) -> Ready:

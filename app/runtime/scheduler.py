@@ -183,6 +183,7 @@ class Scheduler:
         self.waiting: list[Job] = []
         self._ticks = 0
         self._squeezed: int | None = None
+        self._full_up = False
 
     # ------------------------------------------------------------------------------ jobs come and go
 
@@ -225,7 +226,7 @@ class Scheduler:
     def step(self, prompt_budget: int | None = None) -> Step:
         """Choose what to compute next; at most ``n_batch`` tokens, of them at most ``prompt_budget`` of prompts.
         The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again."""
-        if self.waiting:
+        if self.waiting and not (self._full_up and self.running):
             self._admit()
         step = Step()
         budget = self._n_batch if self._squeezed is None else self._squeezed
@@ -234,7 +235,7 @@ class Scheduler:
             sorted(self.running, key=_decoding_first) if len(self.running) > 1 else tuple(self.running)
         ):
             left = budget - step.tokens
-            if left <= 0 or job.seq < 0:
+            if left <= 0 or job.seq < 0 or not job.gap:
                 continue
             if job.gap == 1:
                 self._place_one(step, job)
@@ -244,7 +245,7 @@ class Scheduler:
 
     def done(self, step: Step) -> None:
         """The step's tokens are in the cache."""
-        self._squeezed = None
+        self._squeezed, self._full_up = None, False
         for chunk in step.chunks:
             chunk.job.computed = chunk.start + chunk.count
             self.ledger.grow(chunk.job.seq, chunk.count)
@@ -263,6 +264,7 @@ class Scheduler:
             self._squeezed = max(1, step.tokens // 2)
         elif len(self.running) > 1:
             self._preempt(max(self.running, key=_rank))
+            self._full_up = True  # nobody comes in before a step has worked
         else:
             return [step.chunks[0].job]
         return []

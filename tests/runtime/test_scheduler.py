@@ -1,0 +1,421 @@
+"""The scheduler against a cache that behaves as llama.cpp's unified one does."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from app.runtime.scheduler import Job, Ledger, Scheduler, Step, common_prefix
+
+
+class Cells:
+    """Cells with a position, a token and the sequences that hold them; decoding asks for free ones."""
+
+    def __init__(self, count: int, *, can_cut: bool = True, can_share: bool = True) -> None:
+        self.count, self.can_cut, self.can_share = count, can_cut, can_share
+        self.cells: list[tuple[int, int, set[int]]] = []
+
+    def trim(self, seq: int, length: int) -> int:
+        if length and not self.can_cut and length < self.length(seq):
+            length = 0
+        for pos, _, holders in self.cells:
+            if pos >= length:
+                holders.discard(seq)
+        self._drop()
+        return length
+
+    def share(self, source: int, target: int, length: int) -> int:
+        assert not self.length(target)
+        for pos, _, holders in self.cells:
+            if source in holders and pos < length:
+                holders.add(target)
+        return length
+
+    def _drop(self) -> None:
+        self.cells = [cell for cell in self.cells if cell[2]]
+
+    def length(self, seq: int) -> int:
+        return sum(seq in holders for _, _, holders in self.cells)
+
+    def tokens(self, seq: int) -> list[int]:
+        return [token for _, token, holders in sorted(self.cells, key=lambda c: c[0]) if seq in holders]
+
+    def decode(self, step: Step) -> bool:
+        if len(self.cells) + step.tokens > self.count:
+            return False
+        for chunk in step.chunks:
+            assert self.length(chunk.job.seq) == chunk.start, "positions are contiguous"
+            for offset in range(chunk.count):
+                pos = chunk.start + offset
+                self.cells.append((pos, chunk.job.tokens[pos], {chunk.job.seq}))
+        return True
+
+
+def make(cells: Cells, **changes: int) -> Scheduler:
+    numbers = {"n_seq": 6, "n_running": 3, "n_ctx": 64, "n_cells": cells.count, "n_batch": 16} | changes
+    return Scheduler(cells, **numbers)
+
+
+def run(scheduler: Scheduler, cells: Cells, job: Job, count: int) -> list[Step]:
+    """Until ``job`` has written ``count`` tokens; all others write too. Token n is the number of known ones before."""
+    steps = []
+    goal = len(job.tokens) + count
+    while len(job.tokens) < goal or job.gap > 1:
+        step = scheduler.step()
+        assert step.chunks, "a running job must move"
+        assert cells.decode(step)
+        scheduler.done(step)
+        for chunk in step.chunks:
+            if chunk.job.gap == 0:
+                scheduler.push(chunk.job, 1000 + len(chunk.job.tokens))
+        steps.append(step)
+    return steps
+
+
+def test_a_prompt_is_computed_in_pieces_of_the_batch() -> None:
+    cells = Cells(64)
+    scheduler, job = make(cells), Job("a", list(range(40)))
+    scheduler.add(job)
+    steps = run(scheduler, cells, job, 2)
+    assert [step.tokens for step in steps] == [16, 16, 8, 1]
+    assert cells.tokens(job.seq) == job.tokens[:-1]
+
+
+def test_jobs_that_write_go_before_prompts() -> None:
+    cells = Cells(64)
+    scheduler, first, second = make(cells), Job("a", [1, 2, 3]), Job("b", list(range(100, 120)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 1)
+    scheduler.add(second)
+    step = scheduler.step()
+    assert [(chunk.job.key, chunk.count) for chunk in step.chunks] == [("a", 1), ("b", 15)]
+    assert scheduler.step(prompt_budget=4).tokens == 5
+
+
+def test_the_next_turn_takes_the_idle_sequence_over() -> None:
+    cells = Cells(64)
+    scheduler, first = make(cells), Job("a", list(range(20)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 3)
+    scheduler.remove(first)
+    second = Job("b", [*first.tokens[:22], 7, 7])
+    scheduler.add(second)
+    step = scheduler.step()
+    assert second.cached == 22
+    assert step.tokens == 2
+    assert scheduler.ledger.used == len(cells.cells) == 22
+
+
+def test_the_last_prompt_token_is_always_computed() -> None:
+    cells = Cells(64)
+    scheduler, first, second = make(cells), Job("a", list(range(20))), Job("b", list(range(20)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 3)
+    scheduler.remove(first)
+    scheduler.add(second)
+    assert scheduler.step().tokens == 1
+    assert second.cached == 19
+
+
+def test_a_prefix_of_another_conversation_is_shared_and_that_one_stays() -> None:
+    cells = Cells(64)
+    scheduler, first = make(cells), Job("a", list(range(30)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 1)
+    scheduler.remove(first)
+    second = Job("b", [*range(10), 99, 98])
+    scheduler.add(second)
+    step = scheduler.step()
+    assert second.cached == 10
+    assert cells.decode(step)
+    scheduler.done(step)
+    assert scheduler.ledger.used == len(cells.cells) == 32
+    assert (0, list(range(30))) in scheduler.idle()
+
+
+def test_a_common_prompt_of_many_is_computed_once() -> None:
+    cells, common = Cells(200), list(range(48))
+    scheduler = make(cells, n_running=4, n_ctx=100)
+    jobs = [Job(i, [*common, 900 + i]) for i in range(4)]
+    for job in jobs:
+        scheduler.add(job)
+    computed = 0
+    for _ in range(6):
+        step = scheduler.step()
+        assert cells.decode(step)
+        scheduler.done(step)
+        computed += step.tokens
+    assert computed == 52
+    assert [job.cached for job in jobs] == [0, 48, 48, 48]
+    assert all(cells.tokens(job.seq) == job.tokens for job in jobs)
+
+
+def test_a_cancelled_donor_does_not_hold_the_others_up() -> None:
+    cells, common = Cells(200), list(range(40))
+    scheduler = make(cells, n_ctx=100)
+    first, second = Job("a", [*common, 1]), Job("b", [*common, 2])
+    scheduler.add(first)
+    scheduler.add(second)
+    step = scheduler.step()
+    assert [chunk.job for chunk in step.chunks] == [first]
+    assert cells.decode(step)
+    scheduler.done(step)
+    scheduler.remove(first)
+    assert [chunk.job for chunk in scheduler.step().chunks] == [second]
+    assert second.cached == 16
+
+
+def test_idle_sequences_make_room() -> None:
+    cells = Cells(40)
+    scheduler, first, second = make(cells), Job("a", list(range(30))), Job("b", list(range(100, 130)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 1)
+    scheduler.remove(first)
+    scheduler.add(second)
+    run(scheduler, cells, second, 1)
+    assert scheduler.idle() == []
+
+
+def test_the_last_to_come_gives_its_cells_up_and_loses_nothing() -> None:
+    cells = Cells(40)
+    scheduler = make(cells, n_running=2)
+    first, second = Job("a", list(range(15))), Job("b", list(range(100, 115)))
+    scheduler.add(first)
+    scheduler.add(second)
+    run(scheduler, cells, first, 14)
+    assert second.preempted
+    known = list(second.tokens)
+    scheduler.remove(first)
+    run(scheduler, cells, second, 2)
+    assert second.tokens[: len(known)] == known
+    assert cells.tokens(second.seq) == second.tokens[: second.computed]
+
+
+def test_a_job_alone_without_room_is_full() -> None:
+    cells = Cells(8)
+    scheduler, job = make(cells), Job("a", list(range(8)))
+    scheduler.add(job)
+    step = scheduler.step()
+    assert cells.decode(step)
+    scheduler.done(step)
+    scheduler.push(job, 1)
+    step = scheduler.step()
+    assert step.full == [job]
+    assert not step.chunks
+
+
+def test_the_context_of_one_sequence_is_its_limit() -> None:
+    cells = Cells(64)
+    scheduler, job = make(cells, n_ctx=10), Job("a", list(range(9)))
+    scheduler.add(job)
+    step = scheduler.step()
+    cells.decode(step)
+    scheduler.done(step)
+    assert scheduler.push(job, 1)
+    step = scheduler.step()
+    cells.decode(step)
+    scheduler.done(step)
+    assert not scheduler.push(job, 2)
+
+
+def test_no_room_evicts_then_shrinks_then_preempts_then_ends() -> None:
+    cells = Cells(100)
+    scheduler = make(cells, n_running=2, n_ctx=100)
+    old, first, second = Job("old", [1, 2]), Job("a", list(range(10, 18))), Job("b", list(range(20, 28)))
+    scheduler.add(old)
+    run(scheduler, cells, old, 1)
+    scheduler.remove(old)
+    scheduler.add(first)
+    scheduler.add(second)
+    step = scheduler.step()
+    assert step.tokens == 16
+    assert scheduler.no_room(step) == []
+    assert scheduler.idle() == []
+    sizes = []
+    while step.tokens > len(step.chunks):
+        assert scheduler.no_room(step) == []
+        step = scheduler.step()
+        sizes.append(step.tokens)
+    assert sizes == [8, 4, 2, 1]
+    assert scheduler.no_room(step) == []
+    assert second.preempted == 1
+    step = scheduler.step()
+    while step.tokens > 1:
+        assert scheduler.no_room(step) == []
+        step = scheduler.step()
+    assert scheduler.no_room(step) == [first]
+
+
+def test_priority_goes_first() -> None:
+    cells = Cells(64)
+    scheduler = make(cells, n_running=1)
+    slow, quick = Job("slow", [1, 2]), Job("quick", [3, 4], priority=5)
+    scheduler.add(slow)
+    scheduler.add(quick)
+    assert [chunk.job.key for chunk in scheduler.step().chunks] == ["quick"]
+
+
+def test_a_cache_that_can_not_cut_is_used_only_whole() -> None:
+    cells = Cells(64, can_cut=False, can_share=False)
+    scheduler, first = make(cells), Job("a", list(range(10)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 2)
+    scheduler.remove(first)
+    held = scheduler.idle()[0][1]
+    other = Job("b", [*held[:5], 99])
+    scheduler.add(other)
+    scheduler.step()
+    assert other.cached == 0
+    longer = Job("c", [*held, 5, 6])
+    scheduler.add(longer)
+    scheduler.step()
+    assert longer.cached == len(held)
+
+
+def test_restore_fills_an_idle_sequence() -> None:
+    cells = Cells(64)
+    scheduler = make(cells)
+    loaded = []
+    assert scheduler.restore([1, 2, 3, 4], lambda seq: bool(loaded.append(seq)) or True)
+    cells.cells = [(pos, token, {loaded[0]}) for pos, token in enumerate([1, 2, 3, 4])]
+    job = Job("a", [1, 2, 3, 4, 5])
+    scheduler.add(job)
+    assert scheduler.step().tokens == 1
+    assert job.cached == 4
+    assert not scheduler.restore([9], lambda _: False)
+    assert not scheduler.restore(list(range(100)), lambda _: True)
+
+
+@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)), st.integers(0, 400), st.integers(0, 300))
+def test_common_prefix(left: list[int], right: list[int], limit: int, same: int) -> None:
+    left, right = [7] * same + left, [7] * same + right
+    found = common_prefix(left, right, limit)
+    plain = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))))
+    assert found == min(plain, limit)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """The ledger counts as a cache of single cells does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger, self.held = Ledger(4), [[] for _ in range(4)]
+        self.fresh: Iterator[int] = itertools.count()
+
+    @rule(seq=st.integers(0, 3), count=st.integers(1, 20))
+    def grow(self, seq: int, count: int) -> None:
+        self.ledger.grow(seq, count)
+        self.held[seq] += [next(self.fresh) for _ in range(count)]
+
+    @rule(seq=st.integers(0, 3), keep=st.floats(0, 1))
+    def trim(self, seq: int, keep: float) -> None:
+        length = int(len(self.held[seq]) * keep)
+        self.ledger.trim(seq, length)
+        del self.held[seq][length:]
+
+    @rule(source=st.integers(0, 3), into=st.integers(0, 3), part=st.floats(0, 1))
+    def share(self, source: int, into: int, part: float) -> None:
+        if self.held[into] or source == into:
+            return
+        length = int(len(self.held[source]) * part)
+        self.ledger.share(source, into, length)
+        self.held[into] = self.held[source][:length]
+
+    @invariant()
+    def counts(self) -> None:
+        assert self.ledger.used == len({cell for held in self.held for cell in held})
+        assert self.ledger.length == [len(held) for held in self.held]
+        assert self.ledger.pinned([0, 1]) == len({*self.held[0], *self.held[1]})
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Random arrivals, cancels, refusals and ends: no token is lost, no budget is broken, every job moves on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = Cells(48)
+        self.scheduler = make(self.cells, n_seq=4, n_running=3, n_ctx=40, n_batch=12)
+        self.jobs: list[Job] = []
+        self.known: dict[int, list[int]] = {}
+
+    @rule(prompt=st.lists(st.integers(0, 1), min_size=1, max_size=38), same=st.integers(0, 30), priority=st.integers(0, 1))
+    def add(self, prompt: list[int], same: int, priority: int) -> None:
+        tokens = ([5] * same + prompt)[:38]
+        job = Job(len(self.known), tokens, priority)
+        self.jobs.append(job)
+        self.known[id(job)] = list(tokens)
+        self.scheduler.add(job)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.jobs))
+        self.scheduler.remove(job)
+        self.jobs.remove(job)
+
+    @rule(budget=st.one_of(st.none(), st.integers(1, 12)), refuse=st.booleans(), token=st.integers(0, 5))
+    def step(self, budget: int | None, refuse: bool, token: int) -> None:
+        step = self.scheduler.step(budget)
+        assert step.tokens <= 12
+        self._end(step.full)
+        if not step.chunks:
+            assert step.full or not self.jobs
+            return
+        assert all(chunk.count > 0 for chunk in step.chunks)
+        assert len({chunk.job.seq for chunk in step.chunks}) == len(step.chunks)
+        if refuse or not self.cells.decode(step):
+            self._end(self.scheduler.no_room(step))
+            return
+        self.scheduler.done(step)
+        for chunk in step.chunks:
+            if chunk.complete:
+                if self.scheduler.push(chunk.job, token):
+                    self.known[id(chunk.job)].append(token)
+                else:
+                    self._end([chunk.job])
+
+    def _end(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.scheduler.remove(job)
+            self.jobs.remove(job)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        for job in self.jobs:
+            assert job.tokens == self.known[id(job)]
+            assert (job in self.scheduler.running) != (job in self.scheduler.waiting)
+
+    @invariant()
+    def the_cache_holds_what_was_computed(self) -> None:
+        for job in self.scheduler.running:
+            assert self.cells.tokens(job.seq) == job.tokens[: job.computed]
+        for seq, held in self.scheduler.idle():
+            assert self.cells.tokens(seq) == held
+
+    @invariant()
+    def the_ledger_is_right(self) -> None:
+        assert self.scheduler.ledger.used == len(self.cells.cells) <= 48
+
+    def teardown(self) -> None:
+        for _ in range(400):
+            if not self.jobs:
+                return
+            step = self.scheduler.step()
+            assert step.chunks or step.full, "stuck"
+            self._end(step.full)
+            if step.chunks:
+                assert self.cells.decode(step)
+                self.scheduler.done(step)
+            for chunk in step.chunks:
+                if chunk.complete:
+                    self._end([chunk.job])
+        pytest.fail("jobs never end")
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
