@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.core.errors import BadRequestError, PromptTooLongError
 from app.core.generate import GenerateRequest, Message, ToolSpec
-from app.runtime.answer import Answer
+from app.runtime.stream import Answer
 from app.runtime.llama_model import Model
 from app.runtime.sampling import Sampler, choose_seed
 from app.runtime.template import ChatTemplate, template_for

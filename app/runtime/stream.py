@@ -1,0 +1,111 @@
+"""One answer on its way out: from tokens to whole UTF-8 text, past the stop strings, split into content, reasoning and
+tool calls, and gathered into one Delta for each step."""
+
+from typing import Protocol
+
+from app.core.generate import Delta, GenerateRequest, TokenLogprob, ToolCallDelta
+from app.runtime.llama_model import Model
+from app.runtime.parsing import StopMatcher, TextStream
+
+
+class Parser(Protocol):
+    """Splits text into content, reasoning and tool calls (``AnswerParser``); the pieces are Deltas of one kind each."""
+
+    def feed(self, text: str) -> list[Delta]:
+        """What ``text`` turned out to be; some of it may be held back."""
+
+    def finish(self) -> list[Delta]:
+        """What was held back."""
+
+
+class Answer:
+    """The text side of one choice. Not thread-safe; the engine thread pushes, then takes. Without a parser (a raw
+    prompt) all text is content."""
+
+    def __init__(self, model: Model, request: GenerateRequest, parser: Parser | None, choice: int) -> None:
+        self.choice = choice
+        self.stop = ""
+        """The stop string that ended it."""
+        self.tokens = 0
+        self.called = False
+        """A tool was called."""
+        self.reasoning_tokens = 0
+        self._model, self._parser = model, parser
+        self._special = parser is not None
+        self._stream = TextStream()
+        self._stops = StopMatcher(request.sampling.stop) if request.sampling.stop else None
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[ToolCallDelta] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._untold = 0
+
+    def push(self, token: int, logprob: TokenLogprob | None = None) -> bool:
+        """One token more; True when a stop string is complete and the answer has to end."""
+        self.tokens += 1
+        self._untold += 1
+        if logprob is not None:
+            self._logprobs.append(logprob)
+        text = self._stream.feed(self._model.piece(token, special=self._special))
+        if not text:
+            return False
+        thought = len(self._reasoning)
+        stopped = self._text_in(text)
+        self.reasoning_tokens += len(self._reasoning) > thought
+        return stopped
+
+    def count_end(self) -> None:
+        """A token that ends the answer and has no text (end of turn)."""
+        self.tokens += 1
+        self._untold += 1
+
+    def _text_in(self, text: str) -> bool:
+        if self._stops is not None:
+            text, self.stop = self._stops.feed(text)
+        if text:
+            self._show(text)
+        return bool(self.stop)
+
+    def _show(self, text: str) -> None:
+        if self._parser is None:
+            self._text.append(text)
+        else:
+            self._gather(self._parser.feed(text))
+
+    def _gather(self, pieces: list[Delta]) -> None:
+        for piece in pieces:
+            if piece.text:
+                self._text.append(piece.text)
+            if piece.reasoning:
+                self._reasoning.append(piece.reasoning)
+            if piece.tool_calls:
+                self.called = True
+                self._calls.extend(piece.tool_calls)
+
+    def finish(self) -> None:
+        """Nothing follows: let go of what was held back."""
+        if not self.stop:
+            text = self._stream.flush()
+            if self._stops is not None:
+                if text:
+                    text, self.stop = self._stops.feed(text)
+                text += "" if self.stop else self._stops.flush()
+            if text:
+                self._show(text)
+        if self._parser is not None:
+            self._gather(self._parser.finish())
+
+    def take(self) -> Delta | None:
+        """What is new since the last time, or None when there is nothing to show."""
+        if not (self._text or self._reasoning or self._calls or self._logprobs):
+            return None
+        delta = Delta(
+            choice=self.choice,
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(self._calls),
+            logprobs=tuple(self._logprobs),
+            tokens=self._untold,
+        )
+        self._text, self._reasoning, self._calls, self._logprobs, self._untold = [], [], [], [], 0
+        return delta
