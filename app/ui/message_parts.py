@@ -205,7 +205,7 @@ class Editor(QWidget):
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName(self.tr("Edit the message"))
         accept = QPushButton(self.tr("Send again") if ask_again else self.tr("Keep the change"), self)
-        accept.setProperty("primary", True)
+        accept.setProperty("role", "primary")
         accept.setToolTip(self.tr("Ctrl+Enter"))
         cancel = QPushButton(self.tr("Cancel"), self)
         cancel.setToolTip(self.tr("Esc"))
