@@ -1,0 +1,69 @@
+"""Errors in the user's language: the sentence, what to do, and the button that does it.
+
+Templates and hints live in ``app.core.errors``; ``app.ui.core_strings`` lists them for the translators.
+"""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication
+
+from app.core.errors import HearthError, fill, from_code
+from app.core.events import ErrorInfo
+from app.core.generate import Failed
+
+ACTION_LABELS: dict[str, str] = {
+    "free_space": "Open the folder",
+    "choose_folder": "Open the folder",
+    "open_folder": "Open the folder",
+    "update": "Look for an update",
+    "raise_window": "Show that window",
+    "search": "Search for a model",
+    "unload": "Unload it",
+    "download_again": "Download again",
+    "retry": "Try again",
+    "add_token": "How to sign in",
+    "open_license": "Open its page",
+    "load_again": "Load again",
+    "load_options": "Change how it loads",
+    "use_free_port": "Use the free port",
+    "server_settings": "Change the address",
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """An error as it is shown. ``action`` is empty when there is nothing to click."""
+
+    text: str
+    hint: str = ""
+    action: str = ""
+    label: str = ""
+    details: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The text and the hint in one line."""
+        return f"{self.text} {self.hint}".strip()
+
+
+def describe(error: BaseException | ErrorInfo | Failed) -> Described:
+    """Translate an error of the core, an error that travelled as data, or any other exception."""
+    if isinstance(error, ErrorInfo | Failed):
+        known = from_code(error.code, error.params)
+        details = getattr(error, "details", "")
+        return _describe(known, details)
+    if isinstance(error, HearthError):
+        return _describe(error, "")
+    return Described(QCoreApplication.translate("Errors", "Something went wrong."), details=repr(error))
+
+
+def _describe(error: HearthError, details: str) -> Described:
+    text = fill(QCoreApplication.translate("Errors", error.template), error.params)
+    hint = fill(QCoreApplication.translate("Errors", error.hint), error.params) if error.hint else ""
+    return Described(text, hint, error.action, action_label(error.action), details)
+
+
+def action_label(action: str) -> str:
+    """The words on the button of an error's action, or "" for none."""
+    label = ACTION_LABELS.get(action, "")
+    return QCoreApplication.translate("Actions", label) if label else ""

@@ -1,0 +1,219 @@
+"""Colours, fonts, icons and measures: the look of the whole window, in one place.
+
+Fusion with our own palette and a small style sheet, because ``QStyleHints.setColorScheme`` changes nothing on several
+platforms; "system" follows ``colorSchemeChanged``. Views ask ``color``, ``icon`` and ``font`` when they draw, and
+listen to ``notifier().changed``.
+"""
+
+from functools import lru_cache
+from typing import Literal
+
+from PySide6.QtCore import QObject, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtWidgets import QApplication
+
+from app.ui.resources import resource
+from app.ui.stylesheet import stylesheet
+
+Mode = Literal["system", "light", "dark"]
+Scheme = Literal["light", "dark"]
+Role = Literal["text", "secondary", "chat", "title", "number", "mono"]
+
+PALETTES: dict[Scheme, dict[str, str]] = {
+    "light": {
+        "window": "#F7F6F3",
+        "surface": "#FFFFFF",
+        "raised": "#EFEDE8",
+        "line": "#DAD6CE",
+        "text": "#1F1D1A",
+        "text-2": "#5C574F",
+        "accent": "#B5471B",
+        "on-accent": "#FFFFFF",
+        "good": "#2B6E3F",
+        "warn": "#8A5A00",
+        "bad": "#A92B22",
+        "plot-1": "#B5471B",
+        "plot-2": "#1F6FB2",
+        "plot-3": "#2B6E3F",
+        "plot-4": "#7A4FB5",
+    },
+    "dark": {
+        "window": "#1B1A18",
+        "surface": "#242320",
+        "raised": "#2E2C28",
+        "line": "#3A3833",
+        "text": "#ECE9E3",
+        "text-2": "#B0AAA0",
+        "accent": "#F0925F",
+        "on-accent": "#1B1A18",
+        "good": "#7CC491",
+        "warn": "#E3B341",
+        "bad": "#F28B82",
+        "plot-1": "#F0925F",
+        "plot-2": "#6FB3E8",
+        "plot-3": "#7CC491",
+        "plot-4": "#B79AE8",
+    },
+}
+_SIZES: dict[Role, int] = {"text": 13, "secondary": 12, "chat": 15, "title": 20, "number": 20, "mono": 13}
+
+CONTROL_HEIGHT = 32
+ROW_HEIGHT = 36
+
+
+def high_contrast(palette: dict[str, str]) -> dict[str, str]:
+    """The same palette with every line as strong as text and no secondary text."""
+    return {**palette, "line": palette["text"], "text-2": palette["text"]}
+
+
+class Theme(QObject):
+    """The colours in force. ``changed`` fires after the application's palette and style sheet were replaced."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode: Mode = "system"
+        self.scheme: Scheme = "light"
+        self.tokens = PALETTES["light"]
+        self._following = False
+
+    def apply(self, mode: Mode) -> None:
+        """Dress the application; "system" goes on following the desktop until another mode is applied."""
+        self.mode = mode
+        self._follow()
+        scheme = self._wanted()
+        tokens = high_contrast(PALETTES[scheme]) if _wants_contrast() else PALETTES[scheme]
+        application = QApplication.instance()
+        if not isinstance(application, QApplication):
+            return
+        changed = tokens != self.tokens or not application.styleSheet()
+        self.scheme, self.tokens = scheme, tokens
+        if changed:
+            self._dress(application)
+
+    def _dress(self, application: QApplication) -> None:
+        _tinted.cache_clear()
+        if application.style().objectName().lower() != "fusion":
+            application.setStyle("Fusion")
+        application.setPalette(make_palette(self.tokens))
+        application.setFont(font("text"))
+        application.setStyleSheet(stylesheet(self.tokens, resource("icons").as_posix(), self.scheme))
+        self.changed.emit()
+
+    def _follow(self) -> None:
+        hints = QGuiApplication.styleHints()
+        if not self._following:
+            hints.colorSchemeChanged.connect(self._on_system)
+            self._following = True
+
+    def _on_system(self) -> None:
+        if self.mode == "system":
+            self.apply("system")
+
+    def _wanted(self) -> Scheme:
+        if self.mode != "system":
+            return self.mode
+        return "dark" if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else "light"
+
+
+@lru_cache(maxsize=1)
+def notifier() -> Theme:
+    """The one theme of the program."""
+    return Theme()
+
+
+def color(token: str) -> QColor:
+    """The colour of a token of the current theme. Raises KeyError for an unknown one."""
+    return QColor(notifier().tokens[token])
+
+
+def icon(name: str, token: str = "text-2") -> QIcon:
+    """A line icon of ``resources/icons`` in a token's colour; greyed when disabled, as text is."""
+    return _tinted(name, token, notifier().tokens[token])
+
+
+@lru_cache(maxsize=256)
+def _tinted(name: str, _token: str, tint: str) -> QIcon:
+    from PySide6.QtSvg import QSvgRenderer  # noqa: PLC0415 - 5 ms that only a window with icons pays
+
+    source = resource("icons", f"{name}.svg").read_text("utf-8").replace("currentColor", tint)
+    renderer = QSvgRenderer(source.encode())
+    made = QIcon()
+    for side in (16, 20, 24):
+        for ratio in (1.0, 2.0):
+            pixmap = _draw(renderer, side, ratio, 1.0)
+            made.addPixmap(pixmap)
+            made.addPixmap(_draw(renderer, side, ratio, 0.4), QIcon.Mode.Disabled)
+    return made
+
+
+def _draw(renderer: object, side: int, ratio: float, opacity: float) -> QPixmap:
+    pixmap = QPixmap(QSize(round(side * ratio), round(side * ratio)))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setOpacity(opacity)
+    renderer.render(painter)  # type: ignore[attr-defined]
+    painter.end()
+    pixmap.setDevicePixelRatio(ratio)
+    return pixmap
+
+
+def font(role: Role) -> QFont:
+    """The system's font in the size of a role; numbers are tabular, titles semi-bold."""
+    made = QFontDatabase.systemFont(
+        QFontDatabase.SystemFont.FixedFont if role == "mono" else QFontDatabase.SystemFont.GeneralFont
+    )
+    made.setPixelSize(_SIZES[role])
+    if role == "title":
+        made.setWeight(QFont.Weight.DemiBold)
+    return tabular(made) if role == "number" else made
+
+
+def tabular(base: QFont) -> QFont:
+    """The font with digits of one width, so that a changing number does not move."""
+    made = QFont(base)
+    made.setFeature(QFont.Tag("tnum"), 1)
+    return made
+
+
+def _wants_contrast() -> bool:
+    hints = QGuiApplication.styleHints()  # kept in a name: its parts die with the wrapper
+    return bool(hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast)
+
+
+def make_palette(tokens: dict[str, str]) -> QPalette:
+    """Qt's roles from our tokens."""
+    role = QPalette.ColorRole
+    names = {
+        role.Window: "window",
+        role.WindowText: "text",
+        role.Base: "surface",
+        role.AlternateBase: "raised",
+        role.Text: "text",
+        role.Button: "surface",
+        role.ButtonText: "text",
+        role.BrightText: "bad",
+        role.ToolTipBase: "raised",
+        role.ToolTipText: "text",
+        role.PlaceholderText: "text-2",
+        role.Highlight: "accent",
+        role.HighlightedText: "on-accent",
+        role.Link: "accent",
+        role.LinkVisited: "accent",
+        role.Accent: "accent",
+        role.Light: "raised",
+        role.Midlight: "raised",
+        role.Mid: "line",
+        role.Dark: "line",
+        role.Shadow: "line",
+    }
+    palette = QPalette()
+    for key, token in names.items():
+        palette.setColor(key, QColor(tokens[token]))
+    for key in (role.WindowText, role.Text, role.ButtonText):
+        faded = QColor(tokens["text-2"])
+        faded.setAlphaF(0.6)
+        palette.setColor(QPalette.ColorGroup.Disabled, key, faded)
+    palette.setColor(QPalette.ColorGroup.Disabled, role.Highlight, QColor(tokens["line"]))
+    return palette
