@@ -1,11 +1,17 @@
-"""From the model's bytes to text a reader may see: whole characters, and nothing of a stop string.
+"""From the model's bytes to text a reader may see: whole characters, nothing of a stop string, thinking and tool calls
+apart (``answer``).
 
-Both classes are fed once per token of every sequence; the usual case (no half character, no stop near) is a few
+All are fed once per token of every sequence; the usual case (no half character, no stop near) is a few
 hundred nanoseconds.
 """
 
 import codecs
 import re
+
+from app.core.generate import GenerateRequest
+from app.runtime.answer import AnswerParser, TagParser
+from app.runtime.answer_harmony import HarmonyParser
+from app.runtime.formats import is_harmony, reasoning_tags, tool_format, tools_of
 
 
 class TextStream:
@@ -69,3 +75,20 @@ class StopMatcher:
         """What was held back: at the end it is ordinary text."""
         held, self._held = self._held, ""
         return held
+
+
+def parser_for(template_source: str, request: GenerateRequest, prompt_tail: str) -> AnswerParser:
+    """The parser for one choice. ``prompt_tail`` is the end of the rendered prompt (a few hundred characters will do):
+    many templates open or close the thinking there."""
+    tools = tools_of(request)
+    if is_harmony(template_source):
+        channel = re.search(r"<\|channel\|>(analysis|final)<\|message\|>(?!.*<\|)", prompt_tail, re.DOTALL)
+        return HarmonyParser(channel.group(1) if channel else "")
+    tags = reasoning_tags(template_source)
+    tail = prompt_tail.rstrip()
+    opened = tail.endswith(tags.open.strip())
+    if request.continue_last:
+        opened = tail.rfind(tags.open.strip()) > tail.rfind(tags.close)
+    closed = not opened and (request.continue_last or tail.endswith(tags.close))
+    form = tool_format(template_source) if tools else None
+    return TagParser(tags, form, tools, opened=opened, closed=closed, continued=request.continue_last)

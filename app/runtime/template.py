@@ -14,7 +14,15 @@ from typing import Any
 
 from app.core.errors import TemplateFailedError
 from app.core.generate import Message, ToolSpec
-from app.runtime.template_messages import Shape, as_dicts, tool_dicts, without_system, without_tools
+from app.runtime.formats import PHI4, own_format
+from app.runtime.template_messages import (
+    Shape,
+    as_dicts,
+    tool_dicts,
+    with_system_tools,
+    without_system,
+    without_tools,
+)
 
 _Dict = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -83,9 +91,10 @@ class ChatTemplate:
 
     @property
     def knows_tools(self) -> bool:
-        """It shows the tools it is given."""
+        """It shows the tools it is given, and how it wants them called is known (``formats``)."""
         probe = [Message("user", "hearth-user")]
-        return bool(self._once("tools", lambda: _PROBE_TOOL.name in self._try(probe, [_PROBE_TOOL], Shape())))
+        shows = self._once("tools", lambda: _PROBE_TOOL.name in self._try(probe, [_PROBE_TOOL], Shape()))
+        return own_format(self.source) is not None and bool(shows)
 
     @property
     def shape(self) -> Shape | None:
@@ -152,6 +161,8 @@ class ChatTemplate:
     def _render_once(
         self, messages: list[_Dict], tools: list[_Dict], kwargs: Mapping[str, Any], seconds: float = SECONDS
     ) -> str:
+        if tools and own_format(self.source) is PHI4:
+            messages = with_system_tools(messages, tools)
         given = {
             **self._fixed,
             **deepcopy(dict(kwargs)),

@@ -99,6 +99,14 @@ def _function(tool: ToolSpec) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "parameters": parameters}
 
 
+def with_system_tools(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Phi-4's way: the tools are a text in the system message."""
+    listed = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
+    if not messages or messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": "You are a helpful assistant with some tools."}, *messages]
+    return [{**messages[0], "tools": listed}, *messages[1:]]
+
+
 # ------------------------------------------------------------------------------------------------ stand-ins
 def without_system(messages: Sequence[Message]) -> list[Message]:
     """The system messages' text in front of the first user turn (a turn of its own when there is none)."""

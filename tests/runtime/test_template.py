@@ -213,7 +213,7 @@ class TestStandIns:
     def test_a_template_may_not_change_the_request(self) -> None:
         tool = ToolSpec("f", "d", {"type": "object", "enum": ["a"]})
         change = "{% set _ = t.function.parameters.get('enum', []).append('b') %}"
-        chat = ChatTemplate("{% for t in tools %}" + change + "{{ t }}{% endfor %}", "", "")
+        chat = ChatTemplate("<tool_call>{% for t in tools %}" + change + "{{ t }}{% endfor %}", "", "")
         assert "'b'" in chat.render([], [tool])
         assert tool.parameters["enum"] == ["a"]
 

@@ -1,0 +1,340 @@
+"""Reads tool calls out of the stream: names as soon as they are whole, arguments piece by piece.
+
+One reader serves one section of calls. It never raises on what a model writes: a call that can't be read is given
+back as text.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from app.core.generate import ToolCallDelta, ToolSpec
+from app.runtime.formats import ToolFormat
+
+_OBJECT = (
+    r'\s*\{{\s*(?:"type"\s*:\s*"function"\s*,\s*)?'
+    r'"{name}"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"{arguments}"\s*:\s*(?=\{{)'
+)
+_STRUCTURE = re.compile(r'[{}\[\]"\\]')
+
+
+class JsonSpan:
+    """Finds the end of one JSON value in a stream; fed each character once."""
+
+    __slots__ = ("_depth", "_escaped", "_text")
+
+    def __init__(self) -> None:
+        self._depth, self._text, self._escaped = 0, False, False
+
+    def feed(self, text: str) -> int:
+        """Characters of ``text`` up to the value's end, or -1 while it goes on."""
+        position = 0
+        while True:
+            if self._escaped:
+                position, self._escaped = position + 1, False
+            found = _STRUCTURE.search(text, position)
+            if found is None:
+                return -1
+            position = found.end()
+            if self._step(found.group()):
+                return position
+            if self._escaped and position == len(text):
+                return -1
+
+    def _step(self, mark: str) -> bool:
+        if self._text:
+            self._escaped = mark == "\\"
+            self._text = mark != '"'
+            return not self._text and self._depth == 0
+        self._text = mark == '"'
+        self._depth += (mark in "{[") - (mark in "}]")
+        return mark in "}]" and self._depth <= 0
+
+
+class ToolReader:
+    """Feed it what follows the mark that opened the section. ``rest`` is None until the section has ended, then the
+    text that follows it."""
+
+    def __init__(
+        self,
+        form: ToolFormat,
+        tools: Sequence[ToolSpec],
+        index: int = 0,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._form, self._new_id = form, new_id or _new_id
+        self._types = {tool.name: _text_arguments(tool) for tool in tools}
+        self._buffer, self._raw = "", form.start
+        self._found: list[ToolCallDelta] = []
+        self._span = JsonSpan()
+        self._name, self._key, self._count = "", "", 0
+        self._state: Callable[[], bool] = self._between if form.open else self._head
+        self.index = index
+        """Of the next call."""
+        self.rest: str | None = None
+
+    def feed(self, text: str) -> list[ToolCallDelta]:
+        """The pieces of calls that are certain now."""
+        self._buffer += text
+        while self.rest is None and self._state():
+            pass
+        found, self._found = self._found, []
+        return found
+
+    def finish(self) -> tuple[list[ToolCallDelta], str]:
+        """At the end of the answer: (last pieces, text that was no call after all)."""
+        if self.rest is not None:
+            return [], ""
+        if self._state == self._object:
+            self._buffer = "" if self._whole_object(self._buffer) else self._buffer
+        elif self._state in {self._value, self._keys}:
+            self._cut_off()
+        left = self._raw + self._buffer if self._state in {self._head, self._object} else ""
+        found, self._found = self._found, []
+        return found, left
+
+    # -------------------------------------------------------------------------------------- marks
+    def _take(self, mark: str) -> str | None:
+        """The text up to ``mark``, which is dropped; None: it has not come yet."""
+        before, found, after = self._buffer.partition(mark)
+        if not found:
+            return None
+        self._buffer = after
+        return before
+
+    def _between(self) -> bool:
+        form, text = self._form, self._buffer.lstrip(" \n\t\r,;")
+        for mark, following in ((form.call_open, self._head), (form.end, self._end)):
+            if mark and text.startswith(mark):
+                self._buffer, self._raw = text[len(mark) :], mark
+                return following()
+            if mark and mark.startswith(text):
+                return False
+        if form.kind == "json" and not form.call_open:
+            return self._between_objects(text)
+        if text or not form.open:
+            self.rest = self._buffer if text else None
+        return False
+
+    def _between_objects(self, text: str) -> bool:
+        text = text.lstrip("[ \n\t\r,") if self._form.listed else text
+        if text.startswith("{"):
+            self._buffer = text
+            return self._head()
+        if text.startswith("]") and self._form.listed:
+            self._buffer = text[1:]
+            if not self._form.end:
+                self.rest = self._buffer
+            return True
+        if text:
+            self.rest = text
+        return False
+
+    def _end(self) -> bool:
+        self.rest = self._buffer
+        return False
+
+    def _head(self) -> bool:
+        self._state = self._object if self._form.kind == "json" else self._named
+        self._span = JsonSpan()
+        return True
+
+    # -------------------------------------------------------------------------------------- one JSON object per call
+    def _object(self) -> bool:
+        form = self._form
+        found = re.match(_OBJECT.format(name=form.name_key, arguments=form.args_key), self._buffer)
+        if found:
+            self._buffer = self._buffer[found.end() :]
+            self._begin(json.loads(found.group(1)))
+            self._state = self._arguments
+            return True
+        end = JsonSpan().feed(self._buffer)
+        if end < 0:
+            return False
+        if not self._whole_object(self._buffer[:end]):
+            self.rest = self._raw + self._buffer
+            return False
+        self._buffer = self._buffer[end:]
+        self._state = self._close
+        return True
+
+    def _whole_object(self, text: str) -> bool:
+        """A call whose keys came in another order."""
+        try:
+            call = json.loads(text)
+        except ValueError:
+            return False
+        call = (
+            call.get("function", call)
+            if isinstance(call, dict) and isinstance(call.get("function"), dict)
+            else call
+        )
+        if not isinstance(call, dict) or not isinstance(call.get(self._form.name_key), str):
+            return False
+        arguments = call.get(self._form.args_key, call.get("arguments", call.get("parameters", {})))
+        self._begin(call[self._form.name_key], str(call.get(self._form.id_key) or ""))
+        self._say(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+        self._raw = ""
+        return True
+
+    def _arguments(self) -> bool:
+        end = self._span.feed(self._buffer)
+        self._say(self._buffer if end < 0 else self._buffer[:end])
+        self._buffer = "" if end < 0 else self._buffer[end:]
+        if end < 0:
+            return False
+        self._state = self._tail if self._form.kind == "json" else self._close
+        return True
+
+    def _tail(self) -> bool:
+        """The rest of the call's object (an id, the closing brace)."""
+        found = re.match(r'(?:[^{}"]|"(?:[^"\\]|\\.)*")*\}', self._buffer)
+        if not found:
+            return False
+        self._buffer = self._buffer[found.end() :]
+        self._state = self._close
+        return True
+
+    def _close(self) -> bool:
+        mark, text = self._form.call_close.strip(), self._buffer.lstrip()
+        if mark and mark.startswith(text) and text != mark:
+            return False
+        if mark and text.startswith(mark):
+            self._buffer = text[len(mark) :]
+        self._raw, self._state = "", self._between
+        return True
+
+    # -------------------------------------------------------------------------------------- a bare name first
+    def _named(self) -> bool:
+        name = self._take_name()
+        if name is None:
+            return False
+        name, _, given = name.partition("[CALL_ID]")
+        self._begin(*_kimi(name) if self._form.name == "kimi" else (name.strip(), given.strip()))
+        self._state = {"named": self._arguments, "tags": self._keys, "gemma": self._gemma}[self._form.kind]
+        if self._form.kind == "named":
+            self._buffer = self._buffer.lstrip()
+        return True
+
+    def _take_name(self) -> str | None:
+        form = self._form
+        if form.kind != "tags":
+            return self._take(form.name_end)
+        # Some leave the mark behind the name out when there are no arguments, or a line break.
+        found = re.search(
+            "|".join(map(re.escape, (form.key_open, form.call_close, form.name_end))), self._buffer
+        )
+        if not found:
+            return None
+        name = self._buffer[: found.start()]
+        self._buffer = self._buffer[found.end() if found.group() == form.name_end else found.start() :]
+        return name
+
+    # -------------------------------------------------------------------------------------- a tag per argument
+    def _keys(self) -> bool:
+        form, text = self._form, self._buffer.lstrip()
+        if text.startswith(form.call_close):
+            self._say("}" if self._count else "{}")
+            self._state = self._close
+            return True
+        if not text.startswith(form.key_open):
+            stuck = not (form.key_open.startswith(text) or form.call_close.startswith(text))
+            if stuck:  # whatever this is, the call is over
+                self._cut_off()
+                self.rest = self._buffer
+            return False
+        found = re.match(_key_pattern(form), text, re.DOTALL)
+        if not found:
+            return False
+        self._key, self._buffer = found.group(1).strip(), text[found.end() :]
+        self._say(("{" if not self._count else ", ") + json.dumps(self._key, ensure_ascii=False) + ": ")
+        self._count += 1
+        self._state = self._value
+        if found.re.groups > 1 and found.group(2) == "true":
+            self._types.setdefault(self._name, set()).add(self._key)
+        return True
+
+    def _value(self) -> bool:
+        text = self._take(self._form.value_close)
+        if text is None:
+            return False
+        self._say(self._json_value(_unpadded(text, self._form)))
+        self._state = self._keys
+        return True
+
+    def _json_value(self, text: str) -> str:
+        if self._key not in self._types.get(self._name, ()):
+            try:
+                json.loads(text)
+            except ValueError:
+                pass
+            else:
+                return text.strip()
+        return json.dumps(text, ensure_ascii=False)
+
+    def _cut_off(self) -> None:
+        """The answer ended inside a call: what came so far is kept."""
+        if self._state == self._value:
+            self._say(self._json_value(_unpadded(self._buffer, self._form)))
+        self._say("}" if self._count else "{}")
+
+    # -------------------------------------------------------------------------------------- Gemma's notation
+    def _gemma(self) -> bool:
+        from app.runtime.tool_gemma import to_json  # noqa: PLC0415 - one family's notation
+
+        text = self._take(self._form.call_close)
+        if text is None:
+            return False
+        self._say(to_json("{" + text))
+        self._raw, self._state = "", self._between
+        return True
+
+    # -------------------------------------------------------------------------------------- what comes out
+    def _begin(self, name: str, given: str = "") -> None:
+        self._name, self._count, self._raw = name, 0, ""
+        self._found.append(ToolCallDelta(self.index, given or self._new_id(), name))
+        self.index += 1
+
+    def _say(self, arguments: str) -> None:
+        if arguments:
+            self._found.append(ToolCallDelta(self.index - 1, arguments=arguments))
+
+
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
+def _kimi(name: str) -> tuple[str, str]:
+    """``functions.NAME:N`` is both id and name."""
+    found = re.fullmatch(r"(?:functions\.)?(.+?)(?::\d+)?", name.strip())
+    return (found.group(1) if found else name), name.strip()
+
+
+def _key_pattern(form: ToolFormat) -> str:
+    close = r"\s*".join(re.escape(part) for part in form.key_close.split("\n"))
+    close = close.replace(re.escape("{string}"), "(true|false)")
+    return rf"{re.escape(form.key_open)}(.*?){close}"
+
+
+def _unpadded(text: str, form: ToolFormat) -> str:
+    """Without the line breaks that belong to the marks."""
+    return text.removeprefix("\n").removesuffix("\n") if form.pad else text
+
+
+def _text_arguments(tool: ToolSpec) -> set[str]:
+    """Arguments whose values are plain text, so that ``5`` means ``"5"``."""
+    properties = tool.parameters.get("properties")
+    if not isinstance(properties, Mapping):
+        return set()
+    return {name for name, schema in properties.items() if _is_text(schema)}
+
+
+def _is_text(schema: object) -> bool:
+    if not isinstance(schema, Mapping):
+        return False
+    kinds = schema.get("type")
+    values = schema.get("enum")
+    return kinds == "string" or (
+        kinds is None and isinstance(values, list) and all(isinstance(v, str) for v in values)
+    )
