@@ -16,6 +16,7 @@ TARGET = ROOT / "app" / "ui" / "core_strings.py"
 HEAD = '''"""Texts of the layers below, for ``pyside6-lupdate``. Made by ``python -m tests.make_core_strings``."""
 
 # size: a generated table
+# fmt: off
 # ruff: noqa: E501
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP

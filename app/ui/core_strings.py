@@ -1,6 +1,7 @@
 """Texts of the layers below, for ``pyside6-lupdate``. Made by ``python -m tests.make_core_strings``."""
 
 # size: a generated table
+# fmt: off
 # ruff: noqa: E501
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP
@@ -25,10 +26,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Errors", "Choose a file that ends in .gguf."),
     QT_TRANSLATE_NOOP("Errors", "Download it again."),
     QT_TRANSLATE_NOOP("Errors", "Free some space; it goes on by itself."),
-    QT_TRANSLATE_NOOP(
-        "Errors",
-        "Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder.",
-    ),
+    QT_TRANSLATE_NOOP("Errors", "Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder."),
     QT_TRANSLATE_NOOP("Errors", "Hearth is already running with the folder {path}."),
     QT_TRANSLATE_NOOP("Errors", "Install Hearth again."),
     QT_TRANSLATE_NOOP("Errors", "It goes on by itself."),
@@ -61,9 +59,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Errors", "The engine of {model} died ({why})."),
     QT_TRANSLATE_NOOP("Errors", "The engine stopped: {detail}."),
     QT_TRANSLATE_NOOP("Errors", "The file {path} is damaged: {detail}."),
-    QT_TRANSLATE_NOOP(
-        "Errors", "The file {path} was written by a newer Hearth (format {found}, this one knows {known})."
-    ),
+    QT_TRANSLATE_NOOP("Errors", "The file {path} was written by a newer Hearth (format {found}, this one knows {known})."),
     QT_TRANSLATE_NOOP("Errors", "The header of {path} can't be read: {detail}."),
     QT_TRANSLATE_NOOP("Errors", "The model's chat template failed: {detail}."),
     QT_TRANSLATE_NOOP("Errors", "The prompt has {tokens} tokens and the context holds {limit}."),
@@ -88,40 +84,25 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Errors", "{path} came with wrong bytes (sha256 {found}, expected {expected})."),
     QT_TRANSLATE_NOOP("Errors", "{path} can't be used here: {detail}."),
     QT_TRANSLATE_NOOP("Errors", "{path} changed on the Hub while it was downloading."),
-    QT_TRANSLATE_NOOP(
-        "Errors", "{path} is cut short: it has {found} bytes and its header promises {expected}."
-    ),
+    QT_TRANSLATE_NOOP("Errors", "{path} is cut short: it has {found} bytes and its header promises {expected}."),
     QT_TRANSLATE_NOOP("Errors", "{path} is not a GGUF model file (it begins with {found})."),
     QT_TRANSLATE_NOOP("Errors", "{what} asks you to accept its licence first."),
     QT_TRANSLATE_NOOP("Errors", "{what} is not on the Hub."),
     QT_TRANSLATE_NOOP("Planning", "Each parallel answer keeps a memory of its own in this model ({each})."),
-    QT_TRANSLATE_NOOP(
-        "Planning",
-        "It is larger than the free memory: parts will be read from the disk again and again, which is slow.",
-    ),
+    QT_TRANSLATE_NOOP("Planning", "It is larger than the free memory: parts will be read from the disk again and again, which is slow."),
     QT_TRANSLATE_NOOP("Planning", "It needs {needed} and {free} are free: the system will swap or stop it."),
     QT_TRANSLATE_NOOP("Planning", "The KV cache is kept as {kind} instead of {wanted}, which saves {saved}."),
     QT_TRANSLATE_NOOP("Planning", "The context is {n_ctx} tokens instead of {wanted}: more does not fit."),
-    QT_TRANSLATE_NOOP(
-        "Planning",
-        "The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked).",
-    ),
-    QT_TRANSLATE_NOOP(
-        "Planning", "The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU."
-    ),
+    QT_TRANSLATE_NOOP("Planning", "The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked)."),
+    QT_TRANSLATE_NOOP("Planning", "The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU."),
     QT_TRANSLATE_NOOP("Planning", "The header could not be read: the numbers are estimates."),
     QT_TRANSLATE_NOOP("Planning", "The model is split over {count} GPUs."),
     QT_TRANSLATE_NOOP("Planning", "The model runs on the processor, as asked."),
     QT_TRANSLATE_NOOP("Planning", "The whole model runs on {device}."),
     QT_TRANSLATE_NOOP("Planning", "There is no GPU the engine can use, so the model runs on the processor."),
     QT_TRANSLATE_NOOP("Planning", "{device} does not tell how much memory it has."),
-    QT_TRANSLATE_NOOP(
-        "Planning",
-        "{device} has {free} free and {needed} are needed: it may fail to load or spill into main memory.",
-    ),
-    QT_TRANSLATE_NOOP(
-        "Planning", "{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower."
-    ),
+    QT_TRANSLATE_NOOP("Planning", "{device} has {free} free and {needed} are needed: it may fail to load or spill into main memory."),
+    QT_TRANSLATE_NOOP("Planning", "{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower."),
     QT_TRANSLATE_NOOP("Planning", "{layers} of {total} layers run on the GPU, as asked."),
     QT_TRANSLATE_NOOP("Quants", "a little smaller and less exact than Q4_K_M"),
     QT_TRANSLATE_NOOP("Quants", "an experiment"),
@@ -208,9 +189,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Settings", "q5_0"),
     QT_TRANSLATE_NOOP("Settings", "q5_1"),
     QT_TRANSLATE_NOOP("Settings", "q8_0"),
-    QT_TRANSLATE_NOOP(
-        "Settings", "q8_0 halves the memory of the context at almost no loss; q4_0 loses more."
-    ),
+    QT_TRANSLATE_NOOP("Settings", "q8_0 halves the memory of the context at almost no loss; q4_0 loses more."),
     QT_TRANSLATE_NOOP("Settings", "system"),
     QT_TRANSLATE_NOOP("Settings", "vi"),
 )

@@ -1,0 +1,134 @@
+"""The line at the bottom, 26 px: model and quant | device | tokens/s | server."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
+
+from app.core.events import InstanceChanged, ServerChanged
+from app.core.types import Sample
+from app.ui import theme
+from app.ui.bridge import Bridge
+from app.ui.figures import DASH, speed_text
+from app.ui.widgets import Elided, make_button, make_label
+
+if TYPE_CHECKING:
+    from app.compose import Services
+
+HEIGHT = 26
+_ACTIVE = ("starting", "loading", "ready")
+_IDLE_MS = 3000
+
+
+class StatusBar(QStatusBar):
+    """Follows the instances and the server."""
+
+    server_clicked = Signal()
+
+    def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._services = services
+        self._instances: dict[str, InstanceChanged] = {}
+        self._speeds: dict[str, float] = {}
+        self._server = services.server.state()
+        self.setFixedHeight(HEIGHT)
+        self.setSizeGripEnabled(False)
+        self.model = Elided("text-2", self, middle=True)
+        self.model.setFont(theme.font("secondary"))
+        self.device, self.speed = make_label(parent=self), make_label(parent=self)
+        self.speed.setFont(theme.tabular(theme.font("secondary")))
+        self.server = make_button(self.server_clicked.emit, "quiet", self)
+        self._lay_out()
+        self._idle = QTimer(self, singleShot=True, interval=_IDLE_MS)
+        self._idle.timeout.connect(self._gone_quiet)
+        for instance in services.supervisor.snapshots():
+            self._instances[instance.model] = instance
+        bridge.on(InstanceChanged, self._on_instance, self)
+        bridge.on(ServerChanged, self._on_server, self)
+        bridge.on(Sample, self._on_sample, self)
+        theme.notifier().changed.connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        holder = QWidget(self)
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(12, 0, 8, 0)
+        row.setSpacing(12)
+        row.addWidget(self.model, 1)
+        for widget in (self.device, self.speed, self.server):
+            row.addWidget(self._bar(holder))
+            row.addWidget(widget)
+        self.addPermanentWidget(holder, 1)
+
+    @staticmethod
+    def _bar(parent: QWidget) -> QLabel:
+        line = QLabel("|", parent)
+        line.setEnabled(False)
+        line.setAccessibleName(" ")
+        return line
+
+    def _on_instance(self, event: InstanceChanged) -> None:
+        if event.state == "stopped":
+            self._instances.pop(event.model, None)
+        else:
+            self._instances[event.model] = event
+        self.refresh()
+
+    def _on_server(self, event: ServerChanged) -> None:
+        self._server = event
+        self.refresh()
+
+    def _on_sample(self, sample: Sample) -> None:
+        if not sample.source.startswith("instance:"):
+            return
+        value = sample.values.get("decode_tps")
+        if value is not None:
+            self._speeds[sample.source] = value
+            self._idle.start()
+            self._show_speed()
+
+    def _gone_quiet(self) -> None:
+        self._speeds.clear()
+        self._show_speed()
+
+    def refresh(self) -> None:
+        """Say everything again."""
+        self.model.setText(self._model_words())
+        self.device.setText(self._device_words())
+        self._show_speed()
+        self._show_server()
+
+    def _model_words(self) -> str:
+        active = [item for item in self._instances.values() if item.state in _ACTIVE]
+        if not active:
+            return self.tr("No model is loaded")
+        first = active[-1]
+        if first.state != "ready":
+            return self.tr("Loading {model}").format(model=first.model) + f" · {round(first.progress * 100)} %"
+        more = len(active) - 1
+        return first.model + (f"  +{more}" if more else "")
+
+    def _device_words(self) -> str:
+        devices = dict.fromkeys(item.device for item in self._instances.values() if item.device)
+        return ", ".join(devices) or DASH
+
+    def _show_speed(self) -> None:
+        total = sum(self._speeds.values())
+        self.speed.setText(self.tr("{speed} tokens/s").format(speed=speed_text(total or None)))
+
+    def _show_server(self) -> None:
+        words = {
+            "on": self._server.address.removeprefix("http://"),
+            "starting": self.tr("starting"),
+            "stopping": self.tr("stopping"),
+            "failed": self.tr("failed"),
+        }.get(self._server.state, self.tr("off"))
+        self.server.setText(self.tr("Server: {state}").format(state=words))
+        self.server.setToolTip(self.tr("Open the server page"))
+        token = {"on": "good", "failed": "bad"}.get(self._server.state, "text-2")
+        self.server.setIcon(theme.icon("server", token))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.refresh()
+        super().changeEvent(event)

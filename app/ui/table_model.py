@@ -1,0 +1,210 @@
+"""A table over frozen rows: columns declared as data, updates that never move what is selected or under the pointer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from app.ui import theme
+
+T = TypeVar("T")
+Index = QModelIndex | QPersistentModelIndex
+SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+ROW_ROLE = Qt.ItemDataRole.UserRole + 2
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column: how a row shows, sorts, is coloured (a theme token) and explained."""
+
+    title: Callable[[], str]
+    text: Callable[[T], str]
+    sort: Callable[[T], Any] | None = None
+    right: bool = False
+    tip: Callable[[T], str] | None = None
+    token: Callable[[T], str] | None = None
+    icon: Callable[[T], str] | None = None
+    width: int | None = None
+    """Pixels, or None for the one that takes what is left."""
+
+
+class TableModel(QAbstractTableModel, Generic[T]):
+    """Rows by key; ``set_rows`` changes only what changed."""
+
+    def __init__(self, columns: Sequence[Column[T]], key: Callable[[T], str], parent: QObject) -> None:
+        super().__init__(parent)
+        self.columns, self._key = list(columns), key
+        self.rows: list[T] = []
+
+    def set_rows(self, rows: Sequence[T]) -> None:
+        """Show these: kept rows stay in place, gone ones are removed, new ones come last."""
+        wanted = {self._key(row): row for row in rows}
+        for at in range(len(self.rows) - 1, -1, -1):
+            if self._key(self.rows[at]) not in wanted:
+                self.beginRemoveRows(QModelIndex(), at, at)
+                del self.rows[at]
+                self.endRemoveRows()
+        for at, old in enumerate(self.rows):
+            new = wanted.pop(self._key(old))
+            if new != old:
+                self._replace(at, new)
+        if wanted:
+            first = len(self.rows)
+            self.beginInsertRows(QModelIndex(), first, first + len(wanted) - 1)
+            self.rows += wanted.values()
+            self.endInsertRows()
+
+    def put(self, row: T) -> None:
+        """Add one row, or replace the one with its key."""
+        at = self.find(self._key(row))
+        if at is None:
+            self.set_rows([*self.rows, row])
+        elif self.rows[at] != row:
+            self._replace(at, row)
+
+    def find(self, key: str) -> int | None:
+        """The row number of a key."""
+        return next((at for at, row in enumerate(self.rows) if self._key(row) == key), None)
+
+    def _replace(self, at: int, row: T) -> None:
+        self.rows[at] = row
+        self.dataChanged.emit(self.index(at, 0), self.index(at, len(self.columns) - 1))
+
+    def refresh(self) -> None:
+        """Ask every cell again (another language or theme)."""
+        if self.rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, len(self.columns) - 1))
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(self.columns) - 1)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        return 0 if parent.isValid() else len(self.columns)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
+            return None
+        column = self.columns[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title()
+        return _alignment(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or index.row() >= len(self.rows):
+            return None
+        return self._value(self.columns[index.column()], self.rows[index.row()], role)
+
+    def _value(self, column: Column[T], row: T, role: int) -> Any:
+        if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole}:
+            return column.text(row)
+        if role == SORT_ROLE:
+            return column.sort(row) if column.sort else column.text(row).lower()
+        if role == ROW_ROLE:
+            return row
+        return self._look(column, row, role)
+
+    @staticmethod
+    def _look(column: Column[T], row: T, role: int) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(column)
+        if role == Qt.ItemDataRole.ForegroundRole and column.token and (token := column.token(row)):
+            return theme.color(token)
+        if role == Qt.ItemDataRole.DecorationRole and column.icon and (name := column.icon(row)):
+            return theme.icon(name, (column.token and column.token(row)) or "text-2")
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip(row) if column.tip else None
+        if role == Qt.ItemDataRole.FontRole and column.right:
+            return theme.tabular(theme.font("text"))
+        return None
+
+
+def _alignment(column: Column[Any]) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignRight if column.right else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+class SortFilter(QSortFilterProxyModel):
+    """Sorts by the columns' keys and keeps rows that hold every word of a filter."""
+
+    def __init__(self, model: TableModel[Any], parent: QObject) -> None:
+        super().__init__(parent)
+        self._words: list[str] = []
+        self.setSourceModel(model)
+        self.setSortRole(SORT_ROLE)
+        self.setDynamicSortFilter(True)
+
+    def set_words(self, text: str) -> None:
+        """Filter by these words, in any column."""
+        self.beginFilterChange()
+        self._words = text.lower().split()
+        self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+
+    def filterAcceptsRow(self, row: int, _parent: Index) -> bool:
+        model = self.sourceModel()
+        cells = (model.index(row, column).data() for column in range(model.columnCount()))
+        text = " ".join(str(cell) for cell in cells).lower()
+        return all(word in text for word in self._words)
+
+
+class Table(QTableView):
+    """A table as LOOK asks for it: whole rows, 36 px, no vertical lines, numbers right."""
+
+    def __init__(self, model: TableModel[Any], parent: QWidget | None = None, *, sortable: bool = True) -> None:
+        super().__init__(parent)
+        self.source = model
+        self.proxy: SortFilter | None = SortFilter(model, self) if sortable else None
+        self.setModel(self.proxy or model)
+        self.setSortingEnabled(sortable)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setMouseTracking(True)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(theme.ROW_HEIGHT)
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.fit_columns()
+
+    def fit_columns(self) -> None:
+        """Give each column its width, or the width of its header's words where those need more."""
+        header, metrics = self.horizontalHeader(), QFontMetrics(theme.font("secondary"))
+        header.setMinimumSectionSize(32)
+        for at, column in enumerate(self.source.columns):
+            if column.width is None:
+                header.setSectionResizeMode(at, QHeaderView.ResizeMode.Stretch)
+                continue
+            header.setSectionResizeMode(at, QHeaderView.ResizeMode.Interactive)
+            words = metrics.horizontalAdvance(column.title()) + 32
+            self.setColumnWidth(at, max(column.width, words))
+
+    def current(self) -> Any:
+        """The selected row's data, or None."""
+        index = self.currentIndex()
+        return index.data(ROW_ROLE) if index.isValid() and self.selectionModel().hasSelection() else None
+
+    def select(self, key: str) -> bool:
+        """Select the row of a key."""
+        at = self.source.find(key)
+        if at is None:
+            return False
+        index = self.source.index(at, 0)
+        shown = self.proxy.mapFromSource(index) if self.proxy else index
+        if shown.isValid():
+            self.selectRow(shown.row())
+            self.scrollTo(shown)
+        return shown.isValid()

@@ -1,0 +1,210 @@
+"""The few widgets every page is made of: labels and buttons with a role, a banner for what happened here, hairlines."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.ui import theme
+from app.ui.errors import Described
+
+
+def set_property(widget: QWidget, name: str, value: object) -> None:
+    """Set a dynamic property the style sheet looks at, and dress the widget again when it changed."""
+    if widget.property(name) == value:
+        return
+    widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def make_label(role: str = "", parent: QWidget | None = None, *, wrap: bool = False) -> QLabel:
+    """A plain-text label: nothing in it is ever read as HTML."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(wrap)
+    if role:
+        label.setProperty("role", role)
+    return label
+
+
+def make_button(
+    clicked: Callable[[], object], role: str = "", parent: QWidget | None = None, *, compact: bool = False
+) -> QPushButton:
+    """A push button that calls ``clicked`` without arguments."""
+    button = QPushButton(parent)
+    if role:
+        button.setProperty("role", role)
+    if compact:
+        button.setProperty("compact", True)
+    button.setAutoDefault(False)
+    button.clicked.connect(lambda: clicked())  # noqa: PLW0108 - drops Qt's argument
+    return button
+
+
+class IconButton(QToolButton):
+    """An icon with a tooltip and the same words for screen readers."""
+
+    def __init__(self, icon: str, clicked: Callable[[], object], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon, self._token = icon, "text-2"
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.clicked.connect(lambda: clicked())  # noqa: PLW0108 - drops Qt's argument
+        theme.notifier().changed.connect(self._restyle)
+        self._restyle()
+
+    def _restyle(self) -> None:
+        self.setIcon(theme.icon(self._icon, self._token))
+
+    def show_icon(self, icon: str, token: str = "text-2") -> None:
+        """Another picture on the same button."""
+        self._icon, self._token = icon, token
+        self._restyle()
+
+    def set_words(self, words: str) -> None:
+        """Tooltip and accessible name."""
+        self.setToolTip(words)
+        self.setAccessibleName(words)
+
+
+class Hairline(QFrame):
+    """One pixel between two regions."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "hairline")
+        self.setFixedHeight(1)
+
+
+class Elided(QWidget):
+    """One line of text that gives up its end (or its middle) when there is no room; the tooltip has all of it."""
+
+    def __init__(self, token: str = "text", parent: QWidget | None = None, *, middle: bool = False) -> None:
+        super().__init__(parent)
+        self._text, self._token = "", token
+        self._mode = Qt.TextElideMode.ElideMiddle if middle else Qt.TextElideMode.ElideRight
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def setText(self, text: str) -> None:
+        """Show another text."""
+        if text != self._text:
+            self._text = text
+            self.setToolTip(text)
+            self.setAccessibleName(text)
+            self.updateGeometry()
+            self.update()
+
+    def text(self) -> str:
+        """The whole text."""
+        return self._text
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self.font())
+        hint = super().sizeHint()
+        hint.setWidth(metrics.horizontalAdvance(self._text) + 2)
+        hint.setHeight(metrics.height() + 2)
+        return hint
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.sizeHint()
+        hint.setWidth(min(hint.width(), 40))
+        return hint
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(theme.color(self._token))
+        shown = QFontMetrics(self.font()).elidedText(self._text, self._mode, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+
+
+class Banner(QFrame):
+    """What happened, where it happened: one sentence, what to do, the button that does it, details to fold out."""
+
+    triggered = Signal(str)
+    """The action's name was clicked."""
+
+    def __init__(self, parent: QWidget | None = None, *, closable: bool = True) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "banner")
+        self._action, self._icon_name, self._tone = "", "error", "bad"
+        self.icon = QLabel(self)
+        self.words = make_label(parent=self, wrap=True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.button = make_button(lambda: self.triggered.emit(self._action), parent=self, compact=True)
+        self.more = make_button(self._toggle, "link", self, compact=True)
+        self.copy = make_button(self._copy, "link", self, compact=True)
+        self.close_button = IconButton("close", self.hide, self)
+        self.close_button.setVisible(closable)
+        self.details = QPlainTextEdit(self, readOnly=True)
+        self.details.setProperty("role", "code")
+        self.details.setFont(theme.font("mono"))
+        self.details.setMaximumHeight(140)
+        self._lay_out()
+        theme.notifier().changed.connect(self._restyle)
+        self.hide()
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.words, 1)
+        for widget in (self.more, self.copy, self.button, self.close_button):
+            row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 8, 8, 8)
+        column.addLayout(row)
+        column.addWidget(self.details)
+
+    def show_error(self, error: Described) -> None:
+        """Show an error of the core."""
+        self.show_words(error.sentence, "bad", error.label, error.action, error.details)
+
+    def show_words(
+        self, words: str, tone: str = "", label: str = "", action: str = "", details: str = ""
+    ) -> None:
+        """Any sentence; ``tone`` is good, warn, bad or nothing."""
+        self._action, self._tone = action, tone
+        self._icon_name = {"bad": "error", "warn": "warning", "good": "check"}.get(tone, "info")
+        self.words.setText(words)
+        self.setAccessibleName(words)
+        self.button.setText(label)
+        self.button.setVisible(bool(label))
+        self.details.setPlainText(details)
+        self.details.hide()
+        self.more.setVisible(bool(details))
+        self.copy.setVisible(bool(details))
+        self._retranslate()
+        set_property(self, "tone", tone)
+        self._restyle()
+        self.show()
+
+    def _retranslate(self) -> None:
+        self.more.setText(self.tr("Details"))
+        self.copy.setText(self.tr("Copy"))
+        self.close_button.set_words(self.tr("Close this message"))
+
+    def _restyle(self) -> None:
+        token = self._tone or "text-2"
+        self.icon.setPixmap(theme.icon(self._icon_name, token).pixmap(18, 18))
+
+    def _toggle(self) -> None:
+        self.details.setVisible(self.details.isHidden())
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self.words.text()}\n\n{self.details.toPlainText()}")
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+        super().changeEvent(event)
