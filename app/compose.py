@@ -92,14 +92,9 @@ class Planner:
 
     def wishes(self) -> Wishes:
         """What the settings ask for."""
-        engine = self._settings.value.engine
-        return Wishes(
-            n_ctx=engine.n_ctx,
-            n_gpu_layers=engine.n_gpu_layers,
-            n_parallel=engine.n_parallel,
-            n_threads=engine.n_threads or None,
-            kv_type=engine.kv_type,
-        )
+        from app.planning.wishes import from_settings  # noqa: PLC0415 - see __call__
+
+        return from_settings(self._settings.value.engine)
 
 
 @functools.cache

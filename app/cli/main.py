@@ -8,6 +8,7 @@ from collections.abc import Callable
 from app import __version__
 from app.cli.output import fail
 from app.core.errors import HearthError
+from app.core.settings import SettingInfo, describe
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -89,13 +90,36 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     _add_load(chat)
 
 
+SHORT = {
+    "n_ctx": ("-c", "--ctx"),
+    "n_gpu_layers": ("-ngl", "--gpu-layers"),
+    "n_threads": ("-t", "--threads"),
+    "n_parallel": ("--parallel",),
+    "kv_type": ("--kv",),
+}
+KINDS = {"int": int, "float": float, "text": str, "choice": str}
+
+
 def _add_load(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", "--ctx", type=_positive, help="context length in tokens")
-    parser.add_argument("--gpu-layers", type=int, help="layers on the GPU; -1 all, 0 none")
-    parser.add_argument("--threads", type=_positive)
-    parser.add_argument(
-        "--kv", choices=("f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "bf16", "f32"), help="KV cache type"
-    )
+    """One flag for every setting of the engine, from its declaration."""
+    group = parser.add_argument_group("loading (what is not given comes from the settings)")
+    for info in describe():
+        if info.group == "engine":
+            _add_flag(group, info)
+
+
+def _add_flag(group: "argparse._ArgumentGroup", info: SettingInfo) -> None:
+    name = info.key.partition(".")[2]
+    flags = SHORT.get(name, (f"--{name.removeprefix('n_').replace('_', '-')}",))
+    text = info.help.replace("%", "%%")
+    if info.kind == "bool":
+        group.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, help=text)
+    else:
+        choices = info.choices or None
+        metavar = None if choices else info.kind.upper()
+        group.add_argument(
+            *flags, dest=name, type=KINDS[info.kind], choices=choices, metavar=metavar, help=text
+        )
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,7 +130,6 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     serve.add_argument("--port", type=int)
     serve.add_argument("--model", help="load this model at once; others load when asked for")
     serve.add_argument("--api-key", help="clients must send this key")
-    serve.add_argument("--parallel", type=_positive, help="answers written at the same time")
     _add_load(serve)
 
 

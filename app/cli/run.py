@@ -10,17 +10,10 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from app.compose import Services, compose
+from app.core.engine_settings import Engine
 from app.core.errors import from_code
 from app.core.events import InstanceChanged
 from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
-
-FLAGS = {
-    "ctx": "n_ctx",
-    "gpu_layers": "n_gpu_layers",
-    "threads": "n_threads",
-    "kv": "kv_type",
-    "parallel": "n_parallel",
-}
 
 
 @contextmanager
@@ -28,8 +21,8 @@ def services(args: Namespace) -> Iterator[Services]:
     """The services with this command's load flags in force; closed at the end."""
     composed = compose()
     try:
-        for flag, name in FLAGS.items():
-            value = getattr(args, flag, None)
+        for name in Engine.__struct_fields__:
+            value = getattr(args, name, None)
             if value is not None:
                 composed.settings.override(f"engine.{name}", value)
         yield composed

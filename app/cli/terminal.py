@@ -40,5 +40,5 @@ def without_display(args: list[str]) -> int:
 def _arguments(model: str, prompt: str | None) -> Namespace:
     return Namespace(
         model=model, prompt=prompt, system="", temp=None, seed=None, max_tokens=128,
-        ctx=None, gpu_layers=None, threads=None, kv=None, json=False, first=QUESTION,
+        json=False, first=QUESTION,
     )  # fmt: skip

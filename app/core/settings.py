@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from app.core.engine_settings import Engine
 from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
 from app.core.events import Bus, SettingChanged
-from app.core.types import KvType
 
 log = logging.getLogger(__name__)
 
@@ -61,54 +61,6 @@ class Downloads(Struct, frozen=True, kw_only=True):
     parallel: Annotated[
         int, Meta(ge=1, le=8, title="Downloads at a time", description="More rarely makes it faster.")
     ] = 2
-
-
-class Engine(Struct, frozen=True, kw_only=True):
-    """How models are loaded unless a model says otherwise."""
-
-    n_ctx: Annotated[
-        int,
-        Meta(
-            ge=256,
-            le=1048576,
-            title="Context length",
-            description="Tokens the model can see at once. More costs memory and speed.",
-        ),
-    ] = 4096
-    n_gpu_layers: Annotated[
-        int,
-        Meta(
-            ge=-1,
-            le=1000,
-            title="GPU layers",
-            description="-1 puts as many on the GPU as there are; 0 uses the CPU alone.",
-        ),
-    ] = -1
-    n_parallel: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=64,
-            title="Parallel requests",
-            description="Answers written at the same time; they share the context.",
-        ),
-    ] = 4
-    n_threads: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=512,
-            title="Threads",
-            description="0 lets Hearth choose; more than the physical cores is slower.",
-        ),
-    ] = 0
-    kv_type: Annotated[
-        KvType,
-        Meta(
-            title="KV cache type",
-            description="q8_0 halves the memory of the context at almost no loss; q4_0 loses more.",
-        ),
-    ] = "f16"
 
 
 class Chat(Struct, frozen=True, kw_only=True):
@@ -198,6 +150,8 @@ class SettingInfo(Struct, frozen=True):
     high: float | None = None
     secret: bool = False
     multiline: bool = False
+    advanced: bool = False
+    """Folded away until asked for."""
 
 
 GROUP_TITLES = {
@@ -239,6 +193,7 @@ def _describe_one(group: str, item: Any) -> SettingInfo | None:
         high=meta.le,
         secret=bool(extra.get("secret")),
         multiline=bool(extra.get("multiline")),
+        advanced=bool(extra.get("advanced")),
     )
 
 
