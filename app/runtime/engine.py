@@ -30,8 +30,8 @@ LEAST_PIECE = 64
 class _Writer:
     """One choice being written."""
 
-    __slots__ = ("answer", "choice", "computed", "end", "first_at", "job", "last_at", "limit", "logprobs", "owner",
-                 "sampler", "seed", "started_at", "stop_tokens")  # fmt: skip
+    __slots__ = ("answer", "choice", "computed", "first_at", "forced", "job", "last_at", "limit", "logprobs",
+                 "owner", "sampler", "seed", "started_at", "stop_tokens")  # fmt: skip
 
     def __init__(self, owner: "_Open", choice: Choice, job: Job) -> None:
         sampling = owner.prepared.request.sampling
@@ -41,7 +41,8 @@ class _Writer:
         self.limit = sampling.max_tokens
         self.logprobs = sampling.logprobs
         self.stop_tokens = frozenset(sampling.stop_tokens)
-        self.end: FinishReason | None = None
+        self.forced: list[int] = []
+        """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
         self.computed = 0
         self.started_at = self.first_at = self.last_at = 0.0
 
@@ -233,7 +234,9 @@ class Engine:
         logprobs = None
         if writer.logprobs is not None:
             logprobs = Logprobs(self._context.logits(index), writer.logprobs)
-        token = writer.sampler.sample(self._context, index)
+        if not writer.forced and (closing := writer.answer.closing()):
+            writer.forced = self._model.tokenize(closing, add_special=False, parse_special=True)
+        token = writer.forced.pop(0) if writer.forced else writer.sampler.sample(self._context, index)
         now = writer.last_at = time.monotonic()
         if not writer.first_at:
             writer.first_at = now

@@ -9,10 +9,15 @@ from msgspec import Struct
 
 from app.core.errors import BadRequestError, PromptTooLongError
 from app.core.generate import GenerateRequest, Message, ToolSpec
-from app.runtime.stream import Answer
+from app.runtime.formats import template_kwargs_for, tools_of
 from app.runtime.llama_model import Model
+from app.runtime.parsing import parser_for
 from app.runtime.sampling import Sampler, choose_seed
+from app.runtime.stream import Answer
 from app.runtime.template import ChatTemplate, template_for
+
+TAIL = 400
+"""Characters of a prompt's end that tell a parser how the answer begins."""
 
 
 class Constraint(Struct, frozen=True):
@@ -59,26 +64,30 @@ class Intake:
     def prepare(self, key: int, request: GenerateRequest) -> Prepared:
         """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
         arrived = time.monotonic()
-        tokens, dropped = self._tokens(request)
+        prompt = self._prompt(request)
+        tokens = list(request.tokens) if prompt is None else self.tokenize(prompt)
         self._check_length(tokens)
         constraint = Constraint(request.response_format.grammar)
         choices: list[Choice] = []
         try:
             for index in range(max(1, request.sampling.n)):
-                choices.append(self._choice(request, tokens, index, constraint))
+                made = self._choice(request, tokens, index, constraint, prompt or "")
+                choices.append(made)
         except BaseException:
             for choice in choices:
                 choice.sampler.close()
             raise
-        return Prepared(key, request, tokens, choices, arrived, dropped)
+        return Prepared(key, request, tokens, choices, arrived)
 
     def _choice(
-        self, request: GenerateRequest, tokens: list[int], index: int, constraint: Constraint
+        self, request: GenerateRequest, tokens: list[int], index: int, constraint: Constraint, prompt: str
     ) -> Choice:
+        parser = parser_for(self.template.source, request, prompt[-TAIL:]) if request.messages else None
+        answer = Answer(self._model, request, parser, index)
         seed = choose_seed(request.sampling, index)
         sampler = Sampler(self._model, request.sampling, seed, constraint.grammar, constraint.triggers)
         sampler.prime(tokens)
-        return Choice(sampler, Answer(self._model, request, None, index), seed)
+        return Choice(sampler, answer, seed)
 
     def _check_length(self, tokens: list[int]) -> None:
         if not tokens:
@@ -88,21 +97,17 @@ class Intake:
         if bad := [token for token in tokens if not 0 <= token < self._model.n_vocab]:
             raise BadRequestError(detail=f"there is no token {bad[0]}")
 
-    def _tokens(self, request: GenerateRequest) -> tuple[list[int], tuple[int, ...]]:
-        if request.messages:
-            return self.tokenize(self.prompt(request)), ()
-        if request.prompt is not None:
-            return self.tokenize(request.prompt), ()
-        return list(request.tokens), ()
+    def _prompt(self, request: GenerateRequest) -> str | None:
+        return self.prompt(request) if request.messages else request.prompt
 
     def prompt(self, request: GenerateRequest) -> str:
         """The request's messages through the chat template."""
         return self.template.render(
             request.messages,
-            request.tools if request.tool_choice.mode != "none" else (),
+            tools_of(request),
             add_generation_prompt=not request.continue_last,
             continue_last=request.continue_last,
-            **request.template_kwargs,
+            **template_kwargs_for(request, self.template.source),
         )
 
     def render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[str, list[int]]:

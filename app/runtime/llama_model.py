@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.core.errors import (
@@ -221,6 +221,15 @@ class Model:
             buffer = ctypes.create_string_buffer(-count)
             count = _to_piece(self.vocab, token, buffer, -count, 0, special)
         return buffer.raw[:count]
+
+    def markers(self, texts: Sequence[str]) -> dict[int, bytes]:
+        """Those of ``texts`` that are one control token each: token to text."""
+        found = {}
+        for text in texts:
+            tokens = self.tokenize(text, add_special=False, parse_special=True)
+            if len(tokens) == 1 and self.is_control(tokens[0]):
+                found[tokens[0]] = text.encode()
+        return found
 
     def is_control(self, token: int) -> bool:
         """A token that is not text (``<|im_end|>``, ...)."""

@@ -16,6 +16,7 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 _sample = fast("llama_sampler_sample", ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 _accept = fast("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
 _apply = fast("llama_sampler_apply", None, ctypes.c_void_p, ctypes.c_void_p)
+_chain_add = fast("llama_sampler_chain_add", None, ctypes.c_void_p, ctypes.c_void_p)
 _free = fast("llama_sampler_free", None, ctypes.c_void_p)
 _grammar = fast(
     "llama_sampler_init_grammar", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p
@@ -73,7 +74,7 @@ class Chain:
 
     def add(self, sampler: Any) -> None:
         """Append a sampler (the result of an ``llama_sampler_init_*`` function)."""
-        lib.llama_sampler_chain_add(self._pointer, sampler)
+        _chain_add(self._pointer, sampler)
 
     def add_bias(self, model: Model, bias: dict[int, float]) -> None:
         """Append a logit bias."""

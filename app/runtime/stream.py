@@ -1,28 +1,20 @@
 """One answer on its way out: from tokens to whole UTF-8 text, past the stop strings, split into content, reasoning and
 tool calls, and gathered into one Delta for each step."""
 
-from typing import Protocol
-
 from app.core.generate import Delta, GenerateRequest, TokenLogprob, ToolCallDelta
+from app.runtime.answer import AnswerParser
+from app.runtime.formats import budget_of
 from app.runtime.llama_model import Model
 from app.runtime.parsing import StopMatcher, TextStream
-
-
-class Parser(Protocol):
-    """Splits text into content, reasoning and tool calls (``AnswerParser``); the pieces are Deltas of one kind each."""
-
-    def feed(self, text: str) -> list[Delta]:
-        """What ``text`` turned out to be; some of it may be held back."""
-
-    def finish(self) -> list[Delta]:
-        """What was held back."""
 
 
 class Answer:
     """The text side of one choice. Not thread-safe; the engine thread pushes, then takes. Without a parser (a raw
     prompt) all text is content."""
 
-    def __init__(self, model: Model, request: GenerateRequest, parser: Parser | None, choice: int) -> None:
+    def __init__(
+        self, model: Model, request: GenerateRequest, parser: AnswerParser | None, choice: int
+    ) -> None:
         self.choice = choice
         self.stop = ""
         """The stop string that ended it."""
@@ -31,7 +23,8 @@ class Answer:
         """A tool was called."""
         self.reasoning_tokens = 0
         self._model, self._parser = model, parser
-        self._special = parser is not None
+        self._markers = model.markers(parser.markers) if parser is not None else {}
+        self._budget = budget_of(request)
         self._stream = TextStream()
         self._stops = StopMatcher(request.sampling.stop) if request.sampling.stop else None
         self._text: list[str] = []
@@ -46,13 +39,19 @@ class Answer:
         self._untold += 1
         if logprob is not None:
             self._logprobs.append(logprob)
-        text = self._stream.feed(self._model.piece(token, special=self._special))
-        if not text:
-            return False
-        thought = len(self._reasoning)
-        stopped = self._text_in(text)
-        self.reasoning_tokens += len(self._reasoning) > thought
-        return stopped
+        if self._parser is not None and self._parser.reasoning_open:
+            self.reasoning_tokens += 1
+        data = self._model.piece(token) or self._markers.get(token, b"")
+        text = self._stream.feed(data) if data else ""
+        return self._text_in(text) if text else False
+
+    def closing(self) -> str:
+        """The text that ends the thinking, once its budget is spent; else empty."""
+        parser, budget = self._parser, self._budget
+        if parser is None or budget is None or not parser.reasoning_open or self.reasoning_tokens < budget:
+            return ""
+        self._budget = None
+        return parser.close_text
 
     def count_end(self) -> None:
         """A token that ends the answer and has no text (end of turn)."""

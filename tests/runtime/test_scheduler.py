@@ -341,7 +341,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.jobs: list[Job] = []
         self.known: dict[int, list[int]] = {}
 
-    @rule(prompt=st.lists(st.integers(0, 1), min_size=1, max_size=38), same=st.integers(0, 30), priority=st.integers(0, 1))
+    @rule(
+        prompt=st.lists(st.integers(0, 1), min_size=1, max_size=38),
+        same=st.integers(0, 30),
+        priority=st.integers(0, 1),
+    )
     def add(self, prompt: list[int], same: int, priority: int) -> None:
         tokens = ([5] * same + prompt)[:38]
         job = Job(len(self.known), tokens, priority)
