@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
-from PySide6.QtCore import QEvent, QLocale, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QEvent,
+    QLocale,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -24,6 +34,7 @@ from app.ui import theme
 from app.ui.chat_style import make_style
 
 State = Literal["loaded", "loading", "disk", "damaged"]
+Index = QModelIndex | QPersistentModelIndex
 _DATA = Qt.ItemDataRole.UserRole
 _ROW, _HEADER = 44, 28
 
@@ -40,14 +51,14 @@ class ModelChoice(Struct, frozen=True):
 class _Delegate(QStyledItemDelegate):
     """Headings, models on two lines, and the search line."""
 
-    def sizeHint(self, _option: QStyleOptionViewItem, index: object) -> QSize:
-        choice = index.data(_DATA)  # type: ignore[attr-defined]
+    def sizeHint(self, _option: QStyleOptionViewItem, index: Index) -> QSize:
+        choice = index.data(_DATA)
         return QSize(200, _ROW if isinstance(choice, ModelChoice) else _HEADER if choice is None else 36)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: object) -> None:
-        choice = index.data(_DATA)  # type: ignore[attr-defined]
-        style, rect = make_style(), QRect(option.rect)  # type: ignore[attr-defined]
-        state = option.state  # type: ignore[attr-defined]
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        choice = index.data(_DATA)
+        style, rect = make_style(), QRect(option.rect)
+        state = option.state
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         chosen = state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver)
@@ -61,7 +72,7 @@ class _Delegate(QStyledItemDelegate):
         else:
             painter.setPen(style.text_2 if choice is None else style.text)
             painter.setFont(style.small)
-            painter.drawText(inner, Qt.AlignmentFlag.AlignVCenter, str(index.data()))  # type: ignore[attr-defined]
+            painter.drawText(inner, Qt.AlignmentFlag.AlignVCenter, str(index.data()))
         painter.restore()
 
     def _paint_model(self, painter: QPainter, rect: QRect, choice: ModelChoice) -> None:

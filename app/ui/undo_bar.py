@@ -16,6 +16,7 @@ class UndoBar(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._parent = parent
         self._words = QLabel(self)
         self._words.setTextFormat(Qt.TextFormat.PlainText)
         self._button = QPushButton(self)
@@ -51,7 +52,7 @@ class UndoBar(QWidget):
 
     def _settle(self) -> None:
         self.adjustSize()
-        parent = self.parentWidget()
+        parent = self._parent
         self.move((parent.width() - self.width()) // 2, parent.height() - self.height() - 120)
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
