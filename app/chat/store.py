@@ -1,0 +1,459 @@
+"""The chat store: conversations as trees of messages in one SQLite file that can't be lost.
+
+Reads may be called from any thread. Writes go through one writer thread in whole transactions and return when they
+are on the disk, or return a Future where it says so. Every change is published as ChatChanged: with a conversation
+when its messages changed, with None when the list did. Deleting goes into a bin first.
+"""
+
+# size: the one interface to the file; its parts (tree, journal, search, rows, schema) are modules of their own
+
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
+
+from app.chat import store_journal, store_rows, store_search, store_tree
+from app.chat.store_file import StoreFile
+from app.chat.store_journal import EVERY, OWNER, Journal
+from app.chat.store_rows import to_json
+from app.chat.store_search import SearchFilter
+from app.chat.store_types import Conversation, Hit, NewAttachment, StoredMessage
+from app.core.errors import HearthError, UsageError
+from app.core.events import Bus, ChatChanged, ErrorInfo
+from app.core.generate import Role, SamplingParams, Timings, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+BIN_DAYS = 30
+EVERYWHERE = SearchFilter()
+_FINISH = """
+UPDATE message SET text = COALESCE(?, text), reasoning = COALESCE(?, reasoning), reason = ?, error = ?, usage = ?,
+    timings = ?, seed = ?, tool_calls = COALESCE(?, tool_calls), finished_at = ?, state = 'done', owner = NULL
+WHERE id = ? AND state = 'writing' RETURNING conversation
+"""
+_EDITABLE = frozenset(
+    {"title", "auto_title", "model", "system", "folder", "pinned", "colour", "tags", "sampling"}
+)
+
+
+class ChatStore:
+    """All conversations. Constructing touches nothing; ``path`` None keeps them in memory only."""
+
+    def __init__(self, path: Path | None, bus: Bus) -> None:
+        self._bus = bus
+        self._file = StoreFile(path, _on_open)
+        self._journal = Journal()
+
+    @property
+    def problem(self) -> HearthError | None:
+        """Why nothing can be written (StoreNewerError, StoreDamagedError), or None. Opens the file."""
+        self._file.open()
+        return self._file.problem
+
+    def close(self) -> None:
+        """Finish every write and close the file. Idempotent."""
+        self._file.close()
+
+    # --------------------------------------------------------------------------------- conversations
+
+    def conversations(self, *, deleted: bool = False) -> tuple[Conversation, ...]:
+        """Pinned first, then by last change; or those in the bin."""
+        where = (
+            "IS NOT NULL ORDER BY deleted_at DESC"
+            if deleted
+            else "IS NULL ORDER BY pinned DESC, updated_at DESC"
+        )
+        sql = f"SELECT {store_rows.CONVERSATION} FROM conversation WHERE deleted_at {where}, id DESC"
+        nothing: list[tuple[Any, ...]] = []
+        rows = self._file.read(lambda connection: connection.execute(sql).fetchall(), nothing)
+        return tuple(map(store_rows.conversation, rows))
+
+    def conversation(self, number: int) -> Conversation:
+        """One conversation, in the bin or not. Raises UsageError."""
+        sql = f"SELECT {store_rows.CONVERSATION} FROM conversation WHERE id = ?"
+        row = self._file.read(lambda connection: connection.execute(sql, (number,)).fetchone(), None)
+        if row is None:
+            raise UsageError(detail=f"There is no conversation {number}.")
+        return store_rows.conversation(row)
+
+    def create(self, title: str = "", model: str = "", system: str = "", folder: str = "") -> Conversation:
+        """Start an empty conversation."""
+        now, key = time.time(), secrets.token_hex(8)
+        values = (key, title, not title, model, system, folder, now, now)
+        sql = (
+            "INSERT INTO conversation (key, title, auto_title, model, system, folder, created_at, updated_at)"
+            " VALUES (?,?,?,?,?,?,?,?)"
+        )
+        number = self._write(lambda connection: connection.execute(sql, values).lastrowid, ChatChanged(None))
+        return self.conversation(int(number or 0))
+
+    def rename(self, number: int, title: str, *, auto: bool = False) -> None:
+        """Give a title; an automatic one never replaces one that a person gave."""
+        sql = "UPDATE conversation SET title = ?, auto_title = ? WHERE id = ?" + (
+            " AND auto_title" if auto else ""
+        )
+        self._write(lambda connection: connection.execute(sql, (title, auto, number)), ChatChanged(None))
+
+    def update(self, number: int, **changes: object) -> None:
+        """Change fields: title, model, system, folder, pinned, colour, tags, sampling. Raises UsageError."""
+        unknown = changes.keys() - _EDITABLE
+        if unknown or not changes:
+            raise UsageError(detail=f"A conversation has no {', '.join(sorted(unknown)) or 'such field'}.")
+        values = [_column(name, value) for name, value in changes.items()]
+        sql = f"UPDATE conversation SET {', '.join(f'{name} = ?' for name in changes)} WHERE id = ?"
+        self._write(lambda connection: connection.execute(sql, (*values, number)), ChatChanged(None))
+
+    def save_draft(self, number: int, text: str) -> "Future[None]":
+        """Keep what is typed but not sent; does not wait for the disk."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE conversation SET draft = ? WHERE id = ?", (text, number))
+
+        return self._file.write(work, durable=False)
+
+    def delete(self, number: int) -> None:
+        """Put into the bin; ``restore`` undoes it."""
+        self._set_deleted(number, time.time())
+
+    def restore(self, number: int) -> None:
+        """Take out of the bin."""
+        self._set_deleted(number, None)
+
+    def _set_deleted(self, number: int, at: float | None) -> None:
+        sql = "UPDATE conversation SET deleted_at = ? WHERE id = ?"
+        self._write(lambda connection: connection.execute(sql, (at, number)), ChatChanged(None))
+
+    def purge(self, number: int | None = None, *, older_than: float | None = None) -> int:
+        """Delete for good: one conversation, or what has been in the bin for more than ``older_than`` seconds (by
+        default 30 days), deleted messages included. Returns how many conversations went."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            if number is not None:
+                return connection.execute("DELETE FROM conversation WHERE id = ?", (number,)).rowcount
+            limit = time.time() - (BIN_DAYS * 86400 if older_than is None else older_than)
+            connection.execute("DELETE FROM message WHERE deleted_at <= ?", (limit,))
+            return connection.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,)).rowcount
+
+        return self._write(work, ChatChanged(None))
+
+    def fork(self, message: int, title: str = "") -> Conversation:
+        """A new conversation that begins with the way to ``message``, which it ends with."""
+        source = self.conversation(self.message(message).conversation)
+        now, key = time.time(), secrets.token_hex(8)
+
+        def work(connection: sqlite3.Connection) -> int:
+            sql = (
+                "INSERT INTO conversation (key, title, auto_title, model, system, folder, colour, tags, sampling,"
+                " created_at, updated_at) SELECT ?, ?, 0, model, system, folder, colour, tags, sampling, ?, ?"
+                " FROM conversation WHERE id = ?"
+            )
+            made = connection.execute(sql, (key, title or source.title, now, now, source.id)).lastrowid
+            store_tree.copy_path(connection, message, int(made or 0))
+            return int(made or 0)
+
+        return self.conversation(self._write(work, ChatChanged(None)))
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    def messages(self, conversation: int) -> tuple[StoredMessage, ...]:
+        """The active path, from the first message, answers being written with what they have so far."""
+
+        def work(connection: sqlite3.Connection) -> list[StoredMessage]:
+            ids = store_tree.path(connection, conversation)
+            found = {message.id: message for message in self._load(connection, conversation, ids)}
+            return [found[number] for number in ids if number in found]
+
+        return tuple(self._file.read(work, []))
+
+    def tree(self, conversation: int) -> tuple[StoredMessage, ...]:
+        """Every message with all alternatives, parents first; deleted ones and those below them left out."""
+
+        def work(connection: sqlite3.Connection) -> list[StoredMessage]:
+            sql = "SELECT id, parent FROM message WHERE conversation = ? AND deleted_at IS NULL ORDER BY id"
+            kept: set[int] = set()
+            for number, parent in connection.execute(sql, (conversation,)):
+                if parent is None or parent in kept:
+                    kept.add(number)
+            return self._load(connection, conversation, sorted(kept))
+
+        return tuple(self._file.read(work, []))
+
+    def message(self, number: int) -> StoredMessage:
+        """One message. Raises UsageError."""
+
+        def work(connection: sqlite3.Connection) -> StoredMessage:
+            conversation, _ = store_tree.node(connection, number)
+            return self._load(connection, conversation, [number])[0]
+
+        found = self._file.read(work, None)
+        if found is None:
+            raise UsageError(detail=f"There is no message {number}.")
+        return found
+
+    def _load(self, connection: sqlite3.Connection, conversation: int, ids: list[int]) -> list[StoredMessage]:
+        wanted = to_json([*ids])
+        of = "IN (SELECT value FROM json_each(?))"
+        rows = connection.execute(
+            f"SELECT {store_rows.MESSAGE} FROM message WHERE id {of} ORDER BY id", (wanted,)
+        )
+        found = [store_rows.message(row) for row in rows]
+        versions = _versions(connection, conversation, found)
+        files = store_rows.attachments(
+            connection.execute(
+                f"SELECT {store_rows.ATTACHMENT} FROM attachment WHERE message {of}", (wanted,)
+            )
+        )
+        return [
+            self._with_progress(
+                connection, replace(m, versions=versions[m.parent], attachments=files.get(m.id, ()))
+            )
+            for m in found
+        ]
+
+    def _with_progress(self, connection: sqlite3.Connection, message: StoredMessage) -> StoredMessage:
+        if message.state == "done":
+            return message
+        here = self._journal.so_far(message.id)
+        if here is None:
+            more = store_journal.in_file(connection, message.id)
+            here = (message.text + more[0], message.reasoning + more[1])
+        return replace(message, text=here[0], reasoning=here[1])
+
+    def attachment_data(self, attachment: int) -> bytes:
+        """The original bytes of an attachment."""
+        sql = "SELECT data FROM attachment WHERE id = ?"
+        row = self._file.read(lambda connection: connection.execute(sql, (attachment,)).fetchone(), None)
+        return bytes(row[0]) if row else b""
+
+    def leaf(self, conversation: int) -> int | None:
+        """The last message of the active path, or None in an empty conversation."""
+        return self._file.read(lambda connection: store_tree.leaf(connection, conversation), None)
+
+    def append(
+        self,
+        conversation: int,
+        parent: int | None,
+        role: Role,
+        text: str = "",
+        *,
+        reasoning: str = "",
+        tool_calls: tuple[ToolCall, ...] = (),
+        tool_call_id: str = "",
+        name: str = "",
+        model: str = "",
+        quant: str = "",
+        writing: bool = False,
+        sampling: SamplingParams | None = None,
+        attachments: Iterable[NewAttachment] = (),
+        created_at: float | None = None,
+    ) -> StoredMessage:
+        """Add a message below ``parent`` (None: as a root) and show it. ``writing`` opens an answer for ``journal``,
+        to be ended by ``finish``. Raises UsageError when the parent belongs elsewhere."""
+        now = time.time() if created_at is None else created_at
+        state, owner = ("writing", OWNER) if writing else ("done", None)
+        columns = {
+            "conversation": conversation, "parent": parent, "role": role, "text": text, "reasoning": reasoning,
+            "tool_calls": to_json(tool_calls), "tool_call_id": tool_call_id, "name": name, "model": model,
+            "quant": quant, "state": state, "owner": owner, "sampling": to_json(sampling), "created_at": now,
+        }  # fmt: skip
+        kept = tuple(attachments)
+
+        def work(connection: sqlite3.Connection) -> int:
+            if parent is not None and store_tree.node(connection, parent)[0] != conversation:
+                raise UsageError(detail=f"The message {parent} belongs to another conversation.")
+            number = _insert(connection, columns, kept)
+            if writing:
+                self._journal.begin(number, text, reasoning)
+            store_tree.point(connection, conversation, parent, number)
+            _touch(connection, conversation, now)
+            return number
+
+        return self.message(self._write(work, ChatChanged(conversation)))
+
+    def journal(self, message: int, text: str = "", reasoning: str = "") -> None:
+        """Add pieces to an answer being written. Returns at once; they are in the file within a quarter second."""
+        if self._journal.add(message, text, reasoning):
+            self._file.write(
+                lambda connection: self._journal.flush(connection, message), durable=False, delay=EVERY
+            )
+
+    def finish(
+        self,
+        message: int,
+        reason: str,
+        usage: Usage | None = None,
+        timings: Timings | None = None,
+        *,
+        seed: int | None = None,
+        error: ErrorInfo | None = None,
+        tool_calls: tuple[ToolCall, ...] = (),
+    ) -> "Future[None]":
+        """End an answer: its journalled text becomes the message. Does not wait; doing it twice changes nothing."""
+        text, reasoning = self._journal.so_far(message) or (None, None)
+        values = (
+            text, reasoning, reason, to_json(error), to_json(usage), to_json(timings), seed, to_json(tool_calls),
+            time.time(), message,
+        )  # fmt: skip
+
+        def work(connection: sqlite3.Connection) -> None:
+            row = connection.execute(_FINISH, values).fetchone()
+            connection.execute("DELETE FROM journal WHERE message = ?", (message,))
+            if row is not None:
+                _touch(connection, row[0], time.time())
+                changed.append(row[0])
+
+        def written(done: "Future[None]") -> None:
+            if done.exception() is None:
+                self._journal.end(message)
+                for conversation in changed:
+                    self._bus.publish(ChatChanged(conversation))
+
+        changed: list[int] = []
+        future = self._file.write(work)
+        future.add_done_callback(written)
+        return future
+
+    def reopen(self, message: int) -> StoredMessage:
+        """Go on writing an answer that had ended. Raises UsageError when it is being written already."""
+        found = self.message(message)
+        if found.state == "writing":
+            raise UsageError(detail="This answer is being written already.")
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE message SET state = 'writing', owner = ?, error = NULL WHERE id = ?",
+                (OWNER, message),
+            )
+            connection.execute("DELETE FROM journal WHERE message = ?", (message,))
+            self._journal.begin(message, found.text, found.reasoning)
+
+        self._write(work, ChatChanged(found.conversation))
+        return self.message(message)
+
+    # ------------------------------------------------------------------------------------------ the tree
+
+    def edit(self, message: int, text: str) -> StoredMessage:
+        """Another version of a message, shown instead of it; the old one and what followed stay beside it."""
+        old = self.message(message)
+        columns = {
+            "conversation": old.conversation, "parent": old.parent, "role": old.role, "text": text, "name": old.name,
+            "created_at": time.time(),
+        }  # fmt: skip
+
+        def work(connection: sqlite3.Connection) -> int:
+            number = _insert(connection, columns)
+            connection.execute(
+                "INSERT INTO attachment (message, kind, name, mime, text, bytes, data)"
+                " SELECT ?, kind, name, mime, text, bytes, data FROM attachment WHERE message = ?",
+                (number, message),
+            )
+            store_tree.point(connection, old.conversation, old.parent, number)
+            _touch(connection, old.conversation, time.time())
+            return number
+
+        return self.message(self._write(work, ChatChanged(old.conversation)))
+
+    def rewrite(self, message: int, text: str) -> None:
+        """Change a message's text in place (a correction). Raises UsageError while it is being written."""
+        found = self.message(message)
+        if found.state == "writing":
+            raise UsageError(detail="This answer is still being written.")
+        sql = "UPDATE message SET text = ? WHERE id = ?"
+        self._write(
+            lambda connection: connection.execute(sql, (text, message)), ChatChanged(found.conversation)
+        )
+
+    def switch(self, message: int) -> None:
+        """Show this version, with what was last shown below it."""
+        conversation = self._write(lambda connection: _show(connection, message))
+        self._bus.publish(ChatChanged(conversation))
+
+    def delete_message(self, message: int) -> None:
+        """Delete a message and what is below it; ``restore_message`` undoes it for 30 days."""
+        conversation = self._write(lambda connection: store_tree.remove(connection, message))
+        self._bus.publish(ChatChanged(conversation))
+
+    def restore_message(self, message: int) -> None:
+        """Undo ``delete_message`` and show it again."""
+        conversation = self._write(lambda connection: store_tree.restore(connection, message))
+        self._bus.publish(ChatChanged(conversation))
+
+    # -------------------------------------------------------------------------------------------- search
+
+    def search(self, query: str, narrow: SearchFilter = EVERYWHERE, limit: int = 50) -> tuple[Hit, ...]:
+        """Titles and messages that hold all the words, the last one perhaps only begun; best first."""
+        return self._file.read(lambda connection: store_search.search(connection, query, narrow, limit), ())
+
+    # ---------------------------------------------------------------------------------------------- both
+
+    def transaction(self, work: "Callable[[sqlite3.Connection], Result]") -> Result:
+        """Run a write of one's own whole (imports). Publish what changed yourself."""
+        return self._write(work)
+
+    def _write(
+        self, work: "Callable[[sqlite3.Connection], Result]", changed: ChatChanged | None = None
+    ) -> Result:
+        result = self._file.write(work).result()
+        if changed is not None:
+            self._bus.publish(changed)
+        return result
+
+
+def _on_open(connection: sqlite3.Connection) -> None:
+    store_journal.recover(connection)
+
+
+def _column(name: str, value: object) -> object:
+    if name in {"tags", "sampling"}:
+        return to_json(value) or ("[]" if name == "tags" else None)
+    return value
+
+
+def _insert(
+    connection: sqlite3.Connection, columns: dict[str, Any], attachments: tuple[NewAttachment, ...] = ()
+) -> int:
+    marks = ", ".join("?" * len(columns))
+    sql = f"INSERT INTO message ({', '.join(columns)}) VALUES ({marks})"
+    number = int(connection.execute(sql, tuple(columns.values())).lastrowid or 0)
+    connection.executemany(
+        "INSERT INTO attachment (message, kind, name, mime, text, bytes, data) VALUES (?,?,?,?,?,?,?)",
+        [
+            (number, a.kind, a.name, a.mime, a.text, len(a.data) or len(a.text.encode()), a.data)
+            for a in attachments
+        ],
+    )
+    return number
+
+
+def _touch(connection: sqlite3.Connection, conversation: int, now: float) -> None:
+    sql = "UPDATE conversation SET updated_at = MAX(updated_at, ?) WHERE id = ?"
+    if not connection.execute(sql, (now, conversation)).rowcount:
+        raise UsageError(detail=f"There is no conversation {conversation}.")
+
+
+def _show(connection: sqlite3.Connection, message: int) -> int:
+    store_tree.show(connection, message)
+    return store_tree.node(connection, message)[0]
+
+
+def _versions(
+    connection: sqlite3.Connection, conversation: int, messages: list[StoredMessage]
+) -> dict[int | None, tuple[int, ...]]:
+    """Alternatives by parent, for the parents of ``messages``."""
+    if len(messages) == 1:
+        parent = messages[0].parent
+        return {parent: tuple(store_tree.siblings(connection, conversation, parent))}
+    found: dict[int | None, list[int]] = {}
+    sql = "SELECT parent, id FROM message WHERE conversation = ? AND deleted_at IS NULL ORDER BY id"
+    for parent, number in connection.execute(sql, (conversation,)):
+        found.setdefault(parent, []).append(number)
+    return {parent: tuple(numbers) for parent, numbers in found.items()}
