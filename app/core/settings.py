@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 
 _Port = Annotated[
-    int, Meta(ge=1, le=65535, title="Port", description="Where programs on this machine find the server.")
+    int, Meta(ge=0, le=65535, title="Port", description="Where programs find the server; 0 takes any free port.")
 ]
 
 
@@ -123,6 +123,67 @@ class Server(Struct, frozen=True, kw_only=True):
     autostart: Annotated[
         bool, Meta(title="Start with Hearth", description="The server is on whenever the window is.")
     ] = False
+    aliases: Annotated[
+        str,
+        Meta(
+            title="Other names for models",
+            description="One a line: the name a client asks for = a model here. A * stands for anything.",
+            extra={"multiline": True},
+        ),
+    ] = ""
+    origins: Annotated[
+        str,
+        Meta(
+            title="Allowed web pages",
+            description="One origin a line, as https://chat.example; pages of this machine are always allowed.",
+            extra={"multiline": True},
+        ),
+    ] = ""
+    max_waiting: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10000,
+            title="Waiting requests",
+            description="For each model, beyond those being answered; more are told to come back later.",
+        ),
+    ] = 32
+    rate_limit: Annotated[
+        int,
+        Meta(ge=0, le=1000000, title="Requests a minute", description="For each key; 0 sets no limit."),
+    ] = 0
+    timeout: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86400,
+            title="Longest request",
+            description="In seconds; it is then cut short. 0 lets it take as long as it needs.",
+        ),
+    ] = 0
+    grace: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=600,
+            title="Time to finish",
+            description="Seconds that answers being written get when the server stops.",
+        ),
+    ] = 5
+    tls_certificate: Annotated[
+        str,
+        Meta(
+            title="Certificate file",
+            description="A certificate (PEM) makes the server answer https; empty for http.",
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str,
+        Meta(
+            title="Certificate's key file",
+            description="The private key (PEM) that belongs to the certificate.",
+        ),
+    ] = ""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
