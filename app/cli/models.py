@@ -74,7 +74,7 @@ def pull(args: Namespace) -> int:
 
 
 def choose_quant(detail: RepoDetail, quant: str) -> QuantFile:
-    """The quant of that name, or the usual choice when none is named. Raises HubNotFoundError naming those there are."""
+    """The quant of that name, or the usual choice. Raises HubNotFoundError naming those there are."""
     usable = [item for item in detail.quants if item.kind in ("text", "embedding", "reranker")] or list(
         detail.quants
     )

@@ -25,7 +25,9 @@ def test_search_pull_show_chat_rm(hub, as_json, hearth, starter) -> None:
     assert as_json("show", record["id"][:8])["summary"]["architecture"] == "llama"
     answer = as_json("chat", record["id"], "-p", "Say hello.", "--temp", "0", "-n", "8", "-c", "512")
     assert answer["text"].strip()
-    assert answer["usage"]["completion"] <= 8 and answer["prefill_per_second"] > 0 and answer["memory"] > 50e6
+    assert answer["usage"]["completion"] <= 8
+    assert answer["prefill_per_second"] > 0
+    assert answer["memory"] > 50e6
     assert "show" not in hearth("rm", record["id"]).stdout
     assert hearth("rm", record["id"]).returncode == 2  # nobody is there to say yes
     as_json("rm", record["id"], "-y")
@@ -51,7 +53,8 @@ def test_pull_names_the_quants_there_are(hub, hearth, as_json) -> None:
 def test_the_hub_away(hearth) -> None:
     done = hearth("search", "x", HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 1
-    assert "can't be reached" in done.stderr and "Traceback" not in done.stderr
+    assert "can't be reached" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_chat_streams_then_says_how_quick_it_was(with_starter, hearth) -> None:
@@ -102,7 +105,8 @@ def test_import_then_chat(hearth, as_json, starter) -> None:
 
 def test_bench(with_starter, as_json) -> None:
     report = as_json("bench", "SmolLM2", "--prompt-tokens", "64", "-n", "8", "--repeat", "1", "-c", "256")
-    assert report["prefill_per_second"] > 0 and report["decode_per_second"] > 0
+    assert report["prefill_per_second"] > 0
+    assert report["decode_per_second"] > 0
 
 
 def test_doctor_names_everything_with_its_source(as_json, hearth) -> None:
@@ -132,10 +136,11 @@ def test_serve_answers_shows_in_ps_and_stops_on_sigterm(with_starter, environ, a
         answer = json.load(urllib.request.urlopen(request, timeout=60))
         assert answer["choices"][0]["message"]["content"]
         (presence,) = as_json("ps")
-        assert presence["address"] in address and presence["instances"][0]["n_ctx"] == 512
+        assert presence["address"] in address
+        assert presence["instances"][0]["n_ctx"] == 512
     finally:
         server.send_signal(signal.SIGTERM)
-    rest, _ = server.communicate(timeout=30)
+        rest, _ = server.communicate(timeout=30)
     assert server.returncode == 0
     assert "POST /v1/chat/completions 200" in rest
 
@@ -147,7 +152,8 @@ def test_a_busy_port_is_told_with_the_next_one(hearth) -> None:
         port = other.getsockname()[1]
         done = hearth("serve", "--port", str(port))
     assert done.returncode == 1
-    assert f"Port {port} is used" in done.stderr and "is free" in done.stderr
+    assert f"Port {port} is used" in done.stderr
+    assert "is free" in done.stderr
 
 
 def test_a_folder_that_cannot_be_written(hearth, tmp_path: Path) -> None:

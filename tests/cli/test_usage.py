@@ -36,7 +36,8 @@ def test_the_window_opens_without_arguments_or_with_a_model_file() -> None:
 def test_a_display_is_recognised(monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert not has_display({})
-    assert has_display({"DISPLAY": ":0"}) and has_display({"WAYLAND_DISPLAY": "wayland-0"})
+    assert has_display({"DISPLAY": ":0"})
+    assert has_display({"WAYLAND_DISPLAY": "wayland-0"})
     monkeypatch.setattr("sys.platform", "darwin")
     assert has_display({})
 
