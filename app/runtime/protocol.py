@@ -5,6 +5,8 @@ engine reads at each step). Requests and calls are named by small numbers that t
 engine step travel in one frame. ``tests/runtime/test_protocol.py`` keeps a snapshot of this schema.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct, field
 
@@ -184,14 +186,21 @@ def encode(message: Command | Report) -> bytes:
 
 def decode_command(frame: bytes) -> Command:
     """Raises msgspec.DecodeError for anything else than one command."""
-    command: Command = _commands.decode(frame)
+    command: Command = _decode(_commands, frame)
     return command
 
 
 def decode_report(frame: bytes) -> Report:
     """Raises msgspec.DecodeError for anything else than one report."""
-    report: Report = _reports.decode(frame)
+    report: Report = _decode(_reports, frame)
     return report
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[Any]", frame: bytes) -> Any:
+    try:
+        return decoder.decode(frame)
+    except UnicodeDecodeError as error:  # msgspec lets this one through
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def error_info(error: BaseException, details: str = "") -> ErrorInfo:
