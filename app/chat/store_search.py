@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from app.chat.store_types import Hit
 
-_WORD = re.compile(r"\w+", re.UNICODE)
-_START, _END = "\x02", "\x03"
-_TOKENS = 14  # words of a snippet
+_WORD = re.compile(r"[^\W_]+")
+_BEFORE, _LENGTH = 40, 160  # letters of a snippet
+_RANKED = 1000
 
 
 class SearchFilter(Struct, frozen=True):
@@ -33,18 +33,20 @@ def fold(text: str) -> str:
 def match_expression(query: str) -> str:
     """The user's words for FTS5's MATCH: all must be there, the last may be a beginning. Every word is quoted, so
     that nothing a user types is an operator. Empty when there are no words."""
-    words = _WORD.findall(unicodedata.normalize("NFC", query).replace("đ", "d").replace("Đ", "D"))
-    quoted = [f'"{word}"' for word in words]
+    quoted = [f'"{word}"' for word in _words(query)]
     return " ".join(quoted) + ("*" if quoted and not query[-1:].isspace() else "")
+
+
+def _words(query: str) -> list[str]:
+    return _WORD.findall(unicodedata.normalize("NFC", query).replace("đ", "d").replace("Đ", "D"))
 
 
 def search(connection: sqlite3.Connection, query: str, narrow: SearchFilter, limit: int) -> tuple[Hit, ...]:
     """The best hits: titles first, then messages by rank."""
-    expression = match_expression(query)
-    if not expression:
+    if not _words(query):
         return ()
     titles = _titles(connection, query, narrow, limit)
-    return (*titles, *_messages(connection, expression, narrow, limit))
+    return (*titles, *_messages(connection, query, narrow, limit))
 
 
 def _conditions(narrow: SearchFilter, table: str, time: str) -> tuple[str, list[Any]]:
@@ -64,41 +66,72 @@ def _conditions(narrow: SearchFilter, table: str, time: str) -> tuple[str, list[
     return " AND ".join(parts), values
 
 
-def _messages(connection: sqlite3.Connection, expression: str, narrow: SearchFilter, limit: int) -> list[Hit]:
+def _messages(connection: sqlite3.Connection, query: str, narrow: SearchFilter, limit: int) -> list[Hit]:
     where, values = _conditions(narrow, "m", "m.created_at")
-    # Ranked first and cut, then the snippets: a snippet of every match would be most of the time.
+    # Ranking every match of a common word would take most of the time, so the newest ones are ranked. FTS5's own
+    # snippet() looks a prefix up again for every row: ours are made from the text.
     sql = f"""
-        WITH best AS (
-            SELECT s.rowid AS id, s.rank AS score FROM message_search AS s
+        WITH newest AS (
+            SELECT s.rowid AS id, bm25(message_search) AS score FROM message_search AS s
             JOIN message AS m ON m.id = s.rowid JOIN conversation AS c ON c.id = m.conversation
             WHERE message_search MATCH ? AND m.deleted_at IS NULL AND {where}
-            ORDER BY s.rank LIMIT ?
-        )
-        SELECT m.conversation, c.title, m.id, m.role, m.created_at, m.model,
-            snippet(message_search, 0, '{_START}', '{_END}', '…', {_TOKENS})
-        FROM best JOIN message_search ON message_search.rowid = best.id
-        JOIN message AS m ON m.id = best.id JOIN conversation AS c ON c.id = m.conversation
-        WHERE message_search MATCH ? ORDER BY best.score, m.id DESC
+            ORDER BY s.rowid DESC LIMIT {_RANKED}
+        ), best AS (SELECT id, score FROM newest ORDER BY score, id DESC LIMIT ?)
+        SELECT m.conversation, c.title, m.id, m.role, m.created_at, m.model, m.text
+        FROM best JOIN message AS m ON m.id = best.id JOIN conversation AS c ON c.id = m.conversation
+        ORDER BY best.score, m.id DESC
     """
-    rows = connection.execute(sql, [expression, *values, limit, expression])
-    return [_hit(*row) for row in rows]
+    pattern = _pattern(query)
+    return [_hit(pattern, *row) for row in connection.execute(sql, [match_expression(query), *values, limit])]
 
 
-def _hit(conversation: int, title: str, message: int, role: str, at: float, model: str, raw: str) -> Hit:
-    snippet, marks = _unmark(raw)
+def _hit(
+    pattern: re.Pattern[str],
+    conversation: int,
+    title: str,
+    message: int,
+    role: str,
+    at: float,
+    model: str,
+    text: str,
+) -> Hit:
+    snippet, marks = _snippet(unicodedata.normalize("NFC", text), pattern)
     return Hit(conversation, title, message, role, snippet, marks, at, model)
 
 
-def _unmark(raw: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    text, marks, start = "", [], 0
-    for piece in re.split(f"([{_START}{_END}])", raw):
-        if piece == _START:
-            start = len(text)
-        elif piece == _END:
-            marks.append((start, len(text)))
-        else:
-            text += piece
-    return text, tuple(marks)
+class _Letters(dict[int, str]):
+    """Each letter without case, diacritics and stroke, made when first met: a table for ``str.translate``."""
+
+    def __missing__(self, code: int) -> str:
+        plain = fold(chr(code))
+        self[code] = found = plain if len(plain) == 1 else chr(code)
+        return found
+
+
+_LETTERS = _Letters()
+
+
+def _pattern(query: str) -> re.Pattern[str]:
+    words = [re.escape(word.translate(_LETTERS)) for word in _words(query)]
+    if not query[-1:].isspace():
+        words[-1] += r"[^\W_]*"
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])")
+
+
+def _snippet(text: str, pattern: re.Pattern[str]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A piece of the text around its first hit, on one line, and where the hits in it are."""
+    folded = text.translate(_LETTERS)
+    first = pattern.search(folded)
+    start = max((first.start() if first else 0) - _BEFORE, 0)
+    if start:
+        space = text.find(" ", start, start + _BEFORE)
+        start = space + 1 if space >= 0 else start
+    end = min(start + _LENGTH, len(text))
+    head, tail = ("…" if start else ""), ("…" if end < len(text) else "")
+    shift = len(head) - start
+    marks = [(m.start() + shift, min(m.end(), end) + shift) for m in pattern.finditer(folded, start, end)]
+    piece = re.sub(r"\s", " ", text[start:end])
+    return head + piece + tail, tuple(marks)
 
 
 def _titles(connection: sqlite3.Connection, query: str, narrow: SearchFilter, limit: int) -> list[Hit]:
