@@ -318,7 +318,7 @@ def _from_answer(error: Any, what: str) -> HearthError:
         return HubNotFoundError(what=what)
     if status == 429:
         return HubRateLimitedError(seconds=retry_after(answer.headers))
-    return HubServerError(status=status) if status >= 500 else HubError(detail=f"HTTP {status}")
+    return HubServerError(status=status) if status >= 500 or status in {408, 425} else HubError(detail=f"HTTP {status}")
 
 
 def retry_after(headers: Any, default: int = 30) -> int:

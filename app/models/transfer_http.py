@@ -99,6 +99,7 @@ class Body:
 
     def close(self) -> None:
         """Done: a wholly read body leaves its connection for the next request."""
+        self._answer.close()  # http.client takes no new request before; the socket stays open
         self._connection.release(reusable=self._left == 0 and not self._answer.will_close)
 
 

@@ -58,7 +58,9 @@ class Parts:
 
     def _help(self) -> Part | None:
         slowest = max(self._taken, key=lambda part: part.end - part.position, default=None)
-        if slowest is None or slowest.end - slowest.position < SMALLEST:
+        # A part that ends by itself soon is left alone: what is on its way to it would come twice.
+        soon = max(SMALLEST, self._speed * SECONDS)
+        if not self._speed or slowest is None or slowest.end - slowest.position < soon:
             return None
         middle = (slowest.position + slowest.end) // 2
         part, slowest.end = Part(middle, slowest.end), middle
@@ -73,5 +75,5 @@ class Parts:
         """The part ends here, whole or not; ``count`` bytes came in ``seconds``."""
         with self._lock:
             self._taken.remove(part)
-            if seconds > 0.05:
+            if seconds > 0.001:
                 self._speed = 0.5 * self._speed + 0.5 * count / seconds

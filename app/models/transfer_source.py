@@ -59,7 +59,7 @@ class Patience:
 
     def flowing(self) -> None:
         """Bytes came."""
-        if self._failures or self.note:
+        if (self._failures or self.note) and time.monotonic() >= self._until:
             self._failures, self.note = 0, ""
 
     def stalled(self, seconds: float) -> None:
