@@ -204,6 +204,7 @@ _TAGS = (
     ReasoningTags("<think>", "</think>"),
     ReasoningTags("<thinking>", "</thinking>"),
 )
+_SWITCHES = ("enable_thinking", "thinking")
 THINK = ReasoningTags("<think>", "</think>")
 
 
@@ -271,9 +272,8 @@ def template_kwargs_for(request: GenerateRequest, source: str) -> dict[str, obje
     found: dict[str, object] = {}
     thinking, effort = thinking_of(request), request.reasoning.effort
     if thinking is not None:
-        found.update(
-            {name: thinking for name in ("enable_thinking", "thinking") if re.search(rf"\b{name}\b", source)}
-        )
+        code = " ".join(_code(source))
+        found.update({name: thinking for name in _SWITCHES if re.search(rf"(?<![.\w]){name}\b", code)})
     if "reasoning_effort" in source and (effort or thinking is False):
         found["reasoning_effort"] = effort if effort in {"low", "medium", "high"} else "low"
     if "thinking_budget" in source and budget_of(request) is not None:

@@ -327,10 +327,11 @@ def _text_arguments(tool: ToolSpec) -> set[str]:
     properties = tool.parameters.get("properties")
     if not isinstance(properties, Mapping):
         return set()
-    return {name for name, schema in properties.items() if _is_text(schema)}
+    return {name for name, schema in properties.items() if is_text(schema)}
 
 
-def _is_text(schema: object) -> bool:
+def is_text(schema: object) -> bool:
+    """The schema asks for a plain text."""
     if not isinstance(schema, Mapping):
         return False
     kinds = schema.get("type")
