@@ -1,9 +1,10 @@
 """What the transcript shows of one message: plain data, made from the store's messages."""
 
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
+from app.chat.store_types import StoredMessage
 from app.core.events import ErrorInfo
 from app.core.generate import FinishReason, Role, Timings, Usage
 
@@ -22,6 +23,8 @@ class Entry(Struct, frozen=True):
     reasoning_seconds: float | None = None
     model: str = ""
     reason: FinishReason | None = None
+    interrupted: bool = False
+    """The program ended while it was written."""
     usage: Usage | None = None
     timings: Timings | None = None
     seed: int | None = None
@@ -30,3 +33,23 @@ class Entry(Struct, frozen=True):
     versions: int = 1
     dropped: bool = False
     """A context policy left it out of the last prompt."""
+
+
+def from_stored(message: StoredMessage) -> Entry:
+    """What the store keeps, as the transcript shows it."""
+    reason = message.reason if message.reason in get_args(FinishReason) else None
+    return Entry(
+        key=message.id,
+        role=message.role,
+        text=message.text,
+        reasoning=message.reasoning,
+        model=message.model,
+        reason=cast("FinishReason | None", reason),
+        interrupted=message.reason == "interrupted",
+        usage=message.usage,
+        timings=message.timings,
+        seed=message.seed,
+        error=message.error,
+        version=message.version + 1,
+        versions=max(1, len(message.versions)),
+    )

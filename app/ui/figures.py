@@ -5,7 +5,6 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from app.ui.entries import Entry
 
 DASH = "–"
-_translate = QCoreApplication.translate
 
 
 def speed_text(value: float | None) -> str:
@@ -22,6 +21,8 @@ def reason_text(entry: Entry) -> str:
     """Why the answer ended, in plain words; empty when it ended by itself or still goes on."""
     if entry.error is not None:
         return QCoreApplication.translate("Figures", "broke off")
+    if entry.interrupted:
+        return QCoreApplication.translate("Figures", "interrupted when Hearth ended")
     return {
         "length": QCoreApplication.translate("Figures", "reached the longest answer"),
         "cancelled": QCoreApplication.translate("Figures", "stopped by you"),

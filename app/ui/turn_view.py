@@ -1,0 +1,93 @@
+"""One answer on its way as the window knows it: its text so far, its times, its state in words. GUI thread only."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from app.chat.session import Turn, TurnEnded, TurnStarted
+from app.core.generate import Delta
+from app.ui.entries import Entry
+
+
+class TurnView:
+    """Takes the turn's events; ``entry`` is always what should be shown."""
+
+    def __init__(self, tag: int, conversation: int | None, entry: Entry) -> None:
+        self.tag, self.conversation, self.entry = tag, conversation, entry
+        self.question: Entry | None = None
+        self.turn: Turn | None = None
+        self.stopped = False
+        self.over = False
+        self.status = ""
+        self.tokens = 0
+        self.prompt_tokens = 0
+        self._thinking_since: float | None = None
+
+    def start(self, started: TurnStarted) -> None:
+        """The store has given the messages their ids."""
+        self.conversation = started.conversation
+        self.entry = msgspec.structs.replace(self.entry, key=started.assistant)
+        if self.question is not None and started.user is not None:
+            self.question = msgspec.structs.replace(self.question, key=started.user)
+
+    def add(self, deltas: Sequence[Delta]) -> str:
+        """Take what came in one frame; returns the new text."""
+        text = "".join(delta.text for delta in deltas)
+        reasoning = "".join(delta.reasoning for delta in deltas)
+        self.tokens += sum(delta.tokens for delta in deltas)
+        for delta in deltas:
+            if delta.prompt_tokens:
+                self.prompt_tokens = delta.prompt_tokens
+                self.status = _reading(delta.prefilled, delta.prompt_tokens)
+        if text or reasoning:
+            self.status = ""
+        self._time_thinking(text, reasoning)
+        self.entry = msgspec.structs.replace(
+            self.entry, text=self.entry.text + text, reasoning=self.entry.reasoning + reasoning
+        )
+        return text
+
+    def _time_thinking(self, text: str, reasoning: str) -> None:
+        now = time.monotonic()
+        if reasoning and self._thinking_since is None:
+            self._thinking_since = now
+        if self._thinking_since is not None and (reasoning or text):
+            seconds = now - self._thinking_since
+            if not self.entry.text:
+                self.entry = msgspec.structs.replace(self.entry, reasoning_seconds=seconds)
+
+    def end(self, ended: TurnEnded, details: str) -> None:
+        """It is over; ``details`` is what the engine said last, if it died."""
+        error = ended.error
+        if error is not None and details and not error.details:
+            error = msgspec.structs.replace(error, details=details)
+        self.over = True
+        self.entry = msgspec.structs.replace(
+            self.entry,
+            reason=None if ended.reason == "failed" else ended.reason,
+            usage=ended.usage,
+            timings=ended.timings,
+            seed=ended.seed,
+            error=error,
+        )
+
+
+def _reading(done: int, total: int) -> str:
+    count = QLocale().toString
+    text = QCoreApplication.translate("Turn", "Reading the prompt: {done} of {total} tokens")
+    return text.format(done=count(done), total=count(total))
+
+
+def loading_text(model: str, progress: float) -> str:
+    """The status line while the model loads."""
+    percent = QLocale().toString(progress * 100, "f", 0)
+    return QCoreApplication.translate("Turn", "Loading {model}: {percent} %").format(
+        model=model, percent=percent
+    )
+
+
+def waiting_text() -> str:
+    """The status line before the engine says anything."""
+    return QCoreApplication.translate("Turn", "Waiting for the model")
