@@ -8,22 +8,19 @@ A turn's listener gets ``TurnStarted`` on the caller's thread, then the engine's
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from app.chat.store import ChatStore
 from app.chat.store_types import Conversation, NewAttachment, StoredMessage
-from app.core.errors import HearthError, InternalError, UsageError
-from app.core.events import ErrorInfo
+from app.chat.turn import Engine, Listener, Turn, TurnEnded, TurnEvent, TurnStarted, TurnUnsaved, info
+from app.core.errors import UsageError
 from app.core.generate import (
     ContextPolicy,
-    Delta,
     Failed,
     Finished,
-    GenerateEvent,
     GenerateRequest,
     ImagePart,
     Message,
@@ -31,27 +28,32 @@ from app.core.generate import (
     ResponseFormat,
     SamplingParams,
     Timings,
-    ToolCall,
-    ToolCallDelta,
     ToolChoice,
     ToolSpec,
     Usage,
 )
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 log = logging.getLogger(__name__)
 
+__all__ = [
+    "ChatSession",
+    "Engine",
+    "Listener",
+    "Turn",
+    "TurnEnded",
+    "TurnEvent",
+    "TurnOptions",
+    "TurnStarted",
+    "TurnUnsaved",
+    "title_of",
+]
+
 TITLE_LENGTH = 60
+SETTLE = 10.0  # seconds for a disk that is slow
 DEFAULT_SAMPLING = SamplingParams()
-
-
-class Engine(Protocol):
-    """What a session needs of ``runtime.supervisor.Supervisor``."""
-
-    def submit(self, model_id: str, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
-        """Ask; the sink's last event is ``Finished(done=True)`` or ``Failed``."""
-
-    def cancel(self, request_id: str) -> None:
-        """Stop a request; it ends with the reason ``cancelled``."""
 
 
 class TurnOptions(Struct, frozen=True):
@@ -66,151 +68,6 @@ class TurnOptions(Struct, frozen=True):
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     template_kwargs: dict[str, object] = {}
-
-
-class TurnStarted(Struct, frozen=True):
-    """The messages are in the store; ``user`` is None when only an answer is written."""
-
-    conversation: int
-    user: int | None
-    assistant: int
-
-
-class TurnEnded(Struct, frozen=True):
-    """The answer has ended; ``reason`` is a FinishReason or ``failed``, then with ``error``."""
-
-    conversation: int
-    assistant: int
-    reason: str
-    usage: Usage | None = None
-    timings: Timings | None = None
-    seed: int | None = None
-    error: ErrorInfo | None = None
-
-
-class TurnUnsaved(Struct, frozen=True):
-    """The answer has ended and could not be written (a full disk); it stays in memory. Called on the writer thread."""
-
-    conversation: int
-    assistant: int
-    error: ErrorInfo
-
-
-TurnEvent = TurnStarted | Delta | TurnEnded | TurnUnsaved
-Listener = Callable[[TurnEvent], None]
-
-
-class Turn:
-    """One answer on its way. ``ended`` gives TurnEnded once it is over and written."""
-
-    def __init__(
-        self, session: "ChatSession", started: TurnStarted, request: str, listener: Listener
-    ) -> None:
-        self.conversation, self.user, self.assistant = started.conversation, started.user, started.assistant
-        self.request = request
-        self.ended: Future[TurnEnded] = Future()
-        self._session, self._listener = session, listener
-        self._calls: dict[int, ToolCallDelta] = {}
-        self._lock = threading.Lock()
-        self._over = False
-        self._submitted = False
-
-    def stop(self) -> None:
-        """Stop writing; what is there is kept. Idempotent."""
-        with self._lock:
-            waiting = not self._submitted and not self._over
-        if waiting:
-            self.take(Finished("cancelled", Usage(), Timings()))
-        else:
-            self._session.engine.cancel(self.request)
-
-    def submit(self, model: str, request: GenerateRequest) -> None:
-        """Hand the request to the engine, unless it was stopped before."""
-        with self._lock:
-            if self._over:
-                return
-            self._submitted = True
-        try:
-            self._session.engine.submit(model, request, self.take)
-        except HearthError as error:
-            self.take(Failed(error.code, error.message, error.params))
-
-    def take(self, event: GenerateEvent) -> None:
-        """The sink: journal, tell the listener, and end."""
-        if isinstance(event, Delta):
-            self._delta(event)
-        elif isinstance(event, Failed):
-            error = ErrorInfo(event.code, event.message, event.params)
-            self._end(TurnEnded(self.conversation, self.assistant, "failed", error=error))
-        elif event.choice == 0:
-            usage = event.usage if event.usage != Usage() else None
-            timings = event.timings if usage else None
-            self._end(TurnEnded(self.conversation, self.assistant, event.reason, usage, timings, event.seed))
-
-    def _delta(self, delta: Delta) -> None:
-        if self._over or delta.choice:
-            return
-        for piece in delta.tool_calls:
-            self._calls[piece.index] = _joined(self._calls.get(piece.index), piece)
-        if delta.text or delta.reasoning:
-            self._journal(delta)
-        self._tell(delta)
-
-    def _journal(self, delta: Delta) -> None:
-        try:
-            self._session.store.journal(self.assistant, delta.text, delta.reasoning)
-        except HearthError as error:
-            log.info("a piece of the answer %d is only in memory: %s", self.assistant, error)
-
-    def _end(self, ended: TurnEnded) -> None:
-        with self._lock:
-            if self._over:
-                return
-            self._over = True
-        calls = tuple(ToolCall(c.id, c.name, c.arguments or "{}") for _, c in sorted(self._calls.items()))
-        written = self._finish(ended, calls)
-        self._session.forget(self)
-        self._tell(ended)
-        written.add_done_callback(lambda done: self._written(done, ended))
-
-    def _finish(self, ended: TurnEnded, calls: tuple[ToolCall, ...]) -> "Future[None]":
-        try:
-            return self._session.store.finish(
-                self.assistant, ended.reason, ended.usage, ended.timings,
-                seed=ended.seed, error=ended.error, tool_calls=calls,
-            )  # fmt: skip
-        except HearthError as error:
-            failed: Future[None] = Future()
-            failed.set_exception(error)
-            return failed
-
-    def _written(self, done: "Future[None]", ended: TurnEnded) -> None:
-        problem = done.exception()
-        if problem is not None:
-            log.info("the answer %d was not written: %s", self.assistant, problem)
-            self._tell(TurnUnsaved(self.conversation, self.assistant, info(problem)))
-        self.ended.set_result(ended)
-
-    def _tell(self, event: TurnEvent) -> None:
-        try:
-            self._listener(event)
-        except Exception:
-            log.exception("a turn's listener failed")
-
-
-def _joined(before: ToolCallDelta | None, piece: ToolCallDelta) -> ToolCallDelta:
-    if before is None:
-        return piece
-    return ToolCallDelta(
-        piece.index, before.id or piece.id, before.name or piece.name, before.arguments + piece.arguments
-    )
-
-
-def info(error: BaseException) -> ErrorInfo:
-    """Any error as data."""
-    if not isinstance(error, HearthError):
-        error = InternalError(detail=str(error) or type(error).__name__)
-    return ErrorInfo(error.code, error.message, error.params)
 
 
 class ChatSession:
@@ -236,7 +93,7 @@ class ChatSession:
         """Add a question to the active path and have it answered. With ``after`` (a load) the question is kept at
         once and asked when that is done; if it fails, the answer holds its error. Raises UsageError while the last
         answer is still being written."""
-        path = self.store.messages(conversation)
+        path = self._settled(conversation)
         if path and path[-1].state == "writing":
             raise UsageError(detail="The last answer is still being written.")
         parent = path[-1].id if path else None
@@ -291,6 +148,7 @@ class ChatSession:
         if found.role != "assistant":
             raise UsageError(detail="Only an answer can go on.")
         path = self._path_to(message)
+        self._settled(found.conversation)
         self.store.reopen(message)
         conversation = self.store.conversation(found.conversation)
         started = TurnStarted(conversation.id, None, message)
@@ -302,22 +160,22 @@ class ChatSession:
         """Turns on their way, of one conversation or of all."""
         with self._lock:
             turns = tuple(self._turns.values())
-        return tuple(turn for turn in turns if conversation is None or turn.conversation == conversation)
+        return tuple(turn for turn in turns if not turn.over and conversation in {None, turn.conversation})
 
     def stop(self, conversation: int | None = None) -> None:
         """Stop the answers of a conversation, or all; what is there is kept."""
         for turn in self.running(conversation):
             turn.stop()
 
-    def forget(self, turn: Turn) -> None:
-        """A turn is over."""
+    def _forget(self, turn: Turn) -> None:
         with self._lock:
             self._turns.pop(turn.assistant, None)
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop every answer and wait until they are written. Idempotent."""
-        turns = self.running()
         self.stop()
+        with self._lock:
+            turns = tuple(self._turns.values())
         for turn in turns:
             try:
                 turn.ended.result(timeout)
@@ -325,6 +183,16 @@ class ChatSession:
                 log.info("the answer %d did not end in time; its journal keeps it", turn.assistant)
 
     # ---------------------------------------------------------------------------------------- the parts
+
+    def _settled(self, conversation: int) -> tuple[StoredMessage, ...]:
+        """The active path, once answers that have ended are written."""
+        with self._lock:
+            ending = [
+                turn for turn in self._turns.values() if turn.over and turn.conversation == conversation
+            ]
+        for turn in ending:
+            turn.ended.result(SETTLE)
+        return self.store.messages(conversation)
 
     def _path_to(self, message: int) -> list[StoredMessage]:
         """The way from the root to a message, which is put on the active path."""
@@ -362,10 +230,10 @@ class ChatSession:
         goes_on: bool = False,
     ) -> Turn:
         request = self._request(conversation, path, options, goes_on)
-        turn = Turn(self, started, request.id, listener)
+        turn = Turn(self.store, self.engine, started, request.id, listener, self._forget)
         with self._lock:
             self._turns[started.assistant] = turn
-        turn._tell(started)
+        turn.tell(started)
         if after is None:
             turn.submit(options.model, request)
         else:

@@ -1,11 +1,10 @@
+# size: the one interface to the chat file; its parts (tree, journal, search, rows, schema) have their own modules
 """The chat store: conversations as trees of messages in one SQLite file that can't be lost.
 
 Reads may be called from any thread. Writes go through one writer thread in whole transactions and return when they
 are on the disk, or return a Future where it says so. Every change is published as ChatChanged: with a conversation
 when its messages changed, with None when the list did. Deleting goes into a bin first.
 """
-
-# size: the one interface to the file; its parts (tree, journal, search, rows, schema) are modules of their own
 
 import logging
 import secrets

@@ -5,25 +5,22 @@ megabytes and about a second. Vocabulary arrays are stepped over and kept as cou
 ``read_strings``. Whatever llama.cpp's own reader (``ggml/src/gguf.cpp``) would refuse is refused here, with a reason.
 """
 
-# size: one binary format, read in one pass; its caps belong beside the code they guard
-
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Protocol, Self, runtime_checkable
+from typing import Literal, Self
 
 from msgspec import Struct
 
 from app.core.errors import BadHeaderError, TruncatedModelError, WrongMagicError
 from app.models.ggml_types import GGML_TYPES, REMOVED_TYPES
+from app.models.gguf_cursor import Cursor, RangeReader
 
 MAGIC = b"GGUF"
 NEWEST_VERSION = 3
 DEFAULT_ALIGNMENT = 32
 
-MAX_HEADER = 256 << 20  # bytes walked; the largest real headers have about 25 MB
 MAX_KEYS = 16_384
 MAX_TENSORS = 100_000
 MAX_ELEMENTS = 8_000_000  # strings stepped over one by one: about a second
@@ -36,8 +33,6 @@ MAX_NAME = 64  # GGML_MAX_NAME
 MAX_DIMS = 4  # GGML_MAX_DIMS
 MAX_NESTING = 4
 NESTED_COST = 50  # an array inside an array takes as long to step over as this many strings
-FIRST_CHUNK = 64 << 10
-LARGEST_CHUNK = 2 << 20
 JUMP_FROM = 512  # elements from which the end of a string array is searched for before it is walked
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -58,15 +53,6 @@ _KIND_NAMES = {
     12: "f64",
 }
 _STRING, _ARRAY = 8, 9
-_NEXT_KEY = re.compile(rb"([\x0b-\x7f])\0{7}(tokenizer\.[a-z0-9_.]+)[\x00-\x0c]\0\0\0")
-
-
-@runtime_checkable
-class RangeReader(Protocol):
-    """Anything that can read bytes at an offset: a local file, or a remote one by Range requests."""
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
 
 
 class ArrayStub(Struct, frozen=True):
@@ -152,14 +138,14 @@ def read_header(source: Path | RangeReader, *, name: str = "", tensors: bool = T
         with FileReader(source) as reader:
             return read_header(reader, name=name or str(source), tensors=tensors)
     label = name or str(getattr(source, "name", "") or "the file")
-    parser = _Parser(_Cursor(source, label), jump=tensors)
+    parser = _Parser(Cursor(source, label), jump=tensors)
     try:
         return parser.parse(tensors)
     except (BadHeaderError, TruncatedModelError):
         if not parser.jumped:
             raise
         # A jump over a vocabulary may have landed wrong: read once more, element by element, before saying so.
-        return _Parser(_Cursor(source, label), jump=False).parse(tensors)
+        return _Parser(Cursor(source, label), jump=False).parse(tensors)
 
 
 def read_strings(source: Path | RangeReader, header: Header, key: str) -> Iterator[str]:
@@ -176,150 +162,17 @@ def read_strings(source: Path | RangeReader, header: Header, key: str) -> Iterat
 
 
 def _iter_strings(reader: RangeReader, header: Header, stub: ArrayStub) -> Iterator[str]:
-    cursor = _Cursor(reader, header.path)
+    cursor = Cursor(reader, header.path)
     cursor.adopt(header.version, header.big_endian)
     cursor.seek(stub.offset)
     for _ in range(stub.count):
         yield cursor.raw_string(MAX_STRING).decode("utf-8", "replace")
 
 
-class _Cursor:
-    """Reads forward through a sliding window of the source; never holds more than a chunk or one string."""
-
-    def __init__(self, reader: RangeReader, label: str) -> None:
-        self._reader = reader
-        size = getattr(reader, "size", None)
-        self.size: int | None = size if isinstance(size, int) else None
-        self.label = label
-        self._buffer = b""
-        self._base = 0  # file offset of the window
-        self._at = 0  # position inside the window
-        self._chunk = int(getattr(reader, "first_chunk", FIRST_CHUNK))
-        self.adopt(NEWEST_VERSION, big_endian=False)
-
-    def adopt(self, version: int, big_endian: bool) -> None:
-        """Use the widths and the byte order of this file from now on."""
-        self.order = ">" if big_endian else "<"
-        self.u32 = struct.Struct(self.order + "I")
-        self.u64 = struct.Struct(self.order + "Q")
-        self.length = self.u32 if version == 1 else self.u64
-
-    @property
-    def offset(self) -> int:
-        return self._base + self._at
-
-    def seek(self, offset: int) -> None:
-        """Move to a file offset, keeping the window when it lies inside."""
-        inside = offset - self._base
-        if 0 <= inside <= len(self._buffer):
-            self._at = inside
-        else:
-            self._buffer, self._base, self._at = b"", offset, 0
-
-    def bad(self, detail: str) -> NoReturn:
-        raise BadHeaderError(path=self.label, detail=detail)
-
-    def truncated(self, expected: int) -> NoReturn:
-        found = self.size if self.size is not None else self._base + len(self._buffer)
-        raise TruncatedModelError(path=self.label, found=found, expected=expected)
-
-    def need(self, count: int) -> int:
-        """Make the next ``count`` bytes lie in the window and return where they begin in it."""
-        if self._at + count > len(self._buffer):
-            self._refill(count)
-        return self._at
-
-    def _refill(self, count: int) -> None:
-        end = self.offset + count
-        if end > MAX_HEADER:
-            self.bad("it is larger than any real header")
-        if self.size is not None and end > self.size:
-            self.truncated(end)
-        self._buffer = self._buffer[self._at :]
-        self._base, self._at = self._base + self._at, 0
-        while len(self._buffer) < count:
-            wanted = max(count - len(self._buffer), self._chunk)
-            got = self._reader.read_at(self._base + len(self._buffer), wanted)
-            if not got:
-                self.truncated(end)
-            self._buffer += got[:wanted]
-            self._chunk = min(self._chunk * 2, max(LARGEST_CHUNK, self._chunk))
-
-    def take(self, count: int) -> bytes:
-        """The next ``count`` bytes."""
-        at = self.need(count)
-        self._at = at + count
-        return self._buffer[at : at + count]
-
-    def skip(self, count: int) -> None:
-        """Step over bytes without reading them."""
-        end = self.offset + count
-        if end > MAX_HEADER:
-            self.bad("it is larger than any real header")
-        if self.size is not None and end > self.size:
-            self.truncated(end)
-        self.seek(end)
-
-    def unpack(self, form: struct.Struct) -> Any:
-        """One value of a compiled format."""
-        at = self.need(form.size)
-        self._at = at + form.size
-        return form.unpack_from(self._buffer, at)[0]
-
-    def raw_string(self, limit: int) -> bytes:
-        """A string with its length in front."""
-        length = self.unpack(self.length)
-        if length > limit:
-            self.bad(f"a text of {length} bytes where at most {limit} make sense")
-        return self.take(length)
-
-    def walk_strings(self, count: int) -> None:
-        """Step over ``count`` strings, each with its length in front."""
-        width, form = self.length.size, self.length.unpack_from
-        while count:
-            at, buffer = self.need(width), self._buffer
-            room = len(buffer) - width
-            while count and at <= room:
-                at += width + form(buffer, at)[0]
-                count -= 1
-            self.skip(at - self._at)
-
-    def find_key(self, least: int) -> int | None:
-        """File offset of the next tokenizer key that begins at least ``least`` bytes from here."""
-        start, chunk = self.offset + least, self._chunk
-        if self.size is not None and start > self.size:
-            return None
-        inside = start - self._base
-        buffer = self._buffer[inside:] if inside < len(self._buffer) else b""
-        if buffer and (found := _next_key(buffer)) is not None:
-            return start + found
-        while start < MAX_HEADER:
-            piece = self._reader.read_at(start + len(buffer), chunk)
-            chunk = min(chunk * 2, LARGEST_CHUNK)
-            buffer += piece
-            found = _next_key(buffer)
-            if found is not None:
-                return start + found
-            if not piece:
-                return None
-            start, buffer = start + max(len(buffer) - 128, 0), buffer[-128:]
-        return None
-
-
-def _next_key(buffer: bytes) -> int | None:
-    at = buffer.find(b"\0\0\0\0\0\0\0tokenizer.")
-    while at > 0:
-        match = _NEXT_KEY.match(buffer, at - 1)
-        if match and match[1][0] == len(match[2]):
-            return at - 1
-        at = buffer.find(b"\0\0\0\0\0\0\0tokenizer.", at + 1)
-    return None
-
-
 class _Parser:
     """One pass over one header."""
 
-    def __init__(self, cursor: _Cursor, *, jump: bool) -> None:
+    def __init__(self, cursor: Cursor, *, jump: bool) -> None:
         self._cursor = cursor
         self._jump = jump
         self._kept = 0
@@ -490,8 +343,8 @@ class _Parser:
             seen.add(name)
             form = forms[dims]
             at = cursor.need(form.size)
-            *shape, kind, offset = form.unpack_from(cursor._buffer, at)
-            cursor._at = at + form.size
+            *shape, kind, offset = form.unpack_from(cursor.buffer, at)
+            cursor.at = at + form.size
             found.append(self._tensor(name, tuple(shape), kind, offset))
         return found
 

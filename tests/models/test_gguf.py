@@ -55,7 +55,7 @@ def test_the_real_starter_is_read(starter: Path) -> None:
 
 def test_a_jump_reads_what_a_walk_reads(starter: Path) -> None:
     with FileReader(starter) as reader:
-        walked = gguf._Parser(gguf._Cursor(reader, str(starter)), jump=False).parse(tensors=True)
+        walked = gguf._Parser(gguf.Cursor(reader, str(starter)), jump=False).parse(tensors=True)
     assert read_header(starter) == walked
 
 
