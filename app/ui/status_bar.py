@@ -104,7 +104,9 @@ class StatusBar(QStatusBar):
             return self.tr("No model is loaded")
         first = active[-1]
         if first.state != "ready":
-            return self.tr("Loading {model}").format(model=first.model) + f" · {round(first.progress * 100)} %"
+            return (
+                self.tr("Loading {model}").format(model=first.model) + f" · {round(first.progress * 100)} %"
+            )
         more = len(active) - 1
         return first.model + (f"  +{more}" if more else "")
 

@@ -160,7 +160,9 @@ class SortFilter(QSortFilterProxyModel):
 class Table(QTableView):
     """A table as LOOK asks for it: whole rows, 36 px, no vertical lines, numbers right."""
 
-    def __init__(self, model: TableModel[Any], parent: QWidget | None = None, *, sortable: bool = True) -> None:
+    def __init__(
+        self, model: TableModel[Any], parent: QWidget | None = None, *, sortable: bool = True
+    ) -> None:
         super().__init__(parent)
         self.source = model
         self.proxy: SortFilter | None = SortFilter(model, self) if sortable else None
@@ -177,7 +179,9 @@ class Table(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(theme.ROW_HEIGHT)
         self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.horizontalHeader().setDefaultAlignment(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        )
         self.fit_columns()
 
     def fit_columns(self) -> None:

@@ -1,0 +1,141 @@
+"""Starts the window: one per data folder, dressed and translated before it is shown, services started after."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSocketNotifier, QTimer
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+from app.core.errors import AlreadyRunningError, HearthError
+from app.core.paths import Paths, find_paths
+from app.ui import tasks, theme, translate
+from app.ui.resources import resource
+from app.ui.single import SingleWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.compose import Services
+    from app.ui.main_window import MainWindow
+
+log = logging.getLogger(__name__)
+
+
+def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
+    """Open the window and stay until it is closed. Returns the exit code: 0, or 1 when it can't be opened."""
+    application = _application()
+    single: SingleWindow | None = None
+    try:
+        paths = find_paths().ensure()
+        single = SingleWindow(paths.lock_file)
+        if not single.take():
+            return _hand_over(single, paths, args)
+        services = compose(paths)
+    except HearthError as error:
+        if single is not None:
+            single.close()
+        return _refuse(error)
+    try:
+        return _show(application, services, single, args)
+    finally:
+        tasks.close()
+        services.close()
+        single.close()
+
+
+def _application() -> QApplication:
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    application = QApplication(sys.argv[:1])
+    application.setApplicationName("Hearth")
+    application.setDesktopFileName("hearth")
+    icon = resource("icons", "app", "hearth.svg")
+    if icon.is_file():
+        application.setWindowIcon(QIcon(str(icon)))
+    return application
+
+
+def _hand_over(single: SingleWindow, paths: Paths, args: list[str]) -> int:
+    path = str(Path(args[0]).absolute()) if args else ""
+    if single.tell(path):
+        return 0
+    return _refuse(AlreadyRunningError(path=str(paths.data)))
+
+
+def _refuse(error: HearthError) -> int:
+    # There is no window to say it in: standard error, and a box for who started it with a click.
+    from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - only when nothing else can be shown
+
+    from app.ui.errors import describe  # noqa: PLC0415
+
+    translate.install("system")
+    text = describe(error).sentence
+    print(text, file=sys.stderr)
+    if not sys.stderr.isatty() and os.environ.get("QT_QPA_PLATFORM") != "offscreen":
+        QMessageBox.critical(None, "Hearth", text)
+    return 1
+
+
+def _show(application: QApplication, services: "Services", single: SingleWindow, args: list[str]) -> int:
+    from app.ui.main_window import MainWindow  # noqa: PLC0415 - a second copy that only knocks needs none of it
+
+    general = services.settings.value.general
+    translate.install(general.language)
+    theme.notifier().apply(general.theme)
+    window = MainWindow(services)
+    single.asked.connect(window.raise_with)
+    window.painted.connect(lambda: _after_paint(window, single, args))
+    notifier = _quit_on_signals(application)
+    window.show()
+    code = application.exec()
+    if notifier is not None:
+        notifier.setEnabled(False)
+        signal.set_wakeup_fd(-1)
+    window.shut()
+    window.deleteLater()
+    application.processEvents()
+    return code
+
+
+def _after_paint(window: "MainWindow", single: SingleWindow, args: list[str]) -> None:
+    trace = os.environ.get("HEARTH_TRACE_START")
+    if trace:
+        print(f"painted {time.time()}", flush=True)
+        if trace == "quit":
+            QTimer.singleShot(0, window.close)
+            return
+    QTimer.singleShot(0, window.panels.fill)
+    QTimer.singleShot(50, single.listen)
+    tasks.run(window.services.start, owner=window)
+    if window.services.settings.value.server.autostart:
+        window.server.turn(True)
+    if args:
+        window.raise_with(str(Path(args[0]).absolute()))
+
+
+def _quit_on_signals(application: QApplication) -> QSocketNotifier | None:
+    """Ctrl-C and TERM close the window as a click does. Python runs its handlers only between bytecodes, so the
+    signal's wake-up byte is what gets us out of Qt's loop."""
+    if sys.platform == "win32":
+        return None
+    import socket  # noqa: PLC0415 - 5 ms on some systems
+
+    reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno())
+    notifier = QSocketNotifier(reader.fileno(), QSocketNotifier.Type.Read, application)
+    notifier.activated.connect(
+        lambda *_: (reader.recv(64), application.closeAllWindows(), application.quit())
+    )
+    notifier.setProperty("ends", (reader, writer))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return notifier

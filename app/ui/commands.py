@@ -1,0 +1,229 @@
+"""The menu bar's content: what each command is called, its keys, and what it does."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QUrl
+from PySide6.QtGui import QAction, QDesktopServices
+from PySide6.QtWidgets import QApplication, QWidget
+
+from app.ui.actions import Command
+from app.ui.page_list import PAGES, page_words
+
+if TYPE_CHECKING:
+    from app.ui.main_window import MainWindow
+
+_translate = QCoreApplication.translate
+
+
+def make_commands(window: "MainWindow") -> list[Command | str]:
+    """Every command in menu order."""
+    return [
+        *_file(window),
+        *_edit(window),
+        *_view(window),
+        *_model(window),
+        *_server(window),
+        *_help(window),
+    ]
+
+
+def _file(window: "MainWindow") -> list[Command | str]:
+    models = window.services.paths.models
+    return [
+        Command(
+            "new_chat", "file", lambda: _translate("Menus", "New chat"), lambda: _new_chat(window), "Ctrl+N"
+        ),
+        Command(
+            "import",
+            "file",
+            lambda: _translate("Menus", "Import a model…"),
+            window.models.choose_import,
+            "Ctrl+O",
+        ),
+        Command(
+            "folder",
+            "file",
+            lambda: _translate("Menus", "Open the models folder"),
+            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models))),
+        ),
+        "-file",
+        Command(
+            "quit",
+            "file",
+            lambda: _translate("Menus", "Quit"),
+            window.close,
+            "Ctrl+Q",
+            role=QAction.MenuRole.QuitRole,
+        ),
+    ]
+
+
+def _new_chat(window: "MainWindow") -> None:
+    page = window.open_page("chat")
+    getattr(page, "new_chat", lambda: None)()
+
+
+def _edit(window: "MainWindow") -> list[Command | str]:
+    return [
+        Command("undo", "edit", lambda: _translate("Menus", "Undo"), lambda: _on_focus("undo"), "Ctrl+Z"),
+        Command("cut", "edit", lambda: _translate("Menus", "Cut"), lambda: _on_focus("cut")),
+        Command("copy", "edit", lambda: _translate("Menus", "Copy"), lambda: _on_focus("copy")),
+        Command("paste", "edit", lambda: _translate("Menus", "Paste"), lambda: _on_focus("paste")),
+        Command(
+            "select_all", "edit", lambda: _translate("Menus", "Select all"), lambda: _on_focus("selectAll")
+        ),
+        "-edit",
+        Command(
+            "find", "edit", lambda: _translate("Menus", "Find on this page"), lambda: _find(window), "Ctrl+F"
+        ),
+    ]
+
+
+def _on_focus(method: str) -> None:
+    widget = QApplication.focusWidget()
+    call = getattr(widget, method, None)
+    if isinstance(widget, QWidget) and callable(call):
+        call()
+
+
+def _find(window: "MainWindow") -> None:
+    page = window.stack.currentWidget()
+    for name in ("focus_search", "focus"):
+        if hasattr(page, name):
+            getattr(page, name)()
+            return
+
+
+def _view(window: "MainWindow") -> list[Command | str]:
+    found: list[Command | str] = []
+    for at, (name, _icon) in enumerate(PAGES):
+        found.append(_page_command(window, name, at + 1))
+    found += [
+        "-view",
+        Command(
+            "panels",
+            "view",
+            lambda: _translate("Menus", "Live panels"),
+            lambda: window.panels.setVisible(window.panels.isHidden()),
+            "Ctrl+Shift+L",
+            checkable=True,
+        ),
+        Command(
+            "full_screen",
+            "view",
+            lambda: _translate("Menus", "Full screen"),
+            lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
+            "F11",
+        ),
+        "-view",
+        *(_choice(window, "theme", value) for value in ("system", "light", "dark")),
+        *(_choice(window, "language", value) for value in ("system", "en", "vi")),
+    ]
+    return found
+
+
+def _page_command(window: "MainWindow", name: str, number: int) -> Command:
+    def run() -> None:
+        page = window.open_page(name)
+        if hasattr(page, "focus"):
+            page.focus()
+
+    return Command(f"page_{number}", "view", lambda: page_words(name), run, f"Ctrl+{number}")
+
+
+def _choice(window: "MainWindow", setting: str, value: str) -> Command:
+    words = {
+        "themesystem": lambda: _translate("Menus", "Follow the system"),
+        "themelight": lambda: _translate("Menus", "Light"),
+        "themedark": lambda: _translate("Menus", "Dark"),
+        "languagesystem": lambda: _translate("Menus", "Follow the system"),
+        "languageen": lambda: "English",
+        "languagevi": lambda: "Tiếng Việt",
+    }[setting + value]
+
+    def run() -> None:
+        window.set_setting(f"general.{setting}", value)
+
+    return Command(f"{setting}_{value}", f"view/{setting}", words, run, group=setting)
+
+
+def _model(window: "MainWindow") -> list[Command | str]:
+    models = window.models
+    return [
+        Command("load", "model", lambda: _translate("Menus", "Load a model…"), models.choose_load, "Ctrl+L"),
+        Command("unload", "model", lambda: _translate("Menus", "Unload"), models.unload_all, "Ctrl+Shift+U"),
+        "-model",
+        Command(
+            "search",
+            "model",
+            lambda: _translate("Menus", "Search the Hub"),
+            lambda: window.obey("search", ""),
+            "Ctrl+Shift+F",
+        ),
+    ]
+
+
+def _server(window: "MainWindow") -> list[Command | str]:
+    return [
+        Command(
+            "server_on",
+            "server",
+            lambda: _translate("Menus", "Local API server"),
+            lambda: window.server.turn(not window.server.on),
+            "Ctrl+Shift+S",
+            checkable=True,
+        ),
+        Command(
+            "copy_address",
+            "server",
+            lambda: _translate("Menus", "Copy address"),
+            window.server.copy_address,
+            "Ctrl+Shift+A",
+        ),
+        "-server",
+        Command(
+            "server_page",
+            "server",
+            lambda: _translate("Menus", "Requests and settings"),
+            lambda: window.open_page("server"),
+        ),
+    ]
+
+
+def _help(window: "MainWindow") -> list[Command | str]:
+    logs = window.services.paths.logs
+    return [
+        Command(
+            "shortcuts",
+            "help",
+            lambda: _translate("Menus", "Keyboard shortcuts"),
+            lambda: _shortcuts(window),
+            "F1",
+        ),
+        Command(
+            "logs",
+            "help",
+            lambda: _translate("Menus", "Open the log folder"),
+            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(logs))),
+        ),
+        "-help",
+        Command(
+            "about",
+            "help",
+            lambda: _translate("Menus", "About Hearth"),
+            lambda: _about(window),
+            role=QAction.MenuRole.AboutRole,
+        ),
+    ]
+
+
+def _shortcuts(window: "MainWindow") -> None:
+    from app.ui.dialogs.shortcuts import ShortcutsDialog  # noqa: PLC0415 - rarely opened
+
+    ShortcutsDialog(window.actions_.shortcuts(), window).open()
+
+
+def _about(window: "MainWindow") -> None:
+    from app.ui.dialogs.about import AboutDialog  # noqa: PLC0415 - rarely opened
+
+    AboutDialog(window.services.paths, window).open()

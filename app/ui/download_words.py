@@ -1,0 +1,49 @@
+"""A download's state in words, a colour and a shape."""
+
+from PySide6.QtCore import QCoreApplication
+
+from app.core.events import DownloadChanged
+
+_translate = QCoreApplication.translate
+_TOKENS = {"done": "good", "failed": "bad", "waiting": "warn", "paused": "text-2", "cancelled": "text-2"}
+_ICONS = {
+    "queued": "clock",
+    "running": "downloads",
+    "paused": "pause",
+    "waiting": "warning",
+    "verifying": "eye",
+    "done": "check",
+    "failed": "error",
+    "cancelled": "close",
+}
+
+
+def state_words(row: DownloadChanged) -> str:
+    """The state in one or two words."""
+    return {
+        "queued": _translate("Downloads", "Queued"),
+        "running": _translate("Downloads", "Downloading"),
+        "paused": _translate("Downloads", "Paused"),
+        "waiting": _translate("Downloads", "Waiting"),
+        "verifying": _translate("Downloads", "Checking"),
+        "done": _translate("Downloads", "Done, verified"),
+        "failed": _translate("Downloads", "Failed"),
+        "cancelled": _translate("Downloads", "Cancelled"),
+    }[row.state]
+
+
+def state_token(row: DownloadChanged) -> str:
+    """Colour token of the state."""
+    return _TOKENS.get(row.state, "text")
+
+
+def state_icon(row: DownloadChanged) -> str:
+    """Icon of the state."""
+    return _ICONS[row.state]
+
+
+def progress(row: DownloadChanged) -> float:
+    """0 to 1."""
+    if row.state == "done":
+        return 1.0
+    return min(1.0, row.done / row.total) if row.total else 0.0

@@ -1,0 +1,77 @@
+"""Which pages there are, in the rail's order, and how each is built."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QWidget
+
+if TYPE_CHECKING:
+    from app.ui.main_window import MainWindow
+
+PAGES = [
+    ("chat", "chat"),
+    ("discover", "discover"),
+    ("library", "library"),
+    ("downloads", "downloads"),
+    ("server", "server"),
+    ("settings", "settings"),
+]
+
+
+def page_words(name: str) -> str:
+    """A page's name in the language in force."""
+    return {
+        "chat": QCoreApplication.translate("Pages", "Chat"),
+        "discover": QCoreApplication.translate("Pages", "Discover"),
+        "library": QCoreApplication.translate("Pages", "Library"),
+        "downloads": QCoreApplication.translate("Pages", "Downloads"),
+        "server": QCoreApplication.translate("Pages", "Server"),
+        "settings": QCoreApplication.translate("Pages", "Settings"),
+    }[name]
+
+
+def make_page(name: str, window: "MainWindow") -> QWidget:
+    """Build a page and connect what it asks of the window. Imports are inside: a page costs nothing before it opens."""
+    if name == "chat":
+        return _chat(window)
+    page = _own(name, window)
+    page.asked.connect(window.obey)  # type: ignore[attr-defined]
+    return page
+
+
+def _own(name: str, window: "MainWindow") -> QWidget:
+    services, bridge = window.services, window.bridge
+    if name == "discover":
+        from app.ui.pages.discover import DiscoverPage  # noqa: PLC0415
+
+        return DiscoverPage(services, bridge, window)
+    if name == "library":
+        from app.ui.pages.library import LibraryPage  # noqa: PLC0415
+
+        return LibraryPage(services, bridge, window)
+    if name == "downloads":
+        from app.ui.pages.downloads import DownloadsPage  # noqa: PLC0415
+
+        return DownloadsPage(services, bridge, window)
+    if name == "server":
+        from app.ui.pages.server import ServerPage  # noqa: PLC0415
+
+        return ServerPage(services, bridge, window.server, window)
+    if name == "settings":
+        from app.ui.pages.settings import SettingsPage  # noqa: PLC0415
+
+        return SettingsPage(services, bridge, window)
+    from app.ui.pages.welcome import WelcomePage  # noqa: PLC0415
+
+    return WelcomePage(services, bridge, window)
+
+
+def _chat(window: "MainWindow") -> QWidget:
+    from app.ui.pages.chat import ChatPage  # noqa: PLC0415
+
+    page = ChatPage(window.services, window.bridge, window)
+    page.search_requested.connect(lambda words: window.obey("search", words))
+    page.starter_requested.connect(lambda: window.obey("starter", None))
+    page.load_options_requested.connect(lambda model: window.obey("load", model))
+    page.context_changed.connect(window.panels.show_context)
+    return page

@@ -1,0 +1,73 @@
+"""The dock of live panels: 280 px at the right, a strip above the status line in a narrow window."""
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+
+if TYPE_CHECKING:
+    from app.compose import Services
+    from app.ui.panels import LivePanels
+
+NARROW = 1100
+WIDTH = 280
+
+
+class PanelDock(QDockWidget):
+    """Empty until the first paint is over, then filled with the panels."""
+
+    def __init__(self, services: "Services", window: QMainWindow) -> None:
+        super().__init__(window)
+        self._services, self._window = services, window
+        self._panels: LivePanels | None = None
+        self._context: Any = None
+        self._strip = False
+        self.setObjectName("panels")
+        self.setMinimumWidth(WIDTH)
+        self._scroll = QScrollArea(self)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setWidget(QWidget(self))
+        self.setWidget(self._scroll)
+        self._retranslate()
+
+    def fill(self) -> None:
+        """Build the panels (after the first paint)."""
+        if self._panels is not None:
+            return
+        from app.ui.panels import LivePanels  # noqa: PLC0415 - not before the first paint
+
+        self._panels = LivePanels(self._services.series, self._services.supervisor, self)
+        self._panels.set_strip(self._strip)
+        self._scroll.setWidget(self._panels)
+        if self._context is not None:
+            self._panels.show_context(self._context)
+
+    def show_context(self, use: Any) -> None:
+        """Pass the open chat's use of its context on."""
+        self._context = use
+        if self._panels is not None:
+            self._panels.show_context(use)
+
+    def fit(self, width: int) -> None:
+        """Stand at the right of a wide window, lie below in a narrow one; a floating dock is left alone."""
+        strip = width < NARROW
+        if self.isFloating() or strip == self._strip:
+            return
+        self._strip = strip
+        hidden = self.isHidden()
+        area = Qt.DockWidgetArea.BottomDockWidgetArea if strip else Qt.DockWidgetArea.RightDockWidgetArea
+        self._window.addDockWidget(area, self)
+        self.setHidden(hidden)
+        if self._panels is not None:
+            self._panels.set_strip(strip)
+        self.setMaximumHeight(190 if strip else 16777215)
+
+    def _retranslate(self) -> None:
+        self.setWindowTitle(self.tr("Live"))
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._retranslate()
+        super().changeEvent(event)

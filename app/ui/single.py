@@ -1,0 +1,74 @@
+"""One window per data folder: a lock, and a local socket through which a second copy raises the first."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLockFile, QObject, Signal
+
+if TYPE_CHECKING:
+    from PySide6.QtNetwork import QLocalServer
+
+_WAIT_MS = 1500
+
+
+def _name(folder: Path) -> str:
+    return "hearth-" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+
+
+class SingleWindow(QObject):
+    """Holds the lock while the window is open. ``asked`` carries the file a second copy was started with, or ""."""
+
+    asked = Signal(str)
+
+    def __init__(self, lock_file: Path) -> None:
+        super().__init__()
+        self._folder = lock_file.parent
+        self._lock = QLockFile(str(lock_file))
+        self._lock.setStaleLockTime(0)  # only a dead owner makes it stale, however long it has run
+        self._server: QLocalServer | None = None
+
+    def take(self) -> bool:
+        """True when this is the only window of this folder."""
+        return bool(self._lock.tryLock(0))
+
+    def listen(self) -> None:
+        """Wait for second copies; call it after the first paint (QtNetwork takes a while to import)."""
+        from PySide6.QtNetwork import QLocalServer  # noqa: PLC0415 - not before the first paint
+
+        QLocalServer.removeServer(_name(self._folder))
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._server.newConnection.connect(self._accept)
+        self._server.listen(_name(self._folder))
+
+    def _accept(self) -> None:
+        assert self._server is not None
+        socket = self._server.nextPendingConnection()
+        socket.disconnected.connect(socket.deleteLater)
+        if socket.waitForReadyRead(200):
+            try:
+                message = json.loads(bytes(socket.readAll().data())[:65536])
+                self.asked.emit(str(message.get("open", "")))
+            except (ValueError, AttributeError):
+                self.asked.emit("")
+        socket.disconnectFromServer()
+
+    def tell(self, path: str) -> bool:
+        """Raise the window that holds the lock and hand it a file; False when it does not answer."""
+        from PySide6.QtNetwork import QLocalSocket  # noqa: PLC0415 - only a second copy needs it
+
+        socket = QLocalSocket()
+        socket.connectToServer(_name(self._folder))
+        if not socket.waitForConnected(_WAIT_MS):
+            return False
+        socket.write(json.dumps({"open": path}).encode())
+        return bool(socket.waitForBytesWritten(_WAIT_MS))
+
+    def close(self) -> None:
+        """Free the lock and the socket."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._lock.unlock()
