@@ -7,10 +7,12 @@ needs, ``close()`` ends them in the reverse order.
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from app.chat.store import ChatStore
 from app.core.events import Bus, InstanceChanged
@@ -23,13 +25,14 @@ from app.hardware.sampler import Sampler
 from app.models.downloads import Downloads
 from app.models.hub import Hub
 from app.models.library import Library
-from app.planning.planner import Planned, Wishes
+from app.planning.residency import Residency
 from app.runtime.channel import child_environ, program
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 
 if TYPE_CHECKING:
     from app.hardware.facts import Machine
+    from app.planning.planner import Planned, Wishes
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,14 @@ class Services:
     server: ServerHost
     machine: Callable[[], "Machine"]
     planner: "Planner"
+    residency: Residency
     presence: PresenceFile
 
-    def load(self, name: str, wishes: Wishes | None = None) -> Future[InstanceChanged]:
-        """Load a model by id, prefix or path. Raises ModelNotFoundError or ModelAmbiguousError at once; what goes
-        wrong later is the future's exception."""
+    def load(self, name: str, wishes: "Wishes | None" = None) -> Future[InstanceChanged]:
+        """Load a model by id, prefix or path, making room first (which may take seconds: not on the GUI thread).
+        Raises ModelNotFoundError or ModelAmbiguousError; what goes wrong later is the future's exception."""
         record = self.library.get(name)
-        planned = self.planner(record, wishes)
+        planned = self.residency.prepare(record, wishes)
         self.library.touched(record.id)
         return self.supervisor.ensure_ready(record.id, planned.plan)
 
@@ -65,12 +69,12 @@ class Services:
         """Start what runs in the background: downloads left over, and the live readings."""
         self.downloads.start()
         self.sampler.start()
+        self.residency.start()
 
     def close(self) -> None:
         """End every thread and process; nothing written is lost."""
-        for service in (
-            self.server, self.downloads, self.sampler, self.supervisor, self.presence, self.chats, self.library,
-        ):  # fmt: skip
+        working = (self.server, self.downloads, self.sampler, self.residency, self.supervisor)
+        for service in (*working, self.presence, self.chats, self.library):
             try:
                 service.close()
             except Exception:
@@ -79,22 +83,35 @@ class Services:
 
 
 class Planner:
-    """From a record and wishes to a plan, with this machine and the current settings filled in."""
+    """From a record and wishes to a plan, with this machine as it is now and the current settings filled in."""
 
     def __init__(self, settings: SettingsStore, machine: Callable[[], "Machine"]) -> None:
         self._settings, self._machine = settings, machine
 
-    def __call__(self, record: ModelRecord, wishes: Wishes | None = None) -> Planned:
-        """Plan with ``wishes``, or with what the settings ask for."""
+    def __call__(
+        self, record: ModelRecord, wishes: "Wishes | None" = None, freed: Mapping[str, int] | None = None
+    ) -> "Planned":
+        """Plan with ``wishes``, or as the settings ask; ``freed``: bytes by device that would come free."""
         from app.planning.planner import plan  # noqa: PLC0415 - not needed before the first load
 
-        return plan(record, self._machine(), wishes or self.wishes())
+        return plan(record, current(self._machine()), wishes or self.wishes(), freed=freed)
 
-    def wishes(self) -> Wishes:
+    def wishes(self) -> "Wishes":
         """What the settings ask for."""
         from app.planning.wishes import from_settings  # noqa: PLC0415 - see __call__
 
         return from_settings(self._settings.value.engine)
+
+    def idle_seconds(self) -> float | None:
+        """After how long without a request a model is unloaded; None: never."""
+        return self._settings.value.engine.idle_minutes * 60 or None
+
+
+def current(machine: "Machine") -> "Machine":
+    """The machine with the memory that is free now: everything else was learned once."""
+    from app.hardware.cpu import detect_memory  # noqa: PLC0415 - see _detect
+
+    return structs.replace(machine, memory=detect_memory()[0])
 
 
 @functools.cache
@@ -124,7 +141,8 @@ def compose(paths: Paths | None = None) -> Services:
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache)
     planner = Planner(settings, _detect)
     sampler = Sampler(bus, _detect, supervisor.pids)
-    server = ServerHost(library, supervisor, planner, bus, settings)
+    residency = Residency(supervisor, planner, planner.idle_seconds)
+    server = ServerHost(library, supervisor, residency.prepare, bus, settings)
     chats = ChatStore(paths.chats_file, bus)
     return Services(
         paths,
@@ -140,6 +158,7 @@ def compose(paths: Paths | None = None) -> Services:
         server,
         _detect,
         planner,
+        residency,
         presence,
     )
 

@@ -152,6 +152,13 @@ class Engine(Struct, frozen=True, kw_only=True):
     adapters: Annotated[
         str, _advanced("LoRA adapters", "PATH or PATH:SCALE with commas, each a GGUF adapter of this model.")
     ] = ""
+    guardrail: Annotated[
+        Literal["off", "relaxed", "balanced", "strict", "custom"],
+        _advanced("Memory guardrail", "How much memory a load must leave free; off loads whatever it takes."),
+    ] = "balanced"
+    guardrail_gib: Annotated[
+        float, _advanced("Memory allowed", "GiB a model may take when the guardrail is custom.", 0, 100000)
+    ] = 0.0
     idle_minutes: Annotated[
         int, _advanced("Unload after", "Minutes without a request; 0 keeps models loaded.", 0, 100000)
     ] = 60

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 VERSION = 1
 
 _Port = Annotated[
-    int, Meta(ge=0, le=65535, title="Port", description="Where programs find the server; 0 takes any free port.")
+    int,
+    Meta(ge=0, le=65535, title="Port", description="Where programs find the server; 0 takes any free port."),
 ]
 
 

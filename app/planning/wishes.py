@@ -28,6 +28,8 @@ def from_settings(engine: Engine) -> Wishes:
         use_mlock=engine.use_mlock,
         beyond_trained=_stretches(engine),
         devices=tuple(_items(engine.devices)) or None,
+        guardrail=engine.guardrail,
+        guardrail_bytes=int(engine.guardrail_gib * 2**30) or None,
         extra=_extra(engine),
     )
 

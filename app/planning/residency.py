@@ -1,0 +1,200 @@
+"""Which models stay loaded: room is made before a load, and idle models go after a while.
+
+Decisions are ``eviction.choose``'s and the planner's; here is the work: unloading, waiting until the memory is really
+free, and a slow clock for idle models. A loaded model keeps the plan it has until other wishes are said: the free
+memory changes with every load, and a plan made anew from it would reload for nothing.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
+
+from app.core.errors import OutOfMemoryError
+from app.core.events import InstanceChanged
+from app.core.types import ModelRecord
+from app.planning.eviction import Loaded, choose
+
+if TYPE_CHECKING:
+    from app.planning.planner import Planned, Wishes
+
+log = logging.getLogger(__name__)
+
+ALIVE = ("starting", "loading", "ready")
+FREED_WITHIN = 10.0
+"""Seconds the system may take to give an ended worker's memory back."""
+CLOCK = 15.0
+
+
+class Engine(Protocol):
+    """What the supervisor offers."""
+
+    def snapshots(self) -> tuple[InstanceChanged, ...]:
+        """Every instance that is not stopped."""
+        ...
+
+    def snapshot(self, model_id: str) -> InstanceChanged | None:
+        """One instance."""
+        ...
+
+    def unload(self, model_id: str) -> object:
+        """A future of nothing."""
+        ...
+
+
+MakePlan = Callable[[ModelRecord, "Wishes | None", Mapping[str, int]], "Planned"]
+
+
+class Residency:
+    """Plans loads and makes room for them; ``start`` begins the idle clock."""
+
+    def __init__(self, engine: Engine, plan: MakePlan, idle_seconds: Callable[[], float | None]) -> None:
+        self._engine, self._plan, self._idle_seconds = engine, plan, idle_seconds
+        self._pins: set[str] = set()
+        self._one_at_a_time = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def pin(self, model: str, on: bool) -> None:
+        """A pinned model is neither evicted nor unloaded when idle."""
+        (self._pins.add if on else self._pins.discard)(model)
+
+    def pinned(self, model: str) -> bool:
+        """Whether it stays."""
+        return model in self._pins
+
+    def prepare(self, record: ModelRecord, wishes: "Wishes | None" = None) -> "Planned":
+        """The plan to load with, after making room for it. Blocks while others unload. Raises OutOfMemoryError when
+        the guardrail forbids the load; wishes with the guardrail off load anyway."""
+        with self._one_at_a_time:
+            now = self._engine.snapshot(record.id)
+            alive = now is not None and now.state in ALIVE
+            if alive and wishes is None and now and now.plan:
+                planned = self._plan(record, None, {})
+                return replace(planned, plan=now.plan, verdict="ok")
+            return _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
+
+    def _with_room(self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int]) -> "Planned":
+        alone = self._plan(record, wishes, own)
+        others = [item for item in self._loaded(time.time()) if item.id != record.id]
+        if _easy(alone) or not others:
+            return alone
+        freed = _sum([own, *({**item.weights} for item in others if not item.busy and not item.pinned)])
+        roomy = self._plan(record, wishes, freed)
+        steps = choose(others, _missing(roomy, own, freed))
+        if steps:
+            for step in steps:
+                log.info("%s goes to make room for %s", step.id, record.id)
+                self._engine.unload(step.id).result()  # type: ignore[attr-defined]
+            self._wait_until_free(record, wishes, own, roomy)
+        return roomy if steps is not None else alone
+
+    def _wait_until_free(
+        self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int], wanted: "Planned"
+    ) -> None:
+        end = time.monotonic() + FREED_WITHIN
+        while time.monotonic() < end:
+            if _rank(self._plan(record, wishes, own)) <= _rank(wanted):
+                return
+            time.sleep(0.1)
+        log.info("the memory of what was unloaded is not free yet; loading all the same")
+
+    def _loaded(self, now: float) -> list[Loaded]:
+        return [_as_loaded(item, now, item.model in self._pins) for item in self._engine.snapshots()]
+
+    # ------------------------------------------------------------------ the idle clock
+
+    def start(self) -> None:
+        """Unload what has been idle for longer than the setting says, from now on. Idempotent."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="idle clock", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(CLOCK):
+            self.unload_idle(time.time())
+
+    def unload_idle(self, now: float) -> list[str]:
+        """Unload the models that are idle for too long; their ids."""
+        limit = self._idle_seconds()
+        if limit is None:
+            return []
+        gone = [
+            item.id for item in self._loaded(now) if item.idle >= limit and not item.busy and not item.pinned
+        ]
+        for model in gone:
+            log.info("%s is unloaded: idle for %.0f s", model, limit)
+            self._engine.unload(model)
+        return gone
+
+    def close(self) -> None:
+        """End the clock."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _allowed(record: ModelRecord, planned: "Planned") -> "Planned":
+    if planned.verdict == "refuse":
+        raise OutOfMemoryError(model=record.name, detail=" ".join(reason.text for reason in planned.reasons))
+    return planned
+
+
+def _as_loaded(item: InstanceChanged, now: float, pinned: bool) -> Loaded:
+    busy = bool(item.active or item.waiting) or item.state != "ready"
+    return Loaded(
+        id=item.model,
+        idle=max(0.0, now - item.last_used),
+        load_seconds=item.load_seconds or 0.0,
+        weights=_held(item),
+        busy=busy,
+        pinned=pinned or item.pinned,
+    )
+
+
+def _held(item: InstanceChanged) -> dict[str, int]:
+    return {device.device: device.total for device in item.memory}
+
+
+def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for device, count in part.items():
+            total[device] = total.get(device, 0) + count
+    return total
+
+
+def _missing(planned: "Planned", own: Mapping[str, int], freed: Mapping[str, int]) -> dict[str, int]:
+    """Bytes short on each device if only what this model itself holds were freed."""
+    found = {}
+    for device in planned.memory:
+        if device.left is not None:
+            others = freed.get(device.device, 0) - own.get(device.device, 0)
+            found[device.device] = others - device.left
+    return found
+
+
+FITS = ("full_gpu", "fits_in_memory", "partly", "too_large")
+VERDICTS = ("ok", "warn", "refuse")
+
+
+def _rank(planned: "Planned") -> tuple[int, int, int]:
+    """Lower is better: what may be loaded, how well it fits, how much context it has."""
+    return VERDICTS.index(planned.verdict), FITS.index(planned.fit), -planned.plan.n_ctx
+
+
+def _easy(planned: "Planned") -> bool:
+    """Nothing had to give way."""
+    given_way = {
+        "some_layers",
+        "experts_in_memory",
+        "kv_smaller",
+        "ctx_smaller",
+        "does_not_fit",
+        "from_disk",
+        "gpu_tight",
+    }
+    return planned.verdict == "ok" and not any(reason.code in given_way for reason in planned.reasons)

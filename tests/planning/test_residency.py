@@ -1,0 +1,134 @@
+"""Making room, and letting idle models go: over a pretended engine whose memory is counted."""
+
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from app.core.errors import OutOfMemoryError
+from app.core.events import InstanceChanged, MemoryUse
+from app.core.types import LoadPlan, ModelFile, ModelRecord
+from app.planning.memory import DeviceMemory
+from app.planning.planner import Planned, Wishes
+from app.planning.reasons import Reason
+from app.planning.residency import Residency
+
+GB = 10**9
+
+
+class Engine:
+    """Instances of some size, on a machine of 10 GB."""
+
+    def __init__(self) -> None:
+        self.instances: dict[str, InstanceChanged] = {}
+
+    def add(self, model: str, size: int, idle: float = 100.0, **more: object) -> None:
+        self.instances[model] = InstanceChanged(
+            model, model, more.pop("state", "ready"), LoadPlan(model), memory=(MemoryUse("CPU", size),),
+            last_used=time.time() - idle, load_seconds=2.0, **more,
+        )  # fmt: skip
+
+    def snapshots(self) -> tuple[InstanceChanged, ...]:
+        return tuple(self.instances.values())
+
+    def snapshot(self, model: str) -> InstanceChanged | None:
+        return self.instances.get(model)
+
+    def unload(self, model: str) -> "Future[None]":
+        self.instances.pop(model)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def plan(self, record: ModelRecord, wishes: Wishes | None, freed: dict[str, int]) -> Planned:
+        used = sum(device.total for item in self.instances.values() for device in item.memory)
+        left = 10 * GB - used + freed.get("CPU", 0) - record.bytes
+        device = DeviceMemory(
+            "CPU", weights=record.bytes, total=10 * GB, others=10 * GB - left - record.bytes
+        )
+        fits = left >= 0
+        return Planned(
+            LoadPlan(record.path, n_ctx=wishes.n_ctx if wishes else 4096),
+            "fits_in_memory" if fits else "too_large",
+            (device,),
+            () if fits else (Reason("does_not_fit", {"needed": "5 GiB", "free": "1 GiB"}),),
+            "ok" if fits else "refuse",
+        )
+
+
+def record(model: str, size: int) -> ModelRecord:
+    return ModelRecord(model, model, (ModelFile(model, size),), size)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def residency(engine: Engine) -> Residency:
+    return Residency(engine, engine.plan, lambda: 3600.0)
+
+
+def test_with_room_nobody_goes(engine: Engine, residency: Residency) -> None:
+    engine.add("a", 3 * GB)
+    assert residency.prepare(record("b", 5 * GB)).verdict == "ok"
+    assert set(engine.instances) == {"a"}
+
+
+def test_the_one_idle_longest_goes_and_only_it(engine: Engine, residency: Residency) -> None:
+    engine.add("old", 3 * GB, idle=5000)
+    engine.add("new", 3 * GB, idle=5)
+    planned = residency.prepare(record("b", 6 * GB))
+    assert planned.verdict == "ok"
+    assert set(engine.instances) == {"new"}
+
+
+def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> None:
+    engine.add("busy", 4 * GB, active=1)
+    engine.add("pinned", 4 * GB)
+    residency.pin("pinned", True)
+    with pytest.raises(OutOfMemoryError, match="does not fit|free"):
+        residency.prepare(record("b", 5 * GB))
+    assert set(engine.instances) == {"busy", "pinned"}
+
+
+def test_nobody_is_unloaded_in_vain(engine: Engine, residency: Residency) -> None:
+    engine.add("a", 3 * GB)
+    with pytest.raises(OutOfMemoryError, match="huge"):
+        residency.prepare(record("huge", 50 * GB))
+    assert set(engine.instances) == {"a"}
+
+
+def test_a_loaded_model_keeps_its_plan_whatever_the_memory_says(engine: Engine, residency: Residency) -> None:
+    engine.add("a", 9 * GB)
+    assert residency.prepare(record("a", 9 * GB)).plan == engine.instances["a"].plan
+
+
+def test_other_wishes_are_planned_with_its_own_memory_given_back(
+    engine: Engine, residency: Residency
+) -> None:
+    engine.add("a", 9 * GB)
+    planned = residency.prepare(record("a", 9 * GB), Wishes(n_ctx=512))
+    assert (planned.verdict, planned.plan.n_ctx) == ("ok", 512)
+
+
+def test_idle_models_go_after_the_time_set(engine: Engine, residency: Residency) -> None:
+    engine.add("idle", GB, idle=4000)
+    engine.add("fresh", GB, idle=10)
+    engine.add("busy", GB, idle=4000, active=1)
+    engine.add("pinned", GB, idle=4000)
+    residency.pin("pinned", True)
+    assert residency.unload_idle(time.time()) == ["idle"]
+    assert set(engine.instances) == {"fresh", "busy", "pinned"}
+
+
+def test_without_a_limit_nobody_goes(engine: Engine) -> None:
+    engine.add("idle", GB, idle=10**6)
+    assert Residency(engine, engine.plan, lambda: None).unload_idle(time.time()) == []
+
+
+def test_the_clock_starts_and_ends(residency: Residency) -> None:
+    residency.start()
+    residency.start()
+    residency.close()
