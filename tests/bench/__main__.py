@@ -15,6 +15,7 @@ PARTS = {
     "http": "the HTTP layer alone",
     "downloads": "transfer speed on loopback",
     "library": "listing and scanning many models",
+    "chats": "reading, searching and writing long chats",
 }
 PEERS = {"peers": "the engine beside llama.cpp's own tools"}
 ALL = {**PARTS, **PEERS}
