@@ -1,26 +1,48 @@
-"""Between OpenAI's wire types and ours: pure functions, no HTTP."""
+"""Between OpenAI's chat and our types, and what all APIs' converters share: pure functions, no HTTP."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from app.core.generate import (
-    Delta,
-    Finished,
     FinishReason,
     GenerateRequest,
+    ImagePart,
     Message,
+    Part,
+    ReasoningOptions,
+    ResponseFormat,
     Role,
     SamplingParams,
+    TextPart,
     Timings,
+    TokenLogprob,
+    ToolCall,
+    ToolChoice,
+    ToolSpec,
     Usage,
 )
+from app.server.answer import Answer, ChoiceAnswer
+from app.server.errors import bad_field
 from app.server.wire import (
-    ChatChunk,
+    CallPiece,
     ChatCompletion,
     ChatRequest,
     Choice,
-    ChunkChoice,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    NamedTool,
+    TopLogprob,
     WireAnswer,
+    WireImagePart,
+    WireLogprob,
+    WireLogprobs,
     WireMessage,
+    WirePart,
+    WireTextPart,
     WireTimings,
     WireUsage,
 )
@@ -32,50 +54,181 @@ REASONS: dict[FinishReason, str] = {
     "cancelled": "stop",
     "context_full": "length",
 }
-# Ours and OpenAI's name and meaning are the same for these.
+# Ours and the wire's name and meaning are the same for these.
 SAME = (
     "temperature",
     "top_p",
     "top_k",
     "min_p",
+    "typical_p",
     "seed",
     "frequency_penalty",
     "presence_penalty",
     "logit_bias",
+    "repeat_penalty",
+    "ignore_eos",
+    "n",
 )
-SAME_TOO = ("repeat_penalty", "ignore_eos")
-CHUNK = "chat.completion.chunk"
+
+
+# ------------------------------------------------------------------------------------------ requests
 
 
 def to_request(wire: ChatRequest, request_id: str, defaults: SamplingParams) -> GenerateRequest:
     """What the client asked for, over the defaults of the settings."""
     messages = tuple(_message(message) for message in wire.messages)
-    return GenerateRequest(request_id, messages, sampling=_sampling(wire, defaults))
+    return GenerateRequest(
+        request_id,
+        messages,
+        sampling=_sampling(wire, defaults),
+        tools=_tools(wire),
+        tool_choice=_tool_choice(wire),
+        parallel_tool_calls=wire.parallel_tool_calls is not False,
+        response_format=_response_format(wire),
+        reasoning=reasoning_of(wire.reasoning_effort),
+        template_kwargs=wire.chat_template_kwargs or {},
+        continue_last=is_open(messages),
+    )
+
+
+def is_open(messages: Sequence[Message]) -> bool:
+    """A last message of the assistant's is a beginning that the model goes on writing, as llama.cpp's server does."""
+    return bool(messages) and messages[-1].role == "assistant" and not messages[-1].tool_calls
 
 
 def _message(wire: WireMessage) -> Message:
-    content = wire.content
-    text = "".join(part.text for part in content) if isinstance(content, list) else content or ""
     role: Role = "system" if wire.role == "developer" else wire.role
-    return Message(role, text, wire.reasoning_content or "", tool_call_id=wire.tool_call_id, name=wire.name)
+    calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in wire.tool_calls or ())
+    return Message(
+        role,
+        _content(wire.content),
+        wire.reasoning_content or "",
+        calls,
+        wire.tool_call_id or "",
+        wire.name or "",
+    )
+
+
+def _content(content: str | list[WirePart] | None) -> str | tuple[Part, ...]:
+    if not isinstance(content, list):
+        return content or ""
+    parts = tuple(_part(part) for part in content)
+    if all(isinstance(part, TextPart) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, TextPart))
+    return parts
+
+
+def _part(part: WirePart) -> Part:
+    if isinstance(part, WireImagePart):
+        return image_of(part.image_url.url, "messages.content.image_url")
+    return TextPart(part.text if isinstance(part, WireTextPart) else part.refusal)
+
+
+def image_of(url: str, param: str) -> ImagePart:
+    """An image from a ``data:`` URL. Nothing is fetched: a page could make the server ask the network for it."""
+    head, mark, data = url.partition(";base64,")
+    if not (mark and head.startswith("data:image/")):
+        raise bad_field(param, "Only images as data: URLs with base64 are taken.")
+    return image_from(data, head[5:], param)
+
+
+def image_from(data: str, mime: str, param: str) -> ImagePart:
+    """An image from base64."""
+    try:
+        return ImagePart(base64.b64decode(data, validate=True), mime)
+    except binascii.Error as error:
+        raise bad_field(param, f"The image is not base64: {error}.") from error
+
+
+def has_images(messages: Sequence[Message]) -> bool:
+    """Whether an eye is needed."""
+    return any(
+        isinstance(part, ImagePart)
+        for message in messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
+
+
+def over_defaults(wire: object, defaults: SamplingParams, limit: int | None, **more: Any) -> SamplingParams:
+    """The fields of ``wire`` that have the same name and meaning, over the defaults."""
+    given = {name: value for name in SAME if (value := getattr(wire, name, None)) is not None}
+    if limit is not None:
+        given["max_tokens"] = limit
+    return replace(defaults, **given, **more)
 
 
 def _sampling(wire: ChatRequest, defaults: SamplingParams) -> SamplingParams:
-    given = {name: getattr(wire, name) for name in (*SAME, *SAME_TOO) if getattr(wire, name) is not None}
-    limit = wire.max_completion_tokens or wire.max_tokens
-    if limit is not None:
-        given["max_tokens"] = limit
-    if wire.stop:
-        given["stop"] = (
-            (wire.stop,) if isinstance(wire.stop, str) else tuple(stop for stop in wire.stop if stop)
-        )
-    return replace(defaults, **given)
+    more: dict[str, Any] = {"stop": stops(wire.stop)}
+    if wire.top_logprobs and not wire.logprobs:
+        raise bad_field("top_logprobs", "top_logprobs needs logprobs to be true.")
+    if wire.logprobs:
+        more["logprobs"] = wire.top_logprobs or 0
+    return over_defaults(wire, defaults, wire.max_completion_tokens or wire.max_tokens, **more)
+
+
+def stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Stop strings; empty ones stop nothing."""
+    found = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(found) > 32:
+        raise bad_field("stop", "At most 32 stop strings are taken.")
+    return tuple(item for item in found if item)
+
+
+def _tools(wire: ChatRequest) -> tuple[ToolSpec, ...]:
+    functions = [tool.function for tool in wire.tools or ()]
+    return tuple(ToolSpec(f.name, f.description or "", f.parameters or {}) for f in functions)
+
+
+def _tool_choice(wire: ChatRequest) -> ToolChoice:
+    choice = wire.tool_choice
+    if isinstance(choice, NamedTool):
+        return named_tool(choice.function.name, [tool.function.name for tool in wire.tools or ()])
+    if choice == "required" and not wire.tools:
+        raise bad_field("tool_choice", "tool_choice is required and there are no tools.")
+    return ToolChoice(choice or "auto")
+
+
+def named_tool(name: str, names: Sequence[str]) -> ToolChoice:
+    """A choice of one function, which must be there."""
+    if name not in names:
+        raise bad_field("tool_choice", f"tool_choice names {name}, which is not among the tools.")
+    return ToolChoice("named", name)
+
+
+def _response_format(wire: ChatRequest) -> ResponseFormat:
+    form = wire.response_format
+    if wire.grammar:
+        return ResponseFormat("gbnf", grammar=wire.grammar)
+    if isinstance(form, JsonSchemaFormat):
+        return ResponseFormat("json_schema", form.json_schema.schema)
+    if isinstance(form, JsonObjectFormat):
+        return json_format(form.schema)
+    return ResponseFormat("json_schema", wire.json_schema) if wire.json_schema else ResponseFormat()
+
+
+def json_format(schema: dict[str, Any] | None) -> ResponseFormat:
+    """JSON of a schema, or any object."""
+    return ResponseFormat("json_schema", schema) if schema else ResponseFormat("json_object")
+
+
+def reasoning_of(effort: str | None, budget: int | None = None) -> ReasoningOptions:
+    """OpenAI's effort; "none" switches thinking off."""
+    if effort is None:
+        return ReasoningOptions(budget=budget)
+    if effort == "none":
+        return ReasoningOptions(enabled=False, effort="none")
+    return ReasoningOptions(True, budget, "high" if effort == "xhigh" else effort)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------ answers
 
 
 def usage_of(usage: Usage) -> WireUsage:
     """OpenAI's counts."""
     total = usage.prompt + usage.completion
-    return WireUsage(usage.prompt, usage.completion, total, {"cached_tokens": usage.cached})
+    cached, thought = {"cached_tokens": usage.cached}, {"reasoning_tokens": usage.reasoning}
+    return WireUsage(usage.prompt, usage.completion, total, cached, thought)
 
 
 def timings_of(timings: Timings, usage: Usage) -> WireTimings:
@@ -91,52 +244,38 @@ def timings_of(timings: Timings, usage: Usage) -> WireTimings:
     )
 
 
-def to_completion(
-    request_id: str, created: int, model: str, deltas: list[Delta], end: Finished
-) -> ChatCompletion:
+def logprobs_of(items: Sequence[TokenLogprob]) -> WireLogprobs:
+    """OpenAI's form."""
+    return WireLogprobs([_logprob(item) for item in items])
+
+
+def _logprob(item: TokenLogprob) -> WireLogprob:
+    top = [TopLogprob(token, logprob, list(data)) for token, data, logprob in item.top]
+    return WireLogprob(item.token, item.logprob, list(item.data), top)
+
+
+def to_completion(request_id: str, created: int, model: str, answer: Answer) -> ChatCompletion:
     """A whole answer from its pieces."""
-    reasoning = "".join(delta.reasoning for delta in deltas)
-    answer = WireAnswer("assistant", "".join(delta.text for delta in deltas))
-    if reasoning:
-        answer.reasoning_content = reasoning
-    choices = [Choice(0, answer, REASONS[end.reason])]
-    timings = timings_of(end.timings, end.usage)
-    return ChatCompletion(completion_id(request_id), created, model, choices, usage_of(end.usage), timings)
+    usage = answer.usage
+    choices = [_choice(choice) for choice in answer.choices]
+    timings = timings_of(answer.timings, usage)
+    return ChatCompletion(completion_id(request_id), created, model, choices, usage_of(usage), timings)
+
+
+def _choice(choice: ChoiceAnswer) -> Choice:
+    calls = choice.tool_calls
+    message = WireAnswer("assistant", choice.text or (None if calls else ""))
+    if choice.reasoning:
+        message.reasoning_content = choice.reasoning
+    if calls:
+        message.tool_calls = [
+            CallPiece({"name": call.name, "arguments": call.arguments}, id=call.id, type="function")
+            for call in calls
+        ]
+    logprobs = logprobs_of(choice.logprobs) if choice.logprobs else None
+    return Choice(choice.index, message, REASONS[choice.reason], logprobs)
 
 
 def completion_id(request_id: str) -> str:
     """OpenAI's form of an id."""
     return f"chatcmpl-{request_id}"
-
-
-class Chunks:
-    """The chunks of one stream, in order: role first, pieces, the reason, then usage if asked for."""
-
-    def __init__(self, request_id: str, created: int, model: str, include_usage: bool) -> None:
-        self._head = (completion_id(request_id), created, model)
-        self._include_usage = include_usage
-
-    def first(self) -> ChatChunk:
-        """The chunk that names the role."""
-        return self._piece(WireAnswer(role="assistant", content=""))
-
-    def piece(self, delta: Delta) -> ChatChunk | None:
-        """A chunk with new text, or None for a delta without any (prefill progress)."""
-        if delta.text:
-            return self._piece(WireAnswer(content=delta.text))
-        return self._piece(WireAnswer(reasoning_content=delta.reasoning)) if delta.reasoning else None
-
-    def last(self, end: Finished) -> list[ChatChunk]:
-        """The reason, and the usage."""
-        chunk = self._piece(WireAnswer(), REASONS[end.reason])
-        chunk.timings = timings_of(end.timings, end.usage)
-        if not self._include_usage:
-            return [chunk]
-        return [chunk, ChatChunk(*self._head, [], CHUNK, usage_of(end.usage))]
-
-    def _piece(self, answer: WireAnswer, reason: str | None = None) -> ChatChunk:
-        # With include_usage every chunk but the last carries usage: null.
-        chunk = ChatChunk(*self._head, [ChunkChoice(0, answer, reason)], CHUNK)
-        if self._include_usage:
-            chunk.usage = None
-        return chunk

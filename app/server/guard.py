@@ -1,84 +1,129 @@
-"""Who may talk to the server: the Host and Origin checks against DNS rebinding, the key, the body's size.
+"""Who may talk to the server: the Host and Origin checks against DNS rebinding, keys and their rate, the body's size.
 
 A page in a browser can reach 127.0.0.1 through a name of its own that it points there, but then sends that name as
 Host; and it always sends its Origin. So a name that is not this machine's is refused, and so is the Origin of a page
-that did not come from this machine.
+that did not come from this machine, unless the user listed it.
 """
 
-import hmac
 import ipaddress
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.errors import error_response
+from app.core.settings import Server
+from app.server.errors import Problem, error_response
+from app.server.keys import Checker
+from app.server.routes import api_of
+
+if TYPE_CHECKING:
+    from app.server.live import Live
 
 MAX_BODY = 32 * 2**20
+LOCAL = ("localhost", "127.0.0.1", "::1")
+METHODS = "GET, POST, DELETE, OPTIONS"
 
 
 class Guard:
-    """ASGI middleware around every route. ``key`` is asked at each request: it can change while the server runs."""
+    """ASGI middleware around every route. Settings are asked at each request: they can change while it runs."""
 
-    def __init__(self, app: ASGIApp, key: Callable[[], str]) -> None:
-        self._app, self._key = app, key
+    def __init__(
+        self, app: ASGIApp, settings: Callable[[], Server], checker: Checker, public: frozenset[str]
+    ) -> None:
+        self._app, self._settings, self._checker, self._public = app, settings, checker, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse with 403, 401 or 413, or pass on."""
-        if scope["type"] != "http":
-            return
+        """Refuse with 403, 401, 413 or 429, answer a preflight, or pass on."""
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers, scope["path"])
-        if refusal is not None:
-            await error_response(refusal[0], refusal[1], refusal[2])(scope, receive, send)
+        origin = headers.get("origin", "")
+        try:
+            self._check_source(headers, origin)
+            if origin:
+                send = _with_cors(send, origin)
+            if origin and scope["method"] == "OPTIONS":
+                await _preflight(headers)(scope, receive, send)
+                return
+            self._check_caller(headers, scope)
+        except Problem as problem:
+            await error_response(api_of(scope["path"]), problem)(scope, receive, send)
             return
         await self._app(scope, limited(receive), send)
 
-    def _refusal(self, headers: Headers, path: str) -> tuple[str, str, int] | None:
-        if not host_allowed(headers.get("host", "")):
-            return "host_refused", "This Host name is not this machine's.", 403
-        if headers.get("origin") and not origin_allowed(headers["origin"]):
-            return "origin_refused", "Web pages may not use this server.", 403
+    def _check_source(self, headers: Headers, origin: str) -> None:
+        listed = self._settings().origins
+        if not host_allowed(headers.get("host", ""), listed):
+            raise Problem(403, "host_refused", "This Host name is not this machine's.")
+        if origin and not origin_allowed(origin, listed):
+            raise Problem(403, "origin_refused", "This web page may not use the server.")
+
+    def _check_caller(self, headers: Headers, scope: Scope) -> None:
+        if scope["path"] in self._public:
+            return
+        live: Live = scope["state"]["live"]
+        live.key = self._checker.check(headers, live.client)
         if int(headers.get("content-length") or 0) > MAX_BODY:
-            return "too_large", f"The request body is over {MAX_BODY} bytes.", 413
-        if path != "/health" and not key_matches(self._key(), headers):
-            return "invalid_api_key", "The API key is missing or wrong.", 401
-        return None
+            raise Problem(413, "too_large", f"The request body is over {MAX_BODY} bytes.")
 
 
-def host_allowed(host: str) -> bool:
-    """True for an address written in numbers, localhost, and this machine's own name: what no rebinding can use."""
-    name = host.rsplit(":", 1)[0] if host.count(":") == 1 else host
-    name = name.split("]")[0].lstrip("[").lower().rstrip(".")
-    own = socket.gethostname().lower()
-    if name in ("localhost", own, f"{own}.local"):
+def host_allowed(host: str, listed: str = "") -> bool:
+    """True for an address written in numbers, localhost, this machine's own name, and the names of listed origins:
+    what no rebinding can use."""
+    name = _name_of(host)
+    if name in ("localhost", *own_names()):
         return True
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return False
+        return any(name == _name_of(line.partition("://")[2]) for line in listed.split())
     return True
 
 
-def origin_allowed(origin: str) -> bool:
-    """Only pages that were served by a program on this very machine."""
+def own_names() -> tuple[str, str]:
+    """This machine's name, and as it is called on the local network."""
+    own = socket.gethostname().lower()
+    return own, f"{own}.local"
+
+
+def _name_of(host: str) -> str:
+    name = host.rsplit(":", 1)[0] if host.count(":") == 1 else host
+    return name.split("]")[0].lstrip("[").lower().rstrip(".")
+
+
+def origin_allowed(origin: str, listed: str = "") -> bool:
+    """Pages that were served by a program on this very machine, and those of the list; ``*`` there means all."""
     scheme, _, rest = origin.partition("://")
-    name = rest.rsplit(":", 1)[0] if not rest.endswith("]") else rest
-    return scheme in ("http", "https") and name.strip("[]") in ("localhost", "127.0.0.1", "::1")
-
-
-def key_matches(key: str, headers: Headers) -> bool:
-    """Compare in constant time; no key set means everyone may."""
-    if not key:
+    if scheme in ("http", "https") and _name_of(rest) in LOCAL:
         return True
-    given = headers.get("authorization", "")
-    token = given[7:] if given[:7].lower() == "bearer " else headers.get("x-api-key", "")
-    return hmac.compare_digest(token.encode(), key.encode())
+    wanted = [line.strip().rstrip("/").lower() for line in listed.split()]
+    return "*" in wanted or origin.lower() in wanted
 
 
-class BodyTooLargeError(Exception):
-    """More came than Content-Length promised, or a chunked body went over the limit."""
+def _with_cors(send: Send, origin: str) -> Send:
+    # The one origin that asked, never "*", and never with credentials: a page has to send its key itself.
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = "Retry-After"
+            headers.add_vary_header("Origin")
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return sent
+
+
+def _preflight(headers: Headers) -> Response:
+    allowed = {
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Headers": headers.get("access-control-request-headers") or "*",
+        "Access-Control-Max-Age": "600",
+    }
+    if headers.get("access-control-request-private-network") == "true":
+        allowed["Access-Control-Allow-Private-Network"] = "true"
+    return Response(status_code=204, headers=allowed)
 
 
 def limited(receive: Receive) -> Receive:
@@ -90,7 +135,7 @@ def limited(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > MAX_BODY:
-            raise BodyTooLargeError
+            raise Problem(413, "too_large", f"The request body is over {MAX_BODY} bytes.")
         return message
 
     return counted

@@ -1,28 +1,38 @@
 """The server's thread: bind, serve, log, stop. Started and stopped from any thread."""
 
 import logging
+import math
 import socket
+import ssl
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BindError, HearthError, PortInUseError
 from app.core.events import Bus, ErrorInfo, RequestLogged, ServerChanged, ServerState
-from app.core.settings import SettingsStore
+from app.core.settings import Server, SettingsStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import ASGIApp
+
+    from app.core.series import SeriesStore
     from app.core.types import ModelRecord
+    from app.models.downloads import Downloads
+    from app.models.hub import Hub
     from app.models.library import Library
     from app.runtime.supervisor import Supervisor
     from app.server.backend import Backend, Planned
+    from app.server.keys import KeyStore
+    from app.server.live import LiveRequest, Registry
 
 log = logging.getLogger(__name__)
 
 LOG_LENGTH = 500
-GRACE = 5.0
-"""Seconds an answer that is being written gets when the server stops."""
+CUT = 2
+"""Seconds that answers get to end once they are cut short."""
 
 
 class ServerHost:
@@ -35,9 +45,17 @@ class ServerHost:
         planner: "Callable[[ModelRecord], Planned]",
         bus: Bus,
         settings: SettingsStore,
+        *,
+        downloads: "Downloads | None" = None,
+        hub: "Hub | None" = None,
+        series: "SeriesStore | None" = None,
+        keys_file: Path | None = None,
     ) -> None:
         self._library, self._supervisor, self._planner = library, supervisor, planner
         self._bus, self._settings = bus, settings
+        self._more: dict[str, Any] = {"downloads": downloads, "hub": hub, "series": series}
+        self._keys_file = keys_file
+        self._keys: KeyStore | None = None
         self._switch = threading.Lock()
         self._log: deque[RequestLogged] = deque(maxlen=LOG_LENGTH)
         self._subscription = bus.subscribe(RequestLogged, self._log.append)
@@ -53,29 +71,33 @@ class ServerHost:
                 return self._state
             self._publish("starting")
             try:
+                certificate = check_certificate(chosen, host, port)
                 listener = bind(host, port)
             except HearthError as error:
                 self._publish("failed", error=ErrorInfo(error.code, error.message, error.params))
                 raise
-            self._running = self._serve(listener)
-            address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
-            return self._publish("on", address)
+            self._running = self._serve(listener, certificate)
+            scheme = "https" if certificate else "http"
+            return self._publish("on", f"{scheme}://{_shown(host)}:{listener.getsockname()[1]}")
 
-    def _serve(self, listener: socket.socket) -> "_Running":
+    def _serve(self, listener: socket.socket, certificate: dict[str, str]) -> "_Running":
         from app.server.application import application  # noqa: PLC0415 - starlette and uvicorn take 150 ms
         from app.server.backend import Backend  # noqa: PLC0415
+        from app.server.live import Registry  # noqa: PLC0415
 
-        backend = Backend(self._library, self._supervisor, self._planner, self._settings)
-        app = application(backend, self._bus, lambda: self._settings.value.server.api_key)
-        return _Running(app, backend, listener)
+        backend = Backend(self._library, self._supervisor, self._planner, self._settings, **self._more)
+        registry = Registry()
+        app = application(backend, self._bus, lambda: self._settings.value.server, self.keys, registry)
+        return _Running(app, backend, registry, listener, certificate)
 
-    def stop(self) -> None:
-        """Refuse new requests, cut short what is being written, and free the port."""
+    def stop(self, grace: float | None = None) -> None:
+        """Refuse new requests, let what is being written end for ``grace`` seconds (the settings' unless given), cut
+        the rest short, and free the port."""
         with self._switch:
             if self._running is None:
                 return
             self._publish("stopping")
-            self._running.stop()
+            self._running.stop(self._settings.value.server.grace if grace is None else grace)
             self._running = None
             self._publish("off")
 
@@ -87,9 +109,32 @@ class ServerHost:
         """The last requests, oldest first."""
         return list(self._log)
 
+    def live(self) -> "list[LiveRequest]":
+        """The requests being answered, oldest first."""
+        running = self._running
+        return [item.snapshot() for item in running.registry.all()] if running else []
+
+    def cancel(self, request_id: str) -> None:
+        """End a live request: its client gets what was written so far. Unknown or over: nothing happens."""
+        running = self._running
+        found = running.registry.find(request_id) if running else None
+        if found is not None and found.cancel is not None:
+            found.cancel()
+
+    @property
+    def keys(self) -> "KeyStore":
+        """The API keys: create, list, revoke; also while the server is off."""
+        from app.server.keys import KeyStore  # noqa: PLC0415 - see _serve
+
+        if self._keys is None:
+            self._keys = KeyStore(self._keys_file)
+        return self._keys
+
     def close(self) -> None:
-        """Stop, and stop listening to the Bus."""
-        self.stop()
+        """Stop at once, and stop listening to the Bus."""
+        self.stop(grace=0)
+        if self._keys is not None:
+            self._keys.close()
         self._subscription.close()
 
     def _publish(
@@ -103,22 +148,19 @@ class ServerHost:
 class _Running:
     """One uvicorn in one thread."""
 
-    def __init__(self, app: "object", backend: "Backend", listener: socket.socket) -> None:
-        import uvicorn  # noqa: PLC0415 - see _serve
+    def __init__(
+        self,
+        app: "ASGIApp",
+        backend: "Backend",
+        registry: "Registry",
+        listener: socket.socket,
+        certificate: dict[str, str],
+    ) -> None:
+        from app.server.serving import make_server  # noqa: PLC0415 - see _serve
 
-        config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=int(GRACE),
-            limit_concurrency=None,
-        )
+        self.registry = registry
         self._backend, self._listener = backend, listener
-        self._server: uvicorn.Server = uvicorn.Server(config)
+        self._server = make_server(app, backend, registry, certificate)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
         self._thread.start()
 
@@ -128,13 +170,40 @@ class _Running:
         finally:
             self._listener.close()
 
-    def stop(self) -> None:
-        self._backend.cancel_all()
+    def stop(self, grace: float) -> None:
+        self._backend.closing = True
+        if grace <= 0:
+            self._backend.cancel_all()
+        self._server.config.timeout_graceful_shutdown = math.ceil(grace) + CUT
         self._server.should_exit = True
-        self._thread.join(GRACE + 2)
+        self._thread.join(grace if grace > 0 else CUT)
+        if self._thread.is_alive():
+            self._backend.cancel_all()
+            self._thread.join(CUT)
         if self._thread.is_alive():
             self._server.force_exit = True
             self._thread.join()
+
+
+def check_certificate(chosen: Server, host: str, port: int) -> dict[str, str]:
+    """uvicorn's options for TLS; empty without a certificate. Raises BindError for files that are no pair."""
+    if not chosen.tls_certificate:
+        return {}
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(chosen.tls_certificate, chosen.tls_key or None, password=_no_password)
+    except (OSError, ValueError) as error:
+        detail = f"the certificate can't be used ({error})"
+        raise BindError(host=host, port=port, detail=detail) from error
+    return {
+        "ssl_certfile": chosen.tls_certificate,
+        **({"ssl_keyfile": chosen.tls_key} if chosen.tls_key else {}),
+    }
+
+
+def _no_password() -> str:
+    # Without this OpenSSL would ask on the terminal.
+    raise ValueError("the key has a password")
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,9 +1,16 @@
 """Server-sent events by hand (source: WHATWG HTML, "Server-sent events")."""
 
+import msgspec
+
 DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+MEDIA = "text/event-stream; charset=utf-8"
+
+_encode = msgspec.json.Encoder().encode
 
 
-def event(data: bytes, name: str = "") -> bytes:
+def event(data: object, name: str = "") -> bytes:
     """One event of JSON on a single line, with a name for APIs that use names."""
-    head = b"event: " + name.encode() + b"\n" if name else b""
-    return head + b"data: " + data + b"\n\n"
+    if name:
+        return b"event: " + name.encode() + b"\ndata: " + _encode(data) + b"\n\n"
+    return b"data: " + _encode(data) + b"\n\n"

@@ -1,16 +1,24 @@
-"""What OpenAI's clients send and expect, as types (source: OpenAI's API reference, "Chat").
+"""What OpenAI's chat clients send and expect, as types (source: OpenAI's API reference, "Chat").
 
 Fields we don't know are ignored; a known field of the wrong type is refused by name (``msgspec`` says where).
 Requests are decoded into these once; answers are encoded from these once.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Temperature = Annotated[float, Meta(ge=0, le=5)]
 Count = Annotated[int, Meta(ge=1)]
+Choices = Annotated[int, Meta(ge=1, le=16)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+Positive = Annotated[float, Meta(gt=0)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+TopK = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
 class WireTextPart(Struct, tag="text", tag_field="type"):
@@ -19,20 +27,112 @@ class WireTextPart(Struct, tag="text", tag_field="type"):
     text: str
 
 
+class WireRefusalPart(Struct, tag="refusal", tag_field="type"):
+    """What an assistant refused with."""
+
+    refusal: str
+
+
+class ImageUrl(Struct):
+    """A ``data:`` URL; other addresses are refused: the server fetches nothing."""
+
+    url: str
+    detail: str | None = None
+
+
+class WireImagePart(Struct, tag="image_url", tag_field="type"):
+    """``{"type": "image_url", "image_url": {"url": "data:image/png;base64,..."}}``"""
+
+    image_url: ImageUrl
+
+
+WirePart = WireTextPart | WireRefusalPart | WireImagePart
+
+
+class WireFunction(Struct):
+    """A called function; ``arguments`` is JSON text."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class WireToolCall(Struct):
+    """A call in an assistant's message."""
+
+    id: str
+    function: WireFunction
+    type: Literal["function"] = "function"
+
+
 class WireMessage(Struct):
-    """One message of a request; ``content`` is text, text parts, or null beside tool calls."""
+    """One message of a request; ``content`` is text, parts, or null beside tool calls."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[WireTextPart] | None = None
-    name: str = ""
-    tool_call_id: str = ""
+    content: str | list[WirePart] | None = None
+    name: str | None = None
+    tool_calls: list[WireToolCall] | None = None
+    tool_call_id: str | None = None
     reasoning_content: str | None = None
 
 
 class StreamOptions(Struct):
     """Whether the stream ends with a chunk of usage."""
 
-    include_usage: bool = False
+    include_usage: bool | None = False
+
+
+class FunctionSpec(Struct):
+    """A function the model may call."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class WireTool(Struct):
+    """A tool: a function; OpenAI's hosted tools are refused by name."""
+
+    function: FunctionSpec
+    type: Literal["function"] = "function"
+
+
+class FunctionName(Struct):
+    """A function by name."""
+
+    name: str
+
+
+class NamedTool(Struct):
+    """``tool_choice`` of one function."""
+
+    function: FunctionName
+    type: Literal["function"] = "function"
+
+
+class TextFormat(Struct, tag="text", tag_field="type"):
+    """Free text."""
+
+
+class JsonObjectFormat(Struct, tag="json_object", tag_field="type"):
+    """Any JSON object. llama.cpp's own ``schema`` beside it is understood too."""
+
+    schema: dict[str, Any] | None = None
+
+
+class JsonSchema(Struct):
+    """A named schema; it is always enforced, strict or not."""
+
+    schema: dict[str, Any]
+    name: str = ""
+    description: str | None = None
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(Struct, tag="json_schema", tag_field="type"):
+    """JSON of a schema."""
+
+    json_schema: JsonSchema
 
 
 class ChatRequest(Struct):
@@ -42,20 +142,32 @@ class ChatRequest(Struct):
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
+    temperature: Temperature | None = None
     top_p: Probability | None = None
+    n: Choices | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    logit_bias: dict[int, float] | None = None
+    logit_bias: dict[TokenId, Bias] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    tools: list[WireTool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
+    reasoning_effort: Effort | None = None
 
-    top_k: int | None = None
+    top_k: TopK | None = None
     min_p: Probability | None = None
-    repeat_penalty: Annotated[float, Meta(gt=0)] | None = None
+    typical_p: Probability | None = None
+    repeat_penalty: Positive | None = None
     ignore_eos: bool | None = None
+    grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class WireUsage(Struct):
@@ -65,6 +177,7 @@ class WireUsage(Struct):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: dict[str, int]
+    completion_tokens_details: dict[str, int]
 
 
 class WireTimings(Struct):
@@ -79,12 +192,46 @@ class WireTimings(Struct):
     cache_n: int
 
 
+class TopLogprob(Struct):
+    """One alternative."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class WireLogprob(Struct):
+    """One token and its alternatives."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+class WireLogprobs(Struct):
+    """The tokens of a choice, or of one piece of it."""
+
+    content: list[WireLogprob] | None
+    refusal: None = None
+
+
+class CallPiece(Struct, omit_defaults=True):
+    """A tool call, or a piece of one in a stream."""
+
+    function: dict[str, str]
+    index: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+
 class WireAnswer(Struct, omit_defaults=True):
     """The assistant's message, or one piece of it."""
 
     role: str | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[CallPiece] | UnsetType = UNSET
 
 
 class Choice(Struct):
@@ -93,7 +240,7 @@ class Choice(Struct):
     index: int
     message: WireAnswer
     finish_reason: str | None
-    logprobs: None = None
+    logprobs: WireLogprobs | None = None
 
 
 class ChunkChoice(Struct):
@@ -102,7 +249,7 @@ class ChunkChoice(Struct):
     index: int
     delta: WireAnswer
     finish_reason: str | None = None
-    logprobs: None = None
+    logprobs: WireLogprobs | None = None
 
 
 class ChatCompletion(Struct):
@@ -115,7 +262,7 @@ class ChatCompletion(Struct):
     usage: WireUsage
     timings: WireTimings
     object: str = "chat.completion"
-    system_fingerprint: str = ""
+    system_fingerprint: str = "hearth"
 
 
 class ChatChunk(Struct, omit_defaults=True):

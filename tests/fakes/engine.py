@@ -3,13 +3,28 @@ asked to. It runs no model; tests of real answers use the real worker."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from app.core.errors import HearthError, ModelNotFoundError
 from app.core.events import InstanceChanged
-from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest, Timings, Usage
+from app.core.generate import (
+    Delta,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerateEvent,
+    GenerateRequest,
+    Message,
+    Timings,
+    ToolSpec,
+    Usage,
+)
 from app.core.types import LoadPlan, ModelFile, ModelRecord
+from app.runtime.protocol import Embeddings, Rendered
+
+T = TypeVar("T")
 
 RECORD = ModelRecord("fake/model:Q4_K_M", "Fake", (ModelFile("fake.gguf", 1),), 1, added_at=1_700_000_000)
 
@@ -36,51 +51,101 @@ class FakeLibrary:
 
 class FakeSupervisor:
     """Answers each request with the words of its last message, then Finished. ``delay`` seconds lie between words;
-    ``failure`` ends each answer after its first word; ``load_error`` fails every load."""
+    ``failure`` ends each answer after its first word; ``load_error`` fails every load; ``script`` (events) replaces
+    the words, ``silence`` seconds come before anything."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
+        self.silence = 0.0
         self.failure: Failed | None = None
         self.load_error: HearthError | None = None
+        self.script: list[GenerateEvent] = []
         self.cancelled: set[str] = set()
         self.requests: list[GenerateRequest] = []
+        self.loaded: dict[str, InstanceChanged] = {}
         self._threads: list[threading.Thread] = []
 
     def ensure_ready(self, model: str, plan: LoadPlan) -> "Future[InstanceChanged]":
-        future: Future[InstanceChanged] = Future()
         if self.load_error:
-            future.set_exception(self.load_error)
-        else:
-            future.set_result(InstanceChanged("1", model, "ready", plan))
-        return future
+            return _failed(self.load_error)
+        self.loaded[model] = InstanceChanged("1", model, "ready", plan, n_ctx=plan.n_ctx)
+        return _done(self.loaded[model])
+
+    def unload(self, model: str) -> "Future[None]":
+        self.loaded.pop(model, None)
+        return _done(None)
+
+    def snapshot(self, model: str) -> InstanceChanged | None:
+        return self.loaded.get(model)
+
+    def snapshots(self) -> tuple[InstanceChanged, ...]:
+        return tuple(self.loaded.values())
 
     def submit(self, model: str, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
         self.requests.append(request)
-        thread = threading.Thread(target=self._answer, args=(request, sink), name="fake engine")
+        answer = self._play if self.script else self._answer
+        thread = threading.Thread(target=answer, args=(request, sink), name="fake engine")
         self._threads.append(thread)
         thread.start()
 
+    def _play(self, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
+        time.sleep(self.silence)
+        for event in self.script:
+            sink(event)
+            time.sleep(self.delay)
+
     def _answer(self, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
-        words = [word + " " for word in request.messages[-1].text.split()] or ["nothing"]
+        text = request.messages[-1].text if request.messages else request.prompt or ""
+        words = [word + " " for word in text.split()] or ["nothing"]
         said = 0
+        time.sleep(self.silence)
         for word in words:
             if request.id in self.cancelled:
                 break
-            sink(Delta(text=word, tokens=1))
+            for choice in range(request.sampling.n):
+                sink(Delta(choice, word, tokens=1))
             said += 1
             if self.failure:
                 sink(self.failure)
                 return
             time.sleep(self.delay)
-        reason = "cancelled" if request.id in self.cancelled else "stop"
-        usage, timings = (
-            Usage(prompt=7, completion=said, cached=2),
-            Timings(0, 0.1, 0.2, 0.1, 5, max(said - 1, 1)),
-        )
-        sink(Finished(reason, usage, timings))
+        self._finish(request, sink, said)
+
+    def _finish(self, request: GenerateRequest, sink: Callable[[GenerateEvent], None], said: int) -> None:
+        reason: FinishReason = "cancelled" if request.id in self.cancelled else "stop"
+        n = request.sampling.n
+        for choice in range(n):
+            first = choice == 0
+            usage = Usage(prompt=7 if first else 0, completion=said, cached=2 if first else 0)
+            timings = Timings(0, 0.1, 0.2, 0.1, 5, max(said - 1, 1))
+            sink(Finished(reason, usage, timings, choice, done=choice == n - 1))
 
     def cancel(self, request: str) -> None:
         self.cancelled.add(request)
+
+    def render(
+        self, model: str, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> "Future[Rendered]":
+        text = "".join(f"<{message.role}>{message.text}" for message in messages)
+        return _done(Rendered(0, text, tuple(range(len(text.split())))))
+
+    def tokenize(self, model: str, text: str, *, special: bool = False) -> "Future[tuple[int, ...]]":
+        return _done(((1,) if special else ()) + tuple(ord(letter) for letter in text))
+
+    def detokenize(self, model: str, tokens: Sequence[int]) -> "Future[str]":
+        return _done("".join(chr(token) for token in tokens))
+
+    def embed(
+        self,
+        model: str,
+        inputs: Sequence[str | Sequence[int]],
+        *,
+        query: str | None = None,
+        normalize: bool = True,
+    ) -> "Future[Embeddings]":
+        if query is not None:
+            return _done(Embeddings([[float(len(item))] for item in inputs], 5))
+        return _done(Embeddings([[0.6, 0.8, 0.0] for _ in inputs], 5))
 
     def pids(self) -> list[int]:
         return []
@@ -89,3 +154,15 @@ class FakeSupervisor:
         self.cancelled.update(request.id for request in self.requests)
         for thread in self._threads:
             thread.join()
+
+
+def _done(result: T) -> "Future[T]":
+    future: Future[T] = Future()
+    future.set_result(result)
+    return future
+
+
+def _failed(error: Exception) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future

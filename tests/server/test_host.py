@@ -56,6 +56,7 @@ def test_the_free_port_can_be_bound() -> None:
 
 
 def test_stopping_cuts_an_answer_and_its_client_sees_the_end(served) -> None:
+    served.settings.set("server.grace", 0)
     served.supervisor.delay = 0.05
     body = {"model": "fake", "messages": [{"role": "user", "content": "word " * 500}], "stream": True}
     seen = SimpleNamespace(text=b"")

@@ -45,7 +45,8 @@ def test_a_stream_ends_with_usage_when_asked(client) -> None:
     )
     assert chunks[0].choices[0].delta.role == "assistant"
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
-    assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens == 10
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.total_tokens == 10
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 

@@ -1,0 +1,76 @@
+"""The stream of a chat completion, as OpenAI's clients read it."""
+
+from app.core.generate import Delta, Finished, ToolCallDelta
+from app.server.answer import total_usage
+from app.server.convert import REASONS, completion_id, logprobs_of, timings_of, usage_of
+from app.server.errors import Problem, body_of
+from app.server.sse import DONE, MEDIA, PING, event
+from app.server.wire import CallPiece, ChatChunk, ChunkChoice, WireAnswer, WireLogprobs
+
+CHUNK = "chat.completion.chunk"
+
+
+class ChatWriter:
+    """The chunks of one stream, in order: each choice's role first, pieces, its reason, then usage if asked for."""
+
+    media_type = MEDIA
+
+    def __init__(self, request_id: str, created: int, model: str, n: int, include_usage: bool) -> None:
+        self._head = (completion_id(request_id), created, model)
+        self._n, self._include_usage = n, include_usage
+        self._ends: list[Finished] = []
+
+    def begin(self) -> bytes:
+        """The chunks that name the role."""
+        roles = [self._chunk(index, WireAnswer(role="assistant", content="")) for index in range(self._n)]
+        return b"".join(event(chunk) for chunk in roles)
+
+    def event(self, item: Delta | Finished) -> bytes:
+        """Chunks with what is new, or nothing for prefill progress."""
+        if isinstance(item, Finished):
+            return self._end(item)
+        out = b""
+        if item.reasoning:
+            out = event(self._chunk(item.choice, WireAnswer(reasoning_content=item.reasoning)))
+        logprobs = logprobs_of(item.logprobs) if item.logprobs else None
+        if item.text or (logprobs and not item.tool_calls):
+            out += event(self._chunk(item.choice, WireAnswer(content=item.text), logprobs=logprobs))
+        for call in item.tool_calls:
+            out += event(self._chunk(item.choice, WireAnswer(tool_calls=[_piece(call)])))
+        return out
+
+    def _end(self, end: Finished) -> bytes:
+        self._ends.append(end)
+        chunk = self._chunk(end.choice, WireAnswer(), REASONS[end.reason])
+        chunk.timings = timings_of(end.timings, end.usage)
+        out = event(chunk)
+        if not end.done:
+            return out
+        if self._include_usage:
+            out += event(ChatChunk(*self._head, [], CHUNK, usage_of(total_usage(self._ends))))
+        return out + DONE
+
+    def failed(self, problem: Problem) -> bytes:
+        """The status line is gone already: OpenAI's clients read an error object in the stream."""
+        return b"data: " + body_of("openai", problem) + b"\n\n"
+
+    def ping(self) -> bytes:
+        """A comment, which clients skip."""
+        return PING
+
+    def _chunk(
+        self, index: int, answer: WireAnswer, reason: str | None = None, logprobs: WireLogprobs | None = None
+    ) -> ChatChunk:
+        # With include_usage every chunk but the last carries usage: null.
+        chunk = ChatChunk(*self._head, [ChunkChoice(index, answer, reason, logprobs)], CHUNK)
+        if self._include_usage:
+            chunk.usage = None
+        return chunk
+
+
+def _piece(call: ToolCallDelta) -> CallPiece:
+    piece = CallPiece({"arguments": call.arguments}, index=call.index)
+    if call.id or call.name:
+        piece.id, piece.type = call.id, "function"
+        piece.function = {"name": call.name, "arguments": call.arguments}
+    return piece

@@ -1,0 +1,99 @@
+"""uvicorn's HTTP connection with the limits that it lacks: time for a request's head and body, how many there are.
+
+A client that opens connections and says nothing, or a byte now and then, holds no more than its connection: when
+there are too many, the one that has been silent longest goes.
+"""
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_TIME = 20.0
+BODY_TIME = 300.0
+SENDING_TIME = 60.0
+MOST_CONNECTIONS = 512
+
+
+class Connection(H11Protocol):
+    """One client's connection."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _waiting_for: object = None
+    _sending: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Arm the first timer; make room when there are too many."""
+        super().connection_made(transport)
+        self._watch()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: a new stage of the request has a new limit."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for any more."""
+        self._disarm()
+        self._stop_sending_timer()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read: it has a minute."""
+        super().pause_writing()
+        self._sending = self.loop.call_later(SENDING_TIME, self._too_slow)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._stop_sending_timer()
+        super().resume_writing()
+
+    def _stop_sending_timer(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def on_response_complete(self) -> None:
+        """From here uvicorn's own timer (keep-alive) waits for the next request."""
+        super().on_response_complete()
+        self._disarm()
+
+    def _watch(self) -> None:
+        state = self.conn.their_state
+        if state is self._waiting_for:
+            return  # the same stage goes on: so does its limit
+        self._disarm()
+        limit = {h11.IDLE: HEAD_TIME, h11.SEND_BODY: BODY_TIME}.get(state)
+        if limit is not None and not self.transport.is_closing():
+            self._waiting_for = state
+            self._timer = self.loop.call_later(limit, self._too_slow)
+
+    def _disarm(self) -> None:
+        self._waiting_for = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._disarm()
+        self.transport.abort()
+
+    def _make_room(self) -> None:
+        quiet = [item for item in self.connections if isinstance(item, Connection) and item.is_quiet]
+        if quiet:
+            min(quiet, key=lambda item: item.began).transport.abort()
+        else:
+            self.transport.abort()
+
+    @property
+    def is_quiet(self) -> bool:
+        """It asks for nothing at the moment."""
+        return self.conn.their_state is h11.IDLE
+
+    @property
+    def began(self) -> float:
+        """When its present limit ends, as an order of age."""
+        timer = self._timer or self.timeout_keep_alive_task
+        return timer.when() if timer is not None else 0.0

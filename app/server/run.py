@@ -1,0 +1,223 @@
+"""One request to the engine from its start to its end, the same for every API: load, submit, wait, hang-up, time-out,
+keep-alive. What differs between APIs is a ``Writer``.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
+from app.core.types import ModelRecord
+from app.server.answer import Answer
+from app.server.backend import Backend
+from app.server.errors import Api, Problem, error_response, from_failed, problem_of
+from app.server.live import Live
+from app.server.stream import EventStream, HangUpError
+
+PING = 10.0
+"""Seconds of silence after which a stream sends a comment, so that nobody in between closes it."""
+
+
+class Run:
+    """One or more requests to one model whose events come as one stream, choices numbered through."""
+
+    def __init__(
+        self, backend: Backend, record: ModelRecord, asked: Sequence[GenerateRequest], live: Live
+    ) -> None:
+        backend.admit(record.id, len(asked))
+        self.backend, self.record, self.asked, self.live = backend, record, asked, live
+        self._stream = EventStream(asyncio.get_running_loop())
+        self._loading: asyncio.Task[None] | None = None
+        self._left = len(asked)
+        limit = backend.settings.value.server.timeout
+        self._deadline = time.monotonic() + limit if limit else float("inf")
+        self.load_seconds: float | None = None
+        live.model, live.phase, live.cancel = record.id, "waiting", self.cancel
+
+    def begin(self) -> None:
+        """Submit, after loading if need be."""
+        if self.backend.is_ready(self.record.id):
+            self._submit()
+        else:
+            self.live.phase = "loading"
+            self._loading = asyncio.ensure_future(self._load())
+
+    async def _load(self) -> None:
+        began = time.monotonic()
+        try:
+            await self.backend.ready(self.record)
+        except Exception as error:  # noqa: BLE001 - becomes the answer
+            problem = problem_of(error)
+            self._stream.put(Failed(problem.code, problem.message))
+            return
+        self.load_seconds = time.monotonic() - began
+        self._submit()
+
+    def _submit(self) -> None:
+        self.live.phase, self.live.submitted_at = "waiting", time.monotonic()
+        width = 0
+        for request in self.asked:
+            sink = self._stream.put if len(self.asked) == 1 else self._shifted(width)
+            width += request.sampling.n
+            self.backend.submit(self.record.id, request, sink)
+
+    def _shifted(self, by: int) -> Callable[[GenerateEvent], None]:
+        def put(event: GenerateEvent) -> None:
+            if isinstance(event, Failed):
+                self._stream.put(event)
+                return
+            event = replace(event, choice=event.choice + by)
+            if isinstance(event, Finished) and event.done:
+                self._left -= 1  # on the runtime thread alone
+                event = replace(event, done=self._left == 0)
+            self._stream.put(event)
+
+        return put
+
+    async def batch(self, patience: float = PING) -> list[Delta | Finished | Failed]:
+        """What has come since the last time, or [] after ``patience`` seconds of silence. Raises HangUpError, or
+        Problem when the request has taken too long."""
+        wait = min(patience, self._deadline - time.monotonic())
+        events = await self._stream.batch(max(wait, 0.0))
+        if time.monotonic() > self._deadline:
+            raise Problem(504, "timeout", "The request took longer than the server allows.")
+        for event in events:
+            if isinstance(event, Delta):
+                self.live.take(event)
+            elif isinstance(event, Finished):
+                self.live.finish(event)
+        return events
+
+    def cancel(self) -> None:
+        """End it as cancelled; its client gets what was written so far."""
+        for request in self.asked:
+            self.backend.supervisor.cancel(request.id)
+
+    def hang_up(self) -> None:
+        """Its client has gone."""
+        self._stream.hang_up()
+
+    def end(self, over: bool) -> None:
+        """Free what it holds."""
+        if self._loading is not None:
+            self._loading.cancel()
+        for request in self.asked:
+            self.backend.end(request.id, over)
+
+
+class Gone:
+    """Watches a connection for its end while an answer is made (``with``)."""
+
+    def __init__(self, receive: Receive, then: Callable[[], None]) -> None:
+        self._receive, self._then = receive, then
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._then()
+
+    def __enter__(self) -> None:
+        self._task = asyncio.ensure_future(self._watch())
+
+    def __exit__(self, *_exc: object) -> None:
+        self._task.cancel()
+
+
+async def whole(run: Run, request: Request) -> Answer:
+    """The whole answer. Raises Problem when it failed, HangUpError when nobody waits any more."""
+    answer = Answer()
+    run.begin()
+    try:
+        with Gone(request.receive, run.hang_up):
+            while not answer.done:
+                for event in await run.batch():
+                    if isinstance(event, Failed):
+                        raise from_failed(event)
+                    answer.add(event)
+    finally:
+        run.end(answer.done)
+    return answer
+
+
+class Writer(Protocol):
+    """How one API writes a stream. Each method gives the bytes to send, possibly none."""
+
+    media_type: str
+
+    def begin(self) -> bytes:
+        """Before anything else."""
+
+    def event(self, event: Delta | Finished) -> bytes:
+        """One event. After Finished with ``done`` nothing more is asked for."""
+
+    def failed(self, problem: Problem) -> bytes:
+        """It broke after the status was sent."""
+
+    def ping(self) -> bytes:
+        """Nothing, so that the connection stays."""
+
+
+class Streamed:
+    """An ASGI response that writes a run's events as they come. Its status is decided by the first event: an error
+    before any text is still an HTTP error, unless the silence before it was so long that a ping had to be sent."""
+
+    def __init__(self, run: Run, writer: Writer, api: Api) -> None:
+        self._run, self._writer, self._api = run, writer, api
+        self._over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        self._run.begin()
+        try:
+            with Gone(receive, self._run.hang_up):
+                await self._answer(scope, receive, send)
+        finally:
+            self._run.end(self._over)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            first = await self._run.batch()
+            if first and isinstance(first[0], Failed):
+                self._over = True
+                raise from_failed(first[0])
+        except Problem as problem:
+            await error_response(self._api, problem)(scope, receive, send)
+            return
+        headers = [(b"content-type", self._writer.media_type.encode()), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(_piece(self._writer.begin() + self._encode(first)))
+        while not self._over:
+            try:
+                data = self._encode(await self._run.batch())
+            except Problem as problem:
+                self._over = True
+                self._run.cancel()
+                data = self._writer.failed(problem)
+            if data:
+                await send(_piece(data))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _encode(self, events: list[Delta | Finished | Failed]) -> bytes:
+        if not events:
+            return self._writer.ping()
+        return b"".join(self._one(event) for event in events)
+
+    def _one(self, event: Delta | Finished | Failed) -> bytes:
+        if isinstance(event, Failed):
+            self._over = True
+            return self._writer.failed(from_failed(event))
+        if isinstance(event, Finished) and event.done:
+            self._over = True
+        return self._writer.event(event)
+
+
+def _piece(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": True}
+
+
+__all__ = ["Gone", "HangUpError", "Run", "Streamed", "Writer", "whole"]
