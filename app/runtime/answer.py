@@ -159,6 +159,7 @@ class TagParser:
         self.reasoning_open, self._space, self._fresh = False, "", True
         if mark != self._tags.close:  # it calls a tool and forgot to close the thought
             return found + self._open_calls(after)
+        self._head, self._may_think = "", False  # a bare call may follow
         return found + (self.feed(after) if after else [])
 
     def _content(self, before: str, mark: str, after: str) -> list[Delta]:

@@ -52,6 +52,7 @@ def _anchor(tree: list[Any], end: int) -> bool:
 class _Pattern:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
+        self._times = 1
 
     def anchored(self, tree: list[Any]) -> str:
         before, after = "char*", "char*"
@@ -85,9 +86,12 @@ class _Pattern:
 
     def _repeat(self, low: int, high: Any, item: Any) -> str:
         top = None if str(high) == "MAXREPEAT" else int(high)
-        if max(low, top or 0) > _MAX_REPEAT:
+        before, self._times = self._times, self._times * max(low, top or 0, 1)
+        if self._times > _MAX_REPEAT:
             raise self._refused("more than 1000 repetitions")
-        return repeated(f"({self._sequence(item)})", low, top)
+        inner = self._sequence(item)
+        self._times = before
+        return repeated(f"({inner})", low, top)
 
     def _set(self, items: Any) -> str:
         found: _Ranges = []

@@ -23,6 +23,7 @@ _REFUSED = (
 _MAX_RULES = 3000
 _MAX_ITEMS = 1000
 _MAX_LENGTH = 20_000
+_BLOCK = 1000
 _FORMATS = {
     "date": "date",
     "time": "time",
@@ -223,7 +224,22 @@ class SchemaRules:
             return self.need("string")
         if max(low or 0, high or 0) > _MAX_LENGTH or (high is not None and (low or 0) > high):
             raise refuse(f"the schema keyword {limits[-1]!r} can't be {schema[limits[-1]]!r}")
-        return self._own(self.quoted(repeated(self.need("char"), low or 0, high)))
+        return self._own(self.quoted(self.characters(low or 0, high, self.need("char"))))
+
+    def characters(self, low: int, high: int | None, one: str) -> str:
+        """From ``low`` to ``high`` of the rule ``one``, in blocks: llama.cpp writes repetitions out, 2000 at most."""
+        blocks, rest = divmod(low, _BLOCK)
+        parts = [repeated(one, rest, rest)] if rest else []
+        if blocks:
+            parts.append(repeated(self.rule(repeated(one, _BLOCK, _BLOCK), "block"), blocks, blocks))
+        parts.append(self._at_most(None if high is None else high - low, one))
+        return " ".join(part for part in parts if part != '""') or '""'
+
+    def _at_most(self, high: int | None, one: str) -> str:
+        if high is None or high <= _BLOCK:
+            return repeated(one, 0, high)
+        block = self.rule(f"{repeated(one, _BLOCK, _BLOCK)} {self._at_most(high - _BLOCK, one)}", "block")
+        return f"({repeated(one, 0, _BLOCK - 1)} | {block})"
 
     def _formatted(self, form: Any) -> str:
         waiting = [_FORMATS[form]]
@@ -272,7 +288,7 @@ class SchemaRules:
         """Items behind the fixed ones: each has a comma in front when something stands before it."""
         if rest is False or high == 0 or (rest is None and follows and not low):
             return "" if not low else self._no("minItems")
-        item = self._own(self.visit(True if rest is None else rest))
+        item = self.rule(self.visit(True if rest is None else rest), "item")
         if follows:
             return repeated(f'(ws "," ws {item})', low, high)
         tail = repeated(f'(ws "," ws {item})', max(low - 1, 0), None if high is None else high - 1)

@@ -81,16 +81,20 @@ def repeated(item: str, low: int, high: int | None) -> str:
     return f"{item}{{{low},{high}}}" if high else '""'
 
 
+_CONTROL = (*range(9), 11, 12, *range(14, 32), 127)
+
+
 def until(mark: str, name: str) -> dict[str, str]:
-    """Rules ``name``...: any text up to and with ``mark``, which occurs once, at the end. (The automaton of Knuth,
-    Morris and Pratt written as right-recursive rules, so that the parser's stack stays flat.)"""
+    """Rules ``name``...: any text (no control characters) up to and with ``mark``, which occurs once, at its end.
+    (The automaton of Knuth, Morris and Pratt written as right-recursive rules, so that the parser's stack stays
+    flat.)"""
     states = [name if n == 0 else f"{name}-{n}" for n in range(len(mark))]
     found = {}
     for n, state in enumerate(states):
         steps = {}
         for character in dict.fromkeys(mark[: n + 1]):
             steps[character] = _longest(mark, mark[:n] + character)
-        others = ranges(_all_but(sorted(map(ord, steps))))
+        others = ranges(_all_but(sorted({*map(ord, steps), *_CONTROL})))
         parts = [f"{others} {states[0]}"]
         parts += [literal(c) if to == len(mark) else f"{literal(c)} {states[to]}" for c, to in steps.items()]
         found[state] = " | ".join(parts)

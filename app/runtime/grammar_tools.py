@@ -9,7 +9,7 @@ from app.core.errors import BadConstraintError
 from app.core.generate import GenerateRequest, ToolSpec
 from app.runtime.formats import ToolFormat
 from app.runtime.grammar_schema import Schema, SchemaRules
-from app.runtime.grammar_text import either, json_literal, literal, repeated, until, used
+from app.runtime.grammar_text import either, json_literal, literal, until, used
 from app.runtime.tool_reader import is_text
 
 _ID = "[a-zA-Z0-9]{9}"
@@ -102,9 +102,9 @@ def _parameters(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _harmony(name: str, arguments: str) -> str:
-    kind = '(" "? "<|constrain|>"? "json" | " json")? "<|message|>"'
+    kind = '(" "? "<|constrain|>json" | " json")? "<|message|>"'
     heads = (f"<|channel|>commentary to=functions.{name}", f" to=functions.{name}<|channel|>commentary")
-    return f"({literal(heads[0])} | {literal(heads[1])}) {kind.replace('| ', '| ')} {arguments}"
+    return f"({literal(heads[0])} | {literal(heads[1])}) {kind} {arguments}"
 
 
 # ------------------------------------------------------------------------------------------------ a tag per argument
@@ -157,7 +157,7 @@ class _TagRules(SchemaRules):
                 inside = self.rules.get(body, body).removeprefix('"\\"" ').removesuffix(' "\\""')
                 return f"{inside} {literal(closed)}"
         if low or high is not None:
-            return f"{repeated('[^<]', low, high)} {literal(closed)}"
+            return f"{self.characters(low, high, '[^<]')} {literal(closed)}"
         name = f"text-{len(closed)}"
         self.rules.update(until(closed, name))
         return name

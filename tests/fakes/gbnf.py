@@ -19,7 +19,7 @@ class Grammar:
 
     def __init__(self, text: str) -> None:
         self.rules: dict[str, Node] = {}
-        for line in text.splitlines():
+        for line in text.removesuffix("\n").split("\n"):
             name, arrow, body = line.partition(" ::= ")
             assert arrow, line
             assert name not in self.rules, name

@@ -1,5 +1,6 @@
 """Families of models: what their transcripts mean, however they are cut."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -55,7 +56,7 @@ def source(name: str) -> str:
 
 def cut(text: str, cuts: list[int]) -> list[str]:
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def read(item: dict[str, Any], pieces: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from app.core.generate import (
     ToolChoice,
     ToolSpec,
 )
-from app.runtime.formats import reasoning_tags
+from app.runtime.formats import reasoning_tags, tool_format
 from app.runtime.grammar import Constraint, constraint_for, schema_to_gbnf
 from app.runtime.grammar_number import Bounds, integers, numbers
 from app.runtime.grammar_pattern import pattern_to_gbnf
@@ -50,6 +50,8 @@ SCHEMAS: dict[str, Any] = {
     "anything": {},
     "true": {"description": "only words"},
     "string": {"type": "string"},
+    "long": {"type": "string", "minLength": 2100, "maxLength": 4300},
+    "many": {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 1000},
     "short": {"type": "string", "maxLength": 3},
     "nullable": {"type": "string", "nullable": True},
     "types": {"type": ["integer", "boolean", "null"]},
@@ -175,14 +177,18 @@ def test_every_text_obeys(name: str) -> None:
         ("declared and more", '{"a": 5}', False),
         (
             "formats",
-            '["2024-01-31","01234567-89ab-cdef-0123-456789abcdef","2024-02-28T23:59:59Z",'
-            '"127.0.0.1","a.b@c.org","x"]',
+            (
+                '["2024-01-31","01234567-89ab-cdef-0123-456789abcdef","2024-02-28T23:59:59Z",'
+                '"127.0.0.1","a.b@c.org","x"]'
+            ),
             True,
         ),
         (
             "formats",
-            '["2024-02-30","01234567-89ab-cdef-0123-456789abcdef","2024-02-28T23:59:59Z",'
-            '"127.0.0.1","a.b@c.org","x"]',
+            (
+                '["2024-02-30","01234567-89ab-cdef-0123-456789abcdef","2024-02-28T23:59:59Z",'
+                '"127.0.0.1","a.b@c.org","x"]'
+            ),
             False,
         ),
     ],
@@ -410,3 +416,317 @@ def test_random_schemas(schema: Any, rng: random.Random) -> None:
     for budget in (0, 10, 50, 150):
         text = grammar.write(rng, budget)
         assert valid(json.loads(text), schema), text
+
+
+# ------------------------------------------------------------------------------------------------ requests
+CITY = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "unit": {"type": "string", "enum": ["C", "F"]},
+        "more": {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string"}}}},
+    },
+    "required": ["city", "days"],
+}
+TOOLS = (
+    ToolSpec("get_weather", "Weather", CITY),
+    ToolSpec("now", "Time"),
+    ToolSpec("note", "Note", {"type": "object", "properties": {"text": {"type": ["string", "null"]}}}),
+)
+FAMILIES = sorted(path.stem for path in FIXTURES.glob("*.jinja"))
+
+
+def read_calls(text: str, name: str, tail: str = "") -> tuple[list[tuple[str, str]], str, str]:
+    parser = parser_for(template(name), GenerateRequest("r", tools=TOOLS), tail)
+    deltas = [*parser.feed(text), *parser.finish()]
+    calls: list[list[str]] = []
+    for piece in (piece for delta in deltas for piece in delta.tool_calls):
+        if piece.name:
+            calls.append([piece.name, ""])
+        calls[piece.index][1] += piece.arguments
+    content = "".join(delta.text for delta in deltas)
+    return [(name, text) for name, text in calls], content, "".join(delta.reasoning for delta in deltas)
+
+
+def check_calls(calls: list[tuple[str, str]]) -> None:
+    schemas = {tool.name: tool.parameters for tool in TOOLS}
+    assert calls
+    for name, arguments in calls:
+        assert valid(json.loads(arguments), schemas[name]), (name, arguments)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+class TestFamilies:
+    """What a family's grammar allows is what its parser reads, and it obeys the tool's schema."""
+
+    @pytest.mark.parametrize("mode", ["required", "auto"])
+    def test_calls(self, name: str, mode: Any) -> None:
+        request = GenerateRequest("r", tools=TOOLS, tool_choice=ToolChoice(mode))
+        constraint = constraint_for(request, template(name))
+        assert constraint is not None
+        assert constraint.lazy is (mode == "auto")
+        grammar, rng = Grammar(constraint.grammar), random.Random(4)
+        for budget in range(0, 600, 10):
+            text = grammar.write(rng, budget)
+            calls, content, _ = read_calls(text, name)
+            assert not content, text
+            check_calls(calls)
+
+    def test_named_and_alone(self, name: str) -> None:
+        request = GenerateRequest(
+            "r", tools=TOOLS, tool_choice=ToolChoice("named", "now"), parallel_tool_calls=False
+        )
+        constraint = constraint_for(request, template(name))
+        assert constraint is not None
+        grammar, rng = Grammar(constraint.grammar), random.Random(5)
+        for budget in range(0, 300, 10):
+            calls, _, _ = read_calls(grammar.write(rng, budget), name)
+            assert [call for call, _ in calls] == ["now"]
+
+    def test_answer_after_a_thought(self, name: str) -> None:
+        request = GenerateRequest("r", response_format=ResponseFormat("json_schema", PERSON))
+        constraint = constraint_for(request, template(name))
+        assert constraint is not None
+        grammar, rng = Grammar(constraint.grammar), random.Random(6)
+        for budget in range(0, 300, 10):
+            text = grammar.write(rng, budget)
+            parser = parser_for(template(name), request, "")
+            deltas = [*parser.feed(text), *parser.finish()]
+            assert valid(json.loads("".join(delta.text for delta in deltas)), PERSON), text
+
+    def test_calls_or_schema(self, name: str) -> None:
+        request = GenerateRequest(
+            "r", tools=TOOLS, response_format=ResponseFormat("json_schema", {"type": "boolean"})
+        )
+        constraint = constraint_for(request, template(name))
+        assert constraint is not None
+        assert not constraint.lazy
+        grammar, rng = Grammar(constraint.grammar), random.Random(7)
+        kinds = set()
+        for budget in range(0, 900, 10):
+            calls, content, _ = read_calls(grammar.write(rng, budget), name)
+            kinds.add(bool(calls))
+            if calls:
+                check_calls(calls)
+            else:
+                assert json.loads(content) in {True, False}
+        assert kinds == {True, False}
+
+    def test_thought_opened_by_the_prompt(self, name: str) -> None:
+        tags = reasoning_tags(template(name))
+        if name == "openai-gpt-oss-120b":
+            return
+        request = GenerateRequest("r", tools=TOOLS, tool_choice=ToolChoice("required"))
+        tail = f"assistant\n{tags.open}\n"
+        constraint = constraint_for(request, template(name), tail)
+        assert constraint is not None
+        text = Grammar(constraint.grammar).write(random.Random(8), 500)
+        assert tags.close in text
+        calls, content, _ = read_calls(text, name, tail)
+        assert not content
+        check_calls(calls)
+
+    def test_thinking_off(self, name: str) -> None:
+        form = ResponseFormat("json_object")
+        request = GenerateRequest("r", response_format=form, reasoning=ReasoningOptions(enabled=False))
+        constraint = constraint_for(request, template(name))
+        assert constraint is not None
+        assert Grammar(constraint.grammar).accepts("{}") is (name != "openai-gpt-oss-120b")
+
+
+class TestRequests:
+    def test_free(self) -> None:
+        assert constraint_for(GenerateRequest("r"), "") is None
+        request = GenerateRequest("r", tools=TOOLS, tool_choice=ToolChoice("none"))
+        assert constraint_for(request, template("Qwen3-Coder")) is None
+
+    def test_own_grammar(self) -> None:
+        request = GenerateRequest(
+            "r", response_format=ResponseFormat("gbnf", grammar='root ::= "a"'), tools=TOOLS
+        )
+        assert constraint_for(request, "") == Constraint('root ::= "a"')
+
+    def test_unknown_tool(self) -> None:
+        request = GenerateRequest("r", tools=TOOLS, tool_choice=ToolChoice("named", "fly"))
+        with pytest.raises(BadConstraintError, match="fly"):
+            constraint_for(request, "")
+
+    def test_a_tools_keyword_is_named(self) -> None:
+        tool = ToolSpec("t", "", {"type": "object", "properties": {"a": {"not": {}}}})
+        for name in ("", "Qwen3-Coder", "google-gemma-4-31B-it"):
+            with pytest.raises(BadConstraintError, match=r"tool t: .*'not'"):
+                constraint_for(GenerateRequest("r", tools=(tool,)), template(name))
+
+    def test_raw_arguments_with_limits(self) -> None:
+        members = {
+            "a": {"type": "string", "maxLength": 3},
+            "b": {"type": "string", "pattern": "^x+$"},
+            "c": {"const": 1},
+        }
+        tool = ToolSpec("note", "", {"type": "object", "properties": members, "required": ["a", "b", "c"]})
+        for name in ("Qwen3-Coder", "GLM-4.6"):
+            constraint = constraint_for(GenerateRequest("r", tools=(tool,)), template(name))
+            assert constraint is not None
+            text = Grammar(constraint.grammar).write(random.Random(9), 0)
+            parser = parser_for(template(name), GenerateRequest("r", tools=(tool,)), "")
+            deltas = [*parser.feed(text), *parser.finish()]
+            found = "".join(piece.arguments for delta in deltas for piece in delta.tool_calls)
+            assert valid(json.loads(found), tool.parameters)
+
+
+TRIGGERS = {
+    "Qwen-Qwen3-0.6B": [
+        "<tool_call>",
+        "<think>x</think>\n\nok <tool_call>\n",
+        '<tool_call>\n{"',
+        "<tool_call> {",
+    ],
+    "meta-llama-Llama-3.1-8B-Instruct": ["{", '{"', '{"na', '{\n "name"'],
+    "mistralai-Mistral-Nemo-Instruct-2407": ["[TOOL_CALLS]", "[TOOL_CALLS][", '[TOOL_CALLS] [{"'],
+    "Mistral-Small-3.2-24B-Instruct-2506": ["[TOOL_CALLS]", "a[TOOL_CALLS]"],
+    "llama-cpp-deepseek-r1": ["<｜tool▁calls▁begin｜>", "x<｜tool▁calls▁begin｜>\n"],
+    "openai-gpt-oss-120b": [
+        "<|channel|>commentary to=",
+        "<|channel|>commentary to=functions",
+        " to=functions.",
+    ],
+    "GLM-4.6": ["<tool_call>"],
+    "google-gemma-4-31B-it": ["<|tool_call>call:"],
+    "Phi-4-mini-instruct": ["<|tool_call|>", "<|tool_call|>[", '<|tool_call|>[{"'],
+}
+QUIET = ["a <tool_cal", "{x", '{"name": "x', "<|channel|>commentary<|message|>", "<tool_call>{'"]
+
+
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_triggers(name: str) -> None:
+    constraint = constraint_for(GenerateRequest("r", tools=TOOLS), template(name))
+    assert constraint is not None
+    for text in TRIGGERS[name]:
+        starts = [found.start(1) for p in constraint.trigger_patterns if (found := re.search(p, text))]
+        assert starts, text
+        grammar = Grammar(constraint.grammar)
+        assert begins(grammar, text[starts[0] :]), text
+    for text in QUIET:
+        assert not any(re.search(pattern, text) for pattern in constraint.trigger_patterns), text
+
+
+def begins(grammar: Grammar, text: str) -> bool:
+    """Some text of the grammar begins so (tried, not proved)."""
+    rng = random.Random(10)
+    return any(grammar.write(rng, budget % 200).startswith(text) for budget in range(20_000))
+
+
+# ------------------------------------------------------------------------------------------------ llama.cpp itself
+class Engine:
+    """llama.cpp's own grammar sampler over the starter's vocabulary."""
+
+    def __init__(self, path: Path) -> None:
+        self.lib = pytest.importorskip("llama_cpp.llama_cpp")
+        quiet = self.lib.llama_log_callback(lambda *_: None)
+        self._keep = quiet
+        self.lib.llama_log_set(quiet, None)
+        params = self.lib.llama_model_default_params()
+        params.vocab_only = True
+        self.model = self.lib.llama_model_load_from_file(str(path).encode(), params)
+        self.vocab = self.lib.llama_model_get_vocab(self.model)
+        self.end = self.lib.llama_vocab_eos(self.vocab)
+
+    def tokens(self, text: str) -> list[int]:
+        data = text.encode()
+        buffer = (self.lib.llama_token * (len(data) + 8))()
+        count = self.lib.llama_tokenize(self.vocab, data, len(data), buffer, len(buffer), False, False)
+        return list(buffer[:count])
+
+    def reads(self, grammar: str) -> bool:
+        sampler = self.lib.llama_sampler_init_grammar(self.vocab, grammar.encode(), b"root")
+        if sampler:
+            self.lib.llama_sampler_free(sampler)
+        return bool(sampler)
+
+    def accepts(self, grammar: str, text: str) -> bool:
+        sampler = self.lib.llama_sampler_init_grammar(self.vocab, grammar.encode(), b"root")
+        assert sampler
+        try:
+            for token in self.tokens(text):
+                if not self._allowed(sampler, token):
+                    return False
+                self.lib.llama_sampler_accept(sampler, token)
+            return self._allowed(sampler, self.end)
+        finally:
+            self.lib.llama_sampler_free(sampler)
+
+    def wakes(self, constraint: Constraint, text: str) -> bool:
+        """A lazy grammar lets all of ``text`` pass and is awake at its end."""
+        patterns = (ctypes.c_char_p * len(constraint.trigger_patterns))(
+            *(p.encode() for p in constraint.trigger_patterns)
+        )
+        none = (self.lib.llama_token * 0)()
+        sampler = self.lib.llama_sampler_init_grammar_lazy_patterns(
+            self.vocab, constraint.grammar.encode(), b"root", patterns, len(patterns), none, 0
+        )
+        assert sampler
+        try:
+            for token in self.tokens(text):
+                if not self._allowed(sampler, token):
+                    return False
+                self.lib.llama_sampler_accept(sampler, token)
+            return self._allowed(sampler, self.end) and not self._allowed(sampler, self.tokens("Hello")[0])
+        finally:
+            self.lib.llama_sampler_free(sampler)
+
+    def _allowed(self, sampler: Any, token: int) -> bool:
+        data = (self.lib.llama_token_data * 1)()
+        data[0].id, data[0].logit, data[0].p = token, 1.0, 1.0
+        array = self.lib.llama_token_data_array(data=data, size=1, selected=-1, sorted=False)
+        self.lib.llama_sampler_apply(sampler, ctypes.byref(array))
+        return bool(data[0].logit > -1e30)
+
+    def close(self) -> None:
+        self.lib.llama_model_free(self.model)
+        self.lib.llama_log_set(self.lib.llama_log_callback(), None)
+
+
+@pytest.fixture(scope="module")
+def engine(starter: Path) -> Iterator[Engine]:
+    engine = Engine(starter)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_llama_reads_the_same(name: str, engine: Engine) -> None:
+    text = schema_to_gbnf(SCHEMAS[name])
+    assert engine.reads(text)
+    grammar, rng = Grammar(text), random.Random(11)
+    for budget in (0, 20, 100):
+        assert engine.accepts(text, grammar.write(rng, budget))
+    for wrong in ("", "nonsense", '{"name": 1}', "[1, 2, 3, 4, 5, 6, 7]", '{"a": 1, "zz": "'):
+        assert engine.accepts(text, wrong) is grammar.accepts(wrong), wrong
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_llama_reads_the_families(name: str, engine: Engine) -> None:
+    request = GenerateRequest("r", tools=TOOLS, tool_choice=ToolChoice("required"))
+    constraint = constraint_for(request, template(name))
+    assert constraint is not None
+    grammar, rng = Grammar(constraint.grammar), random.Random(12)
+    for budget in (0, 50, 200):
+        assert engine.accepts(constraint.grammar, grammar.write(rng, budget))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_llama_wakes_the_families(name: str, engine: Engine) -> None:
+    constraint = constraint_for(GenerateRequest("r", tools=TOOLS), template(name))
+    assert constraint is not None
+    grammar, rng = Grammar(constraint.grammar), random.Random(13)
+    before = "" if tool_format(template(name)).bare else "I look <now>.\n"
+    for budget in (0, 50, 200):
+        assert engine.wakes(constraint, before + grammar.write(rng, budget))
+
+
+def test_llama_reads_the_numbers(engine: Engine) -> None:
+    text = write({"root": integers(-120, 4000)})
+    for number, expected in ((-121, False), (-120, True), (0, True), (3999, True), (4001, False)):
+        assert engine.accepts(text, str(number)) is expected
+    assert engine.reads(write({"root": "value", **BASE}))
