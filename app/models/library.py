@@ -18,14 +18,16 @@ from app.core.errors import ModelAmbiguousError, ModelNotFoundError, UsageError
 from app.core.events import Bus, LibraryChanged
 from app.core.paths import Paths
 from app.core.types import ModelRecord, Source
-from app.models import library_files, quants
+from app.models import library_care, library_files, library_watch, quants
 from app.models.folders import IMPORTED, Folder, look_at, suggestions, walk
-from app.models.library_index import Index, ModelRow
+from app.models.library_care import Checked, Facts
+from app.models.library_index import FileRow, Index, ModelRow
 from app.models.library_scan import WEIGHTS, Item, Scan, read_file, scan
 
 log = logging.getLogger(__name__)
 
 MATCHES_SHOWN = 5
+MISMATCH = "Its bytes are not those that were published: download it again."
 
 
 class Library:
@@ -38,6 +40,9 @@ class Library:
         self._lock = threading.Lock()
         self._items: dict[str, Item] | None = None
         self._aliases: dict[str, str] = {}
+        self._watch = library_watch.Watch(
+            lambda: [folder.path for folder in self._roots()], self._index.version, self.rescan
+        )
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -209,10 +214,70 @@ class Library:
         self._index.touch(item.row.path, now)
         self._bus.publish(LibraryChanged((name,)))
 
+    def facts(self, name: str) -> Facts:
+        """What people noted about a model. Raises ModelNotFoundError."""
+        row = self._item(name).row
+        return Facts(row.favourite, row.tags, row.notes)
+
+    def annotate(
+        self,
+        name: str,
+        *,
+        favourite: bool | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+    ) -> None:
+        """Note something; None leaves it as it is. Raises ModelNotFoundError."""
+        item = self._item(name)
+        row = replace(
+            item.row,
+            favourite=item.row.favourite if favourite is None else favourite,
+            tags=item.row.tags if tags is None else tuple(dict.fromkeys(tags)),
+            notes=item.row.notes if notes is None else notes,
+        )
+        self._index.annotate(row)
+        with self._lock:
+            self._items = (self._items or {}) | {item.record.id: replace(item, row=row)}
+        self._bus.publish(LibraryChanged((item.record.id,)))
+
+    def _item(self, name: str) -> Item:
+        item = self._current().get(self.get(name).id)
+        if item is None:
+            raise ModelNotFoundError(name=name)
+        return item
+
+    def verify(
+        self,
+        name: str,
+        progress: Callable[[int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> tuple[Checked, ...]:
+        """Read every byte of a model and compare with the hashes of its download. A file that differs is listed as
+        damaged until it changes; a hash that was not known is kept. Raises as ``library_care.check``."""
+        item = self._item(name)
+        checked = library_care.check(item.record, progress, should_stop)
+        rows = self._index.files()
+        changed = [_after_check(rows[found.path], found) for found in checked if found.path in rows]
+        self._index.put(files=changed)
+        self.rescan()
+        return checked
+
+    def watch(self, every: float = library_watch.EVERY) -> None:
+        """Look again by itself when folders change, from a thread of its own, until ``close``."""
+        self._watch.start(every)
+
     def close(self) -> None:
-        """Close the index."""
+        """Stop watching and close the index. Idempotent."""
+        self._watch.close()
         with self._scanning:
             self._index.close()
+
+
+def _after_check(row: FileRow, found: Checked) -> FileRow:
+    if found.ok is False:
+        return replace(row, damaged=MISMATCH)
+    healed = None if row.damaged == MISMATCH else row.damaged
+    return replace(row, sha256=found.sha256, damaged=healed)
 
 
 def is_model(record: ModelRecord) -> bool:

@@ -130,6 +130,11 @@ class Index:
         sql = "UPDATE model SET last_used_at = ?, times_used = times_used + 1 WHERE path = ?"
         self._write([(sql, [(now, path)])])
 
+    def annotate(self, row: ModelRow) -> None:
+        """Write a model's notes, and nothing else of it."""
+        values = (int(row.favourite), msgspec.json.encode(row.tags).decode(), row.notes, row.path)
+        self._write([("UPDATE model SET favourite = ?, tags = ?, notes = ? WHERE path = ?", [values])])
+
     def drop(self, paths: Iterable[str]) -> None:
         """Forget files and models."""
         keys = [(path,) for path in paths]
