@@ -209,6 +209,8 @@ class ChatList(QWidget):
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.viewport().setAutoFillBackground(False)
+        # The style sheet frames lists; this one is a part of the window.
+        self.view.setStyleSheet("QListView { background: transparent; border: none; border-radius: 0; }")
 
     def _arrange(self) -> None:
         top = QHBoxLayout()

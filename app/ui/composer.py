@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPalette,
+    QPen,
     QTextCursor,
 )
 from PySide6.QtWidgets import (
@@ -29,6 +30,11 @@ from app.ui.chat_style import COLUMN, make_style
 MAX_LINES = 12
 _COMMIT_MS = 50
 """An Enter this soon after an input method committed its text is the one that committed it."""
+_BUTTON = """
+QToolButton {{ background: {accent}; border: 2px solid {accent}; border-radius: 16px; }}
+QToolButton:disabled {{ background: {line}; border-color: {line}; }}
+QToolButton:focus {{ border-color: {text}; }}
+"""
 _ENTER = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
 
 
@@ -150,13 +156,14 @@ class Composer(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
-        row.addWidget(self._hint, 1)
-        row.addWidget(self._button)
+        row.addWidget(self.edit, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
-        column.setContentsMargins(14, 10, 8, 8)
+        column.setContentsMargins(14, 8, 8, 8)
         column.setSpacing(4)
-        column.addWidget(self.edit)
         column.addLayout(row)
+        column.addWidget(self._hint)
+        self._hint.hide()
         self.setMaximumWidth(COLUMN)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -195,6 +202,7 @@ class Composer(QWidget):
     def set_hint(self, text: str, *, why: str = "") -> None:
         """A line beside the button: tokens, what happens on sending."""
         self._hint.setText(text)
+        self._hint.setVisible(bool(text))
         self._hint.setToolTip(why)
 
     # ---------------------------------------------------------------- behaviour
@@ -236,6 +244,9 @@ class Composer(QWidget):
         self._hint.setPalette(palette)
         self._hint.setFont(style.small)
         self._button.setIcon(theme.icon("stop" if self._busy else "send", "on-accent"))
+        self._button.setStyleSheet(
+            _BUTTON.format(**{t: theme.color(t).name() for t in ("accent", "text", "line")})
+        )
         self._text_changed()
         self.update()
 
@@ -268,7 +279,7 @@ class Composer(QWidget):
         focused = self.edit.hasFocus()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(theme.color("accent" if focused else "line"))
+        painter.setPen(QPen(theme.color("accent" if focused else "line"), 2 if focused else 1))
         painter.setBrush(theme.color("surface"))
         painter.drawRoundedRect(self.rect().adjusted(1, 1, -2, -2), 10, 10)
 

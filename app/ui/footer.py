@@ -106,12 +106,12 @@ class Footer(QWidget):
         entry = self._entry
         if entry is None:
             return
-        x = 0
+        x = -6  # the icons' own margin: what is seen begins where the text begins
         order: list[Action] = ["previous", "next", "copy", "regenerate", "continue", "edit", "raw", "delete"]
         shown = [name for name in order if name in self._buttons and not self._buttons[name].isHidden()]
         width = 28 * len(shown) + (self._versions.sizeHint().width() + 8 if entry.versions > 1 else 0)
         if entry.role == "user":
-            x = self.width() - width
+            x = self.width() - width + 6
         for name in shown:
             self._buttons[name].setGeometry(x, 0, 28, 28)
             x += 28

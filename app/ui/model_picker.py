@@ -8,6 +8,7 @@ from PySide6.QtCore import (
     QEvent,
     QLocale,
     QModelIndex,
+    QObject,
     QPersistentModelIndex,
     QPoint,
     QRect,
@@ -19,6 +20,7 @@ from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -37,6 +39,12 @@ State = Literal["loaded", "loading", "disk", "damaged"]
 Index = QModelIndex | QPersistentModelIndex
 _DATA = Qt.ItemDataRole.UserRole
 _ROW, _HEADER = 44, 28
+_BUTTON = """
+QToolButton {{ background: {surface}; color: {text}; border: 1px solid {line}; border-radius: 6px;
+  padding: 0 30px 0 8px; min-height: 30px; }}
+QToolButton:hover {{ background: {raised}; }}
+QToolButton:focus {{ border: 2px solid {accent}; padding: 0 29px 0 7px; min-height: 28px; }}
+"""
 
 
 class ModelChoice(Struct, frozen=True):
@@ -114,7 +122,7 @@ class _Popup(QFrame):
         self.list = QListWidget(self)
         self.list.setItemDelegate(_Delegate(self.list))
         self.list.setMouseTracking(True)
-        self.list.setFrameShape(QFrame.Shape.NoFrame)
+        self.list.setStyleSheet("QListView { background: transparent; border: none; border-radius: 0; }")
         self.list.setAccessibleName(self.tr("Models"))
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
@@ -196,6 +204,7 @@ class ModelPicker(QWidget):
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.setObjectName("modelPicker")
         self.button.setMaximumWidth(420)
+        self._fold = QLabel(self.button)
         self._cancel = QToolButton(self)
         self._cancel.setAutoRaise(True)
         self._cancel.hide()
@@ -205,6 +214,7 @@ class ModelPicker(QWidget):
         row.addWidget(self.button)
         row.addWidget(self._cancel)
         self.button.clicked.connect(self.open)
+        self.button.installEventFilter(self)
         self._cancel.clicked.connect(self.cancel_requested)
         theme.notifier().changed.connect(self._show)
         self._show()
@@ -239,6 +249,7 @@ class ModelPicker(QWidget):
             percent = QLocale().toString(self._progress * 100, "f", 0)
             name = self.tr("Loading {model}: {percent} %").format(model=name, percent=percent)
         self.button.setText(QFontMetrics(self.font()).elidedText(name, Qt.TextElideMode.ElideMiddle, 380))
+        self._dress()
         loaded = self._current is not None and self._current.state == "loaded"
         self.button.setIcon(theme.icon("model", "good" if loaded else "text-2"))
         note = self._current.note if self._current else self.tr("Pick what answers you")
@@ -249,6 +260,19 @@ class ModelPicker(QWidget):
         self._cancel.setToolTip(self.tr("Stop loading"))
         self._cancel.setAccessibleName(self.tr("Stop loading"))
         self.update()
+
+    def _dress(self) -> None:
+        named = {
+            token: theme.color(token).name() for token in ("surface", "line", "raised", "accent", "text")
+        }
+        self.button.setStyleSheet(_BUTTON.format(**named))
+        self._fold.setPixmap(theme.icon("chevron-down").pixmap(14, 14))
+        self._fold.setFixedSize(14, 14)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.button and event.type() == QEvent.Type.Resize:
+            self._fold.move(self.button.width() - 24, (self.button.height() - 14) // 2)
+        return False
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

@@ -4,10 +4,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
+from PySide6.QtGui import QDesktopServices, QFont, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QSizePolicy,
     QSplitter,
@@ -29,6 +28,7 @@ from app.ui.entries import Entry
 from app.ui.model_picker import ModelPicker
 from app.ui.transcript import Transcript
 from app.ui.undo_bar import UndoBar
+from app.ui.widgets import Elided
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -59,7 +59,7 @@ class ChatPage(QWidget):
         self._settings = services.settings
         self._context = ContextBar(self)
         self._empty = EmptyState(self)
-        self._title = QLabel(self)
+        self._title = Elided(parent=self)
         self._toggle = QToolButton(self)
         self._stack = QStackedWidget(self)
         self._list_wanted = True
@@ -71,6 +71,7 @@ class ChatPage(QWidget):
         bridge.on(LibraryChanged, lambda _event: self._show_empty_text(), self)
         theme.notifier().changed.connect(self._restyle)
         self.composer.set_enter_sends(services.settings.value.chat.enter_sends)
+        self._restyle()
         self._retranslate()
         self.controller.start()
 
@@ -91,6 +92,7 @@ class ChatPage(QWidget):
         self._splitter.addWidget(self.list)
         self._splitter.addWidget(main)
         self._splitter.setStretchFactor(1, 1)
+        self._splitter.setHandleWidth(1)
         self._splitter.setCollapsible(0, False)
         self._splitter.setCollapsible(1, False)
         self._splitter.setSizes([_LIST_WIDTH, 800])
@@ -115,8 +117,9 @@ class ChatPage(QWidget):
         row.setContentsMargins(12, 0, 16, 0)
         row.setSpacing(8)
         self._toggle.setIconSize(QSize(18, 18))
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
-        self._title.setProperty("role", "heading")
+        font = theme.font("chat")
+        font.setWeight(QFont.Weight.DemiBold)
+        self._title.setFont(font)
         self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row.addWidget(self._toggle)
         row.addWidget(self._title, 1)
@@ -215,7 +218,6 @@ class ChatPage(QWidget):
 
     def _show_title(self, title: str) -> None:
         self._title.setText(title or self.tr("New chat"))
-        self._title.setToolTip(title)
 
     def _show_models(self, choices: list[object], current: str) -> None:
         self.picker.set_choices(choices, current)  # type: ignore[arg-type]
@@ -325,7 +327,7 @@ class ChatPage(QWidget):
 
 def _centred(widget: QWidget) -> QHBoxLayout:
     row = QHBoxLayout()
-    row.setContentsMargins(24, 0, 24, 0)
+    row.setContentsMargins(24, 0, 34, 0)  # the transcript's scroll bar takes 10
     row.addStretch(1)
     row.addWidget(widget, 1000)
     row.addStretch(1)
