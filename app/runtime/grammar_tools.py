@@ -217,7 +217,7 @@ def trigger_patterns(form: ToolFormat) -> tuple[str, ...]:
         member = _partly('"' + form.name_key + '"')
         return (rf"^\s*(\{{{_WS}{member})$",)
     if form.kind == "harmony":
-        start = re.escape("<|channel|>commentary to=").replace(r"\ ", " ").replace("=", "=")
+        start = _escaped("<|channel|>commentary to=")
         return (
             f"({start}{_partly('functions.')})$",
             rf"(?:^|<\|start\|>assistant)( to={_partly('functions.')})$",
@@ -226,7 +226,7 @@ def trigger_patterns(form: ToolFormat) -> tuple[str, ...]:
         listed = rf"\[?{_WS}" if form.listed else ""
         return (rf'({_escaped(form.start)}{_WS}{listed}(?:\{{{_WS}"?)?)$',)
     if form.open:
-        return (f"({_escaped(form.start)}{_WS})$",)
+        return (f"({_escaped(form.start)}{_WS}{_partly(form.call_open)})$",)
     return (f"({_escaped(form.start)})$",)
 
 
