@@ -1,0 +1,297 @@
+"""The Chat page over the real store: ask, stop, edit, regenerate, versions, delete with undo, drafts, errors.
+
+The engine is a stand-in that echoes (``tests.fakes.engine``); ``test_chat_story`` has the real one.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
+from pytestqt.qtbot import QtBot
+
+from app.chat.store import ChatStore
+from app.core.errors import OutOfMemoryError
+from app.core.events import Bus
+from app.core.generate import Delta, Failed, Finished, Timings, Usage
+from app.core.settings import SettingsStore
+from app.core.types import LoadPlan
+from app.ui import tasks, theme
+from app.ui.bridge import Bridge
+from app.ui.message_parts import ErrorCard
+from app.ui.pages.chat import ChatPage
+from app.ui.undo_bar import UndoBar
+from tests.fakes.engine import RECORD, FakeLibrary, FakeSupervisor
+
+
+@pytest.fixture
+def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
+    supervisor, store = FakeSupervisor(delay=0.005), ChatStore(None, bus)
+
+    def load(model: str) -> Any:
+        return supervisor.ensure_ready(model, LoadPlan("fake.gguf"))
+
+    yield SimpleNamespace(
+        bus=bus,
+        settings=SettingsStore(tmp_path / "settings.toml", bus),
+        chats=store,
+        supervisor=supervisor,
+        library=FakeLibrary(),
+        load=load,
+    )
+    supervisor.close()
+    store.close()
+
+
+@pytest.fixture
+def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
+    theme.notifier().apply("light")
+    bridge = Bridge(services.bus)
+    made = ChatPage(services, bridge)
+    qtbot.addWidget(made)
+    made.resize(1000, 700)
+    made.show()
+    qtbot.waitUntil(lambda: bool(made.controller.model), timeout=3000)
+    yield made
+    made.controller.session.close()
+    made.controller.close()
+    bridge.close()
+    tasks.close()
+
+
+def ask(qtbot: QtBot, page: ChatPage, text: str) -> None:
+    page.composer.set_text(text)
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    wait_idle(qtbot, page)
+
+
+def wait_idle(qtbot: QtBot, page: ChatPage) -> None:
+    controller = page.controller
+    qtbot.waitUntil(lambda: controller._turn_here() is None and _all_stored(page), timeout=5000)
+    qtbot.wait(60)
+
+
+def _all_stored(page: ChatPage) -> bool:
+    return all(entry.key > 0 for entry in page.transcript.entries)
+
+
+def texts(page: ChatPage) -> list[tuple[str, str]]:
+    return [(entry.role, entry.text.strip()) for entry in page.transcript.entries]
+
+
+def until(qtbot: QtBot, done: Callable[[], bool]) -> None:
+    qtbot.waitUntil(done, timeout=5000)
+
+
+def test_a_question_is_answered_and_kept(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "hello there")
+    assert texts(page) == [("user", "hello there"), ("assistant", "hello there")]
+    assert page.composer.text() == ""
+    chat = services.chats.conversations()[0]
+    assert chat.title == "hello there"
+    assert [m.text.strip() for m in services.chats.messages(chat.id)] == ["hello there", "hello there"]
+    until(qtbot, lambda: [row.title for row in page.list.model.rows] == ["hello there"])
+
+
+def test_the_second_question_goes_with_the_first(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "one")
+    ask(qtbot, page, "two")
+    assert [m.text.strip() for m in services.supervisor.requests[-1].messages] == ["one", "one", "two"]
+    assert len(services.chats.conversations()) == 1
+
+
+def test_stop_keeps_what_is_there(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.supervisor.delay = 0.05
+    page.composer.set_text("word " * 100)
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    until(qtbot, lambda: len(page.transcript.entries) == 2 and "word" in page.transcript.entries[1].text)
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Escape)
+    wait_idle(qtbot, page)
+    last = page.transcript.entries[-1]
+    assert last.reason == "cancelled"
+    assert 0 < last.text.count("word") < 100
+
+
+def test_regenerate_adds_a_version_and_one_can_go_back(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "again")
+    page.controller.act(page.transcript.entries[-1].key, "regenerate")
+    wait_idle(qtbot, page)
+    last = page.transcript.entries[-1]
+    assert (last.version, last.versions) == (2, 2)
+    page.controller.act(last.key, "previous")
+    until(qtbot, lambda: page.transcript.entries[-1].version == 1)
+    assert page.transcript.entries[-1].versions == 2
+
+
+def test_editing_a_question_asks_again_beside_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "first words")
+    page.controller.edit(page.transcript.entries[0].key, "other words")
+    wait_idle(qtbot, page)
+    assert texts(page) == [("user", "other words"), ("assistant", "other words")]
+    assert page.transcript.entries[0].versions == 2
+
+
+def test_correcting_an_answer_changes_it_in_place(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "hello")
+    page.controller.edit(page.transcript.entries[1].key, "corrected")
+    until(qtbot, lambda: texts(page)[-1] == ("assistant", "corrected"))
+
+
+def test_a_deleted_message_comes_back(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "one")
+    ask(qtbot, page, "two")
+    page.controller.act(page.transcript.entries[2].key, "delete")
+    until(qtbot, lambda: len(page.transcript.entries) == 2)
+    undo = page.findChild(UndoBar)
+    assert isinstance(undo, UndoBar)
+    until(qtbot, undo.isVisible)
+    qtbot.mouseClick(undo.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    until(qtbot, lambda: len(page.transcript.entries) == 4)
+
+
+def test_a_deleted_chat_comes_back(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "keep me")
+    chat = page.controller.chat
+    assert chat is not None
+    page.controller.delete_chat(chat)
+    until(qtbot, lambda: not page.list.model.rows)
+    assert page.controller.chat is None
+    undo = page.findChild(UndoBar)
+    assert isinstance(undo, UndoBar)
+    until(qtbot, undo.isVisible)
+    qtbot.mouseClick(undo.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    until(qtbot, lambda: len(page.list.model.rows) == 1 and len(page.transcript.entries) == 2)
+
+
+def test_drafts_stay_with_their_chat(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "a chat")
+    first = page.controller.chat
+    assert first is not None
+    qtbot.keyClicks(page.composer.edit, "half a thought")
+    page.new_chat()
+    until(qtbot, lambda: page.composer.text() == "")
+    page.open_chat(first)
+    until(qtbot, lambda: page.composer.text() == "half a thought")
+
+
+def test_a_crash_stands_in_its_place_and_can_be_retried(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.supervisor.failure = Failed("worker_crashed", "died", {"model": "m", "why": "signal SIGKILL"})
+    ask(qtbot, page, "hello you")
+    last = page.transcript.entries[-1]
+    assert last.error is not None
+    assert last.text.strip() == "hello"
+    card = page.transcript.findChild(ErrorCard)
+    assert isinstance(card, ErrorCard)
+    words = " ".join(label.text() for label in card.findChildren(QLabel))
+    assert "SIGKILL" in words
+    services.supervisor.failure = None
+    qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    wait_idle(qtbot, page)
+    assert page.transcript.entries[-1].error is None
+    assert (
+        page.transcript.findChild(ErrorCard) is None or not page.transcript.findChild(ErrorCard).isVisible()
+    )
+
+
+def test_a_failed_load_keeps_the_question(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.supervisor.load_error = OutOfMemoryError(model="m", detail="3 GB are missing")
+    ask(qtbot, page, "still here")
+    assert texts(page)[0] == ("user", "still here")
+    assert page.transcript.entries[1].error is not None
+    assert page.transcript.entries[1].error.code == "out_of_memory"
+
+
+def test_two_chats_answer_at_the_same_time(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.supervisor.delay = 0.03
+    page.composer.set_text("slow " * 30)
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    until(qtbot, lambda: len(page.transcript.entries) == 2 and "slow" in page.transcript.entries[1].text)
+    first = page.controller.chat
+    assert first is not None
+    page.new_chat()
+    assert page.transcript.entries == [] or page._stack.currentWidget() is page._empty
+    ask(qtbot, page, "quick")
+    assert texts(page) == [("user", "quick"), ("assistant", "quick")]
+    page.open_chat(first)
+    until(qtbot, lambda: len(page.transcript.entries) == 2 and "slow" in page.transcript.entries[0].text)
+    wait_idle(qtbot, page)
+    assert page.transcript.entries[1].text.count("slow") == 30
+
+
+def test_reasoning_and_prefill_are_shown(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.supervisor.script = [
+        Delta(prefilled=50, prompt_tokens=100),
+        Delta(reasoning="Let me think. ", tokens=3),
+        Delta(text="Yes.", tokens=1),
+        Finished("stop", Usage(100, 4), Timings(0, 0.1, 0.2, 0.1, 100, 3)),
+    ]
+    services.supervisor.delay = 0.1
+    page.composer.set_text("hm?")
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    until(qtbot, lambda: any("50" in label.text() for label in page.transcript.findChildren(QLabel)))
+    wait_idle(qtbot, page)
+    last = page.transcript.entries[-1]
+    assert (last.reasoning.strip(), last.text) == ("Let me think.", "Yes.")
+    assert last.reasoning_seconds is not None
+    assert 0.05 < last.reasoning_seconds < 2
+
+
+def test_context_is_told(qtbot: QtBot, page: ChatPage) -> None:
+    found: list[Any] = []
+    page.context_changed.connect(found.append)
+    ask(qtbot, page, "count me in")
+    assert found[-1].limit == 4096
+    assert found[-1].used == 10
+
+
+def test_searching_lists_what_holds_the_words(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "tiếng Việt rất hay")
+    page.new_chat()
+    ask(qtbot, page, "something else")
+    page.list.search.setText("tieng viet")
+    until(qtbot, lambda: [row.title for row in page.list.model.rows] == ["tiếng Việt rất hay"])
+    page.list.search.setText("")
+    until(qtbot, lambda: len(page.list.model.rows) == 2)
+
+
+def test_rename_and_pin(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "old name")
+    chat = page.controller.chat
+    assert chat is not None
+    page.controller.rename(chat, "new name")
+    page.controller.pin(chat, True)
+    until(qtbot, lambda: [(r.title, r.pinned) for r in page.list.model.rows] == [("new name", True)])
+    until(qtbot, lambda: page._title.text() == "new name")
+
+
+def test_copy_puts_the_markdown_on_the_clipboard(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "some **bold**")
+    page.controller.act(page.transcript.entries[0].key, "copy")
+    assert QGuiApplication.clipboard().text() == "some **bold**"
+
+
+def test_without_a_model_the_page_offers_one(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.library._records = ()
+    page.controller._load_models()
+    until(qtbot, lambda: not page.controller.has_models)
+    assert page._empty.button.isVisible()
+    with qtbot.waitSignal(page.starter_requested, timeout=500):
+        qtbot.mouseClick(page._empty.button, Qt.MouseButton.LeftButton)
+
+
+def test_picking_a_model_loads_and_remembers_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    page.choose_model(RECORD.id)
+    until(qtbot, lambda: RECORD.id in services.supervisor.loaded)
+    until(qtbot, lambda: services.settings.value.general.last_model == RECORD.id)
+
+
+def test_every_control_has_an_accessible_name(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "hello")
+    nameless = [
+        b for b in page.findChildren(QToolButton) if b.isVisible() and not (b.accessibleName() or b.text())
+    ]
+    assert nameless == []
