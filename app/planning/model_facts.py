@@ -45,6 +45,18 @@ class Layer(Struct, frozen=True, gc=False):
     """Bytes of recurrent state for one sequence (always f32)."""
 
 
+class Work(Struct, frozen=True, gc=False):
+    """Matrices of one weight type: what one token reads and multiplies (all experts, chosen or not)."""
+
+    bytes: int = 0
+    rows: int = 0
+    elements: int = 0
+
+
+Mix = Mapping[str, Work]
+"""Work by ggml type name."""
+
+
 class ModelFacts(Struct, frozen=True):
     """A model as planning sees it. ``exact`` is False when it was guessed from a summary."""
 
@@ -72,6 +84,10 @@ class ModelFacts(Struct, frozen=True):
     recurrent: bool = False
     """Some layer carries a recurrent state: every sequence costs memory, and prefixes can't be shared."""
     exact: bool = True
+    body_mix: dict[str, Work] = {}
+    """Matrices of the layers without their experts."""
+    expert_mix: dict[str, Work] = {}
+    output_mix: dict[str, Work] = {}
 
     @property
     def bytes(self) -> int:
@@ -145,11 +161,36 @@ def from_header(header: Header, more: Iterable[Header] = ()) -> ModelFacts:
     )
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     embedding = shapes.get("token_embd.weight", (0, 0))
-    return _facts(keys, layers, outside, embedding, "output.weight" not in shapes and len(embedding) == 2)
+    tied = "output.weight" not in shapes and len(embedding) == 2
+    return _facts(keys, layers, outside, embedding, tied, _mixes(tensors, trunk, tied))
+
+
+def _mixes(tensors: Sequence[TensorInfo], trunk: int, tied: bool) -> tuple[dict[str, Work], ...]:
+    """(layers without experts, experts, output) by weight type; vectors are left out."""
+    found: tuple[dict[str, Work], ...] = ({}, {}, {})
+    output = "token_embd.weight" if tied else "output.weight"
+    for tensor in tensors:
+        match = _BLOCK.match(tensor.name)
+        if (
+            len(tensor.shape) < 2
+            or (match is None and tensor.name != output)
+            or (match and int(match[1]) >= trunk)
+        ):
+            continue
+        mix = found[2 if match is None else 1 if _EXPERTS.fullmatch(match[2]) else 0]
+        old = mix.get(tensor.type, Work())
+        rows = tensor.elements // tensor.shape[0]
+        mix[tensor.type] = Work(old.bytes + tensor.bytes, old.rows + rows, old.elements + tensor.elements)
+    return found
 
 
 def _facts(
-    keys: _Keys, layers: tuple[Layer, ...], outside: dict[str, int], embedding: tuple[int, ...], tied: bool
+    keys: _Keys,
+    layers: tuple[Layer, ...],
+    outside: dict[str, int],
+    embedding: tuple[int, ...],
+    tied: bool,
+    mixes: tuple[dict[str, Work], ...],
 ) -> ModelFacts:
     n_embd = keys.number("embedding_length") or embedding[0]
     n_head = keys.number("attention.head_count")
@@ -172,6 +213,9 @@ def _facts(
         inner=keys.number("ssm.inner_size"),
         memoryless=keys.architecture in _NO_MEMORY,
         recurrent=any(layer.state for layer in layers),
+        body_mix=mixes[0],
+        expert_mix=mixes[1],
+        output_mix=mixes[2],
     )
 
 

@@ -1,0 +1,115 @@
+"""How fast each device of this machine computes: measured once by a short process, kept in the cache.
+
+The measuring process is the engine's own (``compose`` wires ``python -m app.runtime.llama_rates``); this layer only
+gives it arguments, reads what it prints, and knows when it must be asked again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from app.core.types import KvType
+from app.hardware.facts import Machine
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+# What an unmeasured weight type is like, in order of preference.
+_LIKE = {
+    "Q4_1": ("Q4_0",), "Q5_1": ("Q5_0",), "Q8_K": ("Q8_0",), "F32": ("F16",), "BF16": ("F16",), "NVFP4": ("MXFP4",),
+    "IQ3_S": ("IQ4_XS", "Q3_K"), "IQ3_XXS": ("IQ4_XS", "Q3_K"), "IQ2_S": ("IQ4_XS", "Q2_K"), "Q1_0": ("Q2_K",),
+    "IQ2_XS": ("IQ4_XS", "Q2_K"), "IQ2_XXS": ("IQ4_XS", "Q2_K"), "IQ1_S": ("IQ4_XS", "Q2_K"), "Q2_0": ("Q2_K",),
+    "IQ1_M": ("IQ4_XS", "Q2_K"), "TQ1_0": ("Q2_K",), "TQ2_0": ("Q2_K",),
+}  # fmt: skip
+
+
+class TypeRate(Struct, frozen=True):
+    """One weight type: bytes per second and seconds per matrix row (decode), operations per second (prefill)."""
+
+    bandwidth: float
+    prefill: float
+    row: float = 0.0
+
+
+class Rates(Struct, frozen=True, omit_defaults=True):
+    """One device, measured with ``threads`` threads."""
+
+    device: str
+    threads: int
+    token: float
+    """Seconds for a token that nothing takes away."""
+    layer: float
+    types: dict[str, TypeRate]
+    attention: dict[KvType, float]
+    """Elements per second by K/V type."""
+    seconds: float = 0.0
+    key: str = ""
+    measured_at: float = 0.0
+
+    def of(self, kind: str) -> TypeRate | None:
+        """The rate of a weight type, or of the most alike one that was measured."""
+        for name in (kind, *_LIKE.get(kind, ()), "Q4_K", "Q8_0"):
+            if name in self.types:
+                return self.types[name]
+        return next(iter(self.types.values()), None)
+
+    def attention_of(self, kind: KvType) -> float | None:
+        """Attention elements per second with this K/V type, or the most alike."""
+        for name in (kind, "q8_0" if kind.startswith("q") else "f16", "f16"):
+            if name in self.attention:
+                return self.attention[name]
+        return None
+
+
+Run = Callable[[Sequence[str]], bytes]
+"""Runs the measuring process with these arguments and returns what it printed; raises when it fails."""
+
+
+def key_of(machine: Machine, device: str, threads: int, engine: str) -> str:
+    """What a measurement is valid for: it is repeated when any of it changes."""
+    gpu = next((gpu for gpu in machine.gpus if device in gpu.devices), None)
+    where = f"{gpu.name}|{gpu.driver}" if gpu else f"{machine.cpu.name}|{machine.memory.total}"
+    return f"{VERSION}|{device}|{threads if gpu is None else 0}|{engine}|{where}"
+
+
+class RatesStore:
+    """Measured rates in one JSON file. A damaged file is as good as none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Rates] | None = None
+
+    def get(self, key: str) -> Rates | None:
+        """The rates measured under a key."""
+        return self._load().get(key)
+
+    def put(self, rates: Rates) -> None:
+        """Keep a measurement, replacing the older one of its key."""
+        self._load()[rates.key] = rates
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(self._load()))
+        temporary.replace(self._path)
+
+    def _load(self) -> dict[str, Rates]:
+        if self._known is None:
+            try:
+                self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Rates])
+            except (OSError, msgspec.MsgspecError) as error:
+                log.info("no measured rates: %s", error)
+                self._known = {}
+        return self._known
+
+
+def measure(run: Run, key: str, device: str, threads: int, types: Sequence[str] = ()) -> Rates:
+    """Measure a device now (seconds to a minute). Raises what ``run`` raises, or msgspec.MsgspecError."""
+    arguments = ["--device", device, "--threads", str(threads)]
+    if types:
+        arguments += ["--types", ",".join(types)]
+    found = msgspec.json.decode(run(arguments), type=Rates)
+    return msgspec.structs.replace(found, key=key, measured_at=time.time())

@@ -1,0 +1,297 @@
+"""Measures how fast this machine computes, through llama.cpp itself, and prints one JSON object. A process of its own:
+``python -m app.runtime.llama_rates --device CPU --threads 2 [--types Q4_K,Q8_0] [--kv f16,q8_0] [--library PATH]``.
+
+Small llama models of one weight type and zero weights are written to a temporary folder and decoded; zeros cost the
+same arithmetic and the same memory traffic. What comes out (``planning.rates``): seconds of overhead for a token and
+for a layer; by weight type bytes per second, seconds per matrix row (decode) and floating-point operations per second
+(prefill); by K/V type attention elements per second (heads x width x 2 x context x layers).
+"""
+
+import argparse
+import ctypes
+import json
+import struct
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+# ggml.h: number, weights in a block, bytes of a block
+TYPES = {
+    "F16": (1, 1, 2), "BF16": (30, 1, 2), "Q8_0": (8, 32, 34), "Q6_K": (14, 256, 210), "Q5_K": (13, 256, 176),
+    "Q5_0": (6, 32, 22), "Q4_K": (12, 256, 144), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "IQ4_NL": (20, 32, 18),
+    "IQ4_XS": (23, 256, 136), "Q3_K": (11, 256, 110), "Q2_K": (10, 256, 84), "MXFP4": (39, 32, 17),
+}  # fmt: skip
+KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
+VOCABULARY = 512
+PREFILL = 256
+DEPTH = 2048
+_F32 = (0, 1, 4)
+
+
+class Shape(NamedTuple):
+    """A llama model's numbers."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    inner: int
+
+
+Info = tuple[str, tuple[int, ...], tuple[int, int, int]]
+
+
+def tensors(shape: Shape, kind: str) -> list[Info]:
+    """(name, shape, type) of every tensor."""
+    width, kv_width, weights = shape.width, shape.width // shape.heads * shape.kv_heads, TYPES[kind]
+    found: list[Info] = [
+        ("token_embd.weight", (width, VOCABULARY), weights),
+        ("output.weight", (width, VOCABULARY), weights),
+    ]
+    found.append(("output_norm.weight", (width,), _F32))
+    sizes: dict[str, tuple[int, ...]] = {
+        "attn_q": (width, width), "attn_k": (width, kv_width), "attn_v": (width, kv_width),
+        "attn_output": (width, width), "ffn_gate": (width, shape.inner), "ffn_up": (width, shape.inner),
+        "ffn_down": (shape.inner, width),
+    }  # fmt: skip
+    for i in range(shape.layers):
+        found += [(f"blk.{i}.{name}.weight", size, weights) for name, size in sizes.items()]
+        found += [(f"blk.{i}.attn_norm.weight", (width,), _F32), (f"blk.{i}.ffn_norm.weight", (width,), _F32)]
+    return found
+
+
+def weight_bytes(shape: Shape, kind: str) -> int:
+    """Bytes read for one token: the layers' matrices and the output."""
+    return sum(_bytes(size, form) for name, size, form in tensors(shape, kind) if name != "token_embd.weight")
+
+
+def parameters(shape: Shape) -> int:
+    """Weights of the layers' matrices."""
+    return sum(
+        size[0] * size[1]
+        for name, size, _ in tensors(shape, "F16")
+        if name.startswith("blk") and len(size) > 1
+    )
+
+
+def rows(shape: Shape) -> int:
+    """Rows of the matrices read for one token."""
+    return sum(
+        size[1] for name, size, _ in tensors(shape, "F16") if len(size) > 1 and name != "token_embd.weight"
+    )
+
+
+def _bytes(size: tuple[int, ...], form: tuple[int, int, int]) -> int:
+    count = 1
+    for length in size:
+        count *= length
+    return count // form[1] * form[2]
+
+
+def write(path: Path, shape: Shape, kind: str) -> Path:
+    """A GGUF file (version 3) whose weights are a hole of zeros."""
+    keys: dict[str, Any] = {
+        "general.architecture": "llama", "tokenizer.ggml.model": "no_vocab", "llama.vocab_size": VOCABULARY,
+        "llama.block_count": shape.layers, "llama.context_length": 8192, "llama.embedding_length": shape.width,
+        "llama.feed_forward_length": shape.inner, "llama.attention.head_count": shape.heads,
+        "llama.attention.head_count_kv": shape.kv_heads, "llama.attention.layer_norm_rms_epsilon": 1e-5,
+    }  # fmt: skip
+    infos = tensors(shape, kind)
+    out = [b"GGUF", struct.pack("<IQQ", 3, len(infos), len(keys)), *(_key(key, keys[key]) for key in keys)]
+    offset = 0
+    for name, size, form in infos:
+        out.append(_text(name) + struct.pack(f"<I{len(size)}QIQ", len(size), *size, form[0], offset))
+        offset += -(-_bytes(size, form) // 32) * 32
+    head = b"".join(out)
+    with path.open("wb") as file:
+        file.write(head + bytes(-len(head) % 32))
+        file.truncate(file.tell() + offset)
+    return path
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def _key(key: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        return _text(key) + struct.pack("<I", 8) + _text(value)
+    return _text(key) + (
+        struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<II", 4, value)
+    )
+
+
+class Bench:
+    """Loads a model on the device and times decodes."""
+
+    def __init__(self, llama: Any, folder: Path, device: str, threads: int) -> None:
+        self._llama, self._folder, self._device, self._threads = llama, folder, device, threads
+
+    def open(self, shape: Shape, kind: str, n_ctx: int, kv: str = "f16") -> "Session":
+        """A context over a fresh model."""
+        llama = self._llama
+        path = write(self._folder / f"{kind}-{shape.layers}-{shape.width}.gguf", shape, kind)
+        params = llama.llama_model_default_params()
+        params.load_mode = 0  # into memory of its own: pages of a hole may all be one page
+        params.n_gpu_layers = 0 if self._device == "CPU" else -1
+        array = self._devices()
+        if array is not None:
+            params.devices = ctypes.cast(array, dict(type(params)._fields_)["devices"])
+        model = llama.llama_model_load_from_file(str(path).encode(), params)
+        path.unlink()
+        if not model:
+            raise SystemExit(f"a test model of {kind} could not be loaded")
+        return Session(llama, model, n_ctx, KV_TYPES[kv], self._threads)
+
+    def _devices(self) -> Any:
+        if self._device == "CPU":
+            return None
+        get = self._llama._lib.ggml_backend_dev_by_name
+        get.argtypes, get.restype = [ctypes.c_char_p], ctypes.c_void_p
+        found = get(self._device.encode())
+        if not found:
+            raise SystemExit(f"there is no device {self._device}")
+        return (ctypes.c_void_p * 2)(found, None)
+
+
+class Session:
+    """One context; a context manager that frees it and its model."""
+
+    def __init__(self, llama: Any, model: Any, n_ctx: int, kv: int, threads: int) -> None:
+        self._llama, self._model = llama, model
+        params = llama.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch, params.n_outputs_max = n_ctx, 512, 512, 1
+        params.n_threads = params.n_threads_batch = threads
+        params.type_k = params.type_v = kv
+        params.no_perf = True
+        self._context = llama.llama_init_from_model(model, params)
+        if not self._context:
+            raise SystemExit("a test context could not be made")
+        self._batch = llama.llama_batch_init(512, 0, 1)
+        self._position = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._llama.llama_batch_free(self._batch)
+        self._llama.llama_free(self._context)
+        self._llama.llama_model_free(self._model)
+
+    def decode(self, count: int) -> float:
+        """Seconds to compute ``count`` tokens in one batch, the last one's logits included."""
+        batch = self._batch
+        batch.n_tokens = count
+        for i in range(count):
+            batch.token[i], batch.pos[i] = (self._position + i) % VOCABULARY, self._position + i
+            batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, i == count - 1
+        begun = time.perf_counter()
+        if self._llama.llama_decode(self._context, batch) != 0:
+            raise SystemExit("a test decode failed")
+        self._llama.llama_synchronize(self._context)
+        self._position += count
+        return time.perf_counter() - begun
+
+    def step(self, seconds: float = 0.25, least: int = 12, most: int = 100) -> float:
+        """Seconds for one token."""
+        for _ in range(3):
+            self.decode(1)
+        found: list[float] = []
+        while len(found) < least or (sum(found) < seconds and len(found) < most):
+            found.append(self.decode(1))
+        return _quickest(found)
+
+    def fill(self, count: int) -> float:
+        """Seconds for a token of prefill, in full batches up to ``count`` tokens."""
+        found = [self.decode(PREFILL) / PREFILL for _ in range(-(-count // PREFILL))]
+        return _quickest(found)
+
+
+def _quickest(found: list[float]) -> float:
+    """The mean of the quickest quarter: other programs only ever slow a step down."""
+    kept = sorted(found)[: max(1, len(found) // 4)]
+    return sum(kept) / len(kept)
+
+
+def measure(bench: Bench, types: list[str], kv_types: list[str], megabytes: int) -> dict[str, Any]:
+    """Everything, in the order in which each needs the one before."""
+    per_layer, per_token = _overhead(bench)
+    result: dict[str, Any] = {"token": per_token, "layer": per_layer, "types": {}, "attention": {}}
+    for kind in types:
+        result["types"][kind] = _weights(bench, kind, megabytes, per_layer, per_token)
+    for kv in kv_types:
+        result["attention"][kv] = _attention(bench, kv)
+    return result
+
+
+def _overhead(bench: Bench) -> tuple[float, float]:
+    """(seconds for a layer, seconds for a token) beside the weights, from models with almost none."""
+    times = []
+    for layers in (4, 44):
+        with bench.open(Shape(layers, 128, 2, 1, 256), "Q8_0", 256) as session:
+            times.append(session.step())
+    per_layer = max(0.0, (times[1] - times[0]) / 40)
+    return per_layer, max(0.0, times[0] - 4 * per_layer)
+
+
+def _weights(bench: Bench, kind: str, megabytes: int, per_layer: float, per_token: float) -> dict[str, float]:
+    """Bytes per second and seconds per matrix row, from a model of wide rows and one of narrow rows."""
+    points = []
+    prefill = 0.0
+    for width, share in ((2048, 1.0), (512, 0.5)):
+        one = weight_bytes(Shape(1, width, width // 64, width // 256, 3 * width), kind)
+        layers = max(2, int(megabytes * share * 1e6) // one)
+        shape = Shape(layers, width, width // 64, width // 256, 3 * width)
+        with bench.open(shape, kind, 512) as session:
+            points.append(
+                (weight_bytes(shape, kind), rows(shape), session.step() - per_token - layers * per_layer)
+            )
+            prefill = prefill or session.fill(PREFILL) / (2 * parameters(shape))
+    (b1, r1, t1), (b2, r2, t2) = points
+    row = (t2 - t1 * b2 / b1) / (r2 - r1 * b2 / b1)
+    row = min(max(0.0, row), 0.7 * t2 / r2)
+    return {"bandwidth": b1 / max(t1 - row * r1, 0.2 * t1), "row": row, "prefill": 1 / prefill}
+
+
+def _attention(bench: Bench, kv: str) -> float:
+    shape = Shape(6, 512, 8, 2, 256)
+    with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
+        shallow = session.step(0.1)
+        session.fill(DEPTH)
+        deep = session.step(0.2)
+    elements = 2 * shape.heads * (shape.width // shape.heads) * shape.layers * DEPTH
+    return elements / max(deep - shallow, 1e-7)
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="llama_rates")
+    parser.add_argument("--device", default="CPU")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--types", default=",".join(TYPES))
+    parser.add_argument("--kv", default=",".join(KV_TYPES))
+    parser.add_argument("--megabytes", type=int, default=120)
+    parser.add_argument("--library", action="append", default=[])
+    args = parser.parse_args(arguments)
+    import llama_cpp.llama_cpp as llama  # noqa: PLC0415 - only in this process
+
+    quiet = llama.llama_log_callback(lambda _level, _text, _data: None)
+    llama.llama_log_set(quiet, ctypes.c_void_p(0))
+    for path in args.library:
+        llama._lib.ggml_backend_load(path.encode())
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hearth-rates-") as folder:
+        bench = Bench(llama, Path(folder), args.device, args.threads)
+        found = measure(bench, args.types.split(","), args.kv.split(","), args.megabytes)
+    print(
+        json.dumps(
+            {"device": args.device, "threads": args.threads, "seconds": time.monotonic() - begun, **found}
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
