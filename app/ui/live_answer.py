@@ -4,6 +4,7 @@ The sink only appends to a deque; one timer, running only while an answer is wri
 a slot of 1 ms would hold the event loop at 200 tokens/s.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable
 
@@ -24,10 +25,16 @@ class LiveAnswer(QObject):
 
     def start(self) -> None:
         """Events may come from now on (GUI thread)."""
-        self._timer.start()
+        if not self._timer.isActive():
+            # A full garbage collection walks every object of the window: 20 ms and more between two frames. What is
+            # there now is left out of it until the answer is written.
+            gc.freeze()
+            self._timer.start()
 
     def stop(self) -> None:
         """No more events are expected; what is queued is forgotten (GUI thread)."""
+        if self._timer.isActive():
+            gc.unfreeze()
         self._timer.stop()
         self._queue.clear()
 

@@ -39,6 +39,7 @@ class ProseView(QTextBrowser):
     def __init__(self, style: ChatStyle, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._style = style
+        self._measured: tuple[int, int] | None = None
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -57,12 +58,14 @@ class ProseView(QTextBrowser):
     def set_style(self, style: ChatStyle) -> None:
         """Use these fonts and colours from the next text on."""
         self._style = style
+        self._measured = None
         self.setFont(style.body)
         self.document().setDefaultFont(style.body)
         self.document().setIndentWidth(style.body.pixelSize() * 1.75)
 
     def set_markdown(self, text: str) -> None:
         """Show formatted text in place of what is there; a selection by the reader is kept where it still fits."""
+        self._measured = None
         kept = self._selection()
         document = self.document()
         document.setMarkdown(_without_images(text), _FEATURES)
@@ -72,17 +75,21 @@ class ProseView(QTextBrowser):
 
     def set_plain(self, text: str) -> None:
         """Show text exactly as it was written."""
+        self._measured = None
         self.setPlainText(text)
         _tighten(self.document(), self._style)
 
     def height_for(self, width: int) -> int:
         """Pixels needed at this width."""
-        # Not document().setTextWidth: an unshown QTextEdit answers that by laying out at its own width again.
-        self.setLineWrapColumnOrWidth(width)
-        return int(self.document().size().height() + 0.999)
+        if self._measured is None or self._measured[0] != width:
+            # Not document().setTextWidth: an unshown QTextEdit answers that by laying out at its own width again.
+            self.setLineWrapColumnOrWidth(width)
+            self._measured = width, int(self.document().size().height() + 0.999)
+        return self._measured[1]
 
     def ideal_width(self, most: int) -> int:
         """Pixels the longest line takes when lines wrap at ``most``."""
+        self._measured = None
         self.setLineWrapColumnOrWidth(most)
         return min(most, int(self.document().idealWidth() + 0.999))
 

@@ -24,6 +24,7 @@ def run() -> list[Figure]:
         median("longest gap, 200 tokens/s into 300 messages", found["gap_300"], "ms", goal=16),
         median("longest gap, 200 tokens/s into 1,000 messages", found["gap_1000"], "ms", goal=16),
         median("longest gap, 200 tokens/s, answer of 60 kB", found["gap_long"], "ms", goal=16),
+        median("longest work of the GUI thread at a stretch, all of them", found["busiest"], "ms", goal=16),
         median("frame work while streaming, median", found["flush"], "ms"),
         median("open 1,000 messages to first paint", found["open"], "ms", goal=150),
         median("memory of 1,000 messages open", found["memory"], "MB", goal=60),
