@@ -1,6 +1,6 @@
 """llama-server's routes that other programs use: health, props, tokenize, detokenize, apply-template, metrics."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,7 +44,7 @@ class TokenPiece(Struct):
 class TokenizeResult(Struct):
     """Token ids, or ids with their texts."""
 
-    tokens: list[int] | list[TokenPiece]
+    tokens: list[int | TokenPiece]
 
 
 class DetokenizeRequest(Struct):
@@ -77,7 +77,7 @@ class TemplateResult(Struct):
 class Props(Struct):
     """GET /props. No path of this machine is told."""
 
-    default_generation_settings: dict[str, object]
+    default_generation_settings: dict[str, Any]
     total_slots: int
     model_alias: str
     build_info: str
@@ -146,7 +146,9 @@ class _LlamaCpp:
         ids = await self._backend.tokenize(record, wire.content, special=wire.add_special)
         if not wire.with_pieces:
             return as_json(TokenizeResult(list(ids)))
-        pieces = [TokenPiece(i, await self._backend.detokenize(record, [i])) for i in ids[:4096]]
+        pieces: list[int | TokenPiece] = [
+            TokenPiece(i, await self._backend.detokenize(record, [i])) for i in ids[:4096]
+        ]
         return as_json(TokenizeResult(pieces))
 
     async def detokenize(self, request: Request) -> Response:
