@@ -395,8 +395,12 @@ class ChatStore:
     # ---------------------------------------------------------------------------------------------- both
 
     def transaction(self, work: "Callable[[sqlite3.Connection], Result]") -> Result:
-        """Run a write of one's own whole (imports). Publish what changed yourself."""
+        """Run a write of one's own whole (imports); ``announce`` it afterwards."""
         return self._write(work)
+
+    def announce(self) -> None:
+        """Tell that the list of conversations changed."""
+        self._bus.publish(ChatChanged(None))
 
     def _write(
         self, work: "Callable[[sqlite3.Connection], Result]", changed: ChatChanged | None = None

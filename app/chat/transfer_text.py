@@ -1,0 +1,124 @@
+"""The active path of a conversation as Markdown or as one HTML page that needs nothing else."""
+
+import datetime as dt
+import html
+import re
+from collections.abc import Sequence
+
+from app.chat.store_types import Conversation, StoredMessage
+
+_FENCE = re.compile(r"^(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_STYLE = """
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1e;
+  background: #fff; }
+header { border-bottom: 1px solid #ccc; margin-bottom: 1.5rem; }
+article { margin: 1.2rem 0; padding: .8rem 1rem; border-radius: .6rem; background: #f4f4f6; }
+article.user { background: #e8f0fe; }
+h2 { font-size: .85rem; margin: 0 0 .4rem; color: #55555c; }
+p { white-space: pre-wrap; margin: .4rem 0; overflow-wrap: anywhere; }
+pre { overflow-x: auto; background: #fff; padding: .7rem; border-radius: .4rem; border: 1px solid #ddd; }
+footer, details { font-size: .8rem; color: #55555c; }
+@media (prefers-color-scheme: dark) {
+  body { color: #eee; background: #1c1c1e; } article { background: #2a2a2d; } article.user { background: #243349; }
+  pre { background: #1c1c1e; border-color: #444; } h2, footer, details { color: #a5a5ad; }
+}
+@media print { article { break-inside: avoid; } }
+"""
+
+
+def to_markdown(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
+    """A document with a heading per message and a line of figures below each answer."""
+    parts = [f"# {conversation.title or 'Chat'}", _facts(conversation)]
+    if conversation.system:
+        parts.append("> " + conversation.system.replace("\n", "\n> "))
+    for message in messages:
+        parts.append(f"## {_who(message)}")
+        if message.reasoning:
+            parts.append(f"<details><summary>Thinking</summary>\n\n{message.reasoning}\n\n</details>")
+        parts += [f"*[{attachment.name}]*" for attachment in message.attachments]
+        parts.append(message.text)
+        parts += [f"`{call.name}({call.arguments})`" for call in message.tool_calls]
+        if figures := _figures(message):
+            parts.append(f"*{figures}*")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def to_html(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
+    """A page without scripts and without anything fetched; every text is escaped."""
+    title = html.escape(conversation.title or "Chat")
+    body = "\n".join(_article(message) for message in messages)
+    system = f"<p>{html.escape(conversation.system)}</p>" if conversation.system else ""
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title>\n<style>{_STYLE}</style></head>\n'
+        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(_facts(conversation))}</p></header>\n{body}\n"
+        f"</body></html>\n"
+    )
+
+
+def _article(message: StoredMessage) -> str:
+    thinking = (
+        f"<details><summary>Thinking</summary><p>{html.escape(message.reasoning)}</p></details>"
+        if message.reasoning
+        else ""
+    )
+    files = "".join(f"<p>[{html.escape(attachment.name)}]</p>" for attachment in message.attachments)
+    calls = "".join(
+        f"<pre><code>{html.escape(f'{call.name}({call.arguments})')}</code></pre>"
+        for call in message.tool_calls
+    )
+    figures = _figures(message)
+    footer = f"<footer>{html.escape(figures)}</footer>" if figures else ""
+    head = f'<article class="{message.role}"><h2>{html.escape(_who(message))}</h2>'
+    return f"{head}{thinking}{files}{_blocks(message.text)}{calls}{footer}</article>"
+
+
+def _blocks(text: str) -> str:
+    """Code fences as blocks, everything else as it was typed."""
+    parts, end = [], 0
+    for fence in _FENCE.finditer(text):
+        parts.append(_paragraph(text[end : fence.start()]))
+        language = f' class="language-{html.escape(fence[2])}"' if fence[2] else ""
+        parts.append(f"<pre><code{language}>{html.escape(fence[3])}</code></pre>")
+        end = fence.end()
+    parts.append(_paragraph(text[end:]))
+    return "".join(parts)
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text.strip())}</p>" if text.strip() else ""
+
+
+def _who(message: StoredMessage) -> str:
+    names = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System"}
+    model = message.model + (
+        f" ({message.quant})" if message.quant and message.quant not in message.model else ""
+    )
+    return f"{names[message.role]}: {model}" if model else names[message.role]
+
+
+def _facts(conversation: Conversation) -> str:
+    day = dt.datetime.fromtimestamp(conversation.created_at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return " | ".join(filter(None, (day, conversation.model)))
+
+
+def _figures(message: StoredMessage) -> str:
+    """Tokens, speeds, settings, seed and why it stopped: what is known."""
+    parts: list[str] = []
+    if message.usage:
+        parts.append(f"{message.usage.prompt} + {message.usage.completion} tokens")
+    if message.timings:
+        speeds = {"prefill": message.timings.prefill_per_second, "decode": message.timings.decode_per_second}
+        parts += [f"{name} {speed:.1f} tokens/s" for name, speed in speeds.items() if speed]
+        parts.append(f"first token {message.timings.ttft:.2f} s")
+    if message.sampling and message.role == "assistant":
+        parts.append(f"temperature {message.sampling.temperature:g}")
+    if message.seed is not None:
+        parts.append(f"seed {message.seed}")
+    if message.error:
+        parts.append(message.error.message)
+    elif message.reason not in {"", "stop"}:
+        parts.append(message.reason)
+    return ", ".join(parts)
