@@ -1,7 +1,7 @@
 """A real mixture of experts made from the starter model: its feed-forward layers split into experts.
 
-Each dense FFN, ``down(silu(gate x) * up x)``, is a sum over its hidden units, so the units can be dealt out to E
-experts and their results added up again. llama.cpp's router weighs the chosen experts by a softmax that sums to 1; with a
+Each dense FFN, ``down(silu(gate x) * up x)``, is a sum over its hidden units: the units can be dealt out to E
+experts and their results added up again. llama.cpp weighs the chosen experts by a softmax that sums to 1; with a
 router of zeros and all experts in use each weighs 1/E, so the down projections are multiplied by E (a power of two,
 which only moves exponents). The result is a model of llama's MoE architecture that says what the dense one says.
 
