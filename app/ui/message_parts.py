@@ -74,7 +74,7 @@ class ReasoningFold(QWidget):
             title = self.tr("Thoughts")
         self._head.setText(title)
         self._head.setIcon(theme.icon("chevron-down" if self._head.isChecked() else "chevron-right"))
-        self._head.resize(self._head.sizeHint())
+        self._head.setGeometry(-5, 0, self._head.sizeHint().width(), self._head.sizeHint().height())
 
     def _toggle(self, unfolded: bool) -> None:
         if unfolded and self._body is None:

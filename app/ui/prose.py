@@ -196,6 +196,8 @@ def _polish_block(block: QTextBlock, style: ChatStyle, *, is_last: bool) -> None
         # Qt puts an empty paragraph before a table.
         form.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         form.setBottomMargin(0)
+    if form.hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
+        form.setBackground(style.line)
     cursor.setBlockFormat(form)
     if level:
         _polish_heading(cursor, level, style)

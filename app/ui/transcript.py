@@ -22,6 +22,11 @@ from app.ui.selection import SelectionAcross
 MAX_BUILT = 100
 _MARGIN = 24
 _NEAR_END = 24
+_JUMP = """
+QToolButton {{ background: {surface}; border: 1px solid {line}; border-radius: 16px; }}
+QToolButton:hover {{ background: {raised}; }}
+QToolButton:focus {{ border: 2px solid {accent}; }}
+"""
 
 
 def plain_words(error: ErrorInfo) -> tuple[str, str, str]:
@@ -59,8 +64,8 @@ class Transcript(QAbstractScrollArea):
         self.verticalScrollBar().setSingleStep(48)
         self.viewport().setBackgroundRole(QPalette.ColorRole.Window)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._jump.setIcon(theme.icon("arrow-down"))
         self._jump.setObjectName("jumpToEnd")
+        self._dress_jump()
         self._jump.setFixedSize(32, 32)
         self._jump.hide()
         self._jump.clicked.connect(self.jump_to_end)
@@ -414,6 +419,11 @@ class Transcript(QAbstractScrollArea):
         for view in self._views.values():
             view.retranslate()
 
+    def _dress_jump(self) -> None:
+        self._jump.setIcon(theme.icon("arrow-down"))
+        named = {token: theme.color(token).name() for token in ("surface", "line", "raised", "accent")}
+        self._jump.setStyleSheet(_JUMP.format(**named))
+
     def _show_jump(self) -> None:
         bar = self.verticalScrollBar()
         self._jump.setVisible(bar.maximum() - bar.value() > self.viewport().height() // 3)
@@ -424,7 +434,7 @@ class Transcript(QAbstractScrollArea):
         live = [key for key, view in self._views.items() if view.live]
         self._drop_views(list(self._views))
         self._layout.forget_heights()
-        self._jump.setIcon(theme.icon("arrow-down"))
+        self._dress_jump()
         self._refresh()
         for key in live:
             self.start_live(key)

@@ -25,6 +25,7 @@ from app.ui.context_bar import ContextBar
 from app.ui.context_use import ContextUse
 from app.ui.empty_state import EmptyState
 from app.ui.entries import Entry
+from app.ui.find_bar import FindBar
 from app.ui.model_picker import ModelPicker
 from app.ui.transcript import Transcript
 from app.ui.undo_bar import UndoBar
@@ -65,6 +66,7 @@ class ChatPage(QWidget):
         self._list_wanted = True
         self._arrange()
         self._undo = UndoBar(self._stack)
+        self.find_bar = FindBar(self.transcript)
         self._connect_view()
         self._connect_controller()
         bridge.on(SettingChanged, self._setting_changed, self)
@@ -143,6 +145,7 @@ class ChatPage(QWidget):
         self.picker.search_requested.connect(self.search_requested)
         self.picker.cancel_requested.connect(self.controller.cancel_load)
         self._toggle.clicked.connect(self._toggle_list)
+        self.find_bar.closed.connect(self.composer.edit.setFocus)
         self._empty.primary.connect(self._fill)
         self._empty.secondary.connect(lambda: self.search_requested.emit(""))
         self._shortcuts()
@@ -150,6 +153,7 @@ class ChatPage(QWidget):
     def _shortcuts(self) -> None:
         for keys, slot in (
             ("Ctrl+L", self.picker.open),
+            ("Ctrl+Shift+F", self.search_chats),
             ("Alt+Up", partial(self.transcript.jump_question, -1)),
             ("Alt+Down", partial(self.transcript.jump_question, 1)),
             ("Ctrl++", partial(self._zoom_by, 0.1)),
@@ -196,6 +200,13 @@ class ChatPage(QWidget):
         self.controller.choose_model(model)
 
     def focus_search(self) -> None:
+        """Find in the open chat; without one, in all of them."""
+        if self._stack.currentWidget() is self.transcript:
+            self.find_bar.begin()
+        else:
+            self.search_chats()
+
+    def search_chats(self) -> None:
         """Put the caret into the chats' search."""
         self._list_wanted = True
         self._show_list()
@@ -205,6 +216,8 @@ class ChatPage(QWidget):
 
     def _show_chat(self, title: str, entries: list[Entry], draft: str, history: list[str]) -> None:
         self._show_title(title)
+        if self.find_bar.isVisible():
+            self.find_bar.finish()
         self.transcript.set_entries(entries)
         self._stack.setCurrentWidget(self.transcript if entries else self._empty)
         self.composer.set_text(draft)
