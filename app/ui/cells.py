@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter
+from PySide6.QtGui import QColor, QFontMetrics, QIcon, QPainter
 from PySide6.QtWidgets import QHBoxLayout, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.ui import theme
-from app.ui.table_model import ROW_ROLE
+from app.ui.table_model import NOTE_ROLE, ROW_ROLE
 from app.ui.widgets import IconButton
 
 _TONES = {"done": "good", "failed": "bad", "paused": "text-2", "cancelled": "text-2", "waiting": "text-2"}
@@ -47,6 +47,44 @@ class ProgressDelegate(QStyledItemDelegate):
         painter.setPen(theme.color("text-2"))
         painter.drawText(rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
         painter.restore()
+
+
+class TwoLineDelegate(QStyledItemDelegate):
+    """The text over the column's note in smaller, secondary letters."""
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        icon, option.icon = QIcon(option.icon), QIcon()
+        style = option.widget.style()
+        style.drawControl(style.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        rect: QRect = option.rect.adjusted(11, 0, -8, 0)
+        painter.save()
+        if not icon.isNull():
+            icon.paint(painter, QRect(rect.left(), rect.center().y() - 8, 18, 18))
+            rect.setLeft(rect.left() + 28)
+        note = str(index.data(NOTE_ROLE) or "")
+        upper, lower = QRect(rect), QRect(rect)
+        if note:
+            upper.setBottom(rect.center().y() + 1)
+            lower.setTop(rect.center().y() + 1)
+            self._line(painter, lower, "secondary", theme.color("text-2"), note, Qt.AlignmentFlag.AlignTop)
+        side = Qt.AlignmentFlag.AlignBottom if note else Qt.AlignmentFlag.AlignVCenter
+        shade = index.data(Qt.ItemDataRole.ForegroundRole) or theme.color("text")
+        self._line(painter, upper, "text", shade, text, side)
+        painter.restore()
+
+    @staticmethod
+    def _line(
+        painter: QPainter, rect: QRect, role: theme.Role, shade: QColor, text: str, side: Qt.AlignmentFlag
+    ) -> None:
+        font = theme.font(role)
+        painter.setFont(font)
+        painter.setPen(shade)
+        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, side | Qt.AlignmentFlag.AlignLeft, shown)
 
 
 class ActionCell(QWidget):

@@ -71,10 +71,10 @@ class SettingRow(QWidget):
         self.help = make_label("secondary", self, wrap=True)
         self.problem = make_label("bad", self, wrap=True)
         self.problem.hide()
-        self.field = self._make_field()
-        self.reset = IconButton("undo", self._reset, self)
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settle.timeout.connect(self._save)
+        self.field = self._make_field()
+        self.reset = IconButton("undo", self._reset, self)
         self._lay_out()
         self.show_value(store.get(info.key))
         self.retranslate()
@@ -113,7 +113,7 @@ class SettingRow(QWidget):
     def _int(self) -> QWidget:
         field = _Whole(self)
         field.setRange(_bound(self.info.low, -(2**31)), _bound(self.info.high, 2**31 - 1))
-        field.setGroupSeparatorShown(True)
+        field.setGroupSeparatorShown((self.info.high or 0) > 65535)
         field.valueChanged.connect(lambda _value: self._settle.start())
         return field
 

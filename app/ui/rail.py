@@ -27,7 +27,7 @@ class RailButton(QAbstractButton):
             self.update()
 
     def sizeHint(self) -> QSize:
-        words = QFontMetrics(_font()).horizontalAdvance(self.text()) + 10
+        words = QFontMetrics(_font()).horizontalAdvance(self.text()) + 6
         return QSize(max(WIDTH, words), _HEIGHT)
 
     def enterEvent(self, event: QEnterEvent) -> None:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from PySide6.QtCore import QEvent, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QTextDocument
+from PySide6.QtGui import QDesktopServices, QResizeEvent, QTextDocument
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QSplitter,
     QTextBrowser,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from app.core.events import DownloadChanged, LibraryChanged
 from app.models.hub_types import QuantFile, RepoDetail
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
+from app.ui.cells import TwoLineDelegate
 from app.ui.download_words import progress
 from app.ui.errors import describe
 from app.ui.figures import DASH
@@ -155,7 +155,8 @@ class RepoView(QWidget):
         self.banner = Banner(self)
         self.model: TableModel[QuantRow] = TableModel(self._columns(), lambda row: row.quant.id, self)
         self.table = Table(self.model, self, sortable=False)
-        self.table.verticalHeader().setDefaultSectionSize(40)
+        self.table.verticalHeader().setDefaultSectionSize(46)
+        self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
         self.card = CardBrowser(self)
         self._lay_out()
         bridge.on(DownloadChanged, self._on_download, self)
@@ -174,12 +175,6 @@ class RepoView(QWidget):
         head.addWidget(self.name, 1)
         head.addWidget(self.page)
         self.chips.setSpacing(6)
-        split = QSplitter(Qt.Orientation.Vertical, self)
-        split.addWidget(self.table)
-        split.addWidget(self.card)
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
-        split.setChildrenCollapsible(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(8)
@@ -187,13 +182,20 @@ class RepoView(QWidget):
         column.addLayout(self.chips)
         column.addWidget(self.banner)
         column.addWidget(self.note)
-        column.addWidget(split, 1)
+        column.addWidget(self.table, 0)
+        column.addWidget(self.card, 1)
+        self._column = column
 
     def _columns(self) -> list[Column[QuantRow]]:
         return [
             Column(
                 lambda: self.tr("Quant"),
-                lambda row: f"{row.quant.quant}: {self._plain(row)}",
+                lambda row: (
+                    self.tr("{quant} (recommended)").format(quant=row.quant.quant)
+                    if row.recommended
+                    else row.quant.quant
+                ),
+                note=self._plain,
                 tip=lambda row: words.quant_tip(row.quant.quant),
                 icon=lambda row: "check" if row.here else "",
                 token=lambda row: "text",
@@ -224,8 +226,7 @@ class RepoView(QWidget):
     def _plain(self, row: QuantRow) -> str:
         if row.quant.kind not in {"text", "embedding", "reranker"}:
             return words.kind_words(row.quant.kind)
-        note = words.quant_note(row.quant.quant)
-        return self.tr("{note} (recommended)").format(note=note) if row.recommended else note
+        return words.quant_note(row.quant.quant)
 
     # ------------------------------------------------------------------ content
 
@@ -272,10 +273,20 @@ class RepoView(QWidget):
                 for quant in sorted(self._detail.quants, key=lambda item: item.bytes)
             ]
         )
+        self._size_table()
         known = {row.quant.id for row in self.model.rows}
         self._cells = {key: cell for key, cell in self._cells.items() if key in known}
         for at, row in enumerate(self.model.rows):
             self._place_cell(at, row)
+
+    def _size_table(self) -> None:
+        # As high as its rows, so that the card follows at once; it scrolls when it would take more than its share.
+        rows = self.table.verticalHeader().length() + self.table.horizontalHeader().sizeHint().height() + 6
+        self.table.setFixedHeight(max(80, min(rows, round(self.height() * 0.62))))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_table()
 
     def _place_cell(self, at: int, row: QuantRow) -> None:
         index, key = self.model.index(at, len(self.model.columns) - 1), row.quant.id

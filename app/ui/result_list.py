@@ -79,12 +79,8 @@ class ResultModel(QAbstractListModel):
 
 
 def facts_line(item: RepoSummary) -> str:
-    """Parameters, architecture and age on one line."""
-    parts = (
-        words.parameters(item.parameters),
-        item.architecture or "",
-        words.ago(item.updated) if item.updated else "",
-    )
+    """Parameters and age on one line."""
+    parts = (words.parameters(item.parameters), words.ago(item.updated) if item.updated else "")
     return "  ·  ".join(part for part in parts if part)
 
 

@@ -41,6 +41,7 @@ QToolButton:hover {{ background: {raised}; }}
 QToolButton:focus {{ border-color: {accent}; }}
 QToolButton::menu-indicator {{ image: none; }}
 
+QSlider:focus {{ border: none; outline: 0; }}
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {surface}; color: {text}; border: 1px solid {line};
   border-radius: 6px; padding: 0 8px; min-height: 30px; selection-background-color: {accent};
   selection-color: {on_accent}; }}
@@ -51,6 +52,9 @@ QLineEdit[invalid="true"], QSpinBox[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[role="field"] {{ background: {surface}; border: 1px solid {line}; border-radius: 6px; padding: 4px; }}
 QPlainTextEdit[role="field"]:focus {{ border: 2px solid {accent}; padding: 3px; }}
 QPlainTextEdit[role="code"] {{ background: {raised}; border: 1px solid {line}; border-radius: 6px; padding: 8px; }}
+QAbstractSpinBox > QLineEdit, QAbstractSpinBox > QLineEdit:focus {{ border: none; border-radius: 0; padding: 0;
+  min-height: 0;
+  background: transparent; }}
 QComboBox::drop-down {{ border: none; width: 22px; }}
 QComboBox::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg); width: 12px; height: 12px; }}
 QComboBox QAbstractItemView {{ background: {surface}; border: 1px solid {line}; padding: 4px; outline: 0;
@@ -65,12 +69,14 @@ QCheckBox:focus, QRadioButton:focus {{ color: {accent}; }}
 
 QTableView, QListView, QTreeView {{ background: {surface}; border: 1px solid {line}; border-radius: 10px; outline: 0;
   selection-background-color: {raised}; selection-color: {text}; }}
+QListView[role="flat"] {{ border: none; border-radius: 0; background: transparent; }}
+QTextBrowser {{ background: transparent; border: none; }}
 QTableView::item {{ border-bottom: 1px solid {line}; padding: 0 8px; }}
 QTableView::item:hover {{ background: {hover}; }}
 QTableView::item:selected {{ background: {raised}; color: {text}; }}
 QTableView:focus, QListView:focus {{ border: 2px solid {accent}; }}
 QHeaderView {{ background: transparent; border: none; }}
-QHeaderView::section {{ background: {surface}; color: {text_2}; border: none; border-bottom: 1px solid {line};
+QHeaderView::section {{ background: transparent; color: {text_2}; border: none; border-bottom: 1px solid {line};
   padding: 0 8px; min-height: 31px; font-size: 12px; }}
 QHeaderView::section:hover {{ color: {text}; }}
 QHeaderView::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg); width: 9px; height: 9px;
@@ -88,7 +94,7 @@ QSlider::groove:horizontal {{ height: 4px; background: {line}; border-radius: 2p
 QSlider::sub-page:horizontal {{ background: {accent}; border-radius: 2px; }}
 QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px; background: {surface};
   border: 1px solid {text_2}; }}
-QSlider:focus::handle:horizontal {{ border: 2px solid {accent}; }}
+QSlider::handle:horizontal:focus {{ border: 2px solid {accent}; }}
 
 QScrollArea {{ background: transparent; border: none; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
@@ -126,8 +132,8 @@ QStatusBar::item {{ border: none; }}
 QStatusBar QLabel {{ color: {text_2}; font-size: 12px; }}
 QStatusBar QPushButton {{ min-height: 20px; max-height: 22px; padding: 0 6px; font-size: 12px; color: {text_2}; }}
 QStatusBar QPushButton:focus {{ min-height: 18px; padding: 0 5px; }}
-QSplitter::handle {{ background: {line}; }}
-QSplitter::handle:horizontal {{ width: 1px; }}
+QSplitter::handle:horizontal {{ background: {line}; }}
+QSplitter::handle:vertical {{ background: transparent; }}
 QTabBar::tab {{ background: transparent; padding: 8px 12px; color: {text_2}; border-bottom: 2px solid transparent; }}
 QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
 """

@@ -21,6 +21,7 @@ T = TypeVar("T")
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_ROLE = Qt.ItemDataRole.UserRole + 2
+NOTE_ROLE = Qt.ItemDataRole.UserRole + 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Column(Generic[T]):
     tip: Callable[[T], str] | None = None
     token: Callable[[T], str] | None = None
     icon: Callable[[T], str] | None = None
+    note: Callable[[T], str] | None = None
+    """A second line below the text (with ``cells.TwoLineDelegate``)."""
     width: int | None = None
     """Pixels, or None for the one that takes what is left."""
 
@@ -112,6 +115,8 @@ class TableModel(QAbstractTableModel, Generic[T]):
             return column.sort(row) if column.sort else column.text(row).lower()
         if role == ROW_ROLE:
             return row
+        if role == NOTE_ROLE:
+            return column.note(row) if column.note else ""
         return self._look(column, row, role)
 
     @staticmethod
@@ -152,8 +157,8 @@ class SortFilter(QSortFilterProxyModel):
 
     def filterAcceptsRow(self, row: int, _parent: Index) -> bool:
         model = self.sourceModel()
-        cells = (model.index(row, column).data() for column in range(model.columnCount()))
-        text = " ".join(str(cell) for cell in cells).lower()
+        indexes = [model.index(row, column) for column in range(model.columnCount())]
+        text = " ".join(f"{index.data()} {index.data(NOTE_ROLE)}" for index in indexes).lower()
         return all(word in text for word in self._words)
 
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from app.core.events import DownloadChanged
 from app.ui import tasks, words
 from app.ui.bridge import Bridge
-from app.ui.cells import ActionCell, ProgressDelegate
+from app.ui.cells import ActionCell, ProgressDelegate, TwoLineDelegate
 from app.ui.download_words import progress, state_icon, state_token, state_words
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
@@ -32,7 +32,8 @@ class DownloadsPage(Page):
         super().__init__(services, bridge, parent)
         self.model: TableModel[DownloadChanged] = TableModel(self._columns(), lambda row: row.id, self)
         self.table = Table(self.model, self, sortable=False)
-        self.table.verticalHeader().setDefaultSectionSize(44)
+        self.table.verticalHeader().setDefaultSectionSize(46)
+        self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
         self.table.setItemDelegateForColumn(_PROGRESS, ProgressDelegate(progress, self.table))
         self.banner = Banner(self)
         self.empty = EmptyState(self)
@@ -67,13 +68,18 @@ class DownloadsPage(Page):
 
     def _columns(self) -> list[Column[DownloadChanged]]:
         return [
-            Column(lambda: self.tr("Model"), lambda row: row.id, tip=lambda row: row.file),
+            Column(
+                lambda: self.tr("Model"),
+                _name,
+                note=lambda row: row.repo.split("/")[0],
+                tip=lambda row: row.file,
+            ),
             Column(
                 lambda: self.tr("State"),
                 state_words,
                 token=state_token,
                 icon=state_icon,
-                width=150,
+                width=136,
                 tip=lambda row: row.note or (describe(row.error).sentence if row.error else state_words(row)),
             ),
             Column(
@@ -259,6 +265,11 @@ class DownloadsPage(Page):
         self.model.refresh()
         self.table.fit_columns()
         self._after()
+
+
+def _name(row: DownloadChanged) -> str:
+    name = row.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
+    return f"{name}  {row.quant}" if row.quant else name
 
 
 def _amount(row: DownloadChanged) -> str:

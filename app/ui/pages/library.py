@@ -10,6 +10,7 @@ from app.core.events import InstanceChanged, LibraryChanged
 from app.core.types import ModelRecord
 from app.ui import tasks, words
 from app.ui.bridge import Bridge
+from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
 from app.ui.figures import DASH
@@ -36,6 +37,8 @@ class LibraryPage(Page):
         self._read_once = False
         self.model: TableModel[ModelRecord] = TableModel(self._columns(), lambda record: record.id, self)
         self.table = Table(self.model, self)
+        self.table.verticalHeader().setDefaultSectionSize(46)
+        self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
         self.search, self.count = QLineEdit(self), make_label("secondary", self)
         self.banner, self.empty = Banner(self), EmptyState(self)
         self.folder = make_button(lambda: self.asked.emit("open_folder", None), "", self, compact=True)
@@ -58,7 +61,9 @@ class LibraryPage(Page):
         return [
             Column(
                 lambda: self.tr("Model"),
-                lambda r: r.id,
+                _name,
+                sort=lambda r: r.id.lower(),
+                note=_note,
                 icon=lambda r: "error" if r.damaged else "model",
                 token=lambda r: "bad" if r.damaged else "",
                 tip=lambda r: r.damaged or r.path,
@@ -336,6 +341,17 @@ class LibraryPage(Page):
         self.table.fit_columns()
         self._show_count()
         self._show_detail()
+
+
+def _name(record: ModelRecord) -> str:
+    """What people call it: the repository's name without what repositories add, else the id."""
+    if record.source is None:
+        return record.name or record.id
+    return record.source.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
+
+
+def _note(record: ModelRecord) -> str:
+    return record.damaged or (record.source.repo.split("/")[0] if record.source else record.path)
 
 
 def _quant(record: ModelRecord) -> str:

@@ -246,6 +246,8 @@ class ServerPage(Page):
             return self.tr("Every machine on your network can reach it.")
         if state == "on":
             return self.tr("Programs on this machine can use your models as they use OpenAI's.")
+        if state in {"starting", "stopping"}:
+            return ""
         return self.tr("Switch it on to let other programs use your models, as they use OpenAI's.")
 
     def _fix(self, action: str) -> None:
