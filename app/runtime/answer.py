@@ -196,7 +196,8 @@ class TagParser:
         self._calls = reader.index
         if reader.rest is not None:
             rest, self._reader = reader.rest, None
-            self._space, self._fresh = "", True
+            self._space, self._fresh = "", not reader.junk
+            found += [Delta(text=reader.junk)] if reader.junk else []
             return found + (self.feed(rest) if rest else [])
         return found
 

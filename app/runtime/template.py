@@ -159,7 +159,7 @@ class ChatTemplate:
             return self._render_once(_joined(dicts), tool_dicts(tools), kwargs)
 
     def _render_once(
-        self, messages: list[_Dict], tools: list[_Dict], kwargs: Mapping[str, Any], seconds: float = SECONDS
+        self, messages: list[_Dict], tools: list[_Dict], kwargs: Mapping[str, Any], seconds: float = 0.0
     ) -> str:
         if tools and own_format(self.source) is PHI4:
             messages = with_system_tools(messages, tools)
@@ -182,7 +182,7 @@ class ChatTemplate:
         from app.runtime.template_sandbox import Guard  # noqa: PLC0415 - imported by __init__ already
 
         with self._lock:
-            self._environment.guard = Guard(4_000_000 + 8 * size, 64_000_000 + 32 * size, seconds)
+            self._environment.guard = Guard(4_000_000 + 8 * size, 64_000_000 + 32 * size, seconds or SECONDS)
             try:
                 context = self._template.new_context(given)
                 return self._environment.concat(self._template.root_render_func(context))

@@ -34,6 +34,7 @@ STEP = 64
 _INTERVAL = 65536
 _MAX_BITS = 4096
 _MAX_NODES = 200_000
+_MAX_TREE = 12_000
 _MAX_NUMBER = 100_000
 _SCALARS = (str, int, float, type(None))
 
@@ -200,6 +201,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         for forbidden in source.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             raise SecurityError(f"{type(forbidden).__name__.lower()} is not possible here")
+        if sum(1 for _ in source.find_all(nodes.Node)) > _MAX_TREE:
+            raise SecurityError("it is larger than any real template")
         guarded = _Rewrite().visit(source)
         guarded.set_environment(self)
         return super()._generate(guarded, *args, **kwargs)

@@ -16,7 +16,7 @@ def to_json(text: str) -> str:
     found = "".join(_keys(parts))
     try:
         json.loads(found)
-    except ValueError:
+    except (ValueError, RecursionError):
         return json.dumps({"text": text}, ensure_ascii=False)
     return found
 

@@ -14,8 +14,9 @@ from app.runtime.formats import ToolFormat
 
 _OBJECT = (
     r'\s*\{{\s*(?:"type"\s*:\s*"function"\s*,\s*)?'
-    r'"{name}"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"{arguments}"\s*:\s*(?=\{{)'
+    r'"{name}"\s*:\s*("(?:[^"\\]|\\.){{1,200}}")\s*,\s*"{arguments}"\s*:\s*(?=\{{)'
 )
+_LONGEST_HEAD = 4000
 _STRUCTURE = re.compile(r'[{}\[\]"\\]')
 
 
@@ -69,10 +70,13 @@ class ToolReader:
         self._found: list[ToolCallDelta] = []
         self._span = JsonSpan()
         self._name, self._key, self._count = "", "", 0
+        self._streaming, self._scanned = False, 0
         self._state: Callable[[], bool] = self._between if form.open else self._head
         self.index = index
         """Of the next call."""
         self.rest: str | None = None
+        self.junk = ""
+        """Text in front of ``rest`` that looked like a call and was none."""
 
     def feed(self, text: str) -> list[ToolCallDelta]:
         """The pieces of calls that are certain now."""
@@ -90,7 +94,7 @@ class ToolReader:
             self._buffer = "" if self._whole_object(self._buffer) else self._buffer
         elif self._state in {self._value, self._keys}:
             self._cut_off()
-        left = self._raw + self._buffer if self._state in {self._head, self._object} else ""
+        left = self._raw + self._buffer if self._state in {self._head, self._object, self._named} else ""
         found, self._found = self._found, []
         return found, left
 
@@ -135,26 +139,40 @@ class ToolReader:
         self.rest = self._buffer
         return False
 
+    def _give_back(self, text: str) -> bool:
+        """The mark and ``text`` behind it were no call."""
+        self.junk = self._raw + text
+        self.rest, self._raw = (
+            self._buffer.removeprefix(text),
+            "",
+        )
+        return False
+
     def _head(self) -> bool:
         self._state = self._object if self._form.kind == "json" else self._named
-        self._span = JsonSpan()
+        self._span, self._scanned = JsonSpan(), 0
         return True
 
     # -------------------------------------------------------------------------------------- one JSON object per call
     def _object(self) -> bool:
         form = self._form
-        found = re.match(_OBJECT.format(name=form.name_key, arguments=form.args_key), self._buffer)
-        if found:
+        # Past some length this can't match any more: the keys came in another order.
+        pattern = _OBJECT.format(name=form.name_key, arguments=form.args_key)
+        found = re.match(pattern, self._buffer) if len(self._buffer) < _LONGEST_HEAD else None
+        if found and _unquoted(found.group(1)).strip():
             self._buffer = self._buffer[found.end() :]
-            self._begin(json.loads(found.group(1)))
-            self._state = self._arguments
+            self._begin(_unquoted(found.group(1)))
+            self._span, self._state = JsonSpan(), self._arguments
             return True
-        end = JsonSpan().feed(self._buffer)
+        if self._buffer.lstrip()[:1] not in {"", "{"}:
+            return self._give_back("")
+        end = self._span.feed(self._buffer[self._scanned :])
         if end < 0:
+            self._scanned = len(self._buffer)
             return False
+        end += self._scanned
         if not self._whole_object(self._buffer[:end]):
-            self.rest = self._raw + self._buffer
-            return False
+            return self._give_back(self._buffer[:end])
         self._buffer = self._buffer[end:]
         self._state = self._close
         return True
@@ -163,14 +181,11 @@ class ToolReader:
         """A call whose keys came in another order."""
         try:
             call = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
-        call = (
-            call.get("function", call)
-            if isinstance(call, dict) and isinstance(call.get("function"), dict)
-            else call
-        )
-        if not isinstance(call, dict) or not isinstance(call.get(self._form.name_key), str):
+        if isinstance(call, dict) and isinstance(call.get("function"), dict):
+            call = call["function"]
+        if not isinstance(call, dict) or not _is_name(call.get(self._form.name_key)):
             return False
         arguments = call.get(self._form.args_key, call.get("arguments", call.get("parameters", {})))
         self._begin(call[self._form.name_key], str(call.get(self._form.id_key) or ""))
@@ -209,7 +224,9 @@ class ToolReader:
     def _named(self) -> bool:
         name = self._take_name()
         if name is None:
-            return False
+            return self._give_back(self._buffer) if len(self._buffer) > _LONGEST_HEAD else False
+        if not name.strip():
+            return self._give_back(name + (self._form.name_end if self._form.kind != "tags" else ""))
         name, _, given = name.partition("[CALL_ID]")
         self._begin(*_kimi(name) if self._form.name == "kimi" else (name.strip(), given.strip()))
         self._state = {"named": self._arguments, "tags": self._keys, "gemma": self._gemma}[self._form.kind]
@@ -258,16 +275,39 @@ class ToolReader:
     def _value(self) -> bool:
         text = self._take(self._form.value_close)
         if text is None:
+            self._stream_text()
             return False
-        self._say(self._json_value(_unpadded(text, self._form)))
+        self._end_value(text)
         self._state = self._keys
         return True
 
+    def _stream_text(self) -> None:
+        """The safe part of a plain text; what could be the closing mark or the line break before it waits."""
+        keep = len(self._form.value_close)
+        if len(self._buffer) <= keep + 1 or not self._is_text():
+            return
+        ready, self._buffer = self._buffer[: -keep - 1], self._buffer[-keep - 1 :]
+        if not self._streaming:
+            ready = ready.removeprefix("\n") if self._form.pad else ready
+            self._say('"')
+        self._streaming = True
+        self._say(_escaped(ready))
+
+    def _end_value(self, text: str) -> None:
+        if self._streaming:
+            self._say(_escaped(text.removesuffix("\n") if self._form.pad else text) + '"')
+        else:
+            self._say(self._json_value(_unpadded(text, self._form)))
+        self._streaming = False
+
+    def _is_text(self) -> bool:
+        return self._key in self._types.get(self._name, ())
+
     def _json_value(self, text: str) -> str:
-        if self._key not in self._types.get(self._name, ()):
+        if not self._is_text():
             try:
                 json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 pass
             else:
                 return text.strip()
@@ -276,7 +316,7 @@ class ToolReader:
     def _cut_off(self) -> None:
         """The answer ended inside a call: what came so far is kept."""
         if self._state == self._value:
-            self._say(self._json_value(_unpadded(self._buffer, self._form)))
+            self._end_value(self._buffer)
         self._say("}" if self._count else "{}")
 
     # -------------------------------------------------------------------------------------- Gemma's notation
@@ -299,6 +339,22 @@ class ToolReader:
     def _say(self, arguments: str) -> None:
         if arguments:
             self._found.append(ToolCallDelta(self.index - 1, arguments=arguments))
+
+
+def _escaped(text: str) -> str:
+    """The inside of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text[1:-1]
 
 
 def _new_id() -> str:

@@ -247,3 +247,76 @@ def _seconds(parser: Any) -> float:
     for _ in range(5000):
         parser.feed(" hello")
     return time.perf_counter() - start
+
+
+ALL_FORMATS = ["", *sorted(path.stem for path in (FIXTURES / "templates").glob("*.jinja"))]
+
+
+def fragments(name: str) -> list[str]:
+    """What an answer in confusion is made of."""
+    form, tags = tool_format(source(name)), reasoning_tags(source(name))
+    marks = [
+        form.open,
+        form.call_open,
+        form.name_end,
+        form.call_close,
+        form.end,
+        form.key_open,
+        form.key_close,
+    ]
+    harmony = ["<|channel|>analysis", "<|message|>", "<|end|>", "<|start|>assistant", " to=functions.now"]
+    marks += [form.value_close, tags.open, tags.close, '<|"|>', *(harmony if form.kind == "harmony" else ())]
+    pieces = [
+        "get_weather",
+        '{"name": "now", ',
+        '"arguments": {}}',
+        '"parameters": {"a": "}"}}',
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        '"',
+    ]
+    return [mark for mark in marks if mark] + pieces + [" ", "\n", "x", "\\", "5"]
+
+
+@pytest.mark.parametrize("name", ALL_FORMATS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_confused_answers(name: str, data: st.DataObject) -> None:
+    """Whatever comes, nothing is raised, nothing depends on how it was cut, and every call has a name and an id."""
+    text = "".join(data.draw(st.lists(st.sampled_from(fragments(name)), max_size=25)))
+    tail = data.draw(st.sampled_from(["", "<think>\n", "<think>\n\n</think>\n\n"]))
+    cuts = data.draw(st.lists(st.integers(0, 200), max_size=20))
+    item = {"template": name, "name": "", "tools": data.draw(st.booleans()), "prompt_tail": tail}
+    whole, by_one, cut_up = read(item, [text]), read(item, list(text)), read(item, cut(text, cuts))
+    assert whole == by_one == cut_up
+
+
+def test_long_texts_are_streamed() -> None:
+    """A file written as an argument comes piece by piece, in the formats with tags too."""
+    for name, head in (
+        ("Qwen3-Coder", "<tool_call>\n<function=get_weather>\n<parameter=city>\n"),
+        ("GLM-4.6", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>"),
+        ("Qwen-Qwen3-0.6B", '<tool_call>\n{"name": "get_weather", "arguments": {"city": "'),
+    ):
+        parser = parser_for(source(name), GenerateRequest("r", tools=TOOLS), "")
+        parser.feed(head)
+        seen = "".join(p.arguments for _ in range(100) for d in parser.feed("a line ") for p in d.tool_calls)
+        assert seen.count("a line") > 95
+
+
+def test_a_call_that_never_ends_stays_cheap() -> None:
+    for head in (
+        '<tool_call>{"name": "',
+        '<tool_call>{"arguments": {"a": "',
+        "<tool_call>",
+        '<tool_call>{"name": "now", "',
+    ):
+        parser = parser_for(source("Qwen-Qwen3-0.6B"), GenerateRequest("r", tools=TOOLS), "")
+        parser.feed(head)
+        start = time.perf_counter()
+        for _ in range(5000):
+            parser.feed(' {x\\" ')
+        assert time.perf_counter() - start < 1.5, head

@@ -229,7 +229,8 @@ def test_python_is_out_of_reach(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs(name: str) -> None:
+def test_bombs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.runtime.template.SECONDS", 0.4)
     tracemalloc.start()
     before = time.perf_counter()
     try:
@@ -238,8 +239,8 @@ def test_bombs(name: str) -> None:
         seconds, peak = time.perf_counter() - before, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # Tracing slows it down by a factor; without it the deadline of 2 s holds with a margin of 0.2 s.
-    assert seconds < 12
+    # Tracing slows it down by a factor, and the machine may be busy.
+    assert seconds < 6
     assert peak < 160_000_000
 
 
