@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from app.chat import store_journal, store_rows, store_search, store_tree
+from app.chat import store_journal, store_rows, store_salvage, store_schema, store_search, store_tree
 from app.chat.store_file import StoreFile
 from app.chat.store_journal import EVERY, OWNER, Journal
 from app.chat.store_rows import to_json
+from app.chat.store_salvage import Salvaged
 from app.chat.store_search import SearchFilter
 from app.chat.store_types import Conversation, Hit, NewAttachment, StoredMessage
-from app.core.errors import HearthError, UsageError
+from app.core.errors import HearthError, StoreDamagedError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
 from app.core.generate import Role, SamplingParams, Timings, ToolCall, Usage
 
@@ -61,6 +62,23 @@ class ChatStore:
     def close(self) -> None:
         """Finish every write and close the file. Idempotent."""
         self._file.close()
+
+    def repair(self) -> Salvaged:
+        """After StoreDamagedError: go on with a new file that holds all that can be read; the damaged one is kept
+        beside it. Raises StoreDamagedError when nothing can be read, UsageError when the file is sound."""
+        if not isinstance(self.problem, StoreDamagedError) or self._file.path is None:
+            raise UsageError(detail="The chats are not damaged.")
+        self._file.close()
+        try:
+            return store_salvage.repair(self._file.path)
+        finally:
+            self._file = StoreFile(self._file.path, _on_open)
+            self.announce()
+
+    def backup(self, path: Path) -> None:
+        """Copy the whole file, writes of other threads included or not as a whole. Raises as a write does."""
+        work = store_schema.copy_to(path)
+        self._file.read(work, None)
 
     # --------------------------------------------------------------------------------- conversations
 

@@ -6,6 +6,7 @@ SQLite's own backup. A newer file is refused; a damaged one is opened read-only.
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import (
@@ -143,12 +144,23 @@ def _statements(script: str) -> list[str]:
 
 def _backup(connection: sqlite3.Connection, path: Path, version: int) -> None:
     target = path.with_name(f"{path.stem}.format-{version}{path.suffix}")
-    copy = sqlite3.connect(target)
-    try:
-        connection.backup(copy)
-    finally:
-        copy.close()
+    copy_to(target)(connection)
     log.info("%s was copied to %s before its format changes", path, target)
+
+
+def copy_to(target: Path) -> Callable[[sqlite3.Connection], None]:
+    """A read that copies the whole file, replacing ``target`` when it is complete."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        part = target.with_name(f"{target.name}.part")
+        copy = sqlite3.connect(part)
+        try:
+            connection.backup(copy)
+        finally:
+            copy.close()
+        part.replace(target)
+
+    return work
 
 
 def explain(error: sqlite3.Error, path: Path | None) -> HearthError | None:
