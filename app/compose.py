@@ -142,7 +142,17 @@ def compose(paths: Paths | None = None) -> Services:
     planner = Planner(settings, _detect)
     sampler = Sampler(bus, _detect, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)
-    server = ServerHost(library, supervisor, residency.prepare, bus, settings)
+    server = ServerHost(
+        library,
+        supervisor,
+        residency.prepare,
+        bus,
+        settings,
+        downloads=downloads,
+        hub=hub,
+        series=series,
+        keys_file=paths.data / "keys.json",
+    )
     chats = ChatStore(paths.chats_file, bus)
     return Services(
         paths,
