@@ -7,12 +7,9 @@ person or free space can change is raised: HubGatedError, HubUnauthorizedError, 
 ReadOnlyError. The bytes stay, and the next ``run`` goes on from them.
 """
 
-import http.client
 import logging
 import threading
-import time
 from collections.abc import Callable
-from io import FileIO
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -20,40 +17,20 @@ from msgspec import Struct
 
 from app.core.errors import ChecksumError, TransferBusyError, TransferCancelledError, TransferError
 from app.models.hub_types import RemoteFile
-from app.models.transfer_disk import allocate, allocated, disk_error, free_space, need
+from app.models.transfer_disk import allocate, allocated, disk_error, need
+from app.models.transfer_fetch import TICK, Fetcher, Options
 from app.models.transfer_hash import Hasher, sha256_file
-from app.models.transfer_http import Body, Net, Wire
-from app.models.transfer_parts import Part, Parts
 from app.models.transfer_sidecar import Facts, FileLock, Keeper, Sidecar, flush
-from app.models.transfer_source import Again, Moved, Patience, Source, network_words
+from app.models.transfer_source import Moved, Patience, Source
 
 log = logging.getLogger(__name__)
 
-BUFFER = 1024 * 1024
-NOTED = 1024 * 1024  # bytes of one part between two notes in the sidecar
-TICK = 0.1
 RESTARTS = 5  # times the source may become another file before we give up
+
+__all__ = ["Options", "Progress", "Result", "Transfer"]
 
 T = TypeVar("T")
 State = Literal["starting", "running", "verifying", "done"]
-
-
-class Options(Struct, frozen=True):
-    """How to transfer; the defaults are the program's, tests shorten the times and break the disk."""
-
-    net: Net = Net()
-    connections: int = 4
-    backoff: float = 0.5
-    """Seconds before the first retry; doubles up to ``backoff_limit``."""
-    backoff_limit: float = 60.0
-    sync_every: float = 5.0
-    """Seconds between two flushes of the data to the disk."""
-    durable: bool = True
-    """Flush to the disk after the rename, before ``run`` returns."""
-    free: Callable[[Path], int] = free_space
-    write: Callable[[FileIO, memoryview], int | None] = FileIO.write
-    throttle: Callable[[int, threading.Event], None] | None = None
-    """Called with the bytes of each piece and the cancel event; sleeps to keep a speed limit."""
 
 
 class Progress(Struct, frozen=True):
@@ -100,12 +77,10 @@ class Transfer:
         self._promised = Facts(size=size, sha256=sha256)
         self._cancelled = threading.Event()
         self._side = Sidecar(target)
-        self._parts = Parts(self._side)
-        self._wire = Wire(self.options.net)
         self._patience = Patience(self.options.backoff, self.options.backoff_limit, self._cancelled)
         self._source = Source(target.name, locate, self._patience)
+        self._fetcher = Fetcher(self._side, self._source, self._patience, self.options)
         self._hasher: Hasher | None = None
-        self._fatal: BaseException | None = None
         self._state: State = "starting"
         self._note = ""
 
@@ -113,7 +88,7 @@ class Transfer:
     def cancel(self) -> None:
         """Stop; the bytes stay. ``run`` raises TransferCancelledError within a fifth of a second."""
         self._cancelled.set()
-        self._wire.cancel()
+        self._fetcher.cancel()
 
     def progress(self) -> Progress:
         """Where it is now."""
@@ -131,7 +106,7 @@ class Transfer:
             return self._run()
         finally:
             self._side.close()
-            self._wire.close()
+            self._fetcher.close()
             self._tidy()
             lock.release()
 
@@ -201,13 +176,12 @@ class Transfer:
             self._on_disk(lambda: allocate(part, size))
 
     def _fetch_all(self) -> Result:
-        self._fatal = None
         self._hasher = hasher = Hasher(self._side.part, self._side.reach)
+        self._fetcher.arrived = hasher.more
         keeper = Keeper(self._side, self.options.sync_every)
         try:
             self._state = "running"
-            while self._fetch_parts():
-                continue
+            self._fetcher.run()
             self._state = "verifying"
             size = self._side.facts.size or self._side.total
             digest = hasher.finish(size, self._wait_a_little)
@@ -233,115 +207,6 @@ class Transfer:
         self._state = "done"
         facts = self._side.facts
         return Result(self.target, size, digest, facts.revision, facts.sha256 is not None)
-
-    # ------------------------------------------------------------------ the connections
-    def _fetch_parts(self) -> bool:
-        """Fetch what is missing; True when it has to be done again in another way."""
-        before = self._parts.single
-        count = self._parts.count(self.options.connections)
-        threads = [
-            threading.Thread(target=self._work, name=f"transfer-{n}", daemon=True) for n in range(count)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive() and not self._cancelled.is_set():
-                thread.join(TICK)
-        until = time.monotonic() + TICK
-        for thread in threads:
-            # The system's look-up of a name may last longer; that thread then finds itself cancelled.
-            thread.join(max(0.0, until - time.monotonic()))
-        self._check_cancelled()
-        if self._fatal is not None:
-            raise self._fatal
-        return self._parts.single != before
-
-    def _work(self) -> None:
-        single = self._parts.single
-        try:
-            while self._fatal is None and single == self._parts.single and not self._cancelled.is_set():
-                part = self._parts.take()
-                if part is None:
-                    return
-                self._try_part(part)
-        except BaseException as error:  # noqa: BLE001 - it is raised on the thread that called ``run``
-            self._fatal = self._fatal or error
-            self._wire.interrupt()
-
-    def _try_part(self, part: Part) -> None:
-        started, first = time.monotonic(), part.position
-        try:
-            self._patience.hold()
-            self._fetch(part)
-        except Again:
-            pass
-        except TimeoutError:
-            self._patience.stalled(self.options.net.stall)
-        except (OSError, http.client.HTTPException) as error:
-            if not self._cancelled.is_set():
-                self._patience.failed(network_words(error))
-        finally:
-            self._parts.give_back(part, part.position - first, time.monotonic() - started)
-
-    def _fetch(self, part: Part) -> None:
-        generation, remote = self._source.current()
-        if remote.etag != self._side.facts.etag:
-            raise Moved
-        size = self._side.facts.size
-        whole = size is None or self._parts.single or (not part.position and part.end >= size)
-        body = self._wire.get(
-            remote.url, remote.headers, 0 if whole else part.position, None if whole else part.end
-        )
-        try:
-            self._source.judge(body, generation, 0 if whole else part.position, size)
-            if body.status == 200 and not whole:
-                self._parts.single = True  # it ignores Range
-                return
-            self._receive(body, part)
-        finally:
-            body.close()
-
-    def _receive(self, body: Body, part: Part) -> None:
-        buffer = memoryview(bytearray(BUFFER))
-        skip = part.position - body.first  # without Range a body begins at 0, over what is there already
-        with self._on_disk(lambda: FileIO(self._side.part, "r+")) as file:
-            file.seek(part.position)
-            noted = part.position
-            try:
-                while (
-                    (room := self._parts.room(part)) and self._fatal is None and not self._cancelled.is_set()
-                ):
-                    count = body.read_into(buffer[: room + skip])
-                    if not count:
-                        self._side.know_size(part.position)
-                        break
-                    dropped = min(skip, count)
-                    skip -= dropped
-                    self._store(file, buffer[dropped:count], part)
-                    if part.position - noted >= NOTED:
-                        noted = self._jot(noted, part.position)
-                    if self.options.throttle is not None:
-                        self.options.throttle(count, self._cancelled)
-            finally:
-                self._jot(noted, part.position)
-
-    def _store(self, file: FileIO, piece: memoryview, part: Part) -> None:
-        written = 0
-        try:
-            while written < len(piece):
-                written += self.options.write(file, piece[written:]) or 0
-        except OSError as error:
-            raise self._disk_error(error) from error
-        first, part.position = part.position, part.position + written
-        self._side.add(first, part.position)
-        self._patience.flowing()
-        if self._hasher is not None:
-            self._hasher.more()
-
-    def _jot(self, first: int, end: int) -> int:
-        if end > first:
-            self._on_disk(lambda: self._side.append(first, end))
-        return end
 
     # ------------------------------------------------------------------ small things
     def _on_disk(self, action: Callable[[], T]) -> T:

@@ -24,7 +24,8 @@ class Parts:
         self._side = side
         self._lock = threading.Lock()
         self._taken: list[Part] = []
-        self._speed = 0.0
+        self.speed = 0.0
+        """Bytes per second of one connection, lately."""
         self.single = False
         """The server ignores Range: one connection reads from the beginning, over what is there."""
 
@@ -52,15 +53,15 @@ class Parts:
 
     def _next(self, size: int) -> Part | None:
         taken = Ranges([*self._side.ranges(), *((part.position, part.end) for part in self._taken)])
-        step = int(min(max(self._speed * SECONDS, SMALLEST), LARGEST))
+        step = int(min(max(self.speed * SECONDS, SMALLEST), LARGEST))
         gap = next(taken.gaps(size), None)
         return Part(gap[0], min(gap[1], gap[0] + step)) if gap else None
 
     def _help(self) -> Part | None:
         slowest = max(self._taken, key=lambda part: part.end - part.position, default=None)
         # A part that ends by itself soon is left alone: what is on its way to it would come twice.
-        soon = max(SMALLEST, self._speed * SECONDS)
-        if not self._speed or slowest is None or slowest.end - slowest.position < soon:
+        soon = max(SMALLEST, self.speed * SECONDS)
+        if not self.speed or slowest is None or slowest.end - slowest.position < soon:
             return None
         middle = (slowest.position + slowest.end) // 2
         part, slowest.end = Part(middle, slowest.end), middle
@@ -76,4 +77,4 @@ class Parts:
         with self._lock:
             self._taken.remove(part)
             if seconds > 0.001:
-                self._speed = 0.5 * self._speed + 0.5 * count / seconds
+                self.speed = 0.5 * self.speed + 0.5 * count / seconds

@@ -42,7 +42,7 @@ class Patience:
     """Backoff shared by the connections of one transfer. Thread-safe."""
 
     def __init__(self, base: float, limit: float, cancelled: threading.Event) -> None:
-        self._base, self._limit, self._cancelled = base, limit, cancelled
+        self._base, self._limit, self.cancelled = base, limit, cancelled
         self._lock = threading.Lock()
         self._until = 0.0
         self._failures = 0
@@ -52,9 +52,9 @@ class Patience:
 
     def hold(self) -> None:
         """Wait as long as asked. Raises TransferCancelledError."""
-        while (left := self._until - time.monotonic()) > 0 and not self._cancelled.wait(min(left, 1.0)):
+        while (left := self._until - time.monotonic()) > 0 and not self.cancelled.wait(min(left, 1.0)):
             continue
-        if self._cancelled.is_set():
+        if self.cancelled.is_set():
             raise TransferCancelledError
 
     def flowing(self) -> None:

@@ -173,6 +173,8 @@ class LocalHub:
         self.tokens = tokens if tokens is not None else {"hf_good": set()}
         """Token -> gated or private repositories it may read."""
         self.xet_store = xet_store
+        self.xet_endpoint = f"local://{xet_store}"
+        """The content store's address, as the token route names it."""
         self.link_base = link_base
         """What ``Link: rel=next`` points to; a mirror that does not rewrite it names the main site."""
         self.lock = threading.Lock()
@@ -213,6 +215,14 @@ class LocalHub:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
+
+    def settle(self) -> int:
+        """Let answers nobody reads any more end; then the bytes served so far."""
+        self.drop_connections()
+        until = time.monotonic() + 5
+        while self._connections and time.monotonic() < until:
+            time.sleep(0.005)
+        return self.bytes_served()
 
     def add(self, repo: FakeRepo) -> FakeRepo:
         """Publish one more repository."""
@@ -284,11 +294,6 @@ class LocalHub:
         upload = commit.start_upload_bytes(data)
         commit.wait_to_finish()
         file.xet_hash = upload.result().xet_info.hash
-
-    @property
-    def xet_endpoint(self) -> str:
-        """The content store's address."""
-        return f"local://{self.xet_store}"
 
 
 class _Server(ThreadingHTTPServer):

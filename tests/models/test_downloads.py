@@ -145,7 +145,7 @@ def test_the_same_thing_twice_is_one_download(place: Place) -> None:
 def test_what_the_library_has_is_done_at_once(place: Place) -> None:
     downloads, quant = place.queue(), place.quant()
     until(downloads, downloads.enqueue(quant), "done")
-    before = place.hub.bytes_served()
+    before = place.hub.settle()
     downloads.remove(quant.id)
     downloads.enqueue(quant)
     assert one(downloads, quant.id).state == "done"
@@ -173,7 +173,8 @@ def test_pause_and_resume_fetch_nothing_twice(place: Place) -> None:
     paused = one(downloads, quant.id)
     assert paused.state == "paused"
     assert paused.done > quant.bytes // 3
-    place.hub.rate, before = None, place.hub.bytes_served()
+    before = place.hub.settle()
+    place.hub.rate = None
     downloads.resume(quant.id)
     until(downloads, quant.id, "done")
     assert place.hub.bytes_served() - before == quant.bytes - paused.done
@@ -228,7 +229,7 @@ def test_close_is_quick_and_the_next_start_goes_on(place: Place) -> None:
     started = time.monotonic()
     downloads.close()
     assert time.monotonic() - started < 1.0
-    before = place.hub.bytes_served()
+    before = place.hub.settle()
     place.hub.rate = None
     again = place.queue(connections=1)
     until(again, quant.id, "done")

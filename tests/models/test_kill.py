@@ -76,7 +76,7 @@ def _goes_on(hub: LocalHub, target: Path, data: bytes, finish: bool) -> None:
             file.seek(first)
             assert file.read(end - first) == data[first:end]
     if finish:
-        before = hub.bytes_served()
+        before = hub.settle()
         client = Hub(hub.url, lambda: None)
         Transfer(target, lambda: client.locate(REPO, "main", NAME), options=Options(connections=1)).run()
         assert hub.bytes_served() - before == SIZE - known

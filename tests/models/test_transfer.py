@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import random
+import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,11 +30,12 @@ from app.core.errors import (
     TransferError,
 )
 from app.models import transfer_parts
-from app.models.hub import Hub
+from app.models.hub import Hub, RemoteFile
 from app.models.transfer import Options, Result, Transfer
 from app.models.transfer_http import Net
 from app.models.transfer_ranges import Ranges
 from app.models.transfer_sidecar import Facts, Sidecar
+from app.models.transfer_xet import wanted
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 
 REPO, NAME = "me/tiny-GGUF", "tiny-Q4_0.gguf"
@@ -71,7 +74,7 @@ def changed(options: Options = QUICK, **more: Any) -> Options:
     return msgspec.structs.replace(options, **more)
 
 
-ONE = changed(connections=1)
+ONE = changed(connections=1, net=Net(stall=20.0))
 """Of several connections one may help another that is slow, and then a few bytes are sent twice."""
 
 
@@ -155,7 +158,8 @@ def test_cancel_is_quick_and_the_next_run_goes_on(hub: LocalHub, tmp_path: Path)
     assert time.monotonic() - started < 0.2
     done = running.work.progress().done
     assert not (tmp_path / "f").exists()
-    hub.rate, before = None, hub.bytes_served()
+    before = hub.settle()
+    hub.rate = None
     assert fetch(hub, tmp_path / "f", ONE).sha256 == SHA
     assert hub.bytes_served() - before == SIZE - done
 
@@ -352,7 +356,7 @@ def test_a_disk_that_fills_up_keeps_the_bytes(hub: LocalHub, tmp_path: Path) -> 
     side = Sidecar(tmp_path / "f")
     assert side.load()
     assert 0 < side.total <= 2_500_000
-    before = hub.bytes_served()
+    before = hub.settle()
     assert fetch(hub, tmp_path / "f", ONE).sha256 == SHA
     assert hub.bytes_served() - before == SIZE - side.total
 
@@ -525,3 +529,92 @@ def _go_wrong(hub: LocalHub, kind: str, number: int, data: bytes, target: Path) 
     assert isinstance(outcome, HearthError | Result), outcome
     hub.heal()
     return data
+
+
+@pytest.fixture
+def xet(tmp_path: Path) -> Iterator[LocalHub]:
+    with LocalHub([FakeRepo(REPO, {NAME: FakeFile.of(DATA)})], xet_store=tmp_path / "store") as server:
+        server.put_xet(REPO, NAME)
+        yield server
+
+
+XET = changed(method="xet")
+
+
+def test_xet_brings_the_file_without_plain_http(xet: LocalHub, tmp_path: Path) -> None:
+    target = tmp_path / "t" / "f"
+    assert fetch(xet, target, XET).sha256 == SHA
+    assert target.read_bytes() == DATA
+    assert xet.asked("data") == []
+    assert len(xet.asked("token")) >= 1
+    assert leftovers(target) == []
+
+
+def test_xet_token_goes_to_the_hub_only(xet: LocalHub, tmp_path: Path) -> None:
+    xet.repos[REPO].private = True
+    xet.tokens["hf_good"] = {REPO}
+    fetch(xet, tmp_path / "f", XET, token="hf_good")
+    assert all(asked.authorized and asked.host == "127.0.0.1" for asked in xet.asked("token"))
+
+
+def test_xet_fills_the_holes_another_way_left(xet: LocalHub, tmp_path: Path) -> None:
+    target = tmp_path / "t" / "f"
+    target.parent.mkdir()
+    half_done(target, [(0, 1_000_000), (2_000_000, 2_500_000)])
+    assert fetch(xet, target, XET).sha256 == SHA
+
+
+def test_xet_in_trouble_goes_on_over_plain_http(
+    xet: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.transfer_xet.MAIN_SITE", xet.url)
+    shutil.rmtree(tmp_path / "store")
+    assert fetch(xet, tmp_path / "t" / "f").sha256 == SHA
+    assert xet.bytes_served() >= SIZE
+
+
+def test_which_files_come_through_xet(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = RemoteFile("u", 5, "e")
+    stored = RemoteFile("u", 5, "e", xet="h", xet_route="https://huggingface.co/api/x")
+    mirrored = RemoteFile("u", 5, "e", xet="h", xet_route="https://mirror.example/api/x")
+    huge = RemoteFile("u", 60_000_000_000, "e", xet="h", xet_route="https://mirror.example/api/x")
+    assert [wanted(remote, "auto") for remote in (plain, stored, mirrored, huge)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert [wanted(remote, "xet") for remote in (plain, mirrored)] == [False, True]
+    assert not wanted(huge, "http")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert not wanted(huge, "auto")
+
+
+def silent_store() -> socket.socket:
+    """A content store that accepts connections and says nothing."""
+    store = socket.socket()
+    store.bind(("127.0.0.1", 0))
+    store.listen(50)
+    return store
+
+
+def test_a_silent_xet_store_gives_way_to_plain_http(
+    xet: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.transfer_xet.MAIN_SITE", xet.url)
+    with silent_store() as store:
+        xet.xet_endpoint = f"http://127.0.0.1:{store.getsockname()[1]}"
+        work = transfer(xet, tmp_path / "t" / "f", changed(net=Net(stall=0.1)))
+        assert work.run().sha256 == SHA
+    assert xet.bytes_served() >= SIZE
+
+
+def test_cancel_ends_a_silent_xet_stream(xet: LocalHub, tmp_path: Path) -> None:
+    with silent_store() as store:
+        xet.xet_endpoint = f"http://127.0.0.1:{store.getsockname()[1]}"
+        running = Running(transfer(xet, tmp_path / "t" / "f", changed(method="xet", net=Net(stall=20.0))))
+        time.sleep(0.5)
+        started = time.monotonic()
+        running.work.cancel()
+        assert isinstance(running.join(), TransferCancelledError)
+        assert time.monotonic() - started < 0.3
