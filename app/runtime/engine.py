@@ -4,6 +4,7 @@ A step asks the scheduler for a batch, computes it, samples one token for each s
 what came of it in one message. Everything else (templates, tokenizing, the pipe) is other threads' work.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -25,22 +26,24 @@ log = logging.getLogger(__name__)
 GAP = 0.25
 """Seconds that a piece of a prompt may hold up the answers being written beside it."""
 LEAST_PIECE = 64
+COLLECT_EVERY = 1000
+"""Steps between two garbage collections of an engine that never rests."""
 
 
 class _Writer:
     """One choice being written."""
 
-    __slots__ = ("answer", "choice", "computed", "first_at", "forced", "job", "last_at", "limit", "logprobs",
-                 "owner", "sampler", "seed", "started_at", "stop_tokens")  # fmt: skip
+    __slots__ = ("answer", "choice", "computed", "ends", "first_at", "forced", "job", "last_at", "limit", "logprobs",
+                 "owner", "sampler", "seed", "started_at")  # fmt: skip
 
-    def __init__(self, owner: "_Open", choice: Choice, job: Job) -> None:
+    def __init__(self, owner: "_Open", choice: Choice, job: Job, eog: frozenset[int]) -> None:
         sampling = owner.prepared.request.sampling
         self.owner, self.job = owner, job
         self.answer, self.sampler, self.seed = choice.answer, choice.sampler, choice.seed
         self.choice = choice.answer.choice
         self.limit = sampling.max_tokens
         self.logprobs = sampling.logprobs
-        self.stop_tokens = frozenset(sampling.stop_tokens)
+        self.ends = eog | frozenset(sampling.stop_tokens)
         self.forced: list[int] = []
         """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
         self.computed = 0
@@ -74,6 +77,7 @@ class Engine:
             n_batch=context.n_batch,
         )
         self.meter = Meter()
+        self._eog = model.eog_tokens
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._cancelled: set[int] = set()
@@ -83,6 +87,7 @@ class Engine:
         self._stopping = False
         self._stats_at = 0.0
         self._quiet = True
+        self._steps = 0
 
     # ------------------------------------------------------------------------------ from any thread
 
@@ -128,6 +133,7 @@ class Engine:
         if not self._quiet:
             self._quiet = True
             self._send(Stats(self.readings()))
+            gc.collect(1)
         self._wake.wait()
         self._wake.clear()
 
@@ -146,7 +152,7 @@ class Engine:
             self._tell(opened.key, Delta(dropped=prepared.dropped))
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
-            writer = _Writer(opened, choice, job)
+            writer = _Writer(opened, choice, job, self._eog)
             opened.writers.append(writer)
             self._writers[id(job)] = writer
             self.scheduler.add(job)
@@ -189,6 +195,9 @@ class Engine:
                 self._troubled(code, step)
         self._flush()
         self._report(began)
+        self._steps += 1
+        if not self._steps % COLLECT_EVERY:
+            gc.collect(1)
 
     def _prompt_budget(self) -> int:
         """Prompt tokens that a step may compute: all that fit when nobody is waiting for the next word."""
@@ -247,7 +256,7 @@ class Engine:
         if token == NO_TOKEN:
             self._finish(writer, "stop")
             return
-        if self._model.is_eog(token) or token in writer.stop_tokens:
+        if token in writer.ends:
             answer.count_end()
             self._finish(writer, "stop")
             return

@@ -10,6 +10,7 @@ from msgspec import Struct
 from app.core.errors import BadRequestError, PromptTooLongError
 from app.core.generate import GenerateRequest, Message, ToolSpec
 from app.runtime.formats import template_kwargs_for, tools_of
+from app.runtime.grammar import Constraint, constraint_for
 from app.runtime.llama_model import Model
 from app.runtime.parsing import parser_for
 from app.runtime.sampling import Sampler, choose_seed
@@ -18,13 +19,6 @@ from app.runtime.template import ChatTemplate, template_for
 
 TAIL = 400
 """Characters of a prompt's end that tell a parser how the answer begins."""
-
-
-class Constraint(Struct, frozen=True):
-    """What the answer's text must be: a GBNF grammar, lazy when it has triggers; empty: anything."""
-
-    grammar: str = ""
-    triggers: tuple[str, ...] = ()
 
 
 class Choice(Struct):
@@ -67,7 +61,7 @@ class Intake:
         prompt = self._prompt(request)
         tokens = list(request.tokens) if prompt is None else self.tokenize(prompt)
         self._check_length(tokens)
-        constraint = Constraint(request.response_format.grammar)
+        constraint = constraint_for(request, self.template.source, (prompt or "")[-TAIL:])
         choices: list[Choice] = []
         try:
             for index in range(max(1, request.sampling.n)):
@@ -80,12 +74,17 @@ class Intake:
         return Prepared(key, request, tokens, choices, arrived)
 
     def _choice(
-        self, request: GenerateRequest, tokens: list[int], index: int, constraint: Constraint, prompt: str
+        self,
+        request: GenerateRequest,
+        tokens: list[int],
+        index: int,
+        constraint: Constraint | None,
+        prompt: str,
     ) -> Choice:
         parser = parser_for(self.template.source, request, prompt[-TAIL:]) if request.messages else None
         answer = Answer(self._model, request, parser, index)
         seed = choose_seed(request.sampling, index)
-        sampler = Sampler(self._model, request.sampling, seed, constraint.grammar, constraint.triggers)
+        sampler = Sampler(self._model, request.sampling, seed, constraint)
         sampler.prime(tokens)
         return Choice(sampler, answer, seed)
 

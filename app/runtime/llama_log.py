@@ -43,6 +43,9 @@ _TRUNCATED = re.compile(r"data is not within the file bounds|failed to read|unex
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers")
 
 
+_installed: list["LogCapture"] = []
+
+
 class LogCapture:
     """Collects the log from any thread. One per process; keep it alive as long as llama.cpp is used."""
 
@@ -54,6 +57,7 @@ class LogCapture:
 
     def install(self) -> None:
         """Receive everything llama.cpp and ggml say from now on."""
+        _installed.append(self)  # C keeps the callback's address for good
         lib.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _take(self, level: int, text: bytes, _user: object) -> None:

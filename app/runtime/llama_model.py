@@ -16,7 +16,7 @@ from app.core.errors import (
 from app.core.types import LoadPlan
 from app.runtime.llama import fast, lib
 from app.runtime.llama_log import LogCapture, explain_failure
-from app.runtime.llama_params import model_params
+from app.runtime.llama_params import Params, model_params
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,10 @@ class Model:
         self.n_swa: int = lib.llama_model_n_swa(pointer)
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(pointer)
         self.n_embd: int = lib.llama_model_n_embd_out(pointer)
+        self._loaded_with: Params | None = None
         self._pieces: dict[int, bytes] = {}
         self._special_pieces: dict[int, bytes] = {}
-        self._eog: tuple[int, ...] | None = None
+        self._eog: frozenset[int] | None = None
         self._buffer = ctypes.create_string_buffer(512)
 
     # ------------------------------------------------------------------------------ loading
@@ -99,7 +100,9 @@ class Model:
             raise LoadCancelledError(model=name)
         if not pointer:
             raise explain_failure(name, plan.model_path, size, capture.lines())
-        return cls(pointer, plan.model_path)
+        model = cls(pointer, plan.model_path)
+        model._loaded_with = params  # llama.cpp keeps addresses of its arrays
+        return model
 
     def adapters(self, plan: LoadPlan) -> list[tuple[int, float]]:
         """Read the plan's LoRA adapters: (pointer, scale) each. They are freed with the model."""
@@ -181,15 +184,11 @@ class Model:
                 return array[:count]
             room = -count
 
-    def is_eog(self, token: int) -> bool:
-        """The token ends a generation (EOS, end of turn, ...)."""
-        return bool(_is_eog(self.vocab, token))
-
     @property
-    def eog_tokens(self) -> tuple[int, ...]:
-        """All tokens that end a generation."""
+    def eog_tokens(self) -> frozenset[int]:
+        """The tokens that end a generation (EOS, end of turn, ...)."""
         if self._eog is None:
-            self._eog = tuple(token for token in range(self.n_vocab) if _is_eog(self.vocab, token))
+            self._eog = frozenset(token for token in range(self.n_vocab) if _is_eog(self.vocab, token))
         return self._eog
 
     @property

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from app.runtime.llama import fast, lib
 from app.runtime.llama_context import Context, Floats
@@ -33,13 +32,14 @@ class Candidates:
     def __init__(self, n_vocab: int) -> None:
         self._ids = np.arange(n_vocab, dtype=np.int32)
         self._data = np.empty(n_vocab, _CANDIDATE)
+        self._id, self._logit = self._data["id"], self._data["logit"]
         self._array = lib.llama_token_data_array()
         self._pointer = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(lib.llama_token_data))
 
     def fill(self, logits: Floats) -> Any:
         """All tokens with these logits; returns the array's address."""
-        self._data["id"] = self._ids
-        self._data["logit"] = logits
+        self._id[:] = self._ids
+        self._logit[:] = logits
         return self._set(len(self._ids))
 
     def one(self, token: int) -> Any:
@@ -111,15 +111,19 @@ class Chain:
 
 
 class Grammar:
-    """A GBNF grammar over the vocabulary. With ``triggers`` (regular expressions matched from the start of the answer;
-    the grammar takes over at their first group) it is lazy."""
+    """A GBNF grammar over the vocabulary. With ``patterns`` (regular expressions over the whole answer so far; the
+    grammar takes over at their first group) or ``tokens`` to trigger it, it is lazy."""
 
-    def __init__(self, model: Model, source: str, triggers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: Model, source: str, patterns: Sequence[str] = (), tokens: Sequence[int] = ()
+    ) -> None:
         text = source.encode()
-        if triggers:
-            array = (ctypes.c_char_p * len(triggers))(*[pattern.encode() for pattern in triggers])
-            address = ctypes.addressof(array)
-            self._pointer = _lazy_grammar(model.vocab, text, b"root", address, len(triggers), None, 0)
+        if patterns or tokens:
+            texts = (ctypes.c_char_p * len(patterns))(*[pattern.encode() for pattern in patterns])
+            numbers = (ctypes.c_int32 * len(tokens))(*tokens)
+            self._pointer = _lazy_grammar(
+                model.vocab, text, b"root", texts, len(patterns), numbers, len(tokens)
+            )
         else:
             self._pointer = _grammar(model.vocab, text, b"root")
         if not self._pointer:
@@ -138,6 +142,3 @@ class Grammar:
         if self._pointer:
             _free(self._pointer)
             self._pointer = None
-
-
-Tokens = npt.NDArray[np.int32]

@@ -12,6 +12,7 @@ import numpy as np
 
 from app.core.errors import BadConstraintError, BadRequestError
 from app.core.generate import SamplingParams, TokenLogprob
+from app.runtime.grammar import Constraint
 from app.runtime.llama import lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
@@ -31,15 +32,15 @@ class Sampler:
     """Chooses the tokens of one answer. ``close`` frees what llama.cpp holds."""
 
     def __init__(
-        self, model: Model, params: SamplingParams, seed: int, grammar: str = "", triggers: Sequence[str] = ()
+        self, model: Model, params: SamplingParams, seed: int, constraint: Constraint | None = None
     ) -> None:
         check(params, model.n_vocab)
         self._model, self._params = model, params
-        self._banned = model.eog_tokens if params.ignore_eos else ()
+        self._banned = list(model.eog_tokens) if params.ignore_eos else []
         self._min_tokens = params.min_tokens
         self._written = 0
         self._suppressed = model.suppressed
-        self._grammar = _grammar(model, grammar, triggers) if grammar else None
+        self._grammar = _grammar(model, constraint) if constraint else None
         self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
         self._chain = None if self._greedy else build_chain(model, params, seed)
         self._candidates = Candidates(model.n_vocab) if self._grammar else None
@@ -54,7 +55,7 @@ class Sampler:
         """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
         if self._banned or self._written < self._min_tokens:
             logits = context.logits(index)
-            logits[list(self._banned or self._model.eog_tokens)] = -np.inf
+            logits[self._banned or list(self._model.eog_tokens)] = -np.inf
         self._written += 1
         if self._chain is None:
             return int(context.logits(index).argmax())
@@ -87,9 +88,15 @@ class Sampler:
                 part.close()
 
 
-def _grammar(model: Model, source: str, triggers: Sequence[str]) -> Grammar:
+def _grammar(model: Model, constraint: Constraint) -> Grammar:
+    patterns: tuple[str, ...] = ()
+    tokens: list[int] = []
+    if constraint.lazy:
+        marks = model.markers(constraint.trigger_words)
+        tokens = list(marks)
+        patterns = constraint.trigger_patterns
     try:
-        return Grammar(model, source, triggers)
+        return Grammar(model, constraint.grammar, patterns, tokens)
     except ValueError as error:
         raise BadConstraintError(detail=str(error)) from error
 

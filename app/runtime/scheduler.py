@@ -229,6 +229,12 @@ class Scheduler:
         if self.waiting and not (self._full_up and self.running):
             self._admit()
         step = Step()
+        if len(self.running) == 1 and self.running[0].gap == 1 and self._squeezed is None:
+            # One answer alone, the usual case: its cell is there or the long way finds out why not.
+            job = self.running[0]
+            if self.ledger.used < self.n_cells:
+                step.chunks.append(Chunk(job, job.computed, 1))
+                return step
         budget = self._n_batch if self._squeezed is None else self._squeezed
         prompts = budget if prompt_budget is None else prompt_budget
         for job in (
@@ -292,14 +298,18 @@ class Scheduler:
         return count
 
     def _stuck(self, step: Step, job: Job) -> None:
-        # Only prompts are left and none has room: the last to come gives its cells up.
-        others = [other for other in self.running if other is not job]
-        if not others:
-            step.full.append(job)
-            return
-        self._preempt(max(self.running, key=_rank))
-        if job.seq >= 0 and (count := min(job.gap, self._n_batch, self._room(step, job.gap))):
-            step.chunks.append(Chunk(job, job.computed, count))
+        # Only prompts are left and none has room: the last to come give their cells up.
+        while not (room := self._room(step, job.gap)):
+            last = max(self.running, key=_rank)
+            if last is not job:
+                self._preempt(last)
+            elif len(self.running) > 1:
+                return self._preempt(job)
+            else:
+                step.full.append(job)
+                return None
+        step.chunks.append(Chunk(job, job.computed, min(job.gap, self._n_batch, room)))
+        return None
 
     def _room(self, step: Step, wanted: int) -> int:
         planned = step.tokens

@@ -75,6 +75,7 @@ class Answer:
         for piece in pieces:
             if piece.text:
                 self._text.append(piece.text)
+                continue  # a piece is of one kind
             if piece.reasoning:
                 self._reasoning.append(piece.reasoning)
             if piece.tool_calls:

@@ -5,6 +5,7 @@ the pipe does: a worker never outlives its parent. Output and faults go to the i
 """
 
 import faulthandler
+import gc
 import logging
 import os
 import sys
@@ -15,7 +16,7 @@ import msgspec
 
 from app.core.errors import HearthError
 from app.core.generate import Failed
-from app.runtime.channel import open_inherited
+from app.runtime.channel import Writer, open_inherited
 from app.runtime.protocol import (
     Cancel,
     Command,
@@ -58,6 +59,14 @@ def main(args: list[str]) -> int:
     return leave(worker.serve())
 
 
+def calm_collector() -> None:
+    """Garbage collection is for the pauses between answers (``Engine``), not for the middle of one; what is loaded
+    now stays for good."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
 def leave(status: int) -> NoReturn:
     """End at once. (An interpreter's orderly end would wait for the intake thread's read.)"""
     sys.stdout.flush()
@@ -69,7 +78,7 @@ class Worker:
     """The process's two threads and what they share."""
 
     def __init__(self, pipe: Any) -> None:
-        self._pipe = pipe
+        self._pipe, self._writer = pipe, Writer(pipe)
         self._sending = threading.Lock()
         self._engine: Any = None
         self._intake: Any = None
@@ -81,7 +90,7 @@ class Worker:
         frame = encode(report)
         try:
             with self._sending:
-                self._pipe.send_bytes(frame)
+                self._writer.send(frame)
         except OSError:
             leave(0)
 
@@ -111,6 +120,7 @@ class Worker:
             loaded = load(command, self.send)
             self._intake, self._engine = loaded.intake, loaded.engine
             self.send(loaded.ready)
+            calm_collector()
             loaded.engine.run()
         except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
             return self._fatal(error)
