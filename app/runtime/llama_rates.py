@@ -131,8 +131,15 @@ class Bench:
 
     def open(self, shape: Shape, kind: str, n_ctx: int, kv: str = "f16") -> "Session":
         """A context over a fresh model."""
-        llama = self._llama
         path = write(self._folder / f"{kind}-{shape.layers}-{shape.width}.gguf", shape, kind)
+        try:
+            return self.open_file(path, n_ctx, kv)
+        finally:
+            path.unlink()
+
+    def open_file(self, path: Path, n_ctx: int, kv: str = "f16") -> "Session":
+        """A context over a model that is there."""
+        llama = self._llama
         params = llama.llama_model_default_params()
         params.load_mode = 0  # into memory of its own: pages of a hole may all be one page
         params.n_gpu_layers = 0 if self._device == "CPU" else -1
@@ -140,9 +147,8 @@ class Bench:
         if array is not None:
             params.devices = ctypes.cast(array, dict(type(params)._fields_)["devices"])
         model = llama.llama_model_load_from_file(str(path).encode(), params)
-        path.unlink()
         if not model:
-            raise SystemExit(f"a test model of {kind} could not be loaded")
+            raise SystemExit(f"{path.name} could not be loaded")
         return Session(llama, model, n_ctx, KV_TYPES[kv], self._threads)
 
     def _devices(self) -> Any:
@@ -170,7 +176,7 @@ class Session:
         if not self._context:
             raise SystemExit("a test context could not be made")
         self._batch = llama.llama_batch_init(512, 0, 1)
-        self._position = 0
+        self.position = 0
 
     def __enter__(self) -> Self:
         return self
@@ -185,13 +191,13 @@ class Session:
         batch = self._batch
         batch.n_tokens = count
         for i in range(count):
-            batch.token[i], batch.pos[i] = (self._position + i) % VOCABULARY, self._position + i
+            batch.token[i], batch.pos[i] = (self.position + i) % VOCABULARY, self.position + i
             batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, i == count - 1
         begun = time.perf_counter()
         if self._llama.llama_decode(self._context, batch) != 0:
             raise SystemExit("a test decode failed")
         self._llama.llama_synchronize(self._context)
-        self._position += count
+        self.position += count
         return time.perf_counter() - begun
 
     def step(self, seconds: float = 0.25, least: int = 12, most: int = 100) -> float:
@@ -224,6 +230,18 @@ def measure(bench: Bench, types: list[str], kv_types: list[str], megabytes: int)
     for kv in kv_types:
         result["attention"][kv] = _attention(bench, kv)
     return result
+
+
+def measure_model(bench: Bench, path: Path, depths: list[int], kv: str) -> dict[str, Any]:
+    """Seconds for a token of a real model with each of ``depths`` (ascending) tokens before it, and of prefill."""
+    found: dict[str, Any] = {"steps": {}, "prefill": None}
+    with bench.open_file(path, max(depths) + 1024, kv) as session:
+        for depth in depths:
+            if depth > session.position:
+                seconds = session.fill(depth - session.position)
+                found["prefill"] = found["prefill"] or seconds
+            found["steps"][str(depth)] = session.step(0.4, 16)
+    return found
 
 
 def _overhead(bench: Bench) -> tuple[float, float]:
@@ -274,6 +292,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--kv", default=",".join(KV_TYPES))
     parser.add_argument("--megabytes", type=int, default=120)
     parser.add_argument("--library", action="append", default=[])
+    parser.add_argument("--model", type=Path, help="time this model instead")
+    parser.add_argument("--depths", default="0,1024")
     args = parser.parse_args(arguments)
     import llama_cpp.llama_cpp as llama  # noqa: PLC0415 - only in this process
 
@@ -284,7 +304,11 @@ def main(arguments: list[str]) -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hearth-rates-") as folder:
         bench = Bench(llama, Path(folder), args.device, args.threads)
-        found = measure(bench, args.types.split(","), args.kv.split(","), args.megabytes)
+        if args.model:
+            depths = [int(depth) for depth in args.depths.split(",")]
+            found = measure_model(bench, args.model, depths, args.kv.split(",")[0])
+        else:
+            found = measure(bench, args.types.split(","), args.kv.split(","), args.megabytes)
     print(
         json.dumps(
             {"device": args.device, "threads": args.threads, "seconds": time.monotonic() - begun, **found}

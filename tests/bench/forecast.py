@@ -1,0 +1,146 @@
+"""Forecasts beside what comes: decode speed of the starter at six weight types and three contexts, memory of twelve
+plans. Rates and runs are measured in turn, several rounds, and the quickest of each is kept, so that another program's
+moments don't decide."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.core.types import KvType, LoadPlan
+from app.models.gguf import read_header
+from app.planning.memory import forecast as forecast_memory
+from app.planning.memory import place, sequences
+from app.planning.model_facts import from_header
+from app.planning.rates import Rates
+from app.planning.speed import forecast
+from tests.bench.figures import ROOT, Figure
+from tests.starter import find_starter
+
+QUANTS = {"F16": 1, "Q8_0": 7, "Q4_K_M": 15, "Q4_0": 2, "IQ4_XS": 30, "Q2_K": 10}
+DEPTHS = (0, 1024, 3072)
+ROUNDS = 3
+THREADS = min(2, os.cpu_count() or 1)
+KV: dict[KvType, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
+
+
+def run() -> list[Figure]:
+    """Speed, then memory."""
+    return [*_speed(), _memory()]
+
+
+def _speed() -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="hearth-forecast-") as folder:
+        paths = {name: Path(folder) / f"{name}.gguf" for name in QUANTS}
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.forecast", folder], cwd=ROOT, check=True, capture_output=True
+        )
+        rates, real = None, {}
+        for _ in range(ROUNDS):
+            rates = _quicker(rates, _rates())
+            for name, path in paths.items():
+                real[name] = _quicker(
+                    real.get(name), _process("--model", str(path), "--depths", "0,1024,3072")
+                )
+        assert rates is not None
+        known = {"CPU": msgspec.convert(rates, Rates)}
+        errors, inside = [], 0
+        for name, path in paths.items():
+            facts = from_header(read_header(path))
+            for depth in DEPTHS:
+                guess = forecast(facts, LoadPlan(str(path), n_ctx=4096), known, depth).decode
+                assert guess is not None
+                measured = 1 / real[name]["steps"][str(depth)]
+                middle = (guess.low + guess.high) / 2
+                errors.append(abs(middle / measured - 1))
+                inside += guess.low <= measured <= guess.high
+                print(f"{name:8}{depth:6} forecast {middle:7.1f}  measured {measured:7.1f}", file=sys.stderr)
+    note = (
+        f"{len(QUANTS)} weight types x {len(DEPTHS)} contexts, {THREADS} threads, quickest of {ROUNDS} rounds"
+    )
+    return [
+        Figure(
+            "forecast of decode: median error",
+            100 * statistics.median(errors),
+            "%",
+            15.0,
+            note=note,
+            samples=tuple(errors),
+        ),
+        Figure("forecast of decode: worst error", 100 * max(errors), "%"),
+        Figure(
+            "forecast of decode: measured inside the range", 100 * inside / len(errors), "%", 100.0, more=True
+        ),
+        Figure("measuring the machine", rates["seconds"], "s", 60.0),
+    ]
+
+
+def _rates() -> dict[str, Any]:
+    return _process("--kv", "f16")
+
+
+def _process(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "app.runtime.llama_rates", "--threads", str(THREADS), *arguments]
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    )
+    return found
+
+
+def _quicker(one: Any, other: Any, name: str = "") -> Any:
+    """The better of two measurements, field by field: rates up, seconds down."""
+    if one is None:
+        return other
+    if isinstance(one, dict):
+        if "bandwidth" in one:
+            return max(one, other, key=lambda rate: rate["bandwidth"])
+        return {key: _quicker(one[key], other[key], name if name == "attention" else key) for key in one}
+    if not isinstance(one, float):
+        return one
+    return max(one, other) if name == "attention" else min(one, other)
+
+
+def _memory() -> Figure:
+    starter = find_starter()
+    assert starter is not None
+    facts = from_header(read_header(starter))
+    plans = [
+        LoadPlan("", n_ctx=n_ctx, type_k=kind, type_v=kind, n_parallel=count, n_idle=0)
+        for n_ctx in (512, 8192)
+        for kind in KV
+        for count in (1, 4)
+    ]
+    asked = [
+        {"n_ctx": p.n_ctx, "n_seq": sequences(p), "unified": True, "type": KV[p.type_k], "alloc": True}
+        for p in plans
+    ]
+    command = [sys.executable, "tests/fakes/llama_memory.py", str(starter), json.dumps(asked)]
+    reports = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
+    errors = []
+    for plan, real in zip(plans, reports, strict=True):
+        (found,) = forecast_memory(facts, plan, place(facts, plan, ()))
+        errors.append(abs((found.weights + found.kv + found.compute) / sum(real.values()) - 1))
+    return Figure("forecast of memory: worst error over 12 plans", 100 * max(errors), "%", 3.0)
+
+
+def _quantize(folder: Path) -> None:
+    """The starter in every type of ``QUANTS``; in a process of its own."""
+    import ctypes
+
+    import llama_cpp.llama_cpp as llama
+
+    for name, kind in QUANTS.items():
+        params = llama.llama_model_quantize_default_params()
+        params.ftype, params.allow_requantize, params.nthread = kind, True, THREADS
+        target = str(folder / f"{name}.gguf").encode()
+        llama.llama_model_quantize(str(find_starter()).encode(), target, ctypes.byref(params))
+
+
+if __name__ == "__main__":
+    _quantize(Path(sys.argv[1]))
