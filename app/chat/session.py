@@ -9,18 +9,22 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import Any
 
 from msgspec import Struct
 
+from app.chat import titles
 from app.chat.store import ChatStore
-from app.chat.store_types import Conversation, NewAttachment, StoredMessage
+from app.chat.store_types import Attachment, Conversation, NewAttachment, StoredMessage
 from app.chat.turn import Engine, Listener, Turn, TurnEnded, TurnEvent, TurnStarted, TurnUnsaved, info
-from app.core.errors import UsageError
+from app.core.errors import HearthError, UsageError
 from app.core.generate import (
     ContextPolicy,
+    Delta,
     Failed,
     Finished,
+    GenerateEvent,
     GenerateRequest,
     ImagePart,
     Message,
@@ -32,9 +36,6 @@ from app.core.generate import (
     ToolSpec,
     Usage,
 )
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,8 @@ __all__ = [
     "TurnOptions",
     "TurnStarted",
     "TurnUnsaved",
-    "title_of",
 ]
 
-TITLE_LENGTH = 60
 SETTLE = 10.0  # seconds for a disk that is slow
 DEFAULT_SAMPLING = SamplingParams()
 
@@ -100,7 +99,7 @@ class ChatSession:
         question = self.store.append(conversation, parent, "user", text, attachments=attachments)
         found = self.store.conversation(conversation)
         if not found.title:
-            self.store.rename(conversation, title_of(text), auto=True)
+            self.store.rename(conversation, titles.from_question(text), auto=True)
         return self._answer(found, [*path, question], options, listener, after, user=question.id)
 
     def answer(
@@ -153,6 +152,48 @@ class ChatSession:
         conversation = self.store.conversation(found.conversation)
         started = TurnStarted(conversation.id, None, message)
         return self._start(conversation, path, options, listener, after, started, goes_on=True)
+
+    def write_title(self, conversation: int, model: str) -> "Future[str]":
+        """Have the model name a conversation that has no title of a person's. Gives the title, empty when there is
+        none; never fails."""
+        done: Future[str] = Future()
+        messages = [message.as_message() for message in self.store.messages(conversation) if message.text]
+        if not messages or not self.store.conversation(conversation).auto_title:
+            done.set_result("")
+            return done
+        pieces: list[str] = []
+
+        def sink(event: GenerateEvent) -> None:
+            if isinstance(event, Delta):
+                pieces.append(event.text)
+            else:
+                written = isinstance(event, Finished) and event.reason in {"stop", "length"}
+                self._name(conversation, titles.from_answer("".join(pieces)) if written else "", done)
+
+        try:
+            self.engine.submit(model, titles.request(uuid.uuid4().hex, messages), sink)
+        except HearthError as error:
+            log.info("no title was written: %s", error)
+            done.set_result("")
+        return done
+
+    def _name(self, conversation: int, title: str, done: "Future[str]") -> None:
+        """Called on the runtime thread, so that nothing here may wait for the disk."""
+        if not title:
+            done.set_result("")
+            return
+        written = self.store.rename_later(conversation, title)
+        written.add_done_callback(lambda saved: done.set_result("" if saved.exception() else title))
+
+    def messages_for(
+        self, conversation: int, text: str = "", attachments: Sequence[NewAttachment] = ()
+    ) -> tuple[Message, ...]:
+        """What the model would be given if ``text`` were asked now: for counting its tokens beforehand."""
+        found = self.store.conversation(conversation)
+        system = [Message("system", found.system)] if found.system else []
+        path = [self._message(m) for m in self.store.messages(conversation) if _says_something(m)]
+        draft = StoredMessage(0, conversation, None, "user", text, attachments=_unsaved(attachments))
+        return (*system, *path, *([draft.as_message()] if text or attachments else []))
 
     # ------------------------------------------------------------------------------------ running turns
 
@@ -270,6 +311,10 @@ def _says_something(message: StoredMessage) -> bool:
     return message.role != "assistant" or bool(message.text or message.tool_calls)
 
 
+def _unsaved(attachments: Sequence[NewAttachment]) -> tuple[Attachment, ...]:
+    return tuple(Attachment(0, a.name, a.kind, a.mime, a.text, len(a.data)) for a in attachments)
+
+
 def _submit_after(done: "Future[Any]", turn: Turn, model: str, request: GenerateRequest) -> None:
     if done.cancelled():
         turn.take(Finished("cancelled", Usage(), Timings()))
@@ -280,13 +325,3 @@ def _submit_after(done: "Future[Any]", turn: Turn, model: str, request: Generate
         return
     found = info(problem)
     turn.take(Failed(found.code, found.message, found.params))
-
-
-def title_of(text: str) -> str:
-    """A title from a question: its first line that says something, cut at a word."""
-    lines = [line.strip().lstrip("#>*-` ").strip() for line in text.splitlines()]
-    line = next((line for line in lines if line), "")
-    if len(line) <= TITLE_LENGTH:
-        return line
-    space = line.rfind(" ", TITLE_LENGTH // 2, TITLE_LENGTH + 1)
-    return line[: space if space > 0 else TITLE_LENGTH].rstrip(" ,.;:") + "…"

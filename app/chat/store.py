@@ -115,10 +115,24 @@ class ChatStore:
 
     def rename(self, number: int, title: str, *, auto: bool = False) -> None:
         """Give a title; an automatic one never replaces one that a person gave."""
+        self.rename_later(number, title, auto=auto).result()
+
+    def rename_later(self, number: int, title: str, *, auto: bool = True) -> "Future[None]":
+        """``rename`` without waiting for the disk."""
         sql = "UPDATE conversation SET title = ?, auto_title = ? WHERE id = ?" + (
             " AND auto_title" if auto else ""
         )
-        self._write(lambda connection: connection.execute(sql, (title, auto, number)), ChatChanged(None))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(sql, (title, auto, number))
+
+        def written(done: "Future[None]") -> None:
+            if done.exception() is None:
+                self.announce()
+
+        future = self._file.write(work)
+        future.add_done_callback(written)
+        return future
 
     def update(self, number: int, **changes: object) -> None:
         """Change fields: title, model, system, folder, pinned, colour, tags, sampling. Raises UsageError."""

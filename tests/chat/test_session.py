@@ -12,7 +12,6 @@ from app.chat.session import (
     TurnOptions,
     TurnStarted,
     TurnUnsaved,
-    title_of,
 )
 from app.chat.store import ChatStore
 from app.chat.store_types import NewAttachment
@@ -293,22 +292,40 @@ def test_what_comes_after_the_end_is_ignored(talk: Talk) -> None:
     assert turn.ended.done()
 
 
-@pytest.mark.parametrize(
-    ("text", "title"),
-    [
-        ("Hello", "Hello"),
-        ("\n\n## What is\nthis", "What is"),
-        ("word " * 30, "word word word word word word word word word word word word…"),
-        ("x" * 100, "x" * 60 + "…"),
-        ("", ""),
-        ("```", ""),
-    ],
-)
-def test_titles(text: str, title: str) -> None:
-    assert title_of(text) == title
-
-
 def test_a_request_can_be_made_without_a_system_prompt(talk: Talk) -> None:
     plain = talk.store.create()
     talk.session.ask(plain.id, "q", OPTIONS, talk.events.append)
     assert talk.engine.requests[-1].messages == (Message("user", "q"),)
+
+
+def test_the_model_names_a_conversation(talk: Talk) -> None:
+    talk.turn("Kể về Hà Nội", "Hà Nội là...")
+    named = talk.session.write_title(talk.id, "m")
+    request = talk.engine.requests[-1]
+    assert "Kể về Hà Nội" in request.messages[0].text
+    assert request.priority < 0
+    talk.engine.say('Title: "Thủ đô', ' Hà Nội"')
+    assert named.result(5) == "Thủ đô Hà Nội"
+    assert talk.store.conversation(talk.id).title == "Thủ đô Hà Nội"
+    talk.store.rename(talk.id, "Mine")
+    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    assert len(talk.engine.requests) == 2
+
+
+def test_a_title_that_fails_changes_nothing(talk: Talk) -> None:
+    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    talk.turn("Question", "answer")
+    failed = talk.session.write_title(talk.id, "m")
+    talk.engine.fail()
+    assert failed.result(5) == ""
+    talk.engine.refuse = BusyError(model="m", waiting=1)
+    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    assert talk.store.conversation(talk.id).title == "Question"
+
+
+def test_what_would_be_asked_can_be_counted_beforehand(talk: Talk) -> None:
+    talk.turn("one", "1")
+    files = [NewAttachment("a.txt", text="inside")]
+    found = talk.session.messages_for(talk.id, "two", files)
+    assert [message.text for message in found] == ["Be kind.", "one", "1", "[a.txt]\ninside\n\ntwo"]
+    assert len(talk.session.messages_for(talk.id)) == 3
