@@ -31,7 +31,7 @@ def collect() -> list[tuple[str, str]]:
     for kind in all_errors().values():
         found |= {("Errors", text) for text in (kind.template, kind.hint) if text and text != "{detail}"}
     for info in describe():
-        found |= {("Settings", text) for text in (info.title, info.help, *info.choices) if text}
+        found |= {("Settings", text) for text in (info.title, info.help) if text}
     found |= {("Settings", title) for title in GROUP_TITLES.values()}
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
     found |= {("Planning", text) for text in REASONS.values()}

@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication, QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ SEPARATOR = "-"
 def menu_titles() -> dict[str, str]:
     """Menu names to their words."""
     return {
-        "file": _translate("Menus", "&File"),
-        "edit": _translate("Menus", "&Edit"),
-        "view": _translate("Menus", "&View"),
-        "view/theme": _translate("Menus", "Theme"),
-        "view/language": _translate("Menus", "Language"),
-        "model": _translate("Menus", "&Model"),
-        "server": _translate("Menus", "&Server"),
-        "help": _translate("Menus", "&Help"),
+        "file": translate("Menus", "&File"),
+        "edit": translate("Menus", "&Edit"),
+        "view": translate("Menus", "&View"),
+        "view/theme": translate("Menus", "Theme"),
+        "view/language": translate("Menus", "Language"),
+        "model": translate("Menus", "&Model"),
+        "server": translate("Menus", "&Server"),
+        "help": translate("Menus", "&Help"),
     }
 
 

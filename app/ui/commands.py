@@ -12,7 +12,7 @@ from app.ui.page_list import PAGES, page_words
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 
 def make_commands(window: "MainWindow") -> list[Command | str]:
@@ -31,26 +31,26 @@ def _file(window: "MainWindow") -> list[Command | str]:
     models = window.services.paths.models
     return [
         Command(
-            "new_chat", "file", lambda: _translate("Menus", "New chat"), lambda: _new_chat(window), "Ctrl+N"
+            "new_chat", "file", lambda: translate("Menus", "New chat"), lambda: _new_chat(window), "Ctrl+N"
         ),
         Command(
             "import",
             "file",
-            lambda: _translate("Menus", "Import a model…"),
+            lambda: translate("Menus", "Import a model…"),
             window.models.choose_import,
             "Ctrl+O",
         ),
         Command(
             "folder",
             "file",
-            lambda: _translate("Menus", "Open the models folder"),
+            lambda: translate("Menus", "Open the models folder"),
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models))),
         ),
         "-file",
         Command(
             "quit",
             "file",
-            lambda: _translate("Menus", "Quit"),
+            lambda: translate("Menus", "Quit"),
             window.close,
             "Ctrl+Q",
             role=QAction.MenuRole.QuitRole,
@@ -65,16 +65,16 @@ def _new_chat(window: "MainWindow") -> None:
 
 def _edit(window: "MainWindow") -> list[Command | str]:
     return [
-        Command("undo", "edit", lambda: _translate("Menus", "Undo"), lambda: _on_focus("undo"), "Ctrl+Z"),
-        Command("cut", "edit", lambda: _translate("Menus", "Cut"), lambda: _on_focus("cut")),
-        Command("copy", "edit", lambda: _translate("Menus", "Copy"), lambda: _on_focus("copy")),
-        Command("paste", "edit", lambda: _translate("Menus", "Paste"), lambda: _on_focus("paste")),
+        Command("undo", "edit", lambda: translate("Menus", "Undo"), lambda: _on_focus("undo"), "Ctrl+Z"),
+        Command("cut", "edit", lambda: translate("Menus", "Cut"), lambda: _on_focus("cut")),
+        Command("copy", "edit", lambda: translate("Menus", "Copy"), lambda: _on_focus("copy")),
+        Command("paste", "edit", lambda: translate("Menus", "Paste"), lambda: _on_focus("paste")),
         Command(
-            "select_all", "edit", lambda: _translate("Menus", "Select all"), lambda: _on_focus("selectAll")
+            "select_all", "edit", lambda: translate("Menus", "Select all"), lambda: _on_focus("selectAll")
         ),
         "-edit",
         Command(
-            "find", "edit", lambda: _translate("Menus", "Find on this page"), lambda: _find(window), "Ctrl+F"
+            "find", "edit", lambda: translate("Menus", "Find on this page"), lambda: _find(window), "Ctrl+F"
         ),
     ]
 
@@ -103,7 +103,7 @@ def _view(window: "MainWindow") -> list[Command | str]:
         Command(
             "panels",
             "view",
-            lambda: _translate("Menus", "Live panels"),
+            lambda: translate("Menus", "Live panels"),
             lambda: window.panels.setVisible(window.panels.isHidden()),
             "Ctrl+Shift+L",
             checkable=True,
@@ -111,7 +111,7 @@ def _view(window: "MainWindow") -> list[Command | str]:
         Command(
             "full_screen",
             "view",
-            lambda: _translate("Menus", "Full screen"),
+            lambda: translate("Menus", "Full screen"),
             lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
             "F11",
         ),
@@ -133,10 +133,10 @@ def _page_command(window: "MainWindow", name: str, number: int) -> Command:
 
 def _choice(window: "MainWindow", setting: str, value: str) -> Command:
     words = {
-        "themesystem": lambda: _translate("Menus", "Follow the system"),
-        "themelight": lambda: _translate("Menus", "Light"),
-        "themedark": lambda: _translate("Menus", "Dark"),
-        "languagesystem": lambda: _translate("Menus", "Follow the system"),
+        "themesystem": lambda: translate("Menus", "Follow the system"),
+        "themelight": lambda: translate("Menus", "Light"),
+        "themedark": lambda: translate("Menus", "Dark"),
+        "languagesystem": lambda: translate("Menus", "Follow the system"),
         "languageen": lambda: "English",
         "languagevi": lambda: "Tiếng Việt",
     }[setting + value]
@@ -150,13 +150,13 @@ def _choice(window: "MainWindow", setting: str, value: str) -> Command:
 def _model(window: "MainWindow") -> list[Command | str]:
     models = window.models
     return [
-        Command("load", "model", lambda: _translate("Menus", "Load a model…"), models.choose_load, "Ctrl+L"),
-        Command("unload", "model", lambda: _translate("Menus", "Unload"), models.unload_all, "Ctrl+Shift+U"),
+        Command("load", "model", lambda: translate("Menus", "Load a model…"), models.choose_load, "Ctrl+L"),
+        Command("unload", "model", lambda: translate("Menus", "Unload"), models.unload_all, "Ctrl+Shift+U"),
         "-model",
         Command(
             "search",
             "model",
-            lambda: _translate("Menus", "Search the Hub"),
+            lambda: translate("Menus", "Search the Hub"),
             lambda: window.obey("search", ""),
             "Ctrl+Shift+F",
         ),
@@ -168,7 +168,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
         Command(
             "server_on",
             "server",
-            lambda: _translate("Menus", "Local API server"),
+            lambda: translate("Menus", "Local API server"),
             lambda: window.server.turn(not window.server.on),
             "Ctrl+Shift+S",
             checkable=True,
@@ -176,7 +176,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
         Command(
             "copy_address",
             "server",
-            lambda: _translate("Menus", "Copy address"),
+            lambda: translate("Menus", "Copy address"),
             window.server.copy_address,
             "Ctrl+Shift+A",
         ),
@@ -184,7 +184,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
         Command(
             "server_page",
             "server",
-            lambda: _translate("Menus", "Requests and settings"),
+            lambda: translate("Menus", "Requests and settings"),
             lambda: window.open_page("server"),
         ),
     ]
@@ -196,21 +196,21 @@ def _help(window: "MainWindow") -> list[Command | str]:
         Command(
             "shortcuts",
             "help",
-            lambda: _translate("Menus", "Keyboard shortcuts"),
+            lambda: translate("Menus", "Keyboard shortcuts"),
             lambda: _shortcuts(window),
             "F1",
         ),
         Command(
             "logs",
             "help",
-            lambda: _translate("Menus", "Open the log folder"),
+            lambda: translate("Menus", "Open the log folder"),
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(logs))),
         ),
         "-help",
         Command(
             "about",
             "help",
-            lambda: _translate("Menus", "About Hearth"),
+            lambda: translate("Menus", "About Hearth"),
             lambda: _about(window),
             role=QAction.MenuRole.AboutRole,
         ),

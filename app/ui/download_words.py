@@ -4,7 +4,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.core.events import DownloadChanged
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 _TOKENS = {"done": "good", "failed": "bad", "waiting": "warn", "paused": "text-2", "cancelled": "text-2"}
 _ICONS = {
     "queued": "clock",
@@ -21,14 +21,14 @@ _ICONS = {
 def state_words(row: DownloadChanged) -> str:
     """The state in one or two words."""
     return {
-        "queued": _translate("Downloads", "Queued"),
-        "running": _translate("Downloads", "Downloading"),
-        "paused": _translate("Downloads", "Paused"),
-        "waiting": _translate("Downloads", "Waiting"),
-        "verifying": _translate("Downloads", "Checking"),
-        "done": _translate("Downloads", "Done, verified"),
-        "failed": _translate("Downloads", "Failed"),
-        "cancelled": _translate("Downloads", "Cancelled"),
+        "queued": translate("Downloads", "Queued"),
+        "running": translate("Downloads", "Downloading"),
+        "paused": translate("Downloads", "Paused"),
+        "waiting": translate("Downloads", "Waiting"),
+        "verifying": translate("Downloads", "Checking"),
+        "done": translate("Downloads", "Done, verified"),
+        "failed": translate("Downloads", "Failed"),
+        "cancelled": translate("Downloads", "Cancelled"),
     }[row.state]
 
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from app.models.quants import explain
 from app.ui.figures import DASH
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 FIT_TOKENS = {"full_gpu": "good", "fits_in_memory": "good", "partly": "warn", "too_large": "bad"}
 FIT_ICONS = {"full_gpu": "check", "fits_in_memory": "check", "partly": "warning", "too_large": "error"}
@@ -73,11 +73,11 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return DASH
     if seconds < 60:
-        return _translate("Words", "{count} s").format(count=number(max(1, round(seconds))))
+        return translate("Words", "{count} s").format(count=number(max(1, round(seconds))))
     if seconds < 3600:
-        return _translate("Words", "{count} min").format(count=number(round(seconds / 60)))
+        return translate("Words", "{count} min").format(count=number(round(seconds / 60)))
     hours, minutes = divmod(round(seconds / 60), 60)
-    return _translate("Words", "{hours} h {minutes} min").format(hours=number(hours), minutes=minutes)
+    return translate("Words", "{hours} h {minutes} min").format(hours=number(hours), minutes=minutes)
 
 
 def ago(moment: float | None, now: float | None = None) -> str:
@@ -86,7 +86,7 @@ def ago(moment: float | None, now: float | None = None) -> str:
         return DASH
     passed = max(0.0, (now or time.time()) - moment)
     if passed < 60:
-        return _translate("Words", "just now")
+        return translate("Words", "just now")
     steps = (
         (3600, 60, "minute"),
         (86400, 3600, "hour"),
@@ -101,48 +101,48 @@ def ago(moment: float | None, now: float | None = None) -> str:
 
 def _counted(name: str, count: int) -> str:
     return {
-        "minute": _translate("Words", "%n minute(s) ago", None, count),
-        "hour": _translate("Words", "%n hour(s) ago", None, count),
-        "day": _translate("Words", "%n day(s) ago", None, count),
-        "month": _translate("Words", "%n month(s) ago", None, count),
-        "year": _translate("Words", "%n year(s) ago", None, count),
+        "minute": translate("Words", "%n minute(s) ago", None, count),
+        "hour": translate("Words", "%n hour(s) ago", None, count),
+        "day": translate("Words", "%n day(s) ago", None, count),
+        "month": translate("Words", "%n month(s) ago", None, count),
+        "year": translate("Words", "%n year(s) ago", None, count),
     }[name]
 
 
 def quant_note(quant: str) -> str:
     """A quant's plain words: ``balanced: the usual choice``."""
-    return _translate("Quants", explain(quant).note)
+    return translate("Quants", explain(quant).note)
 
 
 def quant_tip(quant: str) -> str:
     """The whole sentence about a quant, for a tooltip."""
     info = explain(quant)
     if info.bits is None:
-        return f"{quant}: {_translate('Quants', info.note)}"
-    template = _translate("Quants", "{bits}-bit, {note}; loss of quality: {loss}.")
-    loss = _translate("Quants", info.loss)
+        return f"{quant}: {translate('Quants', info.note)}"
+    template = translate("Quants", "{bits}-bit, {note}; loss of quality: {loss}.")
+    loss = translate("Quants", info.loss)
     bits = number(info.bits, 2).rstrip("0").rstrip(".,")
-    return f"{quant}: " + template.format(bits=bits, note=_translate("Quants", info.note), loss=loss)
+    return f"{quant}: " + template.format(bits=bits, note=translate("Quants", info.note), loss=loss)
 
 
 def fit_words(fit: str | None) -> str:
     """A fit label in words; a dash while nothing is known."""
     return {
-        "full_gpu": _translate("Words", "Fits on the GPU"),
-        "fits_in_memory": _translate("Words", "Fits in memory"),
-        "partly": _translate("Words", "Partly on the GPU"),
-        "too_large": _translate("Words", "Too large"),
+        "full_gpu": translate("Words", "Fits on the GPU"),
+        "fits_in_memory": translate("Words", "Fits in memory"),
+        "partly": translate("Words", "Partly on the GPU"),
+        "too_large": translate("Words", "Too large"),
     }.get(fit or "", DASH)
 
 
 def kind_words(kind: str) -> str:
     """What a file is for."""
     return {
-        "text": _translate("Words", "Text"),
-        "embedding": _translate("Words", "Embedding"),
-        "reranker": _translate("Words", "Reranker"),
-        "projector": _translate("Words", "Vision projector"),
-        "draft": _translate("Words", "Draft model"),
-        "imatrix": _translate("Words", "Importance matrix"),
-        "adapter": _translate("Words", "Adapter"),
-    }.get(kind, _translate("Words", "Other"))
+        "text": translate("Words", "Text"),
+        "embedding": translate("Words", "Embedding"),
+        "reranker": translate("Words", "Reranker"),
+        "projector": translate("Words", "Vision projector"),
+        "draft": translate("Words", "Draft model"),
+        "imatrix": translate("Words", "Importance matrix"),
+        "adapter": translate("Words", "Adapter"),
+    }.get(kind, translate("Words", "Other"))

@@ -1,0 +1,2820 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="vi_VN">
+<context>
+    <name>AboutDialog</name>
+    <message>
+        <source>About Hearth</source>
+        <translation>Giới thiệu Hearth</translation>
+    </message>
+    <message>
+        <source>Finds, downloads, runs and measures language models on your own machine. Apache-2.0.</source>
+        <translation>Tìm, tải, chạy và đo các mô hình ngôn ngữ ngay trên máy của bạn. Apache-2.0.</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>Đóng</translation>
+    </message>
+</context>
+<context>
+    <name>Actions</name>
+    <message>
+        <source>Change how it loads</source>
+        <translation>Đổi cách nạp</translation>
+    </message>
+    <message>
+        <source>Change the address</source>
+        <translation>Đổi địa chỉ</translation>
+    </message>
+    <message>
+        <source>Download again</source>
+        <translation>Tải lại</translation>
+    </message>
+    <message>
+        <source>How to sign in</source>
+        <translation>Cách đăng nhập</translation>
+    </message>
+    <message>
+        <source>Load again</source>
+        <translation>Nạp lại</translation>
+    </message>
+    <message>
+        <source>Look for an update</source>
+        <translation>Tìm bản cập nhật</translation>
+    </message>
+    <message>
+        <source>Open its page</source>
+        <translation>Mở trang của nó</translation>
+    </message>
+    <message>
+        <source>Open the folder</source>
+        <translation>Mở thư mục</translation>
+    </message>
+    <message>
+        <source>Search for a model</source>
+        <translation>Tìm mô hình</translation>
+    </message>
+    <message>
+        <source>Show that window</source>
+        <translation>Hiện cửa sổ đó</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Thử lại</translation>
+    </message>
+    <message>
+        <source>Unload it</source>
+        <translation>Gỡ nó ra</translation>
+    </message>
+    <message>
+        <source>Use the free port</source>
+        <translation>Dùng cổng còn trống</translation>
+    </message>
+</context>
+<context>
+    <name>Banner</name>
+    <message>
+        <source>Details</source>
+        <translation>Chi tiết</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Close this message</source>
+        <translation>Đóng thông báo này</translation>
+    </message>
+</context>
+<context>
+    <name>ChatController</name>
+    <message>
+        <source>Chat deleted</source>
+        <translation>Đã xóa cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Message deleted, with what follows it</source>
+        <translation>Đã xóa tin nhắn và những gì theo sau</translation>
+    </message>
+</context>
+<context>
+    <name>ChatList</name>
+    <message>
+        <source>Nothing found.</source>
+        <translation>Không tìm thấy gì.</translation>
+    </message>
+    <message>
+        <source>Your chats will be listed here.</source>
+        <translation>Các cuộc trò chuyện của bạn sẽ hiện ở đây.</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>Đổi tên</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>Bỏ ghim</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>Ghim</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>Xóa</translation>
+    </message>
+    <message>
+        <source>Search chats</source>
+        <translation>Tìm cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>New chat (Ctrl+N)</source>
+        <translation>Trò chuyện mới (Ctrl+N)</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>Trò chuyện mới</translation>
+    </message>
+    <message>
+        <source>Chats</source>
+        <translation>Các cuộc trò chuyện</translation>
+    </message>
+</context>
+<context>
+    <name>ChatListModel</name>
+    <message>
+        <source>New chat</source>
+        <translation>Trò chuyện mới</translation>
+    </message>
+    <message>
+        <source>{title}, pinned</source>
+        <translation>{title}, đã ghim</translation>
+    </message>
+</context>
+<context>
+    <name>ChatPage</name>
+    <message>
+        <source>New chat</source>
+        <translation>Trò chuyện mới</translation>
+    </message>
+    <message>
+        <source>What would you like to know?</source>
+        <translation>Bạn muốn biết điều gì?</translation>
+    </message>
+    <message>
+        <source>It is answered on this machine; nothing leaves it.</source>
+        <translation>Câu trả lời được viết ngay trên máy này; không gì rời khỏi máy.</translation>
+    </message>
+    <message>
+        <source>No model here yet</source>
+        <translation>Chưa có mô hình nào</translation>
+    </message>
+    <message>
+        <source>A model answers your questions on this machine. The starter model is small and answers at once.</source>
+        <translation>Mô hình trả lời câu hỏi của bạn ngay trên máy này. Mô hình khởi đầu nhỏ và trả lời tức thì.</translation>
+    </message>
+    <message>
+        <source>Get the starter model (98 MB)</source>
+        <translation>Lấy mô hình khởi đầu (98 MB)</translation>
+    </message>
+    <message>
+        <source>Search for models</source>
+        <translation>Tìm mô hình</translation>
+    </message>
+    <message>
+        <source>Open a link</source>
+        <translation>Mở liên kết</translation>
+    </message>
+    <message>
+        <source>The answer links to this address. Open it in your browser?</source>
+        <translation>Câu trả lời dẫn tới địa chỉ này. Mở nó trong trình duyệt?</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>Mở</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Hủy</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Show or hide the list of chats</source>
+        <translation>Hiện hoặc ẩn danh sách trò chuyện</translation>
+    </message>
+    <message>
+        <source>List of chats</source>
+        <translation>Danh sách trò chuyện</translation>
+    </message>
+</context>
+<context>
+    <name>Choices</name>
+    <message>
+        <source>Follow the system</source>
+        <translation>Theo hệ thống</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>Sáng</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>Tối</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>Tự động</translation>
+    </message>
+    <message>
+        <source>On</source>
+        <translation>Bật</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>Tắt</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>Không</translation>
+    </message>
+    <message>
+        <source>By layer</source>
+        <translation>Theo lớp</translation>
+    </message>
+    <message>
+        <source>By row</source>
+        <translation>Theo hàng</translation>
+    </message>
+    <message>
+        <source>As the model says</source>
+        <translation>Theo mô hình</translation>
+    </message>
+    <message>
+        <source>Same as K</source>
+        <translation>Giống K</translation>
+    </message>
+</context>
+<context>
+    <name>CodeBlock</name>
+    <message>
+        <source>Copy the code</source>
+        <translation>Sao chép đoạn mã</translation>
+    </message>
+    <message>
+        <source>Save the code to a file</source>
+        <translation>Lưu đoạn mã vào tệp</translation>
+    </message>
+    <message>
+        <source>Wrap long lines</source>
+        <translation>Ngắt dòng dài</translation>
+    </message>
+    <message>
+        <source>text</source>
+        <translation>văn bản</translation>
+    </message>
+    <message>
+        <source>Code, {language}</source>
+        <translation>Mã, {language}</translation>
+    </message>
+    <message>
+        <source>Save the code</source>
+        <translation>Lưu đoạn mã</translation>
+    </message>
+</context>
+<context>
+    <name>Composer</name>
+    <message>
+        <source>Enter sends, Shift+Enter starts a line</source>
+        <translation>Enter để gửi, Shift+Enter để xuống dòng</translation>
+    </message>
+    <message>
+        <source>Shift+Enter sends, Enter starts a line</source>
+        <translation>Shift+Enter để gửi, Enter để xuống dòng</translation>
+    </message>
+    <message>
+        <source>Ask something</source>
+        <translation>Hãy hỏi điều gì đó</translation>
+    </message>
+    <message>
+        <source>Your message</source>
+        <translation>Tin nhắn của bạn</translation>
+    </message>
+    <message>
+        <source>Stop the answer (Esc)</source>
+        <translation>Dừng câu trả lời (Esc)</translation>
+    </message>
+    <message>
+        <source>Send ({keys})</source>
+        <translation>Gửi ({keys})</translation>
+    </message>
+    <message>
+        <source>Stop the answer</source>
+        <translation>Dừng câu trả lời</translation>
+    </message>
+    <message>
+        <source>Send</source>
+        <translation>Gửi</translation>
+    </message>
+</context>
+<context>
+    <name>ConfirmDialog</name>
+    <message>
+        <source>Cancel</source>
+        <translation>Hủy</translation>
+    </message>
+</context>
+<context>
+    <name>Context</name>
+    <message>
+        <source>system prompt</source>
+        <translation>lời nhắc hệ thống</translation>
+    </message>
+    <message>
+        <source>earlier messages</source>
+        <translation>tin nhắn trước đó</translation>
+    </message>
+    <message>
+        <source>last question and answer</source>
+        <translation>câu hỏi và trả lời cuối</translation>
+    </message>
+    <message>
+        <source>free</source>
+        <translation>còn trống</translation>
+    </message>
+</context>
+<context>
+    <name>ContextBar</name>
+    <message>
+        <source>Context</source>
+        <translation>Ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>{used} of {limit} tokens</source>
+        <translation>{used} trên {limit} token</translation>
+    </message>
+    <message>
+        <source>Nearly full: {words}</source>
+        <translation>Gần đầy: {words}</translation>
+    </message>
+</context>
+<context>
+    <name>ContextPanel</name>
+    <message>
+        <source>Context of this chat</source>
+        <translation>Ngữ cảnh của cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>Ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>Known once a model is loaded and has read the chat.</source>
+        <translation>Biết được khi một mô hình đã nạp và đọc cuộc trò chuyện.</translation>
+    </message>
+    <message>
+        <source>no model loaded</source>
+        <translation>chưa nạp mô hình</translation>
+    </message>
+    <message>
+        <source>of {limit} tokens, {percent} %</source>
+        <translation>trên {limit} token, {percent} %</translation>
+    </message>
+</context>
+<context>
+    <name>DiscoverPage</name>
+    <message>
+        <source>Searching…</source>
+        <translation>Đang tìm…</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n result(s)</source>
+        <translation>
+            <numerusform>%n kết quả</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Nothing found</source>
+        <translation>Không tìm thấy gì</translation>
+    </message>
+    <message>
+        <source>No repository with GGUF files matches “{words}”. Try fewer words.</source>
+        <translation>Không có kho tệp GGUF nào khớp với “{words}”. Hãy thử ít từ hơn.</translation>
+    </message>
+    <message>
+        <source>Clear the search</source>
+        <translation>Xóa từ tìm kiếm</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Thử lại</translation>
+    </message>
+    <message>
+        <source>Opening {repo}…</source>
+        <translation>Đang mở {repo}…</translation>
+    </message>
+    <message>
+        <source>Discover</source>
+        <translation>Khám phá</translation>
+    </message>
+    <message>
+        <source>Search the Hub, or paste a model's address</source>
+        <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
+    </message>
+    <message>
+        <source>Search the Hub</source>
+        <translation>Tìm trên Hub</translation>
+    </message>
+    <message>
+        <source>Order</source>
+        <translation>Thứ tự</translation>
+    </message>
+    <message>
+        <source>Results</source>
+        <translation>Kết quả</translation>
+    </message>
+    <message>
+        <source>Trending</source>
+        <translation>Thịnh hành</translation>
+    </message>
+    <message>
+        <source>Most downloaded</source>
+        <translation>Tải nhiều nhất</translation>
+    </message>
+    <message>
+        <source>Most liked</source>
+        <translation>Được thích nhất</translation>
+    </message>
+    <message>
+        <source>Recently updated</source>
+        <translation>Mới cập nhật</translation>
+    </message>
+</context>
+<context>
+    <name>Downloads</name>
+    <message>
+        <source>Queued</source>
+        <translation>Đang chờ lượt</translation>
+    </message>
+    <message>
+        <source>Downloading</source>
+        <translation>Đang tải</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>Tạm dừng</translation>
+    </message>
+    <message>
+        <source>Waiting</source>
+        <translation>Đang đợi</translation>
+    </message>
+    <message>
+        <source>Checking</source>
+        <translation>Đang kiểm tra</translation>
+    </message>
+    <message>
+        <source>Done, verified</source>
+        <translation>Xong, đã kiểm</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>Thất bại</translation>
+    </message>
+    <message>
+        <source>Cancelled</source>
+        <translation>Đã hủy</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsPage</name>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Trạng thái</translation>
+    </message>
+    <message>
+        <source>Progress</source>
+        <translation>Tiến độ</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation>Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>Tốc độ</translation>
+    </message>
+    <message>
+        <source>Time left</source>
+        <translation>Còn lại</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>Tạm dừng</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Tiếp tục</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Thử lại</translation>
+    </message>
+    <message>
+        <source>Cancel and delete what came</source>
+        <translation>Hủy và xóa phần đã tải</translation>
+    </message>
+    <message>
+        <source>Load it</source>
+        <translation>Nạp nó</translation>
+    </message>
+    <message>
+        <source>Take off this list</source>
+        <translation>Bỏ khỏi danh sách</translation>
+    </message>
+    <message>
+        <source>{count} under way, {speed}</source>
+        <translation>{count} đang tải, {speed}</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>Tải xuống</translation>
+    </message>
+    <message>
+        <source>Pause all</source>
+        <translation>Tạm dừng tất cả</translation>
+    </message>
+    <message>
+        <source>Resume all</source>
+        <translation>Tiếp tục tất cả</translation>
+    </message>
+    <message>
+        <source>Clear finished</source>
+        <translation>Dọn mục đã xong</translation>
+    </message>
+    <message>
+        <source>Nothing is being downloaded</source>
+        <translation>Không có gì đang tải</translation>
+    </message>
+    <message>
+        <source>Models you download appear here with their speed and time left. They go on after a restart.</source>
+        <translation>Mô hình bạn tải hiện ở đây với tốc độ và thời gian còn lại. Chúng tải tiếp sau khi khởi động lại.</translation>
+    </message>
+    <message>
+        <source>Search for a model</source>
+        <translation>Tìm mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>Editor</name>
+    <message>
+        <source>Edit the message</source>
+        <translation>Sửa tin nhắn</translation>
+    </message>
+    <message>
+        <source>Send again</source>
+        <translation>Gửi lại</translation>
+    </message>
+    <message>
+        <source>Keep the change</source>
+        <translation>Giữ thay đổi</translation>
+    </message>
+    <message>
+        <source>Ctrl+Enter</source>
+        <translation>Ctrl+Enter</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Hủy</translation>
+    </message>
+    <message>
+        <source>Esc</source>
+        <translation>Esc</translation>
+    </message>
+</context>
+<context>
+    <name>ErrorCard</name>
+    <message>
+        <source>Details</source>
+        <translation>Chi tiết</translation>
+    </message>
+    <message>
+        <source>Copy details</source>
+        <translation>Sao chép chi tiết</translation>
+    </message>
+</context>
+<context>
+    <name>Errors</name>
+    <message>
+        <source>Accept it on its page; the download then goes on.</source>
+        <translation>Hãy chấp nhận trên trang của nó; sau đó việc tải tiếp tục.</translation>
+    </message>
+    <message>
+        <source>Another Hearth is downloading {path} already.</source>
+        <translation>Một Hearth khác đang tải {path}.</translation>
+    </message>
+    <message>
+        <source>Check the network or the proxy; models on this machine still work.</source>
+        <translation>Hãy kiểm tra mạng hoặc proxy; mô hình trên máy này vẫn dùng được.</translation>
+    </message>
+    <message>
+        <source>Choose a file that ends in .gguf.</source>
+        <translation>Hãy chọn tệp có đuôi .gguf.</translation>
+    </message>
+    <message>
+        <source>Download it again.</source>
+        <translation>Hãy tải lại.</translation>
+    </message>
+    <message>
+        <source>Free some space; it goes on by itself.</source>
+        <translation>Hãy dọn bớt chỗ; nó sẽ tự tiếp tục.</translation>
+    </message>
+    <message>
+        <source>Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder.</source>
+        <translation>Hãy cấp cho mình quyền ghi ở đó, hoặc mở Hearth với HEARTH_HOME trỏ tới thư mục khác.</translation>
+    </message>
+    <message>
+        <source>Hearth is already running with the folder {path}.</source>
+        <translation>Hearth đang chạy với thư mục {path}.</translation>
+    </message>
+    <message>
+        <source>Install Hearth again.</source>
+        <translation>Hãy cài lại Hearth.</translation>
+    </message>
+    <message>
+        <source>It goes on by itself.</source>
+        <translation>Nó sẽ tự tiếp tục.</translation>
+    </message>
+    <message>
+        <source>It goes on here when that one stops.</source>
+        <translation>Ở đây sẽ tiếp tục khi bên kia dừng.</translation>
+    </message>
+    <message>
+        <source>It is tried again by itself.</source>
+        <translation>Nó sẽ tự thử lại.</translation>
+    </message>
+    <message>
+        <source>It may have been moved, or be private.</source>
+        <translation>Có thể nó đã chuyển chỗ, hoặc là riêng tư.</translation>
+    </message>
+    <message>
+        <source>It reconnects by itself.</source>
+        <translation>Nó sẽ tự kết nối lại.</translation>
+    </message>
+    <message>
+        <source>It starts again with the new version.</source>
+        <translation>Nó bắt đầu lại với phiên bản mới.</translation>
+    </message>
+    <message>
+        <source>It was opened read-only so that nothing more is lost.</source>
+        <translation>Tệp được mở chỉ để đọc nhằm không mất thêm gì.</translation>
+    </message>
+    <message>
+        <source>Load it first.</source>
+        <translation>Hãy nạp nó trước.</translation>
+    </message>
+    <message>
+        <source>Loading {model} was stopped.</source>
+        <translation>Đã dừng nạp {model}.</translation>
+    </message>
+    <message>
+        <source>Look at what is on this machine, or search for it.</source>
+        <translation>Hãy xem những gì có trên máy, hoặc tìm nó.</translation>
+    </message>
+    <message>
+        <source>No bytes came for {seconds} s.</source>
+        <translation>Không nhận được byte nào trong {seconds} giây.</translation>
+    </message>
+    <message>
+        <source>No model here is called {name}.</source>
+        <translation>Không có mô hình nào tên {name}.</translation>
+    </message>
+    <message>
+        <source>Nothing can be written in {path}.</source>
+        <translation>Không ghi được vào {path}.</translation>
+    </message>
+    <message>
+        <source>Port {free} is free.</source>
+        <translation>Cổng {free} còn trống.</translation>
+    </message>
+    <message>
+        <source>Port {port} is used by another program.</source>
+        <translation>Cổng {port} đang được chương trình khác dùng.</translation>
+    </message>
+    <message>
+        <source>Shorten it, load with more context, or let old messages be dropped.</source>
+        <translation>Hãy rút ngắn, nạp với ngữ cảnh lớn hơn, hoặc cho bỏ tin nhắn cũ.</translation>
+    </message>
+    <message>
+        <source>Sign in with a token that may read it.</source>
+        <translation>Hãy đăng nhập bằng mã có quyền đọc.</translation>
+    </message>
+    <message>
+        <source>Something went wrong inside the engine: {detail}.</source>
+        <translation>Có lỗi bên trong bộ máy: {detail}.</translation>
+    </message>
+    <message>
+        <source>Something went wrong.</source>
+        <translation>Đã có lỗi xảy ra.</translation>
+    </message>
+    <message>
+        <source>The Hub answered with an error: {detail}.</source>
+        <translation>Hub trả lời lỗi: {detail}.</translation>
+    </message>
+    <message>
+        <source>The Hub asks us to wait {seconds} s before the next request.</source>
+        <translation>Hub yêu cầu đợi {seconds} giây trước yêu cầu kế tiếp.</translation>
+    </message>
+    <message>
+        <source>The Hub has a problem of its own (HTTP {status}).</source>
+        <translation>Hub đang gặp sự cố (HTTP {status}).</translation>
+    </message>
+    <message>
+        <source>The Hub refused access to {what}.</source>
+        <translation>Hub từ chối cho truy cập {what}.</translation>
+    </message>
+    <message>
+        <source>The answer's format can't be enforced: {detail}.</source>
+        <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
+    </message>
+    <message>
+        <source>The download broke: {detail}.</source>
+        <translation>Việc tải bị gián đoạn: {detail}.</translation>
+    </message>
+    <message>
+        <source>The download was stopped.</source>
+        <translation>Đã dừng tải.</translation>
+    </message>
+    <message>
+        <source>The engine (llama.cpp) can't be started: {detail}.</source>
+        <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
+    </message>
+    <message>
+        <source>The engine of {model} died ({why}).</source>
+        <translation>Bộ máy của {model} đã chết ({why}).</translation>
+    </message>
+    <message>
+        <source>The engine stopped: {detail}.</source>
+        <translation>Bộ máy đã dừng: {detail}.</translation>
+    </message>
+    <message>
+        <source>The file {path} is damaged: {detail}.</source>
+        <translation>Tệp {path} bị hỏng: {detail}.</translation>
+    </message>
+    <message>
+        <source>The file {path} was written by a newer Hearth (format {found}, this one knows {known}).</source>
+        <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
+    </message>
+    <message>
+        <source>The header of {path} can't be read: {detail}.</source>
+        <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
+    </message>
+    <message>
+        <source>The model's chat template failed: {detail}.</source>
+        <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
+    </message>
+    <message>
+        <source>The prompt has {tokens} tokens and the context holds {limit}.</source>
+        <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
+    </message>
+    <message>
+        <source>The request can't be served: {detail}.</source>
+        <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
+    </message>
+    <message>
+        <source>The server can't listen on {host}:{port}: {detail}.</source>
+        <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
+    </message>
+    <message>
+        <source>The setting {key} can't be {value}: {detail}.</source>
+        <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
+    </message>
+    <message>
+        <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
+        <translation>Đĩa chứa {path} đã hết chỗ: cần thêm {missing}.</translation>
+    </message>
+    <message>
+        <source>There is not enough memory for {model}: {detail}.</source>
+        <translation>Không đủ bộ nhớ cho {model}: {detail}.</translation>
+    </message>
+    <message>
+        <source>Try again in a moment.</source>
+        <translation>Hãy thử lại sau giây lát.</translation>
+    </message>
+    <message>
+        <source>Unload it first.</source>
+        <translation>Hãy gỡ nó ra trước.</translation>
+    </message>
+    <message>
+        <source>Update Hearth to open it.</source>
+        <translation>Hãy cập nhật Hearth để mở nó.</translation>
+    </message>
+    <message>
+        <source>Use less context, fewer GPU layers, or a smaller quant.</source>
+        <translation>Hãy dùng ngữ cảnh nhỏ hơn, ít lớp GPU hơn, hoặc bản lượng tử nhỏ hơn.</translation>
+    </message>
+    <message>
+        <source>Use that window, or set HEARTH_HOME to another folder.</source>
+        <translation>Hãy dùng cửa sổ đó, hoặc đặt HEARTH_HOME sang thư mục khác.</translation>
+    </message>
+    <message>
+        <source>What was written so far is kept. Load it again to go on.</source>
+        <translation>Phần đã viết được giữ lại. Hãy nạp lại để tiếp tục.</translation>
+    </message>
+    <message>
+        <source>Write more of the name.</source>
+        <translation>Hãy viết rõ tên hơn.</translation>
+    </message>
+    <message>
+        <source>{host} can't be reached: {detail}.</source>
+        <translation>Không kết nối được {host}: {detail}.</translation>
+    </message>
+    <message>
+        <source>{model} could not be loaded: {detail}.</source>
+        <translation>Không nạp được {model}: {detail}.</translation>
+    </message>
+    <message>
+        <source>{model} has {waiting} requests waiting already.</source>
+        <translation>{model} đã có {waiting} yêu cầu đang chờ.</translation>
+    </message>
+    <message>
+        <source>{model} is not loaded.</source>
+        <translation>{model} chưa được nạp.</translation>
+    </message>
+    <message>
+        <source>{name} could be any of these: {matches}.</source>
+        <translation>{name} có thể là một trong: {matches}.</translation>
+    </message>
+    <message>
+        <source>{name} is loaded.</source>
+        <translation>{name} đang được nạp.</translation>
+    </message>
+    <message>
+        <source>{path} came with wrong bytes (sha256 {found}, expected {expected}).</source>
+        <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
+    </message>
+    <message>
+        <source>{path} can't be used here: {detail}.</source>
+        <translation>Không dùng được {path} ở đây: {detail}.</translation>
+    </message>
+    <message>
+        <source>{path} changed on the Hub while it was downloading.</source>
+        <translation>{path} đã thay đổi trên Hub trong khi đang tải.</translation>
+    </message>
+    <message>
+        <source>{path} is cut short: it has {found} bytes and its header promises {expected}.</source>
+        <translation>{path} bị cụt: có {found} byte trong khi phần đầu ghi {expected}.</translation>
+    </message>
+    <message>
+        <source>{path} is not a GGUF model file (it begins with {found}).</source>
+        <translation>{path} không phải tệp mô hình GGUF (bắt đầu bằng {found}).</translation>
+    </message>
+    <message>
+        <source>{what} asks you to accept its licence first.</source>
+        <translation>{what} yêu cầu bạn chấp nhận giấy phép trước.</translation>
+    </message>
+    <message>
+        <source>{what} is not on the Hub.</source>
+        <translation>{what} không có trên Hub.</translation>
+    </message>
+</context>
+<context>
+    <name>Figures</name>
+    <message>
+        <source>broke off</source>
+        <translation>bị ngắt</translation>
+    </message>
+    <message>
+        <source>interrupted when Hearth ended</source>
+        <translation>bị ngắt khi Hearth kết thúc</translation>
+    </message>
+    <message>
+        <source>reached the longest answer</source>
+        <translation>đạt độ dài tối đa</translation>
+    </message>
+    <message>
+        <source>stopped by you</source>
+        <translation>bạn đã dừng</translation>
+    </message>
+    <message>
+        <source>context is full</source>
+        <translation>ngữ cảnh đã đầy</translation>
+    </message>
+    <message>
+        <source>called a tool</source>
+        <translation>đã gọi công cụ</translation>
+    </message>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} token/giây</translation>
+    </message>
+    <message>
+        <source>{seconds} s to first token</source>
+        <translation>{seconds} giây đến token đầu</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>Hạt giống</translation>
+    </message>
+    <message>
+        <source>Ended</source>
+        <translation>Kết thúc</translation>
+    </message>
+    <message>
+        <source>by itself</source>
+        <translation>tự kết thúc</translation>
+    </message>
+    <message>
+        <source>Prompt read, tokens/s (prefill)</source>
+        <translation>Đọc lời nhắc, token/giây (prefill)</translation>
+    </message>
+    <message>
+        <source>Written, tokens/s after the first (decode)</source>
+        <translation>Viết, token/giây sau token đầu (decode)</translation>
+    </message>
+    <message>
+        <source>Time to first token (TTFT), s</source>
+        <translation>Thời gian đến token đầu (TTFT), giây</translation>
+    </message>
+    <message>
+        <source>Waited in the queue, s</source>
+        <translation>Chờ trong hàng, giây</translation>
+    </message>
+    <message>
+        <source>Prompt tokens</source>
+        <translation>Token của lời nhắc</translation>
+    </message>
+    <message>
+        <source>of them known already (cached)</source>
+        <translation>trong đó đã biết (cache)</translation>
+    </message>
+    <message>
+        <source>Tokens written</source>
+        <translation>Token đã viết</translation>
+    </message>
+</context>
+<context>
+    <name>FindBar</name>
+    <message>
+        <source>Nothing found</source>
+        <translation>Không tìm thấy gì</translation>
+    </message>
+    <message>
+        <source>message {number} of {count}</source>
+        <translation>tin nhắn {number} trên {count}</translation>
+    </message>
+    <message>
+        <source>Find in this chat</source>
+        <translation>Tìm trong cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Previous match (Shift+Enter)</source>
+        <translation>Kết quả trước (Shift+Enter)</translation>
+    </message>
+    <message>
+        <source>Next match (Enter)</source>
+        <translation>Kết quả sau (Enter)</translation>
+    </message>
+    <message>
+        <source>Close (Esc)</source>
+        <translation>Đóng (Esc)</translation>
+    </message>
+</context>
+<context>
+    <name>Footer</name>
+    <message>
+        <source>Version {number} of {count}</source>
+        <translation>Bản {number} trên {count}</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Answer again</source>
+        <translation>Trả lời lại</translation>
+    </message>
+    <message>
+        <source>Continue the answer</source>
+        <translation>Viết tiếp câu trả lời</translation>
+    </message>
+    <message>
+        <source>Edit</source>
+        <translation>Sửa</translation>
+    </message>
+    <message>
+        <source>Show as plain text</source>
+        <translation>Hiện dạng văn bản thô</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>Xóa</translation>
+    </message>
+    <message>
+        <source>Previous version</source>
+        <translation>Bản trước</translation>
+    </message>
+    <message>
+        <source>Next version</source>
+        <translation>Bản sau</translation>
+    </message>
+</context>
+<context>
+    <name>LibraryPage</name>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Quant</source>
+        <translation>Lượng tử</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>Tham số</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation>Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>Ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>Used</source>
+        <translation>Dùng</translation>
+    </message>
+    <message>
+        <source>never</source>
+        <translation>chưa dùng</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Trạng thái</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n model(s)</source>
+        <translation>
+            <numerusform>%n mô hình</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Loading {share} %</source>
+        <translation>Đang nạp {share} %</translation>
+    </message>
+    <message>
+        <source>Damaged</source>
+        <translation>Bị hỏng</translation>
+    </message>
+    <message>
+        <source>Starting</source>
+        <translation>Đang mở</translation>
+    </message>
+    <message>
+        <source>Loaded</source>
+        <translation>Đã nạp</translation>
+    </message>
+    <message>
+        <source>Unloading</source>
+        <translation>Đang gỡ</translation>
+    </message>
+    <message>
+        <source>On disk</source>
+        <translation>Trên đĩa</translation>
+    </message>
+    <message>
+        <source>Unload it first.</source>
+        <translation>Hãy gỡ nó ra trước.</translation>
+    </message>
+    <message>
+        <source>{bits} bits per weight</source>
+        <translation>{bits} bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>Delete {model}?</source>
+        <translation>Xóa {model}?</translation>
+    </message>
+    <message>
+        <source>{size} go to the system's bin. It can be downloaded again.</source>
+        <translation>{size} sẽ vào thùng rác của hệ thống. Có thể tải lại được.</translation>
+    </message>
+    <message>
+        <source>Delete {size}</source>
+        <translation>Xóa {size}</translation>
+    </message>
+    <message>
+        <source>{model} is in the bin.</source>
+        <translation>{model} đã vào thùng rác.</translation>
+    </message>
+    <message>
+        <source>Library</source>
+        <translation>Thư viện</translation>
+    </message>
+    <message>
+        <source>Filter by name, quant, …</source>
+        <translation>Lọc theo tên, lượng tử, …</translation>
+    </message>
+    <message>
+        <source>Filter models</source>
+        <translation>Lọc mô hình</translation>
+    </message>
+    <message>
+        <source>Models on this machine</source>
+        <translation>Mô hình trên máy này</translation>
+    </message>
+    <message>
+        <source>Import a file…</source>
+        <translation>Nhập tệp…</translation>
+    </message>
+    <message>
+        <source>Open folder</source>
+        <translation>Mở thư mục</translation>
+    </message>
+    <message>
+        <source>Load…</source>
+        <translation>Nạp…</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation>Gỡ ra</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Show file</source>
+        <translation>Hiện tệp</translation>
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation>Trang trên Hub</translation>
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation>Xóa…</translation>
+    </message>
+    <message>
+        <source>No models yet</source>
+        <translation>Chưa có mô hình</translation>
+    </message>
+    <message>
+        <source>Models on this machine appear here. Drop a .gguf file on the window to import it.</source>
+        <translation>Mô hình trên máy này hiện ở đây. Thả tệp .gguf vào cửa sổ để nhập.</translation>
+    </message>
+    <message>
+        <source>Get the starter model</source>
+        <translation>Lấy mô hình khởi đầu</translation>
+    </message>
+    <message>
+        <source>Search for a model</source>
+        <translation>Tìm mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>LivePanels</name>
+    <message>
+        <source>Live readings</source>
+        <translation>Số đo trực tiếp</translation>
+    </message>
+</context>
+<context>
+    <name>LivePlot</name>
+    <message>
+        <source>{name}: nothing measured in the last minute</source>
+        <translation>{name}: phút vừa qua không đo được gì</translation>
+    </message>
+    <message>
+        <source>{name}, last minute: lowest {low}, median {middle}, highest {high}</source>
+        <translation>{name}, phút vừa qua: thấp nhất {low}, trung vị {middle}, cao nhất {high}</translation>
+    </message>
+</context>
+<context>
+    <name>LoadDialog</name>
+    <message>
+        <source>Load {model}</source>
+        <translation>Nạp {model}</translation>
+    </message>
+    <message>
+        <source>Context length</source>
+        <translation>Độ dài ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>GPU layers</source>
+        <translation>Số lớp trên GPU</translation>
+    </message>
+    <message>
+        <source>Automatic puts as many on the GPU as fit; 0 uses the processor.</source>
+        <translation>Tự động đặt lên GPU nhiều nhất có thể; 0 thì dùng bộ xử lý.</translation>
+    </message>
+    <message>
+        <source>Parallel answers</source>
+        <translation>Trả lời song song</translation>
+    </message>
+    <message>
+        <source>Answers written at the same time; they share the context.</source>
+        <translation>Số câu trả lời viết cùng lúc; chúng chia sẻ ngữ cảnh.</translation>
+    </message>
+    <message>
+        <source>KV cache type</source>
+        <translation>Kiểu bộ đệm KV</translation>
+    </message>
+    <message>
+        <source>q8_0 halves the context's memory at almost no loss.</source>
+        <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>Tự động</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Hủy</translation>
+    </message>
+    <message>
+        <source>Tokens the model can see at once.</source>
+        <translation>Số token mô hình thấy được cùng lúc.</translation>
+    </message>
+    <message>
+        <source>Tokens the model can see at once; it was trained for {count}.</source>
+        <translation>Số token mô hình thấy được cùng lúc; nó được huấn luyện với {count}.</translation>
+    </message>
+    <message>
+        <source>Load with {count} context</source>
+        <translation>Nạp với ngữ cảnh {count}</translation>
+    </message>
+    <message>
+        <source>{fit}: about {needed} of memory</source>
+        <translation>{fit}: khoảng {needed} bộ nhớ</translation>
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
+    <message>
+        <source>Pages</source>
+        <translation>Các trang</translation>
+    </message>
+    <message>
+        <source>Message</source>
+        <translation>Thông báo</translation>
+    </message>
+</context>
+<context>
+    <name>MemoryPanel</name>
+    <message>
+        <source>Memory</source>
+        <translation>Bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Used, GiB</source>
+        <translation>Đã dùng, GiB</translation>
+    </message>
+    <message>
+        <source>Used memory, last minute</source>
+        <translation>Bộ nhớ đã dùng, phút vừa qua</translation>
+    </message>
+    <message>
+        <source>weights</source>
+        <translation>trọng số</translation>
+    </message>
+    <message>
+        <source>context (KV)</source>
+        <translation>ngữ cảnh (KV)</translation>
+    </message>
+    <message>
+        <source>compute</source>
+        <translation>tính toán</translation>
+    </message>
+    <message>
+        <source>others</source>
+        <translation>khác</translation>
+    </message>
+    <message>
+        <source>Not measured yet, or this device does not tell.</source>
+        <translation>Chưa đo, hoặc thiết bị này không cho biết.</translation>
+    </message>
+    <message>
+        <source>of {total} GiB, {device}</source>
+        <translation>trên {total} GiB, {device}</translation>
+    </message>
+    <message>
+        <source>Memory of {device}</source>
+        <translation>Bộ nhớ của {device}</translation>
+    </message>
+    <message>
+        <source>{size} GiB</source>
+        <translation>{size} GiB</translation>
+    </message>
+    <message>
+        <source>free</source>
+        <translation>còn trống</translation>
+    </message>
+    <message>
+        <source>memory (RAM)</source>
+        <translation>bộ nhớ (RAM)</translation>
+    </message>
+    <message>
+        <source>GPU {number}</source>
+        <translation>GPU {number}</translation>
+    </message>
+</context>
+<context>
+    <name>Menus</name>
+    <message>
+        <source>&amp;File</source>
+        <translation>&amp;Tệp</translation>
+    </message>
+    <message>
+        <source>&amp;Edit</source>
+        <translation>&amp;Sửa</translation>
+    </message>
+    <message>
+        <source>&amp;View</source>
+        <translation>&amp;Xem</translation>
+    </message>
+    <message>
+        <source>Theme</source>
+        <translation>Giao diện</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>Ngôn ngữ</translation>
+    </message>
+    <message>
+        <source>&amp;Model</source>
+        <translation>&amp;Mô hình</translation>
+    </message>
+    <message>
+        <source>&amp;Server</source>
+        <translation>Máy &amp;chủ</translation>
+    </message>
+    <message>
+        <source>&amp;Help</source>
+        <translation>Trợ &amp;giúp</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>Trò chuyện mới</translation>
+    </message>
+    <message>
+        <source>Import a model…</source>
+        <translation>Nhập mô hình…</translation>
+    </message>
+    <message>
+        <source>Open the models folder</source>
+        <translation>Mở thư mục mô hình</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>Thoát</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>Hoàn tác</translation>
+    </message>
+    <message>
+        <source>Cut</source>
+        <translation>Cắt</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Paste</source>
+        <translation>Dán</translation>
+    </message>
+    <message>
+        <source>Select all</source>
+        <translation>Chọn tất cả</translation>
+    </message>
+    <message>
+        <source>Find on this page</source>
+        <translation>Tìm trong trang này</translation>
+    </message>
+    <message>
+        <source>Live panels</source>
+        <translation>Bảng trực tiếp</translation>
+    </message>
+    <message>
+        <source>Full screen</source>
+        <translation>Toàn màn hình</translation>
+    </message>
+    <message>
+        <source>Follow the system</source>
+        <translation>Theo hệ thống</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>Sáng</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>Tối</translation>
+    </message>
+    <message>
+        <source>Load a model…</source>
+        <translation>Nạp mô hình…</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation>Gỡ ra</translation>
+    </message>
+    <message>
+        <source>Search the Hub</source>
+        <translation>Tìm trên Hub</translation>
+    </message>
+    <message>
+        <source>Local API server</source>
+        <translation>Máy chủ API cục bộ</translation>
+    </message>
+    <message>
+        <source>Copy address</source>
+        <translation>Sao chép địa chỉ</translation>
+    </message>
+    <message>
+        <source>Requests and settings</source>
+        <translation>Yêu cầu và cài đặt</translation>
+    </message>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>Phím tắt</translation>
+    </message>
+    <message>
+        <source>Open the log folder</source>
+        <translation>Mở thư mục nhật ký</translation>
+    </message>
+    <message>
+        <source>About Hearth</source>
+        <translation>Giới thiệu Hearth</translation>
+    </message>
+</context>
+<context>
+    <name>MessageView</name>
+    <message>
+        <source>Answer: {text}</source>
+        <translation>Trả lời: {text}</translation>
+    </message>
+    <message>
+        <source>Question: {text}</source>
+        <translation>Câu hỏi: {text}</translation>
+    </message>
+    <message>
+        <source>Message text</source>
+        <translation>Nội dung tin nhắn</translation>
+    </message>
+</context>
+<context>
+    <name>ModelCommands</name>
+    <message>
+        <source>Import models</source>
+        <translation>Nhập mô hình</translation>
+    </message>
+    <message>
+        <source>GGUF models (*.gguf)</source>
+        <translation>Mô hình GGUF (*.gguf)</translation>
+    </message>
+    <message>
+        <source>Importing {file}…</source>
+        <translation>Đang nhập {file}…</translation>
+    </message>
+    <message>
+        <source>{name} is in the library.</source>
+        <translation>{name} đã có trong thư viện.</translation>
+    </message>
+</context>
+<context>
+    <name>ModelPicker</name>
+    <message>
+        <source>Choose a model</source>
+        <translation>Chọn mô hình</translation>
+    </message>
+    <message>
+        <source>Loading {model}: {percent} %</source>
+        <translation>Đang nạp {model}: {percent} %</translation>
+    </message>
+    <message>
+        <source>Pick what answers you</source>
+        <translation>Chọn mô hình trả lời bạn</translation>
+    </message>
+    <message>
+        <source>Ctrl+L</source>
+        <translation>Ctrl+L</translation>
+    </message>
+    <message>
+        <source>Model: {name}</source>
+        <translation>Mô hình: {name}</translation>
+    </message>
+    <message>
+        <source>Stop loading</source>
+        <translation>Dừng nạp</translation>
+    </message>
+</context>
+<context>
+    <name>Models</name>
+    <message>
+        <source>{size} GB</source>
+        <translation>{size} GB</translation>
+    </message>
+    <message>
+        <source>{count} tokens of context</source>
+        <translation>ngữ cảnh {count} token</translation>
+    </message>
+</context>
+<context>
+    <name>Pages</name>
+    <message>
+        <source>Chat</source>
+        <translation>Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Discover</source>
+        <translation>Khám phá</translation>
+    </message>
+    <message>
+        <source>Library</source>
+        <translation>Thư viện</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>Tải xuống</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>Máy chủ</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Cài đặt</translation>
+    </message>
+</context>
+<context>
+    <name>PanelDock</name>
+    <message>
+        <source>Live</source>
+        <translation>Trực tiếp</translation>
+    </message>
+</context>
+<context>
+    <name>PickList</name>
+    <message>
+        <source>Good to begin with</source>
+        <translation>Nên bắt đầu với</translation>
+    </message>
+    <message>
+        <source>Sizes are what is downloaded; the model needs a little more memory than that.</source>
+        <translation>Cỡ là lượng tải về; mô hình cần bộ nhớ nhiều hơn một chút.</translation>
+    </message>
+    <message>
+        <source>Look</source>
+        <translation>Xem</translation>
+    </message>
+    <message>
+        <source>Look at {name}</source>
+        <translation>Xem {name}</translation>
+    </message>
+</context>
+<context>
+    <name>Picks</name>
+    <message>
+        <source>To try things out; runs anywhere</source>
+        <translation>Để thử; chạy được ở mọi máy</translation>
+    </message>
+    <message>
+        <source>Small and quick, for simple questions</source>
+        <translation>Nhỏ và nhanh, cho câu hỏi đơn giản</translation>
+    </message>
+    <message>
+        <source>Everyday questions and writing</source>
+        <translation>Hỏi đáp và viết hằng ngày</translation>
+    </message>
+    <message>
+        <source>Thinks before it answers</source>
+        <translation>Suy nghĩ trước khi trả lời</translation>
+    </message>
+    <message>
+        <source>Programming</source>
+        <translation>Lập trình</translation>
+    </message>
+    <message>
+        <source>Many languages</source>
+        <translation>Nhiều ngôn ngữ</translation>
+    </message>
+    <message>
+        <source>Large, yet quick: only a part works at a time</source>
+        <translation>Lớn mà nhanh: mỗi lúc chỉ một phần làm việc</translation>
+    </message>
+</context>
+<context>
+    <name>Planning</name>
+    <message>
+        <source>Each parallel answer keeps a memory of its own in this model ({each}).</source>
+        <translation>Mỗi câu trả lời song song giữ bộ nhớ riêng trong mô hình này ({each}).</translation>
+    </message>
+    <message>
+        <source>It is larger than the free memory: parts will be read from the disk again and again, which is slow.</source>
+        <translation>Nó lớn hơn bộ nhớ trống: nhiều phần sẽ phải đọc lại từ đĩa liên tục, rất chậm.</translation>
+    </message>
+    <message>
+        <source>It needs {needed} and {free} are free: the system will swap or stop it.</source>
+        <translation>Nó cần {needed} mà còn trống {free}: hệ thống sẽ tráo bộ nhớ hoặc dừng nó.</translation>
+    </message>
+    <message>
+        <source>The KV cache is kept as {kind} instead of {wanted}, which saves {saved}.</source>
+        <translation>Bộ đệm KV giữ ở kiểu {kind} thay vì {wanted}, tiết kiệm {saved}.</translation>
+    </message>
+    <message>
+        <source>The context is {n_ctx} tokens instead of {wanted}: more does not fit.</source>
+        <translation>Ngữ cảnh là {n_ctx} token thay vì {wanted}: nhiều hơn thì không vừa.</translation>
+    </message>
+    <message>
+        <source>The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked).</source>
+        <translation>Ngữ cảnh là {n_ctx} token, đúng mức mô hình được huấn luyện (yêu cầu là {wanted}).</translation>
+    </message>
+    <message>
+        <source>The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU.</source>
+        <translation>Chuyên gia của {layers} trên {total} lớp nằm ở bộ nhớ chính; phần còn lại vừa trên GPU.</translation>
+    </message>
+    <message>
+        <source>The header could not be read: the numbers are estimates.</source>
+        <translation>Không đọc được phần đầu tệp: các con số là ước lượng.</translation>
+    </message>
+    <message>
+        <source>The model is split over {count} GPUs.</source>
+        <translation>Mô hình được chia trên {count} GPU.</translation>
+    </message>
+    <message>
+        <source>The model runs on the processor, as asked.</source>
+        <translation>Mô hình chạy trên bộ xử lý, như yêu cầu.</translation>
+    </message>
+    <message>
+        <source>The whole model runs on {device}.</source>
+        <translation>Toàn bộ mô hình chạy trên {device}.</translation>
+    </message>
+    <message>
+        <source>There is no GPU the engine can use, so the model runs on the processor.</source>
+        <translation>Không có GPU nào bộ máy dùng được, nên mô hình chạy trên bộ xử lý.</translation>
+    </message>
+    <message>
+        <source>{device} does not tell how much memory it has.</source>
+        <translation>{device} không cho biết có bao nhiêu bộ nhớ.</translation>
+    </message>
+    <message>
+        <source>{device} has {free} free and {needed} are needed: it may fail to load or spill into main memory.</source>
+        <translation>{device} còn trống {free} mà cần {needed}: có thể không nạp được hoặc tràn sang bộ nhớ chính.</translation>
+    </message>
+    <message>
+        <source>{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower.</source>
+        <translation>{layers} trên {total} lớp vừa trên GPU; phần còn lại chạy trên bộ xử lý và chậm hơn.</translation>
+    </message>
+    <message>
+        <source>{layers} of {total} layers run on the GPU, as asked.</source>
+        <translation>{layers} trên {total} lớp chạy trên GPU, như yêu cầu.</translation>
+    </message>
+</context>
+<context>
+    <name>QuantCell</name>
+    <message>
+        <source>Download of {name}</source>
+        <translation>Việc tải {name}</translation>
+    </message>
+    <message>
+        <source>{speed}, {left} left</source>
+        <translation>{speed}, còn {left}</translation>
+    </message>
+    <message>
+        <source>Cancel and delete what came</source>
+        <translation>Hủy và xóa phần đã tải</translation>
+    </message>
+    <message>
+        <source>Load…</source>
+        <translation>Nạp…</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Thử lại</translation>
+    </message>
+    <message>
+        <source>Download {size}</source>
+        <translation>Tải {size}</translation>
+    </message>
+</context>
+<context>
+    <name>Quants</name>
+    <message>
+        <source>a little smaller and less exact than Q4_K_M</source>
+        <translation>nhỏ hơn và kém chính xác hơn Q4_K_M một chút</translation>
+    </message>
+    <message>
+        <source>an experiment</source>
+        <translation>bản thử nghiệm</translation>
+    </message>
+    <message>
+        <source>an older kind, quick on a CPU</source>
+        <translation>loại cũ, nhanh trên CPU</translation>
+    </message>
+    <message>
+        <source>an older kind, quick on a CPU and made for models trained for it</source>
+        <translation>loại cũ, nhanh trên CPU, dành cho mô hình được huấn luyện với nó</translation>
+    </message>
+    <message>
+        <source>as most models are published</source>
+        <translation>như phần lớn mô hình được công bố</translation>
+    </message>
+    <message>
+        <source>balanced: the usual choice</source>
+        <translation>cân bằng: lựa chọn thường dùng</translation>
+    </message>
+    <message>
+        <source>close to the original</source>
+        <translation>gần với bản gốc</translation>
+    </message>
+    <message>
+        <source>close to the original, larger than most need</source>
+        <translation>gần với bản gốc, lớn hơn mức đa số cần</translation>
+    </message>
+    <message>
+        <source>double precision</source>
+        <translation>độ chính xác kép</translation>
+    </message>
+    <message>
+        <source>for little memory</source>
+        <translation>cho máy ít bộ nhớ</translation>
+    </message>
+    <message>
+        <source>for little memory, slower on a CPU</source>
+        <translation>cho máy ít bộ nhớ, chậm hơn trên CPU</translation>
+    </message>
+    <message>
+        <source>for models trained with one bit per weight</source>
+        <translation>cho mô hình huấn luyện với một bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>for models trained with three values per weight</source>
+        <translation>cho mô hình huấn luyện với ba giá trị mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>for models trained with two bits per weight</source>
+        <translation>cho mô hình huấn luyện với hai bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>for very little memory</source>
+        <translation>cho máy rất ít bộ nhớ</translation>
+    </message>
+    <message>
+        <source>for very little memory, slower on a CPU</source>
+        <translation>cho máy rất ít bộ nhớ, chậm hơn trên CPU</translation>
+    </message>
+    <message>
+        <source>full precision, for converting rather than running</source>
+        <translation>độ chính xác đầy đủ, để chuyển đổi hơn là để chạy</translation>
+    </message>
+    <message>
+        <source>large</source>
+        <translation>lớn</translation>
+    </message>
+    <message>
+        <source>moderate</source>
+        <translation>vừa phải</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>không</translation>
+    </message>
+    <message>
+        <source>only for very large models</source>
+        <translation>chỉ cho mô hình rất lớn</translation>
+    </message>
+    <message>
+        <source>only when nothing else fits</source>
+        <translation>chỉ khi không còn bản nào vừa</translation>
+    </message>
+    <message>
+        <source>practically the original at half its size</source>
+        <translation>gần như bản gốc với nửa dung lượng</translation>
+    </message>
+    <message>
+        <source>small</source>
+        <translation>nhỏ</translation>
+    </message>
+    <message>
+        <source>small for its quality, slower on a CPU</source>
+        <translation>nhỏ so với chất lượng, chậm hơn trên CPU</translation>
+    </message>
+    <message>
+        <source>the format its makers trained it for</source>
+        <translation>định dạng mà nơi làm ra đã huấn luyện nó</translation>
+    </message>
+    <message>
+        <source>the format of recent NVIDIA GPUs</source>
+        <translation>định dạng của các GPU NVIDIA gần đây</translation>
+    </message>
+    <message>
+        <source>tiny</source>
+        <translation>rất nhỏ</translation>
+    </message>
+    <message>
+        <source>unknown</source>
+        <translation>chưa rõ</translation>
+    </message>
+    <message>
+        <source>very close to the original</source>
+        <translation>rất gần với bản gốc</translation>
+    </message>
+    <message>
+        <source>very large</source>
+        <translation>rất lớn</translation>
+    </message>
+    <message>
+        <source>{bits}-bit, {note}; loss of quality: {loss}.</source>
+        <translation>{bits} bit, {note}; mất chất lượng: {loss}.</translation>
+    </message>
+</context>
+<context>
+    <name>ReasoningFold</name>
+    <message>
+        <source>Thinking for {seconds} s</source>
+        <translation>Đang nghĩ {seconds} giây</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>Đang nghĩ</translation>
+    </message>
+    <message>
+        <source>Thought for {seconds} s</source>
+        <translation>Đã nghĩ {seconds} giây</translation>
+    </message>
+    <message>
+        <source>Thoughts</source>
+        <translation>Suy nghĩ</translation>
+    </message>
+</context>
+<context>
+    <name>RepoView</name>
+    <message>
+        <source>Quant</source>
+        <translation>Lượng tử</translation>
+    </message>
+    <message>
+        <source>{quant} (recommended)</source>
+        <translation>{quant} (nên chọn)</translation>
+    </message>
+    <message>
+        <source>Bits</source>
+        <translation>Bit</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation>Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>On this machine</source>
+        <translation>Trên máy này</translation>
+    </message>
+    <message>
+        <source>Not known yet.</source>
+        <translation>Chưa biết.</translation>
+    </message>
+    <message>
+        <source>{count} context</source>
+        <translation>ngữ cảnh {count}</translation>
+    </message>
+    <message>
+        <source>{count} downloads a month</source>
+        <translation>{count} lượt tải mỗi tháng</translation>
+    </message>
+    <message>
+        <source>{repo} asks you to accept its licence before you download.</source>
+        <translation>{repo} yêu cầu bạn chấp nhận giấy phép trước khi tải.</translation>
+    </message>
+    <message>
+        <source>Open its page</source>
+        <translation>Mở trang của nó</translation>
+    </message>
+    <message>
+        <source>This repository has no GGUF file.</source>
+        <translation>Kho này không có tệp GGUF.</translation>
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation>Trang trên Hub</translation>
+    </message>
+    <message>
+        <source>Files to download</source>
+        <translation>Các tệp để tải</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>Trang giới thiệu mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>ServerPage</name>
+    <message>
+        <source>Time</source>
+        <translation>Giờ</translation>
+    </message>
+    <message>
+        <source>Request</source>
+        <translation>Yêu cầu</translation>
+    </message>
+    <message>
+        <source>Status</source>
+        <translation>Mã</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Time (s)</source>
+        <translation>Giây</translation>
+    </message>
+    <message>
+        <source>Tokens in / out</source>
+        <translation>Token vào / ra</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>Token/giây</translation>
+    </message>
+    <message>
+        <source>Stop the server</source>
+        <translation>Tắt máy chủ</translation>
+    </message>
+    <message>
+        <source>Start the server</source>
+        <translation>Bật máy chủ</translation>
+    </message>
+    <message>
+        <source>Use port {port}</source>
+        <translation>Dùng cổng {port}</translation>
+    </message>
+    <message>
+        <source>The server is on</source>
+        <translation>Máy chủ đang bật</translation>
+    </message>
+    <message>
+        <source>Starting…</source>
+        <translation>Đang bật…</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>Đang tắt…</translation>
+    </message>
+    <message>
+        <source>The server could not start</source>
+        <translation>Máy chủ không bật được</translation>
+    </message>
+    <message>
+        <source>The server is off</source>
+        <translation>Máy chủ đang tắt</translation>
+    </message>
+    <message>
+        <source>Every machine on your network can reach it.</source>
+        <translation>Mọi máy trong mạng của bạn đều kết nối được.</translation>
+    </message>
+    <message>
+        <source>Programs on this machine can use your models as they use OpenAI's.</source>
+        <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
+    </message>
+    <message>
+        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
+        <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
+    </message>
+    <message>
+        <source>The new address is used when the server starts again.</source>
+        <translation>Địa chỉ mới có hiệu lực khi máy chủ bật lại.</translation>
+    </message>
+    <message>
+        <source>Restart it now</source>
+        <translation>Bật lại ngay</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>Đã sao chép</translation>
+    </message>
+    <message>
+        <source>Copy address</source>
+        <translation>Sao chép địa chỉ</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>Máy chủ</translation>
+    </message>
+    <message>
+        <source>How to call it</source>
+        <translation>Cách gọi</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Cài đặt</translation>
+    </message>
+    <message>
+        <source>Requests</source>
+        <translation>Yêu cầu</translation>
+    </message>
+    <message>
+        <source>All settings</source>
+        <translation>Mọi cài đặt</translation>
+    </message>
+    <message>
+        <source>Requests to the server are listed here; prompts and answers are never kept.</source>
+        <translation>Các yêu cầu tới máy chủ hiện ở đây; lời nhắc và câu trả lời không bao giờ được lưu.</translation>
+    </message>
+    <message>
+        <source>Example request</source>
+        <translation>Yêu cầu mẫu</translation>
+    </message>
+</context>
+<context>
+    <name>SettingRow</name>
+    <message>
+        <source>Back to the default: {value}</source>
+        <translation>Về mặc định: {value}</translation>
+    </message>
+    <message>
+        <source>on</source>
+        <translation>bật</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>tắt</translation>
+    </message>
+    <message>
+        <source>empty</source>
+        <translation>để trống</translation>
+    </message>
+</context>
+<context>
+    <name>Settings</name>
+    <message>
+        <source>-1 puts as many on the GPU as there are; 0 uses the CPU alone.</source>
+        <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
+    </message>
+    <message>
+        <source>-1 takes the model's own.</source>
+        <translation>-1 lấy giá trị của mô hình.</translation>
+    </message>
+    <message>
+        <source>-1 takes the model's own; 0 interpolates only.</source>
+        <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
+    </message>
+    <message>
+        <source>0 always picks the likeliest token; higher is more varied.</source>
+        <translation>0 luôn chọn token có khả năng nhất; cao hơn thì đa dạng hơn.</translation>
+    </message>
+    <message>
+        <source>0 lets Hearth choose; more than the physical cores is slower.</source>
+        <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
+    </message>
+    <message>
+        <source>0 takes the model's own.</source>
+        <translation>0 lấy giá trị của mô hình.</translation>
+    </message>
+    <message>
+        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
+        <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
+    </message>
+    <message>
+        <source>0 takes the model's own; higher stretches the context (NTK).</source>
+        <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
+    </message>
+    <message>
+        <source>0 uses as many as for answers.</source>
+        <translation>0 dùng bằng số luồng khi trả lời.</translation>
+    </message>
+    <message>
+        <source>127.0.0.1 answers this machine only; 0.0.0.0 answers the whole network.</source>
+        <translation>127.0.0.1 chỉ trả lời máy này; 0.0.0.0 trả lời cả mạng.</translation>
+    </message>
+    <message>
+        <source>A certificate (PEM) makes the server answer https; empty for http.</source>
+        <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
+    </message>
+    <message>
+        <source>API key</source>
+        <translation>Khóa API</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>Địa chỉ</translation>
+    </message>
+    <message>
+        <source>Allowed web pages</source>
+        <translation>Trang web được phép</translation>
+    </message>
+    <message>
+        <source>Answers written at the same time; they share the context.</source>
+        <translation>Số câu trả lời viết cùng lúc; chúng chia sẻ ngữ cảnh.</translation>
+    </message>
+    <message>
+        <source>Batch size</source>
+        <translation>Cỡ lô</translation>
+    </message>
+    <message>
+        <source>Certificate file</source>
+        <translation>Tệp chứng chỉ</translation>
+    </message>
+    <message>
+        <source>Certificate's key file</source>
+        <translation>Tệp khóa của chứng chỉ</translation>
+    </message>
+    <message>
+        <source>Changes at once, without a restart.</source>
+        <translation>Đổi ngay, không cần khởi động lại.</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Context length</source>
+        <translation>Độ dài ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>Devices</source>
+        <translation>Thiết bị</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>Tải xuống</translation>
+    </message>
+    <message>
+        <source>Downloads at a time</source>
+        <translation>Số tệp tải cùng lúc</translation>
+    </message>
+    <message>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
+        <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
+    </message>
+    <message>
+        <source>Engine</source>
+        <translation>Bộ máy</translation>
+    </message>
+    <message>
+        <source>Enter sends</source>
+        <translation>Enter để gửi</translation>
+    </message>
+    <message>
+        <source>Experts in main memory</source>
+        <translation>Chuyên gia ở bộ nhớ chính</translation>
+    </message>
+    <message>
+        <source>Flash attention</source>
+        <translation>Flash attention</translation>
+    </message>
+    <message>
+        <source>For each key; 0 sets no limit.</source>
+        <translation>Cho mỗi khóa; 0 là không giới hạn.</translation>
+    </message>
+    <message>
+        <source>For each model, beyond those being answered; more are told to come back later.</source>
+        <translation>Cho mỗi mô hình, ngoài những yêu cầu đang trả lời; nhiều hơn sẽ được bảo quay lại sau.</translation>
+    </message>
+    <message>
+        <source>For mixture-of-experts models: the experts of this many layers stay off the GPU.</source>
+        <translation>Với mô hình hỗn hợp chuyên gia: chuyên gia của chừng này lớp không nằm trên GPU.</translation>
+    </message>
+    <message>
+        <source>Full sliding-window cache</source>
+        <translation>Bộ đệm cửa sổ trượt đầy đủ</translation>
+    </message>
+    <message>
+        <source>GPU layers</source>
+        <translation>Số lớp trên GPU</translation>
+    </message>
+    <message>
+        <source>General</source>
+        <translation>Chung</translation>
+    </message>
+    <message>
+        <source>GiB a model may take when the guardrail is custom.</source>
+        <translation>Số GiB một mô hình được dùng khi rào chắn là tùy chỉnh.</translation>
+    </message>
+    <message>
+        <source>How much memory a load must leave free; off loads whatever it takes.</source>
+        <translation>Lượng bộ nhớ phải chừa lại khi nạp; tắt thì nạp bằng mọi giá.</translation>
+    </message>
+    <message>
+        <source>How to go past the trained context; quality falls the further you go.</source>
+        <translation>Cách vượt ngữ cảnh đã huấn luyện; càng xa chất lượng càng giảm.</translation>
+    </message>
+    <message>
+        <source>Hub</source>
+        <translation>Hub</translation>
+    </message>
+    <message>
+        <source>Hub address</source>
+        <translation>Địa chỉ Hub</translation>
+    </message>
+    <message>
+        <source>In seconds; it is then cut short. 0 lets it take as long as it needs.</source>
+        <translation>Tính bằng giây; sau đó bị cắt. 0 thì không giới hạn.</translation>
+    </message>
+    <message>
+        <source>In tokens; 0 lets it run to the end of the context.</source>
+        <translation>Tính bằng token; 0 thì viết đến hết ngữ cảnh.</translation>
+    </message>
+    <message>
+        <source>KV cache on the GPU</source>
+        <translation>Bộ đệm KV trên GPU</translation>
+    </message>
+    <message>
+        <source>KV cache type</source>
+        <translation>Kiểu bộ đệm KV</translation>
+    </message>
+    <message>
+        <source>Keeps all tokens of sliding-window layers: more memory, prefixes reused.</source>
+        <translation>Giữ mọi token của lớp cửa sổ trượt: tốn bộ nhớ hơn, dùng lại được phần đầu.</translation>
+    </message>
+    <message>
+        <source>Keeps the system from swapping the model out.</source>
+        <translation>Không cho hệ thống tráo mô hình ra đĩa.</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>Ngôn ngữ</translation>
+    </message>
+    <message>
+        <source>LoRA adapters</source>
+        <translation>Bộ chuyển LoRA</translation>
+    </message>
+    <message>
+        <source>Loads quicker, and the system may drop pages it can read again.</source>
+        <translation>Nạp nhanh hơn, và hệ thống có thể bỏ những trang đọc lại được.</translation>
+    </message>
+    <message>
+        <source>Lock in memory</source>
+        <translation>Khóa trong bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Longest answer</source>
+        <translation>Câu trả lời dài nhất</translation>
+    </message>
+    <message>
+        <source>Longest request</source>
+        <translation>Yêu cầu dài nhất</translation>
+    </message>
+    <message>
+        <source>Main GPU</source>
+        <translation>GPU chính</translation>
+    </message>
+    <message>
+        <source>Map the file</source>
+        <translation>Ánh xạ tệp</translation>
+    </message>
+    <message>
+        <source>Memory allowed</source>
+        <translation>Bộ nhớ cho phép</translation>
+    </message>
+    <message>
+        <source>Memory guardrail</source>
+        <translation>Rào chắn bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Micro-batch size</source>
+        <translation>Cỡ lô nhỏ</translation>
+    </message>
+    <message>
+        <source>Minutes without a request; 0 keeps models loaded.</source>
+        <translation>Số phút không có yêu cầu; 0 thì giữ mô hình luôn nạp.</translation>
+    </message>
+    <message>
+        <source>More rarely makes it faster.</source>
+        <translation>Nhiều hơn hiếm khi nhanh hơn.</translation>
+    </message>
+    <message>
+        <source>Names with commas, as `hearth doctor` lists them; empty lets Hearth choose.</source>
+        <translation>Các tên cách nhau bằng dấu phẩy, như `hearth doctor` liệt kê; để trống thì Hearth chọn.</translation>
+    </message>
+    <message>
+        <source>Numbers with commas: 3,1 gives the first three quarters.</source>
+        <translation>Các số cách nhau bằng dấu phẩy: 3,1 cho GPU đầu ba phần tư.</translation>
+    </message>
+    <message>
+        <source>Off keeps the context in main memory: slower, but room for layers.</source>
+        <translation>Tắt thì giữ ngữ cảnh ở bộ nhớ chính: chậm hơn nhưng có chỗ cho các lớp.</translation>
+    </message>
+    <message>
+        <source>One KV cache for all</source>
+        <translation>Một bộ đệm KV chung</translation>
+    </message>
+    <message>
+        <source>One a line: the name a client asks for = a model here. A * stands for anything.</source>
+        <translation>Mỗi dòng một mục: tên mà máy khách hỏi = một mô hình ở đây. Dấu * thay cho bất cứ gì.</translation>
+    </message>
+    <message>
+        <source>One origin a line, as https://chat.example; pages of this machine are always allowed.</source>
+        <translation>Mỗi dòng một nguồn, như https://chat.example; trang của máy này luôn được phép.</translation>
+    </message>
+    <message>
+        <source>Only the likeliest tokens that add up to this share are considered.</source>
+        <translation>Chỉ xét các token có khả năng nhất cộng lại đến tỉ lệ này.</translation>
+    </message>
+    <message>
+        <source>Other names for models</source>
+        <translation>Tên khác cho mô hình</translation>
+    </message>
+    <message>
+        <source>PATH or PATH:SCALE with commas, each a GGUF adapter of this model.</source>
+        <translation>PATH hoặc PATH:SCALE cách nhau bằng dấu phẩy, mỗi mục là bộ chuyển GGUF của mô hình này.</translation>
+    </message>
+    <message>
+        <source>PATTERN=BUFFER pairs with commas, first match wins: ffn_.*_exps=CPU.</source>
+        <translation>Các cặp PATTERN=BUFFER cách nhau bằng dấu phẩy, cặp khớp đầu được dùng: ffn_.*_exps=CPU.</translation>
+    </message>
+    <message>
+        <source>Parallel requests</source>
+        <translation>Yêu cầu song song</translation>
+    </message>
+    <message>
+        <source>Parallel requests share the context; off gives each its own of that length.</source>
+        <translation>Các yêu cầu song song chia sẻ ngữ cảnh; tắt thì mỗi yêu cầu có ngữ cảnh riêng dài như vậy.</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>Cổng</translation>
+    </message>
+    <message>
+        <source>Put before every new chat.</source>
+        <translation>Đặt trước mỗi cuộc trò chuyện mới.</translation>
+    </message>
+    <message>
+        <source>Requests a minute</source>
+        <translation>Yêu cầu mỗi phút</translation>
+    </message>
+    <message>
+        <source>RoPE base frequency</source>
+        <translation>Tần số gốc RoPE</translation>
+    </message>
+    <message>
+        <source>RoPE frequency scale</source>
+        <translation>Hệ số tần số RoPE</translation>
+    </message>
+    <message>
+        <source>RoPE scaling</source>
+        <translation>Co giãn RoPE</translation>
+    </message>
+    <message>
+        <source>Saves memory on long contexts; auto uses it where the device can.</source>
+        <translation>Tiết kiệm bộ nhớ khi ngữ cảnh dài; tự động thì dùng khi thiết bị hỗ trợ.</translation>
+    </message>
+    <message>
+        <source>Seconds that answers being written get when the server stops.</source>
+        <translation>Số giây dành cho câu trả lời đang viết khi máy chủ tắt.</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>Máy chủ</translation>
+    </message>
+    <message>
+        <source>Shares of the GPUs</source>
+        <translation>Phần của mỗi GPU</translation>
+    </message>
+    <message>
+        <source>Shift+Enter then starts a new line; off swaps the two.</source>
+        <translation>Khi đó Shift+Enter xuống dòng; tắt thì đổi ngược lại.</translation>
+    </message>
+    <message>
+        <source>Split over GPUs</source>
+        <translation>Chia trên các GPU</translation>
+    </message>
+    <message>
+        <source>Start with Hearth</source>
+        <translation>Bật cùng Hearth</translation>
+    </message>
+    <message>
+        <source>System follows your desktop.</source>
+        <translation>Theo hệ thống là theo màn hình của bạn.</translation>
+    </message>
+    <message>
+        <source>System prompt</source>
+        <translation>Lời nhắc hệ thống</translation>
+    </message>
+    <message>
+        <source>Temperature</source>
+        <translation>Nhiệt độ</translation>
+    </message>
+    <message>
+        <source>Tensor placement</source>
+        <translation>Vị trí tensor</translation>
+    </message>
+    <message>
+        <source>The V half of the KV cache; a quantized one needs flash attention.</source>
+        <translation>Nửa V của bộ đệm KV; nếu lượng tử hóa thì cần flash attention.</translation>
+    </message>
+    <message>
+        <source>The one used when nothing is split, and for small tensors.</source>
+        <translation>GPU dùng khi không chia, và cho các tensor nhỏ.</translation>
+    </message>
+    <message>
+        <source>The private key (PEM) that belongs to the certificate.</source>
+        <translation>Khóa riêng (PEM) của chứng chỉ.</translation>
+    </message>
+    <message>
+        <source>The server is on whenever the window is.</source>
+        <translation>Máy chủ bật mỗi khi cửa sổ mở.</translation>
+    </message>
+    <message>
+        <source>Theme</source>
+        <translation>Giao diện</translation>
+    </message>
+    <message>
+        <source>Threads</source>
+        <translation>Số luồng</translation>
+    </message>
+    <message>
+        <source>Threads for prompts</source>
+        <translation>Số luồng đọc lời nhắc</translation>
+    </message>
+    <message>
+        <source>Time to finish</source>
+        <translation>Thời gian để xong</translation>
+    </message>
+    <message>
+        <source>Tokens computed at once; more is faster on GPUs and takes memory.</source>
+        <translation>Số token tính cùng lúc; nhiều thì nhanh hơn trên GPU và tốn bộ nhớ.</translation>
+    </message>
+    <message>
+        <source>Tokens of prompts read in one step.</source>
+        <translation>Số token lời nhắc đọc trong một bước.</translation>
+    </message>
+    <message>
+        <source>Tokens the model can see at once. More costs memory and speed.</source>
+        <translation>Số token mô hình thấy được cùng lúc. Nhiều hơn thì tốn bộ nhớ và chậm hơn.</translation>
+    </message>
+    <message>
+        <source>Top P</source>
+        <translation>Top P</translation>
+    </message>
+    <message>
+        <source>Unload after</source>
+        <translation>Gỡ ra sau</translation>
+    </message>
+    <message>
+        <source>V cache type</source>
+        <translation>Kiểu bộ đệm V</translation>
+    </message>
+    <message>
+        <source>Waiting requests</source>
+        <translation>Yêu cầu đang chờ</translation>
+    </message>
+    <message>
+        <source>When set, clients must send it. Set one before you answer the network.</source>
+        <translation>Khi đặt, máy khách phải gửi nó. Hãy đặt trước khi mở ra mạng.</translation>
+    </message>
+    <message>
+        <source>Where programs find the server; 0 takes any free port.</source>
+        <translation>Nơi chương trình tìm thấy máy chủ; 0 lấy cổng trống bất kỳ.</translation>
+    </message>
+    <message>
+        <source>YaRN attention factor</source>
+        <translation>Hệ số chú ý YaRN</translation>
+    </message>
+    <message>
+        <source>YaRN beta fast</source>
+        <translation>YaRN beta nhanh</translation>
+    </message>
+    <message>
+        <source>YaRN beta slow</source>
+        <translation>YaRN beta chậm</translation>
+    </message>
+    <message>
+        <source>YaRN extrapolation</source>
+        <translation>Ngoại suy YaRN</translation>
+    </message>
+    <message>
+        <source>YaRN trained context</source>
+        <translation>Ngữ cảnh huấn luyện YaRN</translation>
+    </message>
+    <message>
+        <source>layer gives each GPU whole layers; row splits each matrix; none uses one.</source>
+        <translation>Theo lớp: mỗi GPU nhận trọn các lớp; theo hàng: chia từng ma trận; không: dùng một GPU.</translation>
+    </message>
+    <message>
+        <source>q8_0 halves the memory of the context at almost no loss; q4_0 loses more.</source>
+        <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì; q4_0 mất nhiều hơn.</translation>
+    </message>
+</context>
+<context>
+    <name>SettingsPage</name>
+    <message>
+        <source>Settings</source>
+        <translation>Cài đặt</translation>
+    </message>
+    <message>
+        <source>Search settings</source>
+        <translation>Tìm cài đặt</translation>
+    </message>
+    <message>
+        <source>No setting has these words.</source>
+        <translation>Không có cài đặt nào chứa những từ này.</translation>
+    </message>
+</context>
+<context>
+    <name>ShortcutsDialog</name>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>Phím tắt</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>Đóng</translation>
+    </message>
+</context>
+<context>
+    <name>SpeedPanel</name>
+    <message>
+        <source>Tokens per second</source>
+        <translation>Token mỗi giây</translation>
+    </message>
+    <message>
+        <source>writing (decode)</source>
+        <translation>viết (decode)</translation>
+    </message>
+    <message>
+        <source>reading (prefill)</source>
+        <translation>đọc (prefill)</translation>
+    </message>
+    <message>
+        <source>{name}, last minute</source>
+        <translation>{name}, phút vừa qua</translation>
+    </message>
+    <message>
+        <source>No model has been asked yet.</source>
+        <translation>Chưa hỏi mô hình nào.</translation>
+    </message>
+</context>
+<context>
+    <name>StatusBar</name>
+    <message>
+        <source>No model is loaded</source>
+        <translation>Chưa nạp mô hình</translation>
+    </message>
+    <message>
+        <source>Loading {model}</source>
+        <translation>Đang nạp {model}</translation>
+    </message>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} token/giây</translation>
+    </message>
+    <message>
+        <source>starting</source>
+        <translation>đang bật</translation>
+    </message>
+    <message>
+        <source>stopping</source>
+        <translation>đang tắt</translation>
+    </message>
+    <message>
+        <source>failed</source>
+        <translation>lỗi</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>tắt</translation>
+    </message>
+    <message>
+        <source>Server: {state}</source>
+        <translation>Máy chủ: {state}</translation>
+    </message>
+    <message>
+        <source>Open the server page</source>
+        <translation>Mở trang máy chủ</translation>
+    </message>
+</context>
+<context>
+    <name>Transcript</name>
+    <message>
+        <source>Conversation</source>
+        <translation>Cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Jump to the end (End)</source>
+        <translation>Đến cuối (End)</translation>
+    </message>
+    <message>
+        <source>Jump to the end</source>
+        <translation>Đến cuối</translation>
+    </message>
+</context>
+<context>
+    <name>Turn</name>
+    <message>
+        <source>Reading the prompt: {done} of {total} tokens</source>
+        <translation>Đang đọc lời nhắc: {done} trên {total} token</translation>
+    </message>
+    <message>
+        <source>Loading {model}: {percent} %</source>
+        <translation>Đang nạp {model}: {percent} %</translation>
+    </message>
+    <message>
+        <source>Waiting for the model</source>
+        <translation>Đang đợi mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>UndoBar</name>
+    <message>
+        <source>Undo</source>
+        <translation>Hoàn tác</translation>
+    </message>
+    <message>
+        <source>Undo: {what}</source>
+        <translation>Hoàn tác: {what}</translation>
+    </message>
+</context>
+<context>
+    <name>WelcomePage</name>
+    <message>
+        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
+        <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
+    </message>
+    <message>
+        <source>Start chatting</source>
+        <translation>Bắt đầu trò chuyện</translation>
+    </message>
+    <message>
+        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
+        <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
+    </message>
+    <message>
+        <source>Download {size} and start</source>
+        <translation>Tải {size} và bắt đầu</translation>
+    </message>
+    <message>
+        <source>Language models, on your own machine</source>
+        <translation>Mô hình ngôn ngữ, ngay trên máy của bạn</translation>
+    </message>
+    <message>
+        <source>Find a model, download it, talk to it. Nothing you write leaves this computer.</source>
+        <translation>Tìm một mô hình, tải về, trò chuyện với nó. Không điều gì bạn viết rời khỏi máy này.</translation>
+    </message>
+    <message>
+        <source>Try it at once</source>
+        <translation>Thử ngay</translation>
+    </message>
+    <message>
+        <source>Choose a model</source>
+        <translation>Chọn mô hình</translation>
+    </message>
+    <message>
+        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
+        <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
+    </message>
+    <message>
+        <source>For example: Qwen3 4B</source>
+        <translation>Ví dụ: Qwen3 4B</translation>
+    </message>
+    <message>
+        <source>Search the Hub</source>
+        <translation>Tìm trên Hub</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>Tìm</translation>
+    </message>
+    <message>
+        <source>Skip, and look around</source>
+        <translation>Bỏ qua, và xem quanh</translation>
+    </message>
+</context>
+<context>
+    <name>Words</name>
+    <message>
+        <source>{count} s</source>
+        <translation>{count} giây</translation>
+    </message>
+    <message>
+        <source>{count} min</source>
+        <translation>{count} phút</translation>
+    </message>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} giờ {minutes} phút</translation>
+    </message>
+    <message>
+        <source>just now</source>
+        <translation>vừa xong</translation>
+    </message>
+    <message>
+        <source>%n minute(s) ago</source>
+        <translation>%n phút trước</translation>
+    </message>
+    <message>
+        <source>%n hour(s) ago</source>
+        <translation>%n giờ trước</translation>
+    </message>
+    <message>
+        <source>%n day(s) ago</source>
+        <translation>%n ngày trước</translation>
+    </message>
+    <message>
+        <source>%n month(s) ago</source>
+        <translation>%n tháng trước</translation>
+    </message>
+    <message>
+        <source>%n year(s) ago</source>
+        <translation>%n năm trước</translation>
+    </message>
+    <message>
+        <source>Fits on the GPU</source>
+        <translation>Vừa trên GPU</translation>
+    </message>
+    <message>
+        <source>Fits in memory</source>
+        <translation>Vừa bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Partly on the GPU</source>
+        <translation>Một phần trên GPU</translation>
+    </message>
+    <message>
+        <source>Too large</source>
+        <translation>Quá lớn</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>Văn bản</translation>
+    </message>
+    <message>
+        <source>Embedding</source>
+        <translation>Nhúng</translation>
+    </message>
+    <message>
+        <source>Reranker</source>
+        <translation>Xếp hạng lại</translation>
+    </message>
+    <message>
+        <source>Vision projector</source>
+        <translation>Bộ chiếu hình ảnh</translation>
+    </message>
+    <message>
+        <source>Draft model</source>
+        <translation>Mô hình nháp</translation>
+    </message>
+    <message>
+        <source>Importance matrix</source>
+        <translation>Ma trận độ quan trọng</translation>
+    </message>
+    <message>
+        <source>Adapter</source>
+        <translation>Bộ chuyển</translation>
+    </message>
+    <message>
+        <source>Other</source>
+        <translation>Khác</translation>
+    </message>
+</context>
+<context>
+    <name>_Popup</name>
+    <message>
+        <source>Filter, or search the Hub</source>
+        <translation>Lọc, hoặc tìm trên Hub</translation>
+    </message>
+    <message>
+        <source>Filter models</source>
+        <translation>Lọc mô hình</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Loaded</source>
+        <translation>Đã nạp</translation>
+    </message>
+    <message>
+        <source>On this machine</source>
+        <translation>Trên máy này</translation>
+    </message>
+    <message>
+        <source>Search the Hub for “{words}”</source>
+        <translation>Tìm “{words}” trên Hub</translation>
+    </message>
+    <message>
+        <source>Search the Hub</source>
+        <translation>Tìm trên Hub</translation>
+    </message>
+</context>
+</TS>
