@@ -115,22 +115,16 @@ class ChatStore:
 
     def rename(self, number: int, title: str, *, auto: bool = False) -> None:
         """Give a title; an automatic one never replaces one that a person gave."""
-        self.rename_later(number, title, auto=auto).result()
+        self._write(_renamed(number, title, auto), ChatChanged(None))
 
-    def rename_later(self, number: int, title: str, *, auto: bool = True) -> "Future[None]":
-        """``rename`` without waiting for the disk."""
-        sql = "UPDATE conversation SET title = ?, auto_title = ? WHERE id = ?" + (
-            " AND auto_title" if auto else ""
-        )
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(sql, (title, auto, number))
+    def rename_later(self, number: int, title: str) -> "Future[None]":
+        """Give an automatic title without waiting for the disk."""
 
         def written(done: "Future[None]") -> None:
             if done.exception() is None:
                 self.announce()
 
-        future = self._file.write(work)
+        future = self._file.write(_renamed(number, title, auto=True))
         future.add_done_callback(written)
         return future
 
@@ -445,6 +439,17 @@ class ChatStore:
 
 def _on_open(connection: sqlite3.Connection) -> None:
     store_journal.recover(connection)
+
+
+def _renamed(number: int, title: str, auto: bool) -> Callable[[sqlite3.Connection], None]:
+    sql = "UPDATE conversation SET title = ?, auto_title = ? WHERE id = ?" + (
+        " AND auto_title" if auto else ""
+    )
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute(sql, (title, auto, number))
+
+    return work
 
 
 def _column(name: str, value: object) -> object:
