@@ -1,0 +1,231 @@
+"""A PNG of every page and state, light and dark, English and Vietnamese, 1280x800 and 1920x1080, into build/shots.
+
+    python -m tests.shots [--only NAME] [--quick]
+
+Everything is real: the window on a home of its own, a local Hub over HTTP, the starter model downloaded from it, loaded
+and asked. --quick takes 1280x800 in English light and Vietnamese dark only.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from tests.fakes.hub_data import STARTER_REPO, demo_repos
+from tests.fakes.hub_server import LocalHub
+from tests.starter import find_starter
+
+if TYPE_CHECKING:
+    from app.compose import Services
+    from app.ui.main_window import MainWindow
+
+OUT = Path("build/shots")
+SIZES = ((1280, 800), (1920, 1080))
+STARTER = f"{STARTER_REPO}:Q4_1"
+QUESTION = "Explain in a few sentences what a language model is, then list three uses."
+
+
+class Studio:
+    """The window, and what is needed to wait for it and to photograph it."""
+
+    def __init__(self, services: "Services", window: "MainWindow", quick: bool) -> None:
+        self.services, self.window, self.quick = services, window, quick
+
+    def wait(self, what: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Let the window live until something is so; TimeoutError says what it waited for."""
+        from PySide6.QtTest import QTest
+
+        end = time.monotonic() + seconds
+        while not what():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {seconds:.0f} s in vain")
+            QTest.qWait(30)
+        QTest.qWait(150)
+
+    def looks(self) -> Iterator[str]:
+        """Dress the window in each look in turn."""
+        from app.ui import theme, translate
+
+        for size in SIZES[:1] if self.quick else SIZES:
+            self.window.resize(*size)
+            for scheme, language in (("light", "en"), ("dark", "en"), ("light", "vi"), ("dark", "vi")):
+                if self.quick and (scheme, language) not in {("light", "en"), ("dark", "vi")}:
+                    continue
+                translate.install(language)
+                theme.notifier().apply(scheme)  # type: ignore[arg-type]
+                yield f"{size[0]}-{scheme}-{language}"
+
+    def take(self, name: str, widget: Any = None) -> None:
+        """One picture in every look."""
+        from PySide6.QtTest import QTest
+
+        for look in self.looks():
+            QTest.qWait(120)
+            (widget or self.window).grab().save(str(OUT / f"{name}-{look}.png"))
+        print(name, flush=True)
+
+
+@contextmanager
+def studio(quick: bool) -> Iterator[Studio]:
+    """A home of its own, the local Hub, the services and the window; all gone afterwards."""
+    starter = find_starter()
+    if starter is None:
+        sys.exit("The starter model is not on this machine: run `make setup` first.")
+    home = tempfile.mkdtemp(prefix="hearth-shots-")
+    os.environ["HEARTH_HOME"] = home
+    with LocalHub(demo_repos(starter), rate=60_000_000) as hub:
+        os.environ["HF_ENDPOINT"] = hub.url
+        from PySide6.QtWidgets import QApplication
+
+        from app.compose import compose
+        from app.ui import tasks, theme, translate
+        from app.ui.main_window import MainWindow
+
+        QApplication([])
+        translate.install("en")
+        theme.notifier().apply("light")
+        services = compose()
+        window = MainWindow(services)
+        window.show()
+        window.panels.fill()
+        services.start()
+        try:
+            yield Studio(services, window, quick)
+        finally:
+            window.close()
+            window.shut()
+            tasks.close()
+            services.close()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def shoot(studio: Studio) -> None:
+    """The story, from the first start to a served request."""
+    window, services = studio.window, studio.services
+    studio.take("welcome")
+    _discover(studio)
+    _download(studio)
+    window.open_page("library")
+    studio.wait(lambda: window.pages["library"].model.rows)
+    studio.take("library")
+    _load_dialog(studio)
+    services.load(STARTER).result(timeout=120)
+    _chat(studio)
+    _server(studio)
+    window.open_page("settings")
+    studio.take("settings")
+    _offline(studio)
+
+
+def _discover(studio: Studio) -> None:
+    page = studio.window.open_page("discover")
+    studio.wait(lambda: page.results.items)
+    studio.take("discover")
+    page.show_repo("Qwen/Qwen3-8B-GGUF")
+    studio.wait(lambda: page.repo.model.rows and page.repo._fits)
+    studio.take("repository")
+    page.show_repo("meta-llama/Llama-3.1-8B-Instruct-GGUF")
+    studio.wait(lambda: page.repo._fits and "meta" in page.repo.name.text())
+    studio.take("repository-gated")
+    page.search("there is no such model")
+    studio.wait(lambda: page.left.currentWidget() is page.nothing)
+    studio.take("discover-nothing")
+
+
+def _download(studio: Studio) -> None:
+    services, window = studio.services, studio.window
+    detail = services.hub.repo(STARTER_REPO)
+    quants = {quant.quant: quant for quant in detail.quants}
+    services.downloads.enqueue(quants["Q4_1"])
+    services.downloads.enqueue(quants["Q8_0"])  # promised, never there: a real failure
+    window.open_page("downloads")
+    studio.wait(lambda: any(row.done > 4_000_000 for row in services.downloads.snapshots()))
+    services.downloads.pause(quants["Q4_1"].id)
+    studio.wait(lambda: any(row.state == "paused" for row in services.downloads.snapshots()))
+    studio.wait(lambda: any(row.state == "failed" for row in services.downloads.snapshots()))
+    studio.take("downloads")
+    services.downloads.resume(quants["Q4_1"].id)
+    studio.wait(lambda: any(row.state == "done" for row in services.downloads.snapshots()))
+    services.downloads.remove(quants["Q8_0"].id)
+
+
+def _load_dialog(studio: Studio) -> None:
+    from app.ui.dialogs.load import LoadDialog
+
+    for look in studio.looks():
+        dialog = LoadDialog(studio.services.library.get(STARTER), studio.services, studio.window)
+        dialog.show()
+        studio.wait(lambda dialog=dialog: dialog.verdict.text())
+        dialog.grab().save(str(OUT / f"load-{look}.png"))
+        dialog.close()
+    print("load", flush=True)
+
+
+def _chat(studio: Studio) -> None:
+    page = studio.window.open_page("chat")
+    page.choose_model(STARTER)
+    studio.wait(lambda: True)
+    studio.take("chat-empty")
+    page.composer.edit.setPlainText(QUESTION)
+    page.composer.submitted.emit(QUESTION)
+    studio.wait(lambda: _answered(studio.services), 120)
+    studio.take("chat")
+
+
+def _answered(services: "Services") -> bool:
+    chats = services.chats.conversations()
+    messages = services.chats.messages(chats[0].id) if chats else []
+    return bool(len(messages) > 1 and messages[-1].role == "assistant" and messages[-1].usage)
+
+
+def _server(studio: Studio) -> None:
+    import urllib.request
+
+    window = studio.window
+    page = window.open_page("server")
+    studio.take("server-off")
+    studio.services.settings.set("server.port", 0)
+    window.server.turn(True)
+    studio.wait(lambda: window.server.state.state == "on")
+    for path in ("/health", "/v1/models", "/v1/nothing"):
+        try:
+            urllib.request.urlopen(window.server.state.address + path, timeout=10).read()
+        except OSError:
+            continue
+    studio.wait(lambda: len(page.model.rows) >= 2)
+    studio.take("server-on")
+    window.server.turn(False)
+    studio.wait(lambda: window.server.state.state == "off")
+
+
+def _offline(studio: Studio) -> None:
+    hub = studio.services.hub
+    hub._endpoint = "http://127.0.0.1:9"
+    page = studio.window.open_page("discover")
+    page.search("qwen")
+    studio.wait(lambda: not page.banner.isHidden())
+    studio.take("discover-offline")
+
+
+def main() -> None:
+    """Make all the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two looks at one size")
+    options = parser.parse_args()
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    with studio(options.quick) as made:
+        shoot(made)
+    print(f"{len(list(OUT.glob('*.png')))} pictures in {OUT}")
+
+
+if __name__ == "__main__":
+    main()
