@@ -1,14 +1,19 @@
-"""A server over the fake engine, on a port of the system's choosing."""
+"""A server over the fake engine, and one over the real worker with the starter model, on any free ports."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2 as httpx
 import pytest
 
 from app.core.events import Bus
+from app.core.series import SeriesStore
 from app.core.settings import SettingsStore
-from app.core.types import LoadPlan
+from app.core.types import LoadPlan, ModelFile, ModelRecord
+from app.models.gguf import read_header
+from app.models.summary import summarize
+from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 from tests.fakes.engine import FakeLibrary, FakeSupervisor
 
@@ -18,11 +23,15 @@ class Served(SimpleNamespace):
 
 
 @pytest.fixture
-def served(tmp_path, bus: Bus) -> Iterator[Served]:
+def served(tmp_path, bus: Bus, request: pytest.FixtureRequest) -> Iterator[Served]:
+    """Over the fake engine; more of the host's services by indirect parametrization."""
     settings = SettingsStore(tmp_path / "settings.toml", bus)
     supervisor = FakeSupervisor()
     plan = lambda record: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
-    host = ServerHost(FakeLibrary(), supervisor, plan, bus, settings)
+    more = getattr(request, "param", {})
+    host = ServerHost(
+        FakeLibrary(), supervisor, plan, bus, settings, keys_file=tmp_path / "keys.json", **more
+    )
     address = host.start("127.0.0.1", 0).address
     yield Served(host=host, supervisor=supervisor, settings=settings, bus=bus, address=address)
     host.close()
@@ -33,3 +42,33 @@ def served(tmp_path, bus: Bus) -> Iterator[Served]:
 def http(served: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.address, timeout=10, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server over the real worker with the starter model loaded, one for all tests; ``model`` is its id."""
+    folder = tmp_path_factory.mktemp("real")
+    bus = Bus()
+    settings = SettingsStore(folder / "settings.toml", bus)
+    record = ModelRecord(
+        "starter/SmolLM2-135M-Instruct:Q4_1",
+        "SmolLM2",
+        (ModelFile(str(starter), starter.stat().st_size),),
+        starter.stat().st_size,
+        summarize(read_header(starter)),
+        added_at=1_700_000_000,
+    )
+    supervisor = Supervisor(bus, folder)
+    plan = LoadPlan(record.path, n_ctx=2048, n_parallel=4)
+    supervisor.ensure_ready(record.id, plan).result(60)
+    series = SeriesStore(bus)
+    host = ServerHost(
+        FakeLibrary((record,)), supervisor, lambda _record: SimpleNamespace(plan=plan), bus, settings, series=series
+    )  # fmt: skip
+    address = host.start("127.0.0.1", 0).address
+    yield Served(
+        host=host, supervisor=supervisor, settings=settings, bus=bus, address=address, model=record.id, plan=plan
+    )  # fmt: skip
+    host.close()
+    supervisor.close()
+    series.close()
