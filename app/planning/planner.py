@@ -152,7 +152,9 @@ class Planner:
         if not devices or wishes.n_gpu_layers == 0:
             reasons.append(Reason("cpu_asked" if devices or self.gpus else "no_gpu"))
             return msgspec.structs.replace(plan, n_gpu_layers=0 if self.gpus else plan.n_gpu_layers)
-        plan = msgspec.structs.replace(plan, devices=devices, tensor_split=self._shares(devices))
+        plan = msgspec.structs.replace(
+            plan, devices=devices, tensor_split=plan.tensor_split or self._shares(devices)
+        )
         if wishes.n_gpu_layers > 0:
             layers = min(wishes.n_gpu_layers, total)
             reasons.append(Reason("layers_asked", {"layers": layers, "total": total}))
@@ -170,7 +172,10 @@ class Planner:
             return full
         layers = total - 1
         if self.facts.experts:
-            count = _first(range(1, layers + 1), lambda n: self._fits_gpu(_replace(full, n_cpu_moe=n)))
+            count = _first(
+                range(max(1, plan.n_cpu_moe), layers + 1),
+                lambda n: self._fits_gpu(_replace(full, n_cpu_moe=n)),
+            )
             if count is not None:
                 reasons.append(Reason("experts_in_memory", {"layers": count, "total": layers}))
                 return _replace(full, n_cpu_moe=count)

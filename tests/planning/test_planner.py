@@ -189,6 +189,11 @@ def test_further_fields_are_taken_as_they_are() -> None:
     assert planned.plan.n_ubatch == 256
 
 
+def test_a_split_and_experts_asked_for_are_kept() -> None:
+    assert _plan(_machine(32, 6, 6), extra={"tensor_split": (0.7, 0.3)}).plan.tensor_split == (0.7, 0.3)
+    assert _plan(_machine(32, 8), MOE, extra={"n_cpu_moe": 45}).plan.n_cpu_moe == 45
+
+
 def test_equal_wishes_make_equal_plans() -> None:
     assert _plan(_machine(32, 12)).plan == _plan(_machine(32, 12)).plan
     assert isinstance(_plan(_machine(32, 12)).plan, LoadPlan)

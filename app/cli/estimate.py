@@ -1,0 +1,146 @@
+"""``hearth estimate REPO[:QUANT]|MODEL|FILE``: memory, fit and speed before a download or a load.
+
+Nothing is downloaded but the header: a few megabytes at most, by range requests.
+"""
+
+import importlib.metadata
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.cli.models import choose_quant
+from app.cli.output import emit, rate, table
+from app.cli.run import services
+from app.compose import Services
+from app.core.errors import ModelNotFoundError
+from app.core.types import Forecast, ModelFile, ModelRecord
+from app.hardware.facts import Machine
+from app.hardware.probe import run_probe
+from app.hardware.sampler import refresh
+from app.models.gguf import read_header
+from app.planning.estimate import Estimate, Estimator
+from app.planning.model_facts import ModelFacts, from_header, from_record
+from app.planning.rates import Rates, RatesStore, key_of, measure
+from app.planning.reasons import size
+from app.planning.wishes import from_settings
+from app.runtime.channel import child_environ, program
+
+MEASURING = 240.0  # seconds before the measuring process is given up
+FITS = {
+    "full_gpu": "runs wholly on the GPU",
+    "partly": "runs partly on the GPU",
+    "fits_in_memory": "fits in memory, runs on the processor",
+    "too_large": "is too large for this machine",
+}
+
+
+def estimate(args: Namespace) -> int:
+    """Print the estimate; with ``--measure`` this machine's speed is measured first (under a minute when idle)."""
+    with services(args) as running:
+        record, facts = find(running, args.target)
+        machine = refresh(running.machine())
+        rates = known_rates(running, machine, measure_now=args.measure)
+        wishes = from_settings(running.settings.value.engine)
+        estimator = Estimator(facts, machine, record=record, rates=rates)
+        found = estimator.estimate(wishes, record.name)
+    emit(found, args.json, text(found))
+    return 0
+
+
+def find(running: Services, target: str) -> tuple[ModelRecord, ModelFacts]:
+    """A file, a model of the library, or one on the Hub. Raises ModelError or HubError."""
+    path = Path(target)
+    if path.suffix.lower() == ".gguf" and path.exists():
+        bytes_on_disk = path.stat().st_size
+        record = ModelRecord(path.stem, path.stem, (ModelFile(str(path), bytes_on_disk),), bytes_on_disk)
+        return record, from_record(record)
+    try:
+        record = running.library.get(target)
+    except ModelNotFoundError:
+        if "/" not in target:
+            raise
+        return remote(running, target)
+    return record, from_record(record)
+
+
+def remote(running: Services, target: str) -> tuple[ModelRecord, ModelFacts]:
+    """A model on the Hub, from its header alone."""
+    repo, _, quant = target.partition(":")
+    chosen = choose_quant(running.hub.repo(repo), quant)
+    headers = []
+    for part in chosen.files:
+        reader = running.hub.open_range(chosen.repo, chosen.revision, part.name)
+        headers.append(read_header(reader, name=part.name))
+    files = tuple(ModelFile(part.name, part.size or 0) for part in chosen.files)
+    return ModelRecord(chosen.id, chosen.id, files, chosen.bytes), from_header(headers[0], headers[1:])
+
+
+def known_rates(running: Services, machine: Machine, *, measure_now: bool) -> dict[str, Rates]:
+    """Measured rates by device; those missing are measured when asked."""
+    store = RatesStore(running.paths.cache / "rates.json")
+    threads = running.settings.value.engine.n_threads or machine.cpu.best_threads
+    engine = importlib.metadata.version("llama-cpp-python")
+    found: dict[str, Rates] = {}
+    for device in ("CPU", *(name for gpu in machine.offload for name in gpu.devices)):
+        key = key_of(machine, device, threads, engine)
+        rates = store.get(key)
+        if rates is None and measure_now:
+            rates = measure(_run, key, device, threads)
+            store.put(rates)
+        if rates is not None:
+            found[device] = rates
+    return found
+
+
+def _run(arguments: Sequence[str]) -> bytes:
+    return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(dict(os.environ)))
+
+
+def text(found: Estimate) -> str:
+    """The estimate for people."""
+    chosen = found.planned.plan
+    lines = [
+        f"{found.name} ({size(found.bytes)}) {FITS[found.planned.fit]} with {chosen.n_ctx} tokens of context.",
+        *[f"  {reason.text}" for reason in found.planned.reasons],
+        "",
+        _memory_table(found),
+        "",
+        f"Decode        {_range(found.empty.decode, 'tokens/s')} with an empty context",
+        f"              {_range(found.full.decode, 'tokens/s')} with a full one",
+        f"Prefill       {_range(found.full.prefill, 'tokens/s')}",
+        f"First token   {_range(found.full.first_token, 's')} after a prompt that fills the context",
+        f"KV cache      {', '.join(f'{kind} {size(count)}' for kind, count in found.kv.items() if kind in KINDS)}",
+        f"Context       {_marks(found)}",
+    ]
+    if found.empty.decode is None:
+        lines += [
+            "",
+            "This machine's speed has not been measured yet: add --measure (under a minute when idle).",
+        ]
+    return "\n".join(lines)
+
+
+KINDS = ("f16", "q8_0", "q4_0")
+
+
+def _memory_table(found: Estimate) -> str:
+    rows = []
+    for d in found.planned.memory:
+        sizes = (d.weights, d.kv, d.compute + d.overhead, d.others, d.left)
+        rows.append((d.device, *("-" if count is None else size(count) for count in sizes)))
+    return table(("DEVICE", "WEIGHTS", "KV", "COMPUTE", "OTHERS", "LEFT"), rows, frozenset(range(1, 6)))
+
+
+def _range(forecast: Forecast | None, unit: str) -> str:
+    return "not measured" if forecast is None else f"{rate(forecast.low)} to {rate(forecast.high)} {unit}"
+
+
+def _marks(found: Estimate) -> str:
+    marks, parts = found.marks, []
+    if marks.full_gpu:
+        parts.append(f"up to {marks.full_gpu} at full GPU speed")
+    if marks.trained:
+        parts.append(f"trained for {marks.trained}")
+    parts.append(f"too large from {marks.too_large}" if marks.too_large else "fits at every length")
+    return ", ".join(parts)
