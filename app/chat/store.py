@@ -194,9 +194,10 @@ class ChatStore:
 
         def work(connection: sqlite3.Connection) -> list[StoredMessage]:
             ids = store_tree.path(connection, conversation)
-            found = {message.id: message for message in self._load(connection, conversation, ids)}
+            found = {m.id: m for m in self._load(connection, conversation, ids, begun)}
             return [found[number] for number in ids if number in found]
 
+        begun = self._journal.all()
         return tuple(self._file.read(work, []))
 
     def tree(self, conversation: int) -> tuple[StoredMessage, ...]:
@@ -208,8 +209,9 @@ class ChatStore:
             for number, parent in connection.execute(sql, (conversation,)):
                 if parent is None or parent in kept:
                     kept.add(number)
-            return self._load(connection, conversation, sorted(kept))
+            return self._load(connection, conversation, sorted(kept), begun)
 
+        begun = self._journal.all()
         return tuple(self._file.read(work, []))
 
     def message(self, number: int) -> StoredMessage:
@@ -217,14 +219,23 @@ class ChatStore:
 
         def work(connection: sqlite3.Connection) -> StoredMessage:
             conversation, _ = store_tree.node(connection, number)
-            return self._load(connection, conversation, [number])[0]
+            return self._load(connection, conversation, [number], begun)[0]
 
+        begun = self._journal.all()
         found = self._file.read(work, None)
         if found is None:
             raise UsageError(detail=f"There is no message {number}.")
         return found
 
-    def _load(self, connection: sqlite3.Connection, conversation: int, ids: list[int]) -> list[StoredMessage]:
+    def _load(
+        self,
+        connection: sqlite3.Connection,
+        conversation: int,
+        ids: list[int],
+        begun: dict[int, tuple[str, str]],
+    ) -> list[StoredMessage]:
+        """``begun`` are the answers in progress from before the read began: one that ends meanwhile is still in
+        progress in what this read sees of the file, and no longer in the journal."""
         wanted = to_json([*ids])
         of = "IN (SELECT value FROM json_each(?))"
         rows = connection.execute(
@@ -239,15 +250,17 @@ class ChatStore:
         )
         return [
             self._with_progress(
-                connection, replace(m, versions=versions[m.parent], attachments=files.get(m.id, ()))
+                connection, replace(m, versions=versions[m.parent], attachments=files.get(m.id, ())), begun
             )
             for m in found
         ]
 
-    def _with_progress(self, connection: sqlite3.Connection, message: StoredMessage) -> StoredMessage:
+    def _with_progress(
+        self, connection: sqlite3.Connection, message: StoredMessage, begun: dict[int, tuple[str, str]]
+    ) -> StoredMessage:
         if message.state == "done":
             return message
-        here = self._journal.so_far(message.id)
+        here = self._journal.so_far(message.id) or begun.get(message.id)
         if here is None:
             more = store_journal.in_file(connection, message.id)
             here = (message.text + more[0], message.reasoning + more[1])

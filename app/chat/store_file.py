@@ -108,7 +108,11 @@ class StoreFile:
         self.open()
         try:
             with self._reader() as connection:
-                return work(connection)
+                # One transaction: what a read sees in several steps belongs together.
+                connection.execute("BEGIN")
+                result = work(connection)
+                connection.execute("COMMIT")
+                return result
         except sqlite3.DatabaseError as error:
             meant = self._meaning(error)
             if self._is_bad():

@@ -63,10 +63,10 @@ class Journal:
             partial = self._partials.get(message)
             return ("".join(partial.text), "".join(partial.reasoning)) if partial else None
 
-    def writes(self, message: int) -> bool:
-        """Whether this process is writing it."""
+    def all(self) -> dict[int, tuple[str, str]]:
+        """Text and reasoning of every answer being written here."""
         with self._lock:
-            return message in self._partials
+            return {number: ("".join(p.text), "".join(p.reasoning)) for number, p in self._partials.items()}
 
     def end(self, message: int) -> None:
         """It is in the file as a whole."""

@@ -128,6 +128,33 @@ def test_an_answer_in_progress_is_seen(store: ChatStore, file: Path, bus: Bus) -
     assert store.messages(made.id)[0].reason == "failed"
 
 
+def test_reading_while_answers_end_never_loses_a_word(store: ChatStore) -> None:
+    made = store.create()
+    stop = threading.Event()
+    whole: set[int] = set()
+    lost: list[int] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            for message in store.messages(made.id):
+                if message.text == "whole":
+                    whole.add(message.id)
+                elif message.id in whole:
+                    lost.append(message.id)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(200):
+        answer = store.append(made.id, None, "assistant", writing=True)
+        store.journal(answer.id, "whole")
+        time.sleep(0.001)
+        store.finish(answer.id, "stop").result()
+    stop.set()
+    reader.join()
+    assert whole
+    assert not lost
+
+
 def test_going_on_with_an_answer(store: ChatStore) -> None:
     made = store.create()
     answer = talk(store, made.id, "q", "begun")[1]
