@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from types import SimpleNamespace
 
 import httpx2 as httpx
@@ -47,6 +48,15 @@ def test_a_busy_port_is_named_and_the_next_offered(served) -> None:
 def test_an_address_that_is_not_ours_is_told() -> None:
     with pytest.raises(BindError, match=r"203\.0\.113\.1"):
         bind("203.0.113.1", 8177)
+
+
+def test_small_answers_do_not_wait_for_acknowledgements(served) -> None:
+    with httpx.Client(base_url=served.address, trust_env=False) as client:
+        client.get("/health")
+        began = time.monotonic()
+        for _ in range(20):
+            client.get("/health")
+        assert time.monotonic() - began < 20 * 0.04
 
 
 def test_the_free_port_can_be_bound() -> None:
