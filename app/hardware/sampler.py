@@ -180,7 +180,13 @@ def snapshot(machine: Machine, vendors: Sequence[Vendor]) -> dict[int, Reading]:
 
 def refresh(machine: Machine, vendors: Sequence[Vendor] | None = None) -> Machine:
     """The same machine with memory as it is free now: what a plan should be made from."""
-    readings = snapshot(machine, default_vendors() if vendors is None else vendors)
+    readers = default_vendors() if vendors is None else vendors
+    try:
+        readings = snapshot(machine, readers)
+    finally:
+        if vendors is None:
+            for reader in readers:
+                reader.close()
     gpus = tuple(_refreshed(gpu, readings.get(gpu.index, Reading())) for gpu in machine.gpus)
     return msgspec.structs.replace(machine, memory=detect_memory()[0], gpus=gpus)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from app.hardware.facts import Gpu, Machine
@@ -29,6 +30,8 @@ class Room(Struct, frozen=True):
     """None: the device does not tell its memory."""
     total: int | None = None
     others: int | None = None
+    unified: bool = False
+    """Part of main memory: what is taken here is taken there."""
 
 
 def room(
@@ -36,25 +39,35 @@ def room(
     guardrail: Guardrail = "balanced",
     custom: int | None = None,
     freed: Mapping[str, int] | None = None,
+    devices: Sequence[str] = (),
 ) -> tuple[Room, ...]:
     """Main memory first, then each GPU by the name of its preferred backend device.
 
     ``freed`` is what unloading the models that would go gives back, by device; ``custom`` the bytes the user lets us
-    have on a GPU (in main memory without one)."""
+    have on a GPU (in main memory without one). ``devices`` are those the user has named; without them software
+    devices are never taken, and graphics inside the processor only where there is no card."""
     freed = freed or {}
-    gpus = [gpu for gpu in machine.offload if not gpu.software] or list(machine.offload)
+    gpus = _usable(machine, devices)
     margin = _MARGIN[guardrail]
     memory = machine.memory
     cap = custom if guardrail == "custom" else None
     host = _room("CPU", memory.total, memory.available, freed.get("CPU", 0), margin, None if gpus else cap)
     found = [host]
     for gpu in gpus:
-        device = preferred_device(gpu)
+        device = next((name for name in devices if name in gpu.devices), preferred_device(gpu))
         shared = gpu.unified
         total = gpu.memory_total if gpu.memory_total is not None or not shared else memory.total
         free = gpu.memory_free if gpu.memory_free is not None or not shared else memory.available
-        found.append(_room(device, total, free, freed.get(device, 0), margin, cap))
+        here = _room(device, total, free, freed.get(device, 0), margin, cap)
+        found.append(msgspec.structs.replace(here, unified=gpu.unified))
     return tuple(found)
+
+
+def _usable(machine: Machine, devices: Sequence[str]) -> list[Gpu]:
+    if devices:
+        return [gpu for gpu in machine.offload if any(name in gpu.devices for name in devices)]
+    real = [gpu for gpu in machine.offload if not gpu.software]
+    return [gpu for gpu in real if not gpu.unified] or real
 
 
 def _room(
@@ -83,7 +96,7 @@ class Fitter:
         overhead = sum(BACKEND_OVERHEAD.get(r.device.rstrip("0123456789"), 0) for r in rooms[1:])
         self._gpu = sum(r.budget or 0 for r in rooms[1:]) - overhead
         self._host = (rooms[0].budget or 0) - PROCESS_OVERHEAD
-        self._unified = bool(machine.offload) and all(gpu.unified for gpu in machine.offload)
+        self._unified = any(r.unified for r in rooms)
         self._gpus = len(rooms) - 1
         self._n_ctx = n_ctx
 

@@ -77,7 +77,7 @@ def plan(
     ``overhead``: bytes a backend was seen to take for itself. Raises OSError or a ModelError when the file can't be
     read and has no summary."""
     known = facts or from_record(record)
-    rooms = room(machine, wishes.guardrail, wishes.guardrail_bytes, freed)
+    rooms = room(machine, wishes.guardrail, wishes.guardrail_bytes, freed, wishes.devices or ())
     return Planner(known, rooms, overhead).plan(_first_plan(record, known, machine, wishes), wishes)
 
 
@@ -207,7 +207,15 @@ class Planner:
         return budget is None or device.needed <= budget
 
     def _fits(self, plan: LoadPlan) -> bool:
-        return all(self._fits_device(device) for device in self.memory(plan))
+        memory = self.memory(plan)
+        return all(self._fits_device(device) for device in memory) and self._fits_together(memory)
+
+    def _fits_together(self, memory: Sequence[DeviceMemory]) -> bool:
+        """Where a GPU works in main memory, both together must fit into it."""
+        budget = self._budget("CPU")
+        if budget is None or not any(here.unified for here in self._rooms.values()):
+            return True
+        return sum(device.needed for device in memory) <= budget
 
     def _shrink(self, plan: LoadPlan, wishes: Wishes, reasons: list[Reason]) -> LoadPlan:
         """A smaller cache: other K/V types where allowed, then less context down to the minimum."""
@@ -277,6 +285,13 @@ class Planner:
                 verdict = "warn"
                 fit = "too_large" if device.device == "CPU" else fit
                 reasons.append(self._overfull(device, plan))
+        if verdict == "ok" and not self._fits_together(memory):
+            verdict, fit = "warn", "too_large"
+            params = {
+                "needed": size(sum(device.needed for device in memory)),
+                "free": size(self._budget("CPU") or 0),
+            }
+            reasons.append(Reason("does_not_fit", {**params}))
         if verdict == "warn" and wishes.guardrail in ("balanced", "strict", "custom"):
             verdict = "refuse"
         return fit, verdict

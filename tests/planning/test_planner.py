@@ -173,6 +173,33 @@ def test_shared_memory_is_counted_once() -> None:
     assert Fitter(_machine(16, 16)).label(20 * GIB) == "partly"
 
 
+def test_a_gpu_in_main_memory_and_the_processor_share_it() -> None:
+    machine = _machine(8, 8, unified=True)
+    assert _plan(machine).verdict == "ok"
+    tight = _plan(_machine(4.4, 6, unified=True), n_ctx=4096, min_ctx=4096)
+    assert tight.verdict == "refuse"
+    assert tight.fit == "too_large"
+
+
+def test_software_devices_are_used_only_by_name() -> None:
+    fake = Gpu(0, "other", "llvmpipe", 20 * GIB, 20 * GIB, devices=("Vulkan0",), software=True)
+    machine = Machine(Cpu(physical_cores=2), Memory(24 * GIB, 23 * GIB), (fake,))
+    assert _plan(machine).plan.devices == ()
+    named = _plan(machine, devices=("Vulkan0",))
+    assert named.plan.devices == ("Vulkan0",)
+    assert named.fit == "full_gpu"
+
+
+def test_graphics_inside_the_processor_wait_until_there_is_no_card() -> None:
+    inner = Gpu(0, "intel", "Iris", devices=("Vulkan0",), unified=True)
+    card = Gpu(1, "nvidia", "Card", 12 * GIB, 11 * GIB, devices=("Vulkan1", "CUDA0"))
+    both = Machine(Cpu(physical_cores=8), Memory(33 * GIB, 32 * GIB), (inner, card))
+    assert _plan(both).plan.devices == ("CUDA0",)
+    alone = Machine(Cpu(physical_cores=8), Memory(33 * GIB, 32 * GIB), (inner,))
+    assert _plan(alone).plan.devices == ("Vulkan0",)
+    assert _plan(both, devices=("Vulkan1",)).plan.devices == ("Vulkan1",)
+
+
 def test_an_embedding_model_gets_one_batch_for_a_text() -> None:
     record = ModelRecord("e", "e", (ModelFile("/e.gguf", 1),), 1, GgufSummary("bert", kind="embedding"))
     facts = ModelFacts(
