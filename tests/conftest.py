@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import sys
 import threading
 import time
@@ -16,12 +15,16 @@ from app.core.events import Bus
 from app.core.paths import Paths, find_paths
 from tests.starter import find_starter
 
-if os.environ.get("HEARTH_NO_QT"):
-    collect_ignore = ["ui"]
-
 # Threads that live as long as the process by design of the library that starts them.
 LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
 GRACE = 5.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below tests/ui needs Qt."""
+    for item in items:
+        if Path(__file__).parent / "ui" in item.path.parents:
+            item.add_marker("gui")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,8 +19,10 @@ from devkit.venvs import LOCKER, MAIN, WITHOUT_QT
 
 TEST_WORKERS = 2
 """pytest-xdist's processes. More than two compete with the model workers that the tests start."""
-ALL_TESTS = ("-n", str(TEST_WORKERS), "--dist", "loadfile")
-TESTS_WITHOUT_QT = (*ALL_TESTS, "-m", "not gui and not slow", "--ignore=tests/ui")
+PARALLEL = ("-n", str(TEST_WORKERS), "--dist", "loadfile")
+TESTS_WITHOUT_QT = (*PARALLEL, "-m", "not gui", "--ignore=tests/ui")
+TESTS_WITH_QT = (*PARALLEL, "-m", "gui")
+"""Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none."""
 LOCK_OPTIONS = [
     "--universal",
     "--python-version",
@@ -142,13 +144,13 @@ def run(arguments: Sequence[str]) -> int:  # noqa: RET503 - execv does not retur
 
 
 def test(arguments: Sequence[str]) -> int:
-    """The tests offscreen; then, unless some were chosen, again those without a window where Qt is not installed."""
+    """All tests offscreen, those without a window where Qt is not installed; or the chosen ones, with Qt."""
     set_up()
     began = time.monotonic()
-    status = _call([MAIN.python, "-m", "pytest", *(arguments or ALL_TESTS)], _test_env())
-    if status or arguments:
-        return status
-    return _test_without_qt() or _all_passed(began)
+    if arguments:
+        return _call([MAIN.python, "-m", "pytest", *arguments], _test_env())
+    statuses = [_test_without_qt(), _test_with_qt()]
+    return next((status for status in statuses if status), None) or _all_passed(began)
 
 
 def _all_passed(began: float) -> int:
@@ -160,8 +162,13 @@ def _test_without_qt() -> int:
     with locked(BUILD / "setup.lock", "working on this clone"):
         venvs.ensure(WITHOUT_QT)
         engine.ensure(WITHOUT_QT)
-    print("- The tests once more where Qt is not installed", flush=True)
+    print("- The tests that need no window, where Qt is not installed", flush=True)
     return _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
+
+
+def _test_with_qt() -> int:
+    print("- The tests of the window, offscreen", flush=True)
+    return _call([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], _test_env())
 
 
 def _test_env() -> dict[str, str]:

@@ -11,6 +11,8 @@ import pytest
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
+pytest.importorskip("PySide6")
+
 from tests.integration import steps  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,6 +8,8 @@ import pytest
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(300)]
 
+pytest.importorskip("PySide6")
+
 from tests.integration import steps  # noqa: E402
 
 
