@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 BIN_DAYS = 30
+MAINTAIN_AFTER = 30.0  # seconds after the first write
 EVERYWHERE = SearchFilter()
 _FINISH = """
 UPDATE message SET text = COALESCE(?, text), reasoning = COALESCE(?, reasoning), reason = ?, error = ?, usage = ?,
@@ -52,6 +53,7 @@ class ChatStore:
         self._bus = bus
         self._file = StoreFile(path, _on_open)
         self._journal = Journal()
+        self._maintained = False
 
     @property
     def problem(self) -> HearthError | None:
@@ -164,11 +166,15 @@ class ChatStore:
         def work(connection: sqlite3.Connection) -> int:
             if number is not None:
                 return connection.execute("DELETE FROM conversation WHERE id = ?", (number,)).rowcount
-            limit = time.time() - (BIN_DAYS * 86400 if older_than is None else older_than)
-            connection.execute("DELETE FROM message WHERE deleted_at <= ?", (limit,))
-            return connection.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,)).rowcount
+            return _empty_bin(connection, BIN_DAYS * 86400 if older_than is None else older_than)
 
         return self._write(work, ChatChanged(None))
+
+    def _maintain(self, connection: sqlite3.Connection) -> None:
+        """Once in a while, when there is time: empty the bin of what is old."""
+        if not self._file.closing:
+            _empty_bin(connection, BIN_DAYS * 86400)
+            connection.execute("PRAGMA optimize")
 
     def fork(self, message: int, title: str = "") -> Conversation:
         """A new conversation that begins with the way to ``message``, which it ends with."""
@@ -445,6 +451,9 @@ class ChatStore:
         self, work: "Callable[[sqlite3.Connection], Result]", changed: ChatChanged | None = None
     ) -> Result:
         result = self._file.write(work).result()
+        if not self._maintained:
+            self._maintained = True
+            self._file.write(self._maintain, durable=False, delay=MAINTAIN_AFTER)
         if changed is not None:
             self._bus.publish(changed)
         return result
@@ -452,6 +461,12 @@ class ChatStore:
 
 def _on_open(connection: sqlite3.Connection) -> None:
     store_journal.recover(connection)
+
+
+def _empty_bin(connection: sqlite3.Connection, older_than: float) -> int:
+    limit = time.time() - older_than
+    connection.execute("DELETE FROM message WHERE deleted_at <= ?", (limit,))
+    return connection.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,)).rowcount
 
 
 def _renamed(number: int, title: str, auto: bool) -> Callable[[sqlite3.Connection], None]:

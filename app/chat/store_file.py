@@ -78,6 +78,7 @@ class StoreFile:
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_private(self.path)
         try:
             connection = store_schema.connect(self._address())
             try:
@@ -89,6 +90,17 @@ class StoreFile:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         return connection
+
+    @staticmethod
+    def _make_private(path: Path) -> None:
+        """Nobody else on the machine reads what is said here (SQLite gives its side files the same rights)."""
+        with contextlib.suppress(OSError):
+            path.touch(mode=0o600, exist_ok=False)
+
+    @property
+    def closing(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
 
     def _explain(self, error: sqlite3.Error) -> BaseException:
         meant = store_schema.explain(error, self.path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.chat import store as store_module
 from app.chat import store_schema
 from app.chat.store import ChatStore
 from app.chat.store_search import SearchFilter, fold, match_expression
@@ -228,6 +229,33 @@ def test_the_bin(store: ChatStore) -> None:
     assert store.purge(older_than=0) == 1
     with pytest.raises(UsageError):
         store.restore_message(1)
+
+
+def test_the_bin_empties_itself_after_a_month(file: Path, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAINTAIN_AFTER", 0.01)
+    store = ChatStore(file, bus)
+    old, new = store.create("old"), store.create("new")
+    store.delete(old.id)
+    store.delete(new.id)
+    long_ago = time.time() - 31 * 86400
+    store.transaction(
+        lambda c: c.execute("UPDATE conversation SET deleted_at = ? WHERE id = ?", (long_ago, old.id))
+    )
+    store.close()
+    again = ChatStore(file, bus)
+    again.create("x")
+    end = time.monotonic() + 5
+    while len(again.conversations(deleted=True)) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [item.title for item in again.conversations(deleted=True)] == ["new"]
+    again.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_nobody_else_reads_the_chats(store: ChatStore, file: Path) -> None:
+    store.create()
+    for path in file.parent.iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_forking_copies_the_way_there(store: ChatStore) -> None:
