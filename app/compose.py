@@ -25,6 +25,7 @@ from app.hardware.sampler import Sampler
 from app.models.downloads import Downloads
 from app.models.hub import Hub
 from app.models.library import Library
+from app.models.token import Tokens
 from app.planning.residency import Residency
 from app.runtime.channel import child_environ, program
 from app.runtime.supervisor import Supervisor
@@ -136,7 +137,7 @@ def compose(paths: Paths | None = None) -> Services:
     series = SeriesStore(bus)
     presence = PresenceFile(paths.data / "run", bus)
     library = Library(paths, bus)
-    hub = Hub(settings.value.hub.endpoint or None, _token)
+    hub = Hub(None, Tokens(), lambda: settings.value.hub)
     downloads = Downloads(paths, hub, library, bus, settings)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache)
     planner = Planner(settings, _detect)
@@ -171,7 +172,3 @@ def compose(paths: Paths | None = None) -> Services:
         residency,
         presence,
     )
-
-
-def _token() -> str | None:
-    return os.environ.get("HF_TOKEN")

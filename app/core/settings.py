@@ -54,6 +54,26 @@ class Hub(Struct, frozen=True, kw_only=True):
             description="Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.",
         ),
     ] = ""
+    mirrors: Annotated[
+        str,
+        Meta(
+            title="Mirrors",
+            description="Further addresses, asked when they are quicker or the Hub is away; never with your token.",
+        ),
+    ] = ""
+    proxy: Annotated[
+        str,
+        Meta(
+            title="Proxy",
+            description="Empty: the system's. none: no proxy. Or http://user:password@host:port.",
+        ),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            title="Certificates", description="A file (PEM) with certificates to trust besides the system's."
+        ),
+    ] = ""
 
 
 class Downloads(Struct, frozen=True, kw_only=True):
@@ -62,6 +82,34 @@ class Downloads(Struct, frozen=True, kw_only=True):
     parallel: Annotated[
         int, Meta(ge=1, le=8, title="Downloads at a time", description="More rarely makes it faster.")
     ] = 2
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1, le=16, title="Connections for each file", description="More helps where each one is slow."
+        ),
+    ] = 4
+    speed_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            title="Speed limit",
+            description="kB per second, all downloads together; 0: none.",
+        ),
+    ] = 0
+    hours: Annotated[
+        str, Meta(title="Hours", description="Download only then, as 22:00-07:00; empty is always.")
+    ] = ""
+    method: Annotated[
+        Literal["auto", "http", "xet"],
+        Meta(
+            title="Way of fetching",
+            description="auto takes Xet from the Hub itself and plain HTTP from mirrors.",
+        ),
+    ] = "auto"
+    keep_awake: Annotated[
+        bool, Meta(title="Keep the computer awake", description="While something is downloading.")
+    ] = True
 
 
 class Chat(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ time or a person can change (a full disk, a licence to accept, another Hearth at
 import logging
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +25,16 @@ from app.core.events import Bus, DownloadChanged, DownloadState, ErrorInfo
 from app.core.paths import Paths
 from app.core.settings import SettingsStore
 from app.models import downloads_store as store
-from app.models.downloads_job import Job, finished_bytes, waiting_bytes
+from app.models.downloads_awake import Awake
+from app.models.downloads_job import Job, finished_bytes, owned, waiting_bytes
 from app.models.downloads_store import Entry
 from app.models.hub import Hub, QuantFile
 from app.models.library import Library
 from app.models.transfer import Options
 from app.models.transfer_disk import MARGIN
+from app.models.transfer_http import Net
 from app.models.transfer_sidecar import FileLock, Sidecar, part_path
+from app.models.transfer_throttle import Limiter, allowed
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +64,9 @@ class Downloads:
         options: Options | None = None,
     ) -> None:
         self._paths, self._hub, self._library, self._bus, self._settings = paths, hub, library, bus, settings
-        self._options = options or Options()
+        self._options = options
+        self._limiter = Limiter(lambda: self._settings.value.downloads.speed_limit * 1000)
+        self._awake = Awake()
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
         self._jobs: dict[str, Job] = {}
@@ -69,6 +75,8 @@ class Downloads:
         self._last: dict[str, DownloadChanged] = {}
         self._wake = threading.Event()
         self._closing = False
+        self._open = True
+        """Whether the hours set allow downloads now."""
         self._manager: threading.Thread | None = None
         self._queue_lock: FileLock | None = None
         self.ask_again = dict(ASK_AGAIN)
@@ -134,7 +142,7 @@ class Downloads:
         Raises UsageError for file names that lead astray."""
         for part in quant.files:
             store.target(self._paths.models, quant.repo, part)
-        model = self._in_library(quant)
+        model = owned(quant, self._library, self._paths.models)
         with self._lock:
             known = self._entries.get(quant.id)
             if known is not None and known.state not in ENDED:
@@ -251,17 +259,6 @@ class Downloads:
         with self._lock:
             self._rest(entry)
 
-    def _in_library(self, quant: QuantFile) -> str | None:
-        names = {store.target(self._paths.models, quant.repo, part) for part in quant.files}
-        hashes = {part.sha256 for part in quant.files}
-        for record in self._library.records():
-            there = {Path(file.path) for file in record.files}
-            same = None not in hashes and {file.sha256 for file in record.files} == hashes
-            sizes = sum(file.bytes for file in record.files) == quant.bytes
-            if not record.damaged and sizes and (same or (there == names and None in hashes)):
-                return record.id
-        return None
-
     # ------------------------------------------------------------------ the manager
     def _manage(self) -> None:
         while not self._closing:
@@ -271,6 +268,7 @@ class Downloads:
                 self._tick()
             except Exception:
                 log.exception("the download queue stumbled")
+        self._awake.set(False)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -280,14 +278,21 @@ class Downloads:
                 entry = self._entries.get(download)
                 if entry is not None and entry.state == "waiting":
                     self._ask_again(entry, now)
-            self._start_some()
+            self._open = allowed(self._settings.value.downloads.hours, datetime.now())
+            if self._open:
+                self._start_some()
             for job in list(self._jobs.values()):
+                if not self._open:
+                    job.stop()
                 self._publish(job.entry)
+            at_work = bool(self._jobs)
+        self._awake.set(at_work and self._settings.value.downloads.keep_awake)
 
     def _ask_again(self, entry: Entry, now: float) -> None:
         left = entry.quant.bytes - self._resting.get(entry.id, 0)
         full = entry.error is not None and entry.error.code == DiskFullError.code
-        if full and self._options.free(self._paths.models) < min(left, WORTHWHILE) + MARGIN:
+        free = (self._options or Options()).free
+        if full and free(self._paths.models) < min(left, WORTHWHILE) + MARGIN:
             self._again[entry.id] = now + self.ask_again[DiskFullError]
         else:
             entry.state = "queued"  # what it waited for stays shown until it is known better
@@ -309,7 +314,14 @@ class Downloads:
     def _job_options(self) -> Options:
         # What the others will still take is not free for this one.
         promised = sum(job.unallocated() for job in self._jobs.values())
-        return replace(self._options, free=lambda folder: self._options.free(folder) - promised)
+        options = self._options or self._chosen_options()
+        free = options.free
+        return replace(options, free=lambda folder: free(folder) - promised, throttle=self._limiter)
+
+    def _chosen_options(self) -> Options:
+        chosen, hub = self._settings.value.downloads, self._settings.value.hub
+        net = Net(proxy=hub.proxy, ca_file=hub.ca_file)
+        return Options(net=net, connections=chosen.connections, method=chosen.method)
 
     def _ended(self, job: Job, error: HearthError | None) -> None:
         entry = job.entry
@@ -353,11 +365,15 @@ class Downloads:
             total=quant.bytes,
             done=quant.bytes if entry.state == "done" else self._resting.get(entry.id, finished_bytes(entry)),
             error=entry.error,
+            note="" if self._open or entry.state != "queued" else self._hours_note(),
             quant=quant.quant,
             added_at=entry.added_at,
             model=entry.model,
         )
         return plain if job is None or entry.state != "running" else self._live(plain, job)
+
+    def _hours_note(self) -> str:
+        return f"Waiting for the hours set ({self._settings.value.downloads.hours.strip()})."
 
     def _live(self, plain: DownloadChanged, job: Job) -> DownloadChanged:
         done, now = job.look()

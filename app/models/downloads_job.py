@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,12 @@ from app.core.errors import HearthError, InternalError, TransferCancelledError, 
 from app.core.types import Source
 from app.models.downloads_store import Entry, target
 from app.models.hub import Hub
-from app.models.hub_types import RemoteFile, RemotePart
+from app.models.hub_types import QuantFile, RemoteFile, RemotePart
 from app.models.library import Library
 from app.models.transfer import Options, Progress, Transfer
 from app.models.transfer_disk import allocated, need
 from app.models.transfer_hash import sha256_file
-from app.models.transfer_sidecar import part_path
+from app.models.transfer_sidecar import Sidecar, part_path
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +169,19 @@ class Job:
         self.entry.model = record.id
 
 
+def owned(quant: QuantFile, library: Library, models: Path) -> str | None:
+    """The id of the model in the library that has these very bytes, or None."""
+    names = {target(models, quant.repo, part) for part in quant.files}
+    hashes = {part.sha256 for part in quant.files}
+    for record in library.records():
+        there = {Path(file.path) for file in record.files}
+        same = None not in hashes and {file.sha256 for file in record.files} == hashes
+        sizes = sum(file.bytes for file in record.files) == quant.bytes
+        if not record.damaged and sizes and (same or (there == names and None in hashes)):
+            return record.id
+    return None
+
+
 def finished_bytes(entry: Entry) -> int:
     """Bytes of the files that are in place."""
     return sum(part.size for part in entry.quant.files if part.name in entry.finished)
@@ -177,16 +189,9 @@ def finished_bytes(entry: Entry) -> int:
 
 def waiting_bytes(entry: Entry, models: Path) -> int:
     """Bytes of an entry nobody works on: whole files, and what the sidecars say of the others."""
-    from app.models.transfer_sidecar import Sidecar  # noqa: PLC0415 - only for entries at rest
-
     total = finished_bytes(entry)
     for part in entry.quant.files:
         if part.name not in entry.finished:
             side = Sidecar(target(models, entry.quant.repo, part))
             total += side.total if side.load() else 0
     return total
-
-
-def unix_time() -> float:
-    """Now, as it is stored."""
-    return time.time()

@@ -356,6 +356,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.asked = Asked(self.command, self.path, where, host, wanted, known, user_agent=agent)
         with self.hub.lock:
             self.hub.requests.append(self.asked)
+        slow = self.hub.take(where, "slow_start") if where != "data" else None
+        if slow:
+            self.hub._closed.wait(slow.seconds)
         fault = self.hub.take(where, "status")
         if fault:
             self.answer_error(fault.status, "", "Asked for by the test", fault.headers)

@@ -430,6 +430,34 @@ def test_pause_all_and_resume_all(place: Place) -> None:
         until(downloads, download, "done")
 
 
+def test_outside_the_hours_set_nothing_runs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [False]
+    monkeypatch.setattr("app.models.downloads.allowed", lambda _hours, _now: now[0])
+    downloads, quant = place.queue(), place.quant()
+    downloads.enqueue(quant)
+    wait(lambda: "hours" in one(downloads, quant.id).note)
+    assert place.hub.bytes_served() == 0
+    place.hub.rate, now[0] = 1_000_000, True
+    downloads._wake.set()
+    wait(lambda: one(downloads, quant.id).done > 0)
+    now[0] = False
+    until(downloads, quant.id, "queued")
+    place.hub.rate, now[0] = None, True
+    downloads._wake.set()
+    until(downloads, quant.id, "done")
+
+
+def test_settings_reach_the_transfer(place: Place) -> None:
+    downloads = place.queue(start=False)
+    downloads._options = None
+    for key, value in {"connections": 7, "method": "http", "speed_limit": 3}.items():
+        downloads._settings.set(f"downloads.{key}", value)
+    downloads._settings.set("hub.proxy", "none")
+    options = downloads._job_options()
+    assert (options.connections, options.method, options.net.proxy) == (7, "http", "none")
+    assert downloads._limiter._limit() == 3000
+
+
 def test_close_twice_and_without_start(place: Place) -> None:
     downloads = place.queue(start=False)
     downloads.close()

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ from app.models.transfer import Options, Result, Transfer
 from app.models.transfer_http import Net
 from app.models.transfer_ranges import Ranges
 from app.models.transfer_sidecar import Facts, Sidecar
+from app.models.transfer_throttle import Limiter, allowed
 from app.models.transfer_xet import wanted
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
+from tests.fakes.proxy_server import LocalProxy
 
 REPO, NAME = "me/tiny-GGUF", "tiny-Q4_0.gguf"
 SIZE = 6_000_000
@@ -618,3 +621,40 @@ def test_cancel_ends_a_silent_xet_stream(xet: LocalHub, tmp_path: Path) -> None:
         running.work.cancel()
         assert isinstance(running.join(), TransferCancelledError)
         assert time.monotonic() - started < 0.3
+
+
+@pytest.mark.parametrize("by", ["setting", "environment"])
+def test_a_proxy_that_cuts_at_a_megabyte(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    with LocalProxy(cut_after=1_000_000, login="me:pa ss") as proxy:
+        url = f"http://me:pa%20ss@127.0.0.1:{proxy.port}"
+        net = Net(stall=5.0, proxy=url if by == "setting" else "")
+        if by == "environment":
+            monkeypatch.setenv("http_proxy", url)
+            monkeypatch.setenv("no_proxy", "127.0.0.1")  # the data is on localhost
+        assert fetch(hub, tmp_path / "f", changed(net=net)).sha256 == SHA
+        assert len(proxy.asked) >= 6
+
+
+def test_a_speed_limit_is_kept(hub: LocalHub, tmp_path: Path) -> None:
+    started = time.monotonic()
+    fetch(hub, tmp_path / "f", changed(throttle=Limiter(lambda: 4_000_000)))
+    assert 0.9 < time.monotonic() - started < 4.0
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "expected"),
+    [
+        ("", 12, True),
+        ("22:00-07:00", 23, True),
+        ("22:00-07:00", 3, True),
+        ("22:00-07:00", 12, False),
+        ("09:00 - 17:30", 9, True),
+        ("09:00-17:30", 18, False),
+        ("whenever", 12, True),
+        ("25:00-26:00", 12, True),
+    ],
+)
+def test_hours(text: str, at: int, expected: bool) -> None:
+    assert allowed(text, datetime(2026, 1, 1, at)) == expected
