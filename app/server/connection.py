@@ -82,10 +82,10 @@ class Connection(H11Protocol):
 
     def _make_room(self) -> None:
         quiet = [item for item in self.connections if isinstance(item, Connection) and item.is_quiet]
-        if quiet:
-            min(quiet, key=lambda item: item.began).transport.abort()
-        else:
-            self.transport.abort()
+        victim = min(quiet, key=lambda item: item.began) if quiet else self
+        # Many connections can be made in one turn of the loop, before an aborted one is told that it is lost.
+        self.connections.discard(victim)
+        victim.transport.abort()
 
     @property
     def is_quiet(self) -> bool:

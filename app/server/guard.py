@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from app.server.live import Live
 
 MAX_BODY = 32 * 2**20
+MAX_BODIES = 128 * 2**20
+"""All bodies that are being read or answered at the same time, but for small ones: those are always taken."""
+SMALL = 256 * 2**10
 LOCAL = ("localhost", "127.0.0.1", "::1")
 METHODS = "GET, POST, DELETE, OPTIONS"
 
@@ -34,6 +37,7 @@ class Guard:
         self, app: ASGIApp, settings: Callable[[], Server], checker: Checker, public: frozenset[str]
     ) -> None:
         self._app, self._settings, self._checker, self._public = app, settings, checker, public
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 403, 401, 413 or 429, answer a preflight, or pass on."""
@@ -50,7 +54,11 @@ class Guard:
         except Problem as problem:
             await error_response(api_of(scope["path"]), problem)(scope, receive, send)
             return
-        await self._app(scope, limited(receive), send)
+        body = Body(receive, self._bodies)
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            self._bodies.bytes -= body.bytes
 
     def _check_source(self, headers: Headers, origin: str) -> None:
         listed = self._settings().origins
@@ -126,16 +134,28 @@ def _preflight(headers: Headers) -> Response:
     return Response(status_code=204, headers=allowed)
 
 
-def limited(receive: Receive) -> Receive:
-    """A receive that counts: a body without Content-Length is bounded too."""
-    total = 0
+class Bodies:
+    """Bytes of all bodies at the moment."""
 
-    async def counted() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > MAX_BODY:
-            raise Problem(413, "too_large", f"The request body is over {MAX_BODY} bytes.")
+    bytes = 0
+
+
+class Body:
+    """One body, counted as it comes: without Content-Length it is bounded too, and so are all together."""
+
+    def __init__(self, receive: Receive, bodies: Bodies) -> None:
+        self._receive, self._bodies = receive, bodies
+        self.bytes = 0
+
+    async def receive(self) -> Message:
+        """The next piece. Raises Problem: 413 or 503."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        if size:
+            self.bytes += size
+            self._bodies.bytes += size
+            if self.bytes > MAX_BODY:
+                raise Problem(413, "too_large", f"The request body is over {MAX_BODY} bytes.")
+            if self._bodies.bytes > MAX_BODIES and self.bytes > SMALL:
+                raise Problem(503, "busy", "Too many large requests at once.")
         return message
-
-    return counted

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -89,8 +89,10 @@ class Router:
         response: ASGIApp
         try:
             response = await endpoint.handler(Request(scope, receive))
+        except ClientDisconnect as error:  # in the middle of its body
+            raise HangUpError from error
         except HangUpError:
-            return
+            raise
         except Exception as error:  # noqa: BLE001 - becomes the answer
             response = error_response(endpoint.api, problem_of(error))
         await response(scope, receive, send)
