@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.chat import titles
+from app.chat.fitting import Fitter
 from app.chat.store import ChatStore
 from app.chat.store_types import Attachment, Conversation, NewAttachment, StoredMessage
 from app.chat.turn import Engine, Listener, Turn, TurnEnded, TurnEvent, TurnStarted, TurnUnsaved, info
@@ -76,6 +77,7 @@ class ChatSession:
         self.store, self.engine = store, engine
         self._lock = threading.Lock()
         self._turns: dict[int, Turn] = {}
+        self._fitter = Fitter(engine)
 
     # ---------------------------------------------------------------------------------- beginning turns
 
@@ -276,10 +278,29 @@ class ChatSession:
             self._turns[started.assistant] = turn
         turn.tell(started)
         if after is None:
-            turn.submit(options.model, request)
+            self._submit(turn, options.model, request)
         else:
-            after.add_done_callback(lambda done: _submit_after(done, turn, options.model, request))
+            after.add_done_callback(lambda done: self._submit_after(done, turn, options.model, request))
         return turn
+
+    def _submit(self, turn: Turn, model: str, request: GenerateRequest) -> None:
+        def send(fitted: GenerateRequest, dropped: tuple[int, ...]) -> None:
+            if dropped:
+                turn.take(Delta(dropped=dropped))
+            turn.submit(model, fitted)
+
+        self._fitter.fit(model, request, send)
+
+    def _submit_after(self, done: "Future[Any]", turn: Turn, model: str, request: GenerateRequest) -> None:
+        if done.cancelled():
+            turn.take(Finished("cancelled", Usage(), Timings()))
+            return
+        problem = done.exception()
+        if problem is None:
+            self._submit(turn, model, request)
+            return
+        found = info(problem)
+        turn.take(Failed(found.code, found.message, found.params))
 
     def _request(
         self, conversation: Conversation, path: Sequence[StoredMessage], options: TurnOptions, goes_on: bool
@@ -313,15 +334,3 @@ def _says_something(message: StoredMessage) -> bool:
 
 def _unsaved(attachments: Sequence[NewAttachment]) -> tuple[Attachment, ...]:
     return tuple(Attachment(0, a.name, a.kind, a.mime, a.text, len(a.data)) for a in attachments)
-
-
-def _submit_after(done: "Future[Any]", turn: Turn, model: str, request: GenerateRequest) -> None:
-    if done.cancelled():
-        turn.take(Finished("cancelled", Usage(), Timings()))
-        return
-    problem = done.exception()
-    if problem is None:
-        turn.submit(model, request)
-        return
-    found = info(problem)
-    turn.take(Failed(found.code, found.message, found.params))
