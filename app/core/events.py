@@ -80,6 +80,9 @@ class DownloadChanged(Struct, frozen=True):
     error: ErrorInfo | None = None
     note: str = ""
     """Plain words on what it is waiting for or did by itself (a retry, a restart)."""
+    note_code: str = ""
+    """Key of ``models.transfer_notes.NOTES``, for a translation, with what fills it in ``note_params``."""
+    note_params: dict[str, str | int | float] = {}
     quant: str = ""
     added_at: float = 0.0
     model: str | None = None

@@ -9,7 +9,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -33,6 +33,7 @@ from app.models.library import Library
 from app.models.transfer import Options
 from app.models.transfer_disk import MARGIN
 from app.models.transfer_http import Net
+from app.models.transfer_notes import Note, note
 from app.models.transfer_sidecar import FileLock, Sidecar, part_path
 from app.models.transfer_throttle import Limiter, allowed
 
@@ -365,15 +366,15 @@ class Downloads:
             total=quant.bytes,
             done=quant.bytes if entry.state == "done" else self._resting.get(entry.id, finished_bytes(entry)),
             error=entry.error,
-            note="" if self._open or entry.state != "queued" else self._hours_note(),
+            **({} if self._open or entry.state != "queued" else _said(self._hours_note())),
             quant=quant.quant,
             added_at=entry.added_at,
             model=entry.model,
         )
         return plain if job is None or entry.state != "running" else self._live(plain, job)
 
-    def _hours_note(self) -> str:
-        return f"Waiting for the hours set ({self._settings.value.downloads.hours.strip()})."
+    def _hours_note(self) -> Note:
+        return note("hours", hours=self._settings.value.downloads.hours.strip())
 
     def _live(self, plain: DownloadChanged, job: Job) -> DownloadChanged:
         done, now = job.look()
@@ -387,5 +388,11 @@ class Downloads:
             speed=speed,
             eta=left / speed if speed else None,
             error=plain.error if now is None or now.state == "starting" else None,
-            note=now.note if now else "",
+            **_said(now.note if now else None),
         )
+
+
+def _said(said: Note | None) -> dict[str, Any]:
+    if said is None:
+        return {}
+    return {"note": said.text, "note_code": said.code, "note_params": said.params}

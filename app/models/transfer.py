@@ -20,6 +20,7 @@ from app.models.hub_types import RemoteFile
 from app.models.transfer_disk import allocate, allocated, disk_error, need
 from app.models.transfer_fetch import TICK, Fetcher, Options
 from app.models.transfer_hash import Hasher, sha256_file
+from app.models.transfer_notes import Note, note
 from app.models.transfer_sidecar import Facts, FileLock, Keeper, Sidecar, flush
 from app.models.transfer_source import Moved, Patience, Source
 
@@ -40,7 +41,7 @@ class Progress(Struct, frozen=True):
     done: int
     total: int | None
     hashed: int
-    note: str
+    note: Note | None
 
 
 class Result(Struct, frozen=True):
@@ -82,7 +83,7 @@ class Transfer:
         self._fetcher = Fetcher(self._side, self._source, self._patience, self.options)
         self._hasher: Hasher | None = None
         self._state: State = "starting"
-        self._note = ""
+        self._note: Note | None = None
 
     # ------------------------------------------------------------------ from outside
     def cancel(self) -> None:
@@ -134,17 +135,17 @@ class Transfer:
                 self._prepare(self._source.current()[1])
                 return self._fetch_all()
             except Moved:
-                self._again("The file changed on the Hub: it starts again.")
+                self._again("changed")
             except _Mismatch as wrong:
-                self._again("Wrong bytes came: the file is fetched once more.")
+                self._again("wrong")
                 mismatches += 1
                 if mismatches > 1:
                     raise self._wrong(wrong.found) from wrong
         raise TransferError(detail="the file keeps changing on the Hub")
 
-    def _again(self, note: str) -> None:
-        log.info("%s: %s", self.target.name, note)
-        self._note = note
+    def _again(self, code: str) -> None:
+        self._note = note(code)
+        log.info("%s: %s", self.target.name, self._note.text)
         self._source.forget()
         self._on_disk(lambda: self._side.begin(Facts()))
 
@@ -167,7 +168,7 @@ class Transfer:
         old, part = self._side.facts, self._side.part
         same = old.etag is not None and (old.etag, old.size) == (facts.etag, facts.size)
         if self._side.total and not same:
-            self._note = "The file changed on the Hub: it starts again."
+            self._note = note("changed")
         if not same or part.stat().st_size != facts.size:
             self._on_disk(lambda: self._side.begin(facts))
         size = facts.size or 0

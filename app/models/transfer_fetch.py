@@ -19,7 +19,7 @@ from app.models.transfer_disk import disk_error, free_space
 from app.models.transfer_http import Body, Net, Wire
 from app.models.transfer_parts import Part, Parts
 from app.models.transfer_sidecar import Sidecar
-from app.models.transfer_source import Again, Moved, Patience, Source, network_words
+from app.models.transfer_source import Again, Moved, Patience, Source
 from app.models.transfer_xet import (
     FAILURES,
     LONGEST,
@@ -135,7 +135,8 @@ class Fetcher:
         except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 self._xet_trouble()
-                self._patience.failed(network_words(error))
+                log.info("%s: %r", self._source.name, error)
+                self._patience.failed("broken")
         finally:
             self._parts.give_back(part, part.position - first, time.monotonic() - started)
 

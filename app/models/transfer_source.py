@@ -3,7 +3,6 @@
 Time heals some troubles (``Patience`` waits, without end); the rest is raised for a person to decide.
 """
 
-import http.client
 import logging
 import random
 import threading
@@ -22,10 +21,10 @@ from app.core.errors import (
 )
 from app.models.hub_types import RemoteFile
 from app.models.transfer_http import Body, Cut
+from app.models.transfer_notes import Note, Param, note
 
 log = logging.getLogger(__name__)
 
-HEALING = (HubUnreachableError, HubServerError, HubRateLimitedError)
 REFUSALS = 5  # fresh addresses refused in a row before we believe it
 RETRY_STATUS = (408, 425, 500, 502, 503, 504)
 
@@ -46,8 +45,8 @@ class Patience:
         self._lock = threading.Lock()
         self._until = 0.0
         self._failures = 0
-        self.note = ""
-        """Plain words on what is being waited for; empty while bytes flow."""
+        self.note: Note | None = None
+        """What is being waited for; None while bytes flow."""
         self.retries = 0
 
     def hold(self) -> None:
@@ -60,15 +59,15 @@ class Patience:
     def flowing(self) -> None:
         """Bytes came."""
         if (self._failures or self.note) and time.monotonic() >= self._until:
-            self._failures, self.note = 0, ""
+            self._failures, self.note = 0, None
 
     def stalled(self, seconds: float) -> None:
         """Nothing came for a while: reconnect at once."""
-        self.note = f"Nothing came for {seconds:g} s: connecting again."
-        log.info(self.note)
+        self.note = note("stalled", seconds=round(seconds, 1))
+        log.info("%s", self.note.text)
 
-    def failed(self, why: str, seconds: float | None = None) -> None:
-        """Something went wrong: wait longer each time, or as long as the server says."""
+    def failed(self, code: str, seconds: float | None = None, **params: Param) -> None:
+        """Something went wrong (``code`` of ``transfer_notes``): wait longer each time, or as long as asked."""
         with self._lock:
             now = time.monotonic()
             if now < self._until and seconds is None:
@@ -78,8 +77,8 @@ class Patience:
             grown = min(self._limit, self._base * 2.0 ** min(self._failures - 1, 20))
             delay = seconds if seconds is not None else grown * random.uniform(0.5, 1.5)
             self._until = now + delay
-            self.note = f"{why} Trying again in {delay:.0f} s." if delay >= 1 else f"{why} Trying again."
-        log.info(self.note)
+            self.note = note(code, seconds=max(1, round(delay)), **params)
+            log.info("%s", self.note.text)
 
 
 class Source:
@@ -119,9 +118,11 @@ class Source:
             try:
                 return self._locate()
             except HubRateLimitedError as error:
-                self._patience.failed("The Hub asks us to wait.", float(error.params.get("seconds", 30)))
-            except HEALING as error:
-                self._patience.failed(str(error.message).split(". ", maxsplit=1)[0] + ".")
+                self._patience.failed("busy", float(error.params.get("seconds", 30)))
+            except HubServerError as error:
+                self._patience.failed("server", status=error.params.get("status", 0))
+            except HubUnreachableError as error:
+                self._patience.failed("unreachable", host=error.params.get("host", ""))
 
     def judge(self, body: Body, generation: int, first: int, size: int | None) -> None:
         """Return when the body holds what was asked for (from ``body.first`` on); raise Again, Moved, or an error that
@@ -166,7 +167,7 @@ class Source:
         if self._refused > REFUSALS:
             raise HubUnauthorizedError(what=self.name)
         if self._refused > 1:
-            self._patience.failed("The address was refused.")
+            self._patience.failed("refused")
         raise Again
 
     def _lost(self, generation: int) -> None:
@@ -180,11 +181,8 @@ class Source:
         asked = body.headers.get("Retry-After", "").strip()
         seconds = float(asked) if asked.isdigit() else None
         limited = body.status == 429
-        why = "The server asks us to wait." if limited else f"The server has a problem (HTTP {body.status})."
-        self._patience.failed(why, seconds if seconds is not None else (30.0 if limited else None))
+        if limited:
+            self._patience.failed("busy", seconds if seconds is not None else 30.0)
+        else:
+            self._patience.failed("server", seconds, status=body.status)
         raise Again
-
-
-def network_words(error: OSError | http.client.HTTPException) -> str:
-    """One sentence for a broken connection."""
-    return f"The connection broke ({error or type(error).__name__})."

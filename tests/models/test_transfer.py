@@ -205,7 +205,7 @@ def test_too_many_requests_waits_as_long_as_asked(hub: LocalHub, tmp_path: Path,
     started = time.monotonic()
     running = Running(transfer(hub, tmp_path / "f"))
     time.sleep(0.3)
-    assert "asks us to wait" in running.work.progress().note
+    assert "asks us to wait" in running.work.progress().note.text
     assert running.join().sha256 == SHA
     assert time.monotonic() - started >= 1.0
 
@@ -235,7 +235,7 @@ def test_the_hub_away_and_back(tmp_path: Path) -> None:
     client = Hub(f"http://127.0.0.1:{port}", lambda: None)
     running = Running(Transfer(tmp_path / "f", lambda: client.locate(REPO, "main", NAME), options=QUICK))
     time.sleep(0.3)
-    assert "can't be reached" in running.work.progress().note
+    assert "can't be reached" in running.work.progress().note.text
     with LocalHub([repo], port=port):
         assert running.join().sha256 == SHA
 
@@ -251,7 +251,7 @@ def test_changed_between_two_runs_starts_again(hub: LocalHub, tmp_path: Path) ->
     hub.rate = None
     work = transfer(hub, tmp_path / "f", sha256=SHA)
     assert work.run().sha256 == hashlib.sha256(other).hexdigest()
-    assert "starts again" in work.progress().note
+    assert "starts again" in work.progress().note.text
 
 
 def test_changed_while_it_runs_starts_again(hub: LocalHub, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_changed_while_it_runs_starts_again(hub: LocalHub, tmp_path: Path) -> No
     hub.drop_connections()
     hub.rate = None
     assert running.join().sha256 == hashlib.sha256(other).hexdigest()
-    assert "starts again" in running.work.progress().note
+    assert "starts again" in running.work.progress().note.text
     assert (tmp_path / "f").read_bytes() == other
 
 
