@@ -111,7 +111,8 @@ def _look(
     entry: "os.DirEntry[str]", depth: int, below: list[tuple[str, int]], visited: set[tuple[int, int]]
 ) -> Iterator[tuple[str, os.stat_result]]:
     try:
-        if is_gguf(entry.name) and entry.path.isprintable():
+        if is_gguf(entry.name):
+            entry.path.encode()  # llama.cpp is given UTF-8
             info = entry.stat()
             if stat.S_ISREG(info.st_mode):
                 yield entry.path, info
@@ -122,8 +123,8 @@ def _look(
                     return
                 visited.add((info.st_dev, info.st_ino))
             below.append((entry.path, depth + 1))
-    except OSError as error:
-        log.info("%s is passed over: %s", entry.path, error)
+    except (OSError, UnicodeEncodeError) as error:
+        log.info("%r is passed over: %s", entry.path, error)
 
 
 def _source(folder: Folder, path: str) -> Source | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 import threading
 from pathlib import Path
 
@@ -346,6 +347,15 @@ def test_a_loop_of_links_ends(library: Library, paths: Paths) -> None:
     (paths.models / "a" / "loop").symlink_to(paths.models)
     (paths.models / "a" / "dead.gguf").symlink_to("nowhere")
     assert ids(library) == ["m"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are no text")
+def test_names_of_any_letters_but_no_broken_ones(library: Library, paths: Paths) -> None:
+    write_model(paths.models / "mô\u00a0hình\nhai.gguf", name="a")
+    broken = os.fsencode(paths.models) + b"/\xff.gguf"
+    os.link(write_model(paths.models / "c.gguf", name="b"), broken)
+    (paths.models / "c.gguf").unlink()
+    assert ids(library) == ["mô\u00a0hình\nhai"]
 
 
 def test_the_hub_cache_shows_a_blob_once(library: Library, tmp_path: Path) -> None:
