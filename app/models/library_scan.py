@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 WEIGHTS: frozenset[ModelKind] = frozenset({"text", "embedding", "reranker"})
 _SAMPLE = 64 << 10
+_SETTLE = 60.0  # seconds in which the next part of a split set may begin to come
+_PARTIAL = (".part", ".part.json", ".incomplete", ".downloading")  # ours, and other programs'
 _ORDER: dict[FolderKind, int] = {"own": 0, "folder": 1, "lmstudio": 2, "huggingface": 3, "ollama": 4}
 _PROJECTOR_ORDER = ("F16", "BF16", "Q8_0", "F32")
 
@@ -82,7 +84,8 @@ def scan(found: Iterable[Found], files: Mapping[str, FileRow], models: Mapping[s
     candidates = _once(found)
     rows, fresh = _rows(candidates, files)
     # Who has an id keeps it: newcomers choose theirs last.
-    groups = sorted(_groups(candidates), key=lambda group: not _known_id(models, group[0].path))
+    arrived = [group for group in _groups(candidates) if not _arriving(group)]
+    groups = sorted(arrived, key=lambda group: not _known_id(models, group[0].path))
     moved = _moved(groups, rows, files, models)
     taken: set[str] = set()
     items = [_item(group, rows, models, moved, taken) for group in groups]
@@ -127,6 +130,17 @@ def _groups(found: list[Found]) -> list[tuple[Found, ...]]:
         folder = str(PurePath(item.path).parent) if split else ""
         groups[(folder, split.prefix, split.total) if split else item.path].append(item)
     return [tuple(sorted(group, key=lambda item: item.name)) for group in groups.values()]
+
+
+def _arriving(group: tuple[Found, ...]) -> bool:
+    """Whether the other parts of a split set are on their way: it is no damage that they are not here yet."""
+    split = quants.parse_split(group[0].name)
+    if split is None or len(group) == split.total:
+        return False
+    folder, here = PurePath(group[0].path).parent, {item.name for item in group}
+    missing = [name for name in quants.split_names(group[0].name) if name not in here]
+    fresh = max(item.mtime for item in group) / 1e9 > time.time() - _SETTLE
+    return fresh or any(Path(folder / f"{name}{end}").exists() for name in missing for end in _PARTIAL)
 
 
 def _moved(

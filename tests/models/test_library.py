@@ -147,8 +147,23 @@ def test_a_split_set_is_one_model(library: Library, paths: Paths) -> None:
     assert sum(record.summary.tensor_bytes.values()) == whole
     assert record.summary.split_count == 3
     files[1].unlink()
+    for file in (files[0], files[2]):
+        os.utime(file, (1, 1))
     library.rescan()
     assert library.records()[0].damaged == "1 of its 3 parts are missing, big-Q8_0-00002-of-00003.gguf first."
+
+
+def test_a_split_set_on_its_way_is_not_damaged(library: Library, paths: Paths) -> None:
+    files = split(paths.models / "o" / "r", "big-Q8_0", 3)
+    files[2].unlink()
+    assert library.rescan() == ()
+    for file in files[:2]:
+        os.utime(file, (1, 1))
+    part = files[2].with_name(files[2].name + ".part")
+    part.touch()
+    assert library.rescan() == ()
+    part.unlink()
+    assert library.rescan()[0].damaged is not None
 
 
 def test_two_files_of_one_name_get_two_ids(library: Library, paths: Paths) -> None:
