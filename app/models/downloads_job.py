@@ -126,7 +126,12 @@ class Job:
             return
         quant = self.entry.quant
         transfer = Transfer(
-            place, lambda: self._locate(part), size=part.size, sha256=part.sha256, options=self._options
+            place,
+            lambda: self._locate(part),
+            size=part.size,
+            sha256=part.sha256,
+            options=self._options,
+            distrust=self._hub.distrust,
         )
         self._transfer = transfer
         if self._stop.is_set():

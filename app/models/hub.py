@@ -69,6 +69,7 @@ class Hub:
         """``app.models.token.Tokens`` in the program: it also keeps and forgets a token."""
         self._settings = settings or HubSettings
         self._mirrors = Mirrors(self._ping)
+        self._gave: dict[tuple[str, str], str] = {}
         self._windows: dict[str, Window] = {}
         self._lock = threading.Lock()
 
@@ -148,6 +149,8 @@ class Hub:
             )
         xet = found.xet_file_data
         location = urljoin(url, found.location)
+        with self._lock:
+            self._gave[_origin(location)] = base
         return RemoteFile(
             url=location,
             size=found.size,
@@ -159,6 +162,13 @@ class Hub:
             xet_route=xet.refresh_route if xet else None,
             auth=headers if xet and _origin(xet.refresh_route) == _origin(url) else _anonymous(headers),
         )
+
+    def distrust(self, remote: RemoteFile) -> None:
+        """Nothing comes from there: ask the other addresses first for a while."""
+        with self._lock:
+            base = self._gave.get(_origin(remote.url))
+        if base is not None:
+            self._mirrors.failed(base)
 
     def open_range(self, repo: str, revision: str, file: str) -> RangeReader:
         """Read a remote file's beginning without downloading it (its GGUF header); kept in memory by etag."""

@@ -9,7 +9,7 @@ ReadOnlyError. The bytes stay, and the next ``run`` goes on from them.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -20,6 +20,7 @@ from app.models.hub_types import RemoteFile
 from app.models.transfer_disk import allocate, allocated, disk_error, need
 from app.models.transfer_fetch import TICK, Fetcher, Options
 from app.models.transfer_hash import Hasher, sha256_file
+from app.models.transfer_mend import Spans, attempts
 from app.models.transfer_notes import Note, note
 from app.models.transfer_sidecar import Facts, FileLock, Keeper, Sidecar, flush
 from app.models.transfer_source import Moved, Patience, Source
@@ -72,6 +73,7 @@ class Transfer:
         size: int | None = None,
         sha256: str | None = None,
         options: Options | None = None,
+        distrust: Callable[[RemoteFile], None] | None = None,
     ) -> None:
         self.target = target
         self.options = options or Options()
@@ -79,7 +81,7 @@ class Transfer:
         self._cancelled = threading.Event()
         self._side = Sidecar(target)
         self._patience = Patience(self.options.backoff, self.options.backoff_limit, self._cancelled)
-        self._source = Source(target.name, locate, self._patience)
+        self._source = Source(target.name, locate, self._patience, distrust)
         self._fetcher = Fetcher(self._side, self._source, self._patience, self.options)
         self._hasher: Hasher | None = None
         self._state: State = "starting"
@@ -129,19 +131,28 @@ class Transfer:
             finished = self._check_renamed()
             if finished is not None:
                 return finished
-        mismatches = 0
-        for _ in range(RESTARTS):
+        mending: Iterator[Spans] | None = None
+        changes = 0
+        while changes < RESTARTS:
             try:
                 self._prepare(self._source.current()[1])
                 return self._fetch_all()
             except Moved:
+                changes, mending = changes + 1, None
                 self._again("changed")
             except _Mismatch as wrong:
-                self._again("wrong")
-                mismatches += 1
-                if mismatches > 1:
-                    raise self._wrong(wrong.found) from wrong
+                mending = mending or attempts(set(self._fetcher.seams), self._side.total)
+                self._mend(next(mending, None), wrong.found)
         raise TransferError(detail="the file keeps changing on the Hub")
+
+    def _mend(self, spans: Spans | None, found: str) -> None:
+        if spans is None:
+            error = self._wrong(found)
+            self._again("wrong")
+            raise error
+        self._note = note("repairing")
+        log.info("%s: wrong bytes, %d stretches are fetched again", self.target.name, len(spans))
+        self._on_disk(lambda: self._side.drop(spans))
 
     def _again(self, code: str) -> None:
         self._note = note(code)

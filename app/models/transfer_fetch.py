@@ -70,6 +70,8 @@ class Fetcher:
         self._plain = False
         """Xet failed too often here: plain HTTP from now on, where that is allowed."""
         self._fatal: BaseException | None = None
+        self.seams: set[int] = set()
+        """Where answers began and connections broke."""
         self.arrived: Callable[[], None] = lambda: None
 
     def cancel(self) -> None:
@@ -124,6 +126,7 @@ class Fetcher:
 
     def _try_part(self, part: Part) -> None:
         started, first = time.monotonic(), part.position
+        self.seams.add(first)
         try:
             self._patience.hold()
             self._fetch(part)
@@ -132,12 +135,15 @@ class Fetcher:
         except TimeoutError:
             self._xet_trouble()
             self._patience.stalled(self._options.net.stall)
+            self._source.doubt()
         except (OSError, http.client.HTTPException) as error:
             if not self._cancelled.is_set():
                 self._xet_trouble()
                 log.info("%s: %r", self._source.name, error)
                 self._patience.failed("broken")
+                self._source.doubt()
         finally:
+            self.seams.add(part.position)
             self._parts.give_back(part, part.position - first, time.monotonic() - started)
 
     def _fetch(self, part: Part) -> None:

@@ -108,11 +108,12 @@ class Sidecar:
         with self._lock:
             self._ranges.add(first, end)
 
-    def drop(self, first: int, end: int) -> None:
-        """These bytes are wrong."""
+    def drop(self, spans: Iterable[tuple[int, int]]) -> None:
+        """These bytes may be wrong: they count as missing."""
         with self._lock:
-            self._ranges.remove(first, end)
-            self.write()
+            for first, end in spans:
+                self._ranges.remove(first, end)
+            self.write(synced=())
 
     def append(self, first: int, end: int) -> None:
         """Note one more range in the file; survives the end of this process."""

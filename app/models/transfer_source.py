@@ -25,6 +25,7 @@ from app.models.transfer_notes import Note, Param, note
 
 log = logging.getLogger(__name__)
 
+DOUBT = 3  # breaks or stalls in a row before another address is asked for
 REFUSALS = 5  # fresh addresses refused in a row before we believe it
 RETRY_STATUS = (408, 425, 500, 502, 503, 504)
 
@@ -48,6 +49,8 @@ class Patience:
         self.note: Note | None = None
         """What is being waited for; None while bytes flow."""
         self.retries = 0
+        self.in_vain = 0
+        """Breaks and stalls in a row without a byte between them."""
 
     def hold(self) -> None:
         """Wait as long as asked. Raises TransferCancelledError."""
@@ -58,11 +61,13 @@ class Patience:
 
     def flowing(self) -> None:
         """Bytes came."""
+        self.in_vain = 0
         if (self._failures or self.note) and time.monotonic() >= self._until:
             self._failures, self.note = 0, None
 
     def stalled(self, seconds: float) -> None:
         """Nothing came for a while: reconnect at once."""
+        self.in_vain += 1
         self.note = note("stalled", seconds=round(seconds, 1))
         log.info("%s", self.note.text)
 
@@ -74,6 +79,7 @@ class Patience:
                 return  # the others fail of the same cause
             self._failures += 1
             self.retries += 1
+            self.in_vain += 1
             grown = min(self._limit, self._base * 2.0 ** min(self._failures - 1, 20))
             delay = seconds if seconds is not None else grown * random.uniform(0.5, 1.5)
             self._until = now + delay
@@ -84,9 +90,15 @@ class Patience:
 class Source:
     """The address of one file, shared by its connections. Thread-safe."""
 
-    def __init__(self, name: str, locate: Callable[[], RemoteFile], patience: Patience) -> None:
+    def __init__(
+        self,
+        name: str,
+        locate: Callable[[], RemoteFile],
+        patience: Patience,
+        distrust: Callable[[RemoteFile], None] | None = None,
+    ) -> None:
         self.name = name
-        self._locate, self._patience = locate, patience
+        self._locate, self._patience, self._distrust = locate, patience, distrust
         self._lock = threading.Lock()
         self._remote: RemoteFile | None = None
         self._etag: str | None = None
@@ -111,6 +123,17 @@ class Source:
         """Ask anew next time."""
         with self._lock:
             self._remote, self._etag = None, None
+
+    def doubt(self) -> None:
+        """Nothing comes from this address: say so, and ask for another when it has been in vain some times."""
+        with self._lock:
+            if self._patience.in_vain < DOUBT or self._remote is None:
+                return
+            self._patience.in_vain = 0
+            remote, self._remote, self._etag = self._remote, None, None
+            self._generation += 1
+        if self._distrust is not None:
+            self._distrust(remote)
 
     def _ask(self) -> RemoteFile:
         while True:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from app.core.errors import HubGatedError, HubNotFoundError, HubUnreachableError
 from app.core.settings import Hub as HubSettings
 from app.models.hub import Hub
 from app.models.hub_mirrors import Mirrors
+from app.models.transfer import Options, Transfer
+from app.models.transfer_http import Net
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.proxy_server import LocalProxy
 
@@ -82,6 +85,19 @@ def test_what_a_mirror_refuses_the_hub_may_give(two: tuple[LocalHub, LocalHub]) 
         hub_at(main.url, mirror.url).locate(REPO, "main", NAME)
     with pytest.raises(HubNotFoundError):
         hub.repo("me/nothing")
+
+
+def test_a_mirror_whose_data_never_comes_is_left(two: tuple[LocalHub, LocalHub], tmp_path: Path) -> None:
+    main, mirror = two
+    mirror.fault("slow_start", "api", 1, seconds=0.3)
+    main.fault("cut", times=None, after=0)
+    hub = hub_at(main.url, mirror.url)
+    options = Options(net=Net(stall=1.0), backoff=0.01, backoff_limit=0.02)
+    work = Transfer(
+        tmp_path / "f", lambda: hub.locate(REPO, "main", NAME), options=options, distrust=hub.distrust
+    )
+    assert work.run().size == 20_000
+    assert mirror.bytes_served() == 20_000
 
 
 def test_all_away() -> None:

@@ -34,6 +34,7 @@ from app.models import transfer_parts
 from app.models.hub import Hub, RemoteFile
 from app.models.transfer import Options, Result, Transfer
 from app.models.transfer_http import Net
+from app.models.transfer_mend import attempts
 from app.models.transfer_ranges import Ranges
 from app.models.transfer_sidecar import Facts, Sidecar
 from app.models.transfer_throttle import Limiter, allowed
@@ -295,6 +296,30 @@ def test_wrong_bytes_are_fetched_again(hub: LocalHub, tmp_path: Path) -> None:
     assert fetch(hub, tmp_path / "f").sha256 == SHA
 
 
+def test_only_the_neighbourhood_of_a_seam_is_fetched_again(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.transfer_mend.SEAM", 50_000)
+    hub.fault("corrupt", at=-1)
+    work = transfer(hub, tmp_path / "f", ONE)
+    assert work.run().sha256 == SHA
+    assert work.progress().note.code == "repairing"
+    assert hub.bytes_served() < SIZE * 1.25
+
+
+def test_a_wrong_byte_anywhere_costs_the_file_once_at_most(hub: LocalHub, tmp_path: Path) -> None:
+    hub.fault("corrupt", at=500_000)
+    assert fetch(hub, tmp_path / "f", ONE).sha256 == SHA
+    assert hub.bytes_served() < SIZE * 1.5
+
+
+@given(st.sets(st.integers(0, 10_000_000), max_size=20), st.integers(1, 10_000_000))
+def test_mending_covers_every_byte_once(seams: set[int], size: int) -> None:
+    rounds = list(attempts({seam for seam in seams if seam <= size}, size))
+    assert Ranges(span for spans in rounds for span in spans).total == size
+    assert sum(end - first for spans in rounds for first, end in spans) <= size * 1.25
+
+
 def test_wrong_bytes_for_ever_are_an_error_and_nothing_is_put_in_place(hub: LocalHub, tmp_path: Path) -> None:
     hub.fault("corrupt", times=None, at=-1)
     with pytest.raises(ChecksumError):
@@ -454,7 +479,7 @@ def test_renamed_but_not_flushed_is_verified_first(hub: LocalHub, tmp_path: Path
 
 def test_speed_limit_hook_sees_every_byte(hub: LocalHub, tmp_path: Path) -> None:
     seen: list[int] = []
-    fetch(hub, tmp_path / "f", changed(throttle=lambda count, _cancelled: seen.append(count)))
+    fetch(hub, tmp_path / "f", changed(ONE, throttle=lambda count, _cancelled: seen.append(count)))
     assert sum(seen) == SIZE
 
 
