@@ -1,6 +1,5 @@
 """Looking after models: check their bytes, and see which ones are worth their room."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -68,6 +67,8 @@ class _Counter:
 
 
 def _hash(path: Path, counted: _Counter) -> str:
+    import hashlib  # noqa: PLC0415 - not needed to list models
+
     digest = hashlib.sha256()
     try:
         with path.open("rb", buffering=0) as file:

@@ -3,8 +3,6 @@
 import errno
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +92,9 @@ def _place(source: Path, target: Path, move: bool, report: _Report) -> Path:
 
 def _copy(source: Path, target: Path, report: _Report) -> None:
     """Copy beside the target first: a half-copied file never has a model's name."""
+    import shutil  # noqa: PLC0415 - most imports are links
+    import tempfile  # noqa: PLC0415
+
     size, room = source.stat().st_size, shutil.disk_usage(target.parent).free
     if room < size + _SPARE:
         raise DiskFullError(path=str(target.parent), missing=_words(size + _SPARE - room))

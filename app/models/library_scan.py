@@ -4,7 +4,6 @@ A split set is one model, the same bytes are shown once, a damaged file is a rec
 was moved keeps what was known about it.
 """
 
-import hashlib
 import logging
 import os
 import time
@@ -73,6 +72,8 @@ def read_file(found: Found, known: FileRow | None = None) -> FileRow:
 
 def _fingerprint(reader: FileReader, size: int) -> bytes:
     """Size, beginning, middle and end: different models differ in it, copies don't."""
+    import hashlib  # noqa: PLC0415 - a list that is up to date needs no hash
+
     digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
     for offset in (0, max(size // 2, 0), max(size - _SAMPLE, 0)):
         digest.update(reader.read_at(offset, _SAMPLE))
