@@ -41,6 +41,8 @@ class MainWindow(QMainWindow):
     """Everything a person sees. ``painted`` fires once, after the first paint."""
 
     painted = Signal()
+    closing = Signal()
+    """Pages end what they keep running."""
 
     def __init__(self, services: "Services") -> None:
         super().__init__()
@@ -261,6 +263,7 @@ class MainWindow(QMainWindow):
 
     def shut(self) -> None:
         """Stop listening and drop what still runs in the background; the window may be deleted then."""
+        self.closing.emit()
         self.bridge.close()
         tasks.close()
 

@@ -1,5 +1,6 @@
 """What can be done with models from anywhere in the window: load, unload, import, fetch the starter."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,10 +8,13 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog
 
 from app.core.errors import LoadCancelledError, UsageError
+from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.ui import picks, tasks
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from app.planning.planner import Wishes
     from app.ui.main_window import MainWindow
 
@@ -43,16 +47,36 @@ class ModelCommands(QObject):
     def load_now(self, model: str, wishes: "Wishes | None" = None) -> None:
         """Load and go to the chat, where its progress is shown."""
         services = self._window.services
+        follow = self._follow(model)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, LoadCancelledError):
                 self._window.say_error(error, model)
 
-        def begun(future: object) -> None:
-            tasks.watch(future, None, failed, self)  # type: ignore[arg-type]
+        def begun(future: "Future[InstanceChanged]") -> None:
+            tasks.watch(future, lambda _ready: follow(), failed, self)
 
         tasks.run(lambda: services.load(model, wishes), begun, failed, self)
-        self._window.obey("chat", model)
+        self._window.obey("open", "chat")
+
+    def _follow(self, model: str) -> Callable[[], None]:
+        """Choose the model in the chat as soon as its load has begun, not before: the chat joins a load under way
+        and would otherwise begin one of its own, without these wishes. Returns what chooses it at the latest."""
+        done = False
+
+        def choose() -> None:
+            nonlocal done
+            if not done:
+                done = True
+                off()
+                self._window.obey("chat", model)
+
+        def on_instance(event: InstanceChanged) -> None:
+            if event.model == model and event.state in {"loading", "ready"}:
+                choose()
+
+        off = self._window.bridge.on(InstanceChanged, on_instance, self)
+        return choose
 
     def unload(self, model: str) -> None:
         """Free a model's memory."""

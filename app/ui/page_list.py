@@ -74,4 +74,6 @@ def _chat(window: "MainWindow") -> QWidget:
     page.starter_requested.connect(lambda: window.obey("starter", None))
     page.load_options_requested.connect(lambda model: window.obey("load", model))
     page.context_changed.connect(window.panels.show_context)
+    window.closing.connect(page.controller.session.close)
+    window.closing.connect(page.controller.close)
     return page

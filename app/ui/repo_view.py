@@ -215,12 +215,12 @@ class RepoView(QWidget):
             Column(
                 lambda: self.tr("On this machine"),
                 lambda row: words.fit_words(row.fit),
-                width=136,
+                width=126,
                 token=lambda row: words.FIT_TOKENS.get(row.fit, "text-2"),
                 icon=lambda row: words.FIT_ICONS.get(row.fit, ""),
                 tip=lambda row: "" if row.fit else self.tr("Not known yet."),
             ),
-            Column(lambda: "", lambda _row: "", width=168),
+            Column(lambda: "", lambda _row: "", width=152),
         ]
 
     def _plain(self, row: QuantRow) -> str:

@@ -47,7 +47,7 @@ class SingleWindow(QObject):
         assert self._server is not None
         socket = self._server.nextPendingConnection()
         socket.disconnected.connect(socket.deleteLater)
-        if socket.waitForReadyRead(200):
+        if socket.bytesAvailable() or socket.waitForReadyRead(200):
             try:
                 message = json.loads(bytes(socket.readAll().data())[:65536])
                 self.asked.emit(str(message.get("open", "")))

@@ -52,8 +52,8 @@ QLineEdit[invalid="true"], QSpinBox[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[role="field"] {{ background: {surface}; border: 1px solid {line}; border-radius: 6px; padding: 4px; }}
 QPlainTextEdit[role="field"]:focus {{ border: 2px solid {accent}; padding: 3px; }}
 QPlainTextEdit[role="code"] {{ background: {raised}; border: 1px solid {line}; border-radius: 6px; padding: 8px; }}
-QAbstractSpinBox > QLineEdit, QAbstractSpinBox > QLineEdit:focus {{ border: none; border-radius: 0; padding: 0;
-  min-height: 0;
+QAbstractSpinBox > QLineEdit, QAbstractSpinBox > QLineEdit:focus {{ border: none; border-radius: 0;
+  padding: 0 7px; min-height: 0;
   background: transparent; }}
 QComboBox::drop-down {{ border: none; width: 22px; }}
 QComboBox::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg); width: 12px; height: 12px; }}
@@ -65,7 +65,14 @@ QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({icons}/flat/up-{sche
   width: 10px; height: 10px; }}
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg);
   width: 10px; height: 10px; }}
-QCheckBox:focus, QRadioButton:focus {{ color: {accent}; }}
+QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {text_2}; border-radius: 4px;
+  background: {surface}; }}
+QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent};
+  image: url({icons}/flat/check-{scheme}.svg); }}
+QCheckBox::indicator:disabled {{ border-color: {line}; }}
+QCheckBox:focus {{ color: {accent}; outline: 0; }}
+QCheckBox::indicator:focus {{ border: 2px solid {accent}; }}
+QCheckBox::indicator:checked:focus {{ border: 2px solid {text}; }}
 
 QTableView, QListView, QTreeView {{ background: {surface}; border: 1px solid {line}; border-radius: 10px; outline: 0;
   selection-background-color: {raised}; selection-color: {text}; }}

@@ -101,11 +101,11 @@ def ago(moment: float | None, now: float | None = None) -> str:
 
 def _counted(name: str, count: int) -> str:
     return {
-        "minute": translate("Words", "%n minute(s) ago", None, count),
-        "hour": translate("Words", "%n hour(s) ago", None, count),
-        "day": translate("Words", "%n day(s) ago", None, count),
-        "month": translate("Words", "%n month(s) ago", None, count),
-        "year": translate("Words", "%n year(s) ago", None, count),
+        "minute": translate("Words", "%n minute(s) ago", "", count),
+        "hour": translate("Words", "%n hour(s) ago", "", count),
+        "day": translate("Words", "%n day(s) ago", "", count),
+        "month": translate("Words", "%n month(s) ago", "", count),
+        "year": translate("Words", "%n year(s) ago", "", count),
     }[name]
 
 

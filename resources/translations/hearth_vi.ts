@@ -424,7 +424,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model's address</source>
+        <source>Search the Hub, or paste a model&apos;s address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -743,7 +743,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer's format can't be enforced: {detail}.</source>
+        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -755,7 +755,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can't be started: {detail}.</source>
+        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -775,11 +775,11 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can't be read: {detail}.</source>
+        <source>The header of {path} can&apos;t be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
-        <source>The model's chat template failed: {detail}.</source>
+        <source>The model&apos;s chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
     <message>
@@ -787,15 +787,15 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can't be served: {detail}.</source>
+        <source>The request can&apos;t be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can't listen on {host}:{port}: {detail}.</source>
+        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can't be {value}: {detail}.</source>
+        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
@@ -835,7 +835,7 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
-        <source>{host} can't be reached: {detail}.</source>
+        <source>{host} can&apos;t be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
@@ -863,7 +863,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can't be used here: {detail}.</source>
+        <source>{path} can&apos;t be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -1109,7 +1109,7 @@
         <translation>Xóa {model}?</translation>
     </message>
     <message>
-        <source>{size} go to the system's bin. It can be downloaded again.</source>
+        <source>{size} go to the system&apos;s bin. It can be downloaded again.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống. Có thể tải lại được.</translation>
     </message>
     <message>
@@ -1234,7 +1234,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>q8_0 halves the context's memory at almost no loss.</source>
+        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -1989,11 +1989,11 @@
         <translation>Mọi máy trong mạng của bạn đều kết nối được.</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI's.</source>
+        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -2071,11 +2071,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model's own.</source>
+        <source>-1 takes the model&apos;s own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model's own; 0 interpolates only.</source>
+        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -2087,15 +2087,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model's own.</source>
+        <source>0 takes the model&apos;s own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model's own; higher stretches the context (NTK).</source>
+        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -2109,6 +2109,10 @@
     <message>
         <source>A certificate (PEM) makes the server answer https; empty for http.</source>
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
+    </message>
+    <message>
+        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
+        <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
     </message>
     <message>
         <source>API key</source>
@@ -2135,8 +2139,12 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate's key file</source>
+        <source>Certificate&apos;s key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
+    </message>
+    <message>
+        <source>Certificates</source>
+        <translation>Chứng chỉ</translation>
     </message>
     <message>
         <source>Changes at once, without a restart.</source>
@@ -2147,12 +2155,20 @@
         <translation>Trò chuyện</translation>
     </message>
     <message>
+        <source>Connections for each file</source>
+        <translation>Số kết nối cho mỗi tệp</translation>
+    </message>
+    <message>
         <source>Context length</source>
         <translation>Độ dài ngữ cảnh</translation>
     </message>
     <message>
         <source>Devices</source>
         <translation>Thiết bị</translation>
+    </message>
+    <message>
+        <source>Download only then, as 22:00-07:00; empty is always.</source>
+        <translation>Chỉ tải trong khoảng này, như 22:00-07:00; để trống là luôn luôn.</translation>
     </message>
     <message>
         <source>Downloads</source>
@@ -2163,8 +2179,12 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
+    </message>
+    <message>
+        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
+        <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
     </message>
     <message>
         <source>Engine</source>
@@ -2199,6 +2219,10 @@
         <translation>Bộ đệm cửa sổ trượt đầy đủ</translation>
     </message>
     <message>
+        <source>Further addresses, asked when they are quicker or the Hub is away; never with your token.</source>
+        <translation>Các địa chỉ khác, được hỏi khi chúng nhanh hơn hoặc Hub vắng mặt; không bao giờ kèm mã của bạn.</translation>
+    </message>
+    <message>
         <source>GPU layers</source>
         <translation>Số lớp trên GPU</translation>
     </message>
@@ -2209,6 +2233,10 @@
     <message>
         <source>GiB a model may take when the guardrail is custom.</source>
         <translation>Số GiB một mô hình được dùng khi rào chắn là tùy chỉnh.</translation>
+    </message>
+    <message>
+        <source>Hours</source>
+        <translation>Giờ tải</translation>
     </message>
     <message>
         <source>How much memory a load must leave free; off loads whatever it takes.</source>
@@ -2241,6 +2269,10 @@
     <message>
         <source>KV cache type</source>
         <translation>Kiểu bộ đệm KV</translation>
+    </message>
+    <message>
+        <source>Keep the computer awake</source>
+        <translation>Giữ máy không ngủ</translation>
     </message>
     <message>
         <source>Keeps all tokens of sliding-window layers: more memory, prefixes reused.</source>
@@ -2299,6 +2331,14 @@
         <translation>Số phút không có yêu cầu; 0 thì giữ mô hình luôn nạp.</translation>
     </message>
     <message>
+        <source>Mirrors</source>
+        <translation>Bản sao</translation>
+    </message>
+    <message>
+        <source>More helps where each one is slow.</source>
+        <translation>Nhiều hơn có ích khi mỗi kết nối chậm.</translation>
+    </message>
+    <message>
         <source>More rarely makes it faster.</source>
         <translation>Nhiều hơn hiếm khi nhanh hơn.</translation>
     </message>
@@ -2355,6 +2395,10 @@
         <translation>Cổng</translation>
     </message>
     <message>
+        <source>Proxy</source>
+        <translation>Proxy</translation>
+    </message>
+    <message>
         <source>Put before every new chat.</source>
         <translation>Đặt trước mỗi cuộc trò chuyện mới.</translation>
     </message>
@@ -2393,6 +2437,10 @@
     <message>
         <source>Shift+Enter then starts a new line; off swaps the two.</source>
         <translation>Khi đó Shift+Enter xuống dòng; tắt thì đổi ngược lại.</translation>
+    </message>
+    <message>
+        <source>Speed limit</source>
+        <translation>Giới hạn tốc độ</translation>
     </message>
     <message>
         <source>Split over GPUs</source>
@@ -2479,12 +2527,20 @@
         <translation>Yêu cầu đang chờ</translation>
     </message>
     <message>
+        <source>Way of fetching</source>
+        <translation>Cách tải</translation>
+    </message>
+    <message>
         <source>When set, clients must send it. Set one before you answer the network.</source>
         <translation>Khi đặt, máy khách phải gửi nó. Hãy đặt trước khi mở ra mạng.</translation>
     </message>
     <message>
         <source>Where programs find the server; 0 takes any free port.</source>
         <translation>Nơi chương trình tìm thấy máy chủ; 0 lấy cổng trống bất kỳ.</translation>
+    </message>
+    <message>
+        <source>While something is downloading.</source>
+        <translation>Trong khi có gì đó đang tải.</translation>
     </message>
     <message>
         <source>YaRN attention factor</source>
@@ -2505,6 +2561,14 @@
     <message>
         <source>YaRN trained context</source>
         <translation>Ngữ cảnh huấn luyện YaRN</translation>
+    </message>
+    <message>
+        <source>auto takes Xet from the Hub itself and plain HTTP from mirrors.</source>
+        <translation>Tự động: dùng Xet từ chính Hub và HTTP thường từ bản sao.</translation>
+    </message>
+    <message>
+        <source>kB per second, all downloads together; 0: none.</source>
+        <translation>kB mỗi giây, cho mọi tệp cùng lúc; 0: không giới hạn.</translation>
     </message>
     <message>
         <source>layer gives each GPU whole layers; row splits each matrix; none uses one.</source>
@@ -2647,7 +2711,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2655,7 +2719,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2679,7 +2743,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>

@@ -43,6 +43,8 @@ class DiscoverPage(Page):
         self.loading = make_label("muted", self)
         self.repo_banner = Banner(self)
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._patience = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._patience.timeout.connect(self._show_loading)
         self._lay_out()
         self._connect()
         self.retranslate()
@@ -85,7 +87,7 @@ class DiscoverPage(Page):
         split.setChildrenCollapsible(False)
         split.setHandleWidth(1)
         split.setStretchFactor(1, 1)
-        split.setSizes([320, 620])
+        split.setSizes([280, 660])
         left.setMinimumWidth(240)
         left.setMaximumWidth(480)
         self.body.addWidget(split, 1)
@@ -173,6 +175,7 @@ class DiscoverPage(Page):
     def _show_failure(self, error: Exception) -> None:
         self.status.setText("")
         self._asked_for = None
+        self.left.setCurrentWidget(self.list)
         described = describe(error)
         label = described.label or (self.tr("Try again") if isinstance(error, HearthError) else "")
         self.banner.show_words(
@@ -195,13 +198,13 @@ class DiscoverPage(Page):
         self._repo = repo
         self.repo_banner.hide()
         self.loading.setText(self.tr("Opening {repo}…").format(repo=repo))
-        QTimer.singleShot(_SETTLE_MS, self, lambda: self._show_loading(repo))
+        self._patience.start()
         hub = self.services.hub
         self._repo_task = tasks.run(lambda: hub.repo(repo), self._show_detail, self._show_repo_failure, self)
 
-    def _show_loading(self, repo: str) -> None:
+    def _show_loading(self) -> None:
         # Only when it takes a while: a quick answer must not flicker.
-        if self._repo == repo and self._repo_task is not None:
+        if self._repo_task is not None:
             self.right.setCurrentWidget(self.loading)
 
     def _show_detail(self, detail: RepoDetail) -> None:

@@ -71,7 +71,7 @@ class DownloadsPage(Page):
             Column(
                 lambda: self.tr("Model"),
                 _name,
-                note=lambda row: row.repo.split("/")[0],
+                note=_note,
                 tip=lambda row: row.file,
             ),
             Column(
@@ -79,11 +79,11 @@ class DownloadsPage(Page):
                 state_words,
                 token=state_token,
                 icon=state_icon,
-                width=136,
+                width=124,
                 tip=lambda row: row.note or (describe(row.error).sentence if row.error else state_words(row)),
             ),
             Column(
-                lambda: self.tr("Progress"), lambda row: words.number(progress(row) * 100) + " %", width=150
+                lambda: self.tr("Progress"), lambda row: words.number(progress(row) * 100) + " %", width=136
             ),
             Column(
                 lambda: self.tr("Size (GB)"),
@@ -268,8 +268,12 @@ class DownloadsPage(Page):
 
 
 def _name(row: DownloadChanged) -> str:
-    name = row.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
-    return f"{name}  {row.quant}" if row.quant else name
+    return row.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
+
+
+def _note(row: DownloadChanged) -> str:
+    publisher = row.repo.split("/")[0]
+    return f"{row.quant}  ·  {publisher}" if row.quant else publisher
 
 
 def _amount(row: DownloadChanged) -> str:

@@ -313,7 +313,9 @@ class LibraryPage(Page):
         menu.popup(self.table.viewport().mapToGlobal(where))
 
     def entered(self) -> None:
+        # What is known at once, then what a look at the folders finds.
         self.reload()
+        tasks.run(self.services.library.rescan, self._show_records, self._show_error, self)
 
     def focus(self) -> None:
         self.search.setFocus()

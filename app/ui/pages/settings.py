@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.events import SettingChanged
@@ -57,23 +57,22 @@ class SettingsPage(Page):
             self._add_group(group, rows, holder)
         self._column.addWidget(self._nothing)
         self._column.addStretch(1)
-        centred = QWidget(self)
-        middle = QVBoxLayout(centred)
-        middle.setContentsMargins(0, 0, 0, 0)
-        holder.setMaximumWidth(_WIDTH + 48)
-        middle.addWidget(holder)
         self._scroll = QScrollArea(self)
         self._scroll.setWidgetResizable(True)
-        self._scroll.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._scroll.setWidget(centred)
-        middle.setAlignment(holder, Qt.AlignmentFlag(0))
+        self._scroll.setWidget(holder)
         self.body.addWidget(self._jump_row())
         self.body.addWidget(self._scroll, 1)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # Margins, not a maximum width: a layout asks for the height of wrapped text at the width it has itself.
+        side = max(24, (self.width() - _WIDTH) // 2)
+        self._column.setContentsMargins(side, 16, side, 24)
+        self._jump_layout.setContentsMargins(side - 12, 8, side - 12, 0)
+
     def _jump_row(self) -> QWidget:
         holder = QWidget(self)
-        row = QHBoxLayout(holder)
-        row.setContentsMargins(16, 8, 16, 0)
+        row = self._jump_layout = QHBoxLayout(holder)
         row.setSpacing(4)
         for button in self._jumps.values():
             row.addWidget(button)
@@ -111,8 +110,7 @@ class SettingsPage(Page):
     def _jump(self, group: str) -> None:
         self.search.clear()
         bar = self._scroll.verticalScrollBar()
-        inside = self._cards[group].parentWidget()
-        bar.setValue(self._headings[group].y() + (inside.y() if inside else 0) - 12)
+        bar.setValue(self._headings[group].y() - 12)
 
     def _on_setting(self, event: SettingChanged) -> None:
         row = self.rows.get(event.key)

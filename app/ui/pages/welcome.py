@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.types import ModelRecord
 from app.ui import picks, tasks, theme, words
@@ -43,8 +43,7 @@ class WelcomePage(Page):
 
     def _lay_out(self) -> None:
         holder = QWidget(self)
-        holder.setMaximumWidth(_WIDTH)
-        column = QVBoxLayout(holder)
+        column = self._column = QVBoxLayout(holder)
         column.setSpacing(16)
         column.addStretch(1)
         column.addWidget(self.heading)
@@ -58,11 +57,16 @@ class WelcomePage(Page):
         column.addWidget(self._card("search", self.search_title, self.search_text, row))
         column.addWidget(self.skip, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(2)
-        outer = QHBoxLayout()
-        outer.addStretch(1)
-        outer.addWidget(holder, 8)
-        outer.addStretch(1)
-        self.body.addLayout(outer, 1)
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(holder)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.addWidget(scroll, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        side = max(24, (self.width() - _WIDTH) // 2)
+        self._column.setContentsMargins(side, 16, side, 16)
 
     def _card(self, icon: str, title: QLabel, text: QLabel, action: "QWidget | QHBoxLayout") -> QWidget:
         card = QFrame(self)

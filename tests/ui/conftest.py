@@ -1,0 +1,51 @@
+"""The real window over real services and a Hub on this machine, for the tests of the pages."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from app.compose import Services, compose
+from app.core.paths import Paths
+from tests.fakes.hub_data import demo_repos
+from tests.fakes.hub_server import LocalHub
+
+
+@pytest.fixture
+def local_hub(starter: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """Repositories that look real, and the starter model's bytes."""
+    with LocalHub(demo_repos(starter)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
+@pytest.fixture
+def services(paths: Paths) -> Iterator[Services]:
+    """All services on a home of the test's own; nothing is started."""
+    composed = compose(paths)
+    yield composed
+    composed.close()
+
+
+@pytest.fixture
+def window(qtbot: Any, services: Services) -> Iterator[Any]:
+    """The shown window, past its welcome, in English and light."""
+    from app.ui import theme, translate
+    from app.ui.main_window import MainWindow
+
+    translate.install("en")
+    theme.notifier().apply("light")
+    services.settings.set("general.welcomed", True)
+    made = MainWindow(services)
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.close()
+    made.shut()
+    translate.install("en")
+    theme.notifier().apply("light")

@@ -1,0 +1,227 @@
+"""The window as a whole: pages, shortcuts, menus, languages, panels, drops, one copy only."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QAccessible, QDropEvent
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QWidget
+
+from app.core.errors import DiskFullError, ModelNotFoundError
+from app.ui import theme, translate
+from app.ui.page_list import PAGES
+from app.ui.single import SingleWindow
+
+ALL_PAGES = [name for name, _icon in PAGES]
+
+
+def test_the_first_start_opens_the_welcome(qtbot: Any, services: Any) -> None:
+    from app.ui.main_window import MainWindow
+
+    window = MainWindow(services)
+    qtbot.addWidget(window)
+    assert window.stack.currentWidget() is window.pages["welcome"]
+    window.pages["welcome"].skip.click()
+    assert window.stack.currentWidget() is window.pages["chat"]
+    qtbot.waitUntil(lambda: services.settings.value.general.welcomed)
+    window.shut()
+
+
+def test_pages_are_built_when_first_opened(window: Any) -> None:
+    assert set(window.pages) == {"chat"}
+    window.open_page("server")
+    assert set(window.pages) == {"chat", "server"}
+
+
+def test_shortcuts_open_pages_in_the_rail_s_order(qtbot: Any, window: Any) -> None:
+    for number, name in enumerate(ALL_PAGES, 1):
+        window.actions_.by_name[f"page_{number}"].trigger()
+        assert window.stack.currentWidget() is window.pages[name]
+        assert window.rail.buttons[name].isChecked()
+        assert window.actions_.keys(f"page_{number}") == f"Ctrl+{number}"
+
+
+def test_every_button_and_field_has_a_name_for_screen_readers(qtbot: Any, window: Any) -> None:
+    nameless = []
+    for name in ALL_PAGES:
+        page = window.open_page(name)
+        qtbot.wait(50)
+        for widget in page.findChildren(QWidget):
+            if (
+                isinstance(widget, QAbstractButton | QLineEdit)
+                and widget.isVisible()
+                and not _name_of(widget)
+            ):
+                nameless.append((name, type(widget).__name__, widget.objectName()))
+    assert nameless == []
+
+
+def _name_of(widget: QWidget) -> str:
+    if widget.objectName().startswith("qt_") or isinstance(widget.parent(), QLineEdit):
+        return "Qt's own"
+    interface = QAccessible.queryAccessibleInterface(widget)
+    return str(interface.text(QAccessible.Text.Name)) if interface else ""
+
+
+def test_the_language_changes_at_once(qtbot: Any, window: Any, services: Any) -> None:
+    for name in ALL_PAGES:
+        window.open_page(name)
+    services.settings.set("general.language", "vi")
+    qtbot.waitUntil(lambda: window.rail.buttons["library"].text() == "Thư viện")
+    assert window.pages["library"].title.text() == "Thư viện"
+    assert window.pages["settings"].rows["general.theme"].title.text() == "Giao diện"
+    assert window.actions_.by_name["server_on"].text() == "Máy chủ API cục bộ"
+    assert window.actions_.by_name["language_vi"].isChecked()
+    services.settings.set("general.language", "en")
+    qtbot.waitUntil(lambda: window.rail.buttons["library"].text() == "Library")
+
+
+def test_the_theme_changes_at_once(qtbot: Any, window: Any, services: Any) -> None:
+    window.actions_.by_name["theme_dark"].trigger()
+    qtbot.waitUntil(lambda: theme.notifier().scheme == "dark")
+    assert QApplication.palette().window().color() == theme.color("window")
+    assert services.settings.value.general.theme == "dark"
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+@pytest.mark.parametrize("size", [(960, 600), (1280, 800), (1920, 1080)])
+def test_nothing_is_cut(qtbot: Any, window: Any, services: Any, language: str, size: tuple[int, int]) -> None:
+    translate.install(language)
+    window.panels.fill()
+    window.resize(*size)
+    cut = []
+    for name in [*ALL_PAGES, "welcome"]:
+        page = window.open_page(name)
+        qtbot.wait(120)
+        cut += [(name, text) for text in _cut_texts(page)]
+    cut += [("window", text) for text in _cut_texts(window.rail)]
+    assert cut == []
+
+
+def _cut_texts(root: QWidget) -> list[str]:
+    found = []
+    for widget in root.findChildren(QWidget):
+        if not widget.isVisible():
+            continue
+        if isinstance(widget, QLabel) and widget.text():
+            hint = widget.sizeHint()
+            needed = widget.heightForWidth(widget.width()) if widget.wordWrap() else hint.height()
+            wide = widget.wordWrap() or widget.width() + 1 >= hint.width()
+            ignored = widget.sizePolicy().horizontalPolicy().name == "Ignored"
+            if widget.height() + 1 < needed or not (wide or ignored):
+                found.append(f"{widget.text()} {widget.size().toTuple()} needs {hint.toTuple()} {needed}")
+        elif (
+            isinstance(widget, QAbstractButton)
+            and widget.text()
+            and widget.width() + 1 < widget.minimumSizeHint().width()
+        ):
+            found.append(f"button {widget.text()}")
+    return found
+
+
+def test_the_panels_lie_below_in_a_narrow_window(qtbot: Any, window: Any) -> None:
+    window.resize(1280, 800)
+    qtbot.wait(20)
+    assert window.dockWidgetArea(window.panels) == Qt.DockWidgetArea.RightDockWidgetArea
+    window.resize(1000, 700)
+    qtbot.wait(20)
+    assert window.dockWidgetArea(window.panels) == Qt.DockWidgetArea.BottomDockWidgetArea
+    window.resize(1280, 800)
+    qtbot.wait(20)
+    assert window.dockWidgetArea(window.panels) == Qt.DockWidgetArea.RightDockWidgetArea
+
+
+def test_the_panels_can_be_closed_and_come_back(qtbot: Any, window: Any) -> None:
+    window.actions_.by_name["panels"].trigger()
+    assert window.panels.isHidden()
+    assert not window.actions_.by_name["panels"].isChecked()
+    window.actions_.by_name["panels"].trigger()
+    assert not window.panels.isHidden()
+
+
+def test_size_and_panels_are_remembered(qtbot: Any, window: Any, services: Any) -> None:
+    from app.ui.main_window import MainWindow
+
+    window.resize(960, 650)  # the offscreen screen is small
+    window.panels.hide()
+    window.close()
+    again = MainWindow(services)
+    qtbot.addWidget(again)
+    assert (again.width(), again.height()) == (960, 650)
+    assert again.panels.isHidden()
+    again.shut()
+
+
+def test_a_dropped_model_is_imported_and_shown(
+    qtbot: Any, window: Any, services: Any, starter: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "dropped.gguf"
+    file.symlink_to(starter)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(file)), QUrl.fromLocalFile("/tmp/notes.txt")])
+    event = QDropEvent(
+        QPointF(10, 10),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.dropEvent(event)
+    assert event.isAccepted()
+    qtbot.waitUntil(lambda: bool(services.library.records()), timeout=20000)
+    qtbot.waitUntil(lambda: window.stack.currentWidget() is window.pages.get("library"), timeout=10000)
+    qtbot.waitUntil(lambda: window.pages["library"].table.current() is not None, timeout=5000)
+
+
+def test_an_error_stands_above_the_page_with_its_button(qtbot: Any, window: Any) -> None:
+    window.say_error(ModelNotFoundError(name="foo"))
+    assert "foo" in window.banner.words.text()
+    assert window.banner.button.text() == "Search for a model"
+    window.banner.button.click()
+    assert window.stack.currentWidget() is window.pages["discover"]
+
+
+def test_an_error_that_can_not_be_kept_is_said(
+    qtbot: Any, window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_key: str, _value: object) -> None:
+        raise DiskFullError(path="/x", missing="1 kB")
+
+    monkeypatch.setattr(window.services.settings, "set", fail)
+    window.set_setting("general.theme", "dark")
+    qtbot.waitUntil(lambda: not window.banner.isHidden())
+    assert "no room" in window.banner.words.text()
+
+
+def test_the_shortcut_list_and_about_open(qtbot: Any, window: Any) -> None:
+    for name in ("shortcuts", "about"):
+        window.actions_.by_name[name].trigger()
+        dialog = next(
+            widget for widget in QApplication.topLevelWidgets() if widget.isModal() and widget.isVisible()
+        )
+        dialog.close()
+
+
+def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -> None:
+    import threading
+
+    first, got = SingleWindow(tmp_path / "hearth.lock"), []
+    assert first.take()
+    first.asked.connect(got.append)
+    first.listen()
+    second = SingleWindow(tmp_path / "hearth.lock")
+    assert not second.take()
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(second.tell("/models/a.gguf")))
+    thread.start()
+    qtbot.waitUntil(lambda: got == ["/models/a.gguf"])
+    thread.join()
+    assert answers == [True]
+    first.close()
+    assert second.take()
+    second.close()
+
+
+def test_a_lock_holder_that_does_not_answer_is_reported(qtbot: Any, tmp_path: Path) -> None:
+    assert SingleWindow(tmp_path / "hearth.lock").tell("") is False
