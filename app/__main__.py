@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
         return probe(args[1:])
     if wants_window(args):
         return _window(args)
-    from app.cli import main as command  # noqa: PLC0415 - the window does not need argparse
+    from app.cli.main import main as command  # noqa: PLC0415 - the window does not need argparse
 
     return command(args)
 
