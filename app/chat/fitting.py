@@ -6,18 +6,17 @@ has more tokens than bytes) is not counted at all; counts of messages are kept.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from app.chat.context import fit
+from app.chat.context import Part, fit, next_out, picture
 from app.core.events import InstanceChanged
-from app.core.generate import GenerateRequest, ImagePart, Message
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from app.core.generate import ContextPolicy, GenerateRequest, ImagePart, Message
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +40,18 @@ class Counting(Protocol):
         """The loaded model, with its window."""
 
 
+class Picture(Struct, frozen=True):
+    """What fills a window. ``window`` and ``budget`` (the window less the answer's room) are None when no model is
+    loaded; ``leaving`` are the messages a next turn would push out."""
+
+    parts: tuple[Part, ...]
+    window: int | None
+    budget: int | None
+    tokens: int
+    over: bool
+    leaving: tuple[int, ...] = ()
+
+
 class Fitter:
     """Counts and fits. Thread-safe."""
 
@@ -52,26 +63,57 @@ class Fitter:
     def fit(self, model: str, request: GenerateRequest, then: Then) -> None:
         """Call ``then``, now or when the messages are counted. What can't be counted goes as it is: the engine says
         whether it fits."""
-        budget = self._budget(model, request)
-        if budget is None or _bytes(request) <= budget or self._engine is None:
+        budget = (
+            None if request.context_policy == "stop" else self._budget(model, request.sampling.max_tokens)
+        )
+        if budget is None or _bytes(request) <= budget:
             then(request, ())
             return
-        texts = {_text(message) for message in request.messages}
-        missing = [text for text in texts if (model, hash(text)) not in self._known]
-        gather = _Gather(lambda: self._fitted(model, request, budget, then))
-        for text in missing:
-            gather.add(self._engine.tokenize(model, text), partial(self._keep, (model, hash(text))))
+        self._counted(model, request.messages, lambda: self._fitted(model, request, budget, then))
+
+    def picture(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        policy: ContextPolicy = "stop",
+        max_tokens: int | None = None,
+        coming: int = 0,
+    ) -> "Future[Picture]":
+        """What fills the window, in the model's own tokens; ``coming`` are those of a next turn, to say what it would
+        push out. Without a loaded model the tokens are a guess and ``window`` is None."""
+        done: Future[Picture] = Future()
+
+        def counted() -> None:
+            budget, count = self._budget(model, max_tokens), self._counter(model)
+            room = budget if budget is not None else sum(map(count, messages))
+            chosen = fit(messages, count, room, policy)
+            leaving = next_out(messages, count, room, policy, coming) if coming else ()
+            parts = picture(messages, count, chosen)
+            done.set_result(Picture(parts, self._window(model), budget, chosen.tokens, chosen.over, leaving))
+
+        self._counted(model, messages, counted)
+        return done
+
+    def _counted(self, model: str, messages: Sequence[Message], then: Callable[[], None]) -> None:
+        """Call ``then`` when every message has been counted that can be."""
+        engine = self._engine if self._window(model) else None
+        texts = {_text(message) for message in messages if (model, hash(_text(message))) not in self._known}
+        gather = _Gather(then)
+        if engine is not None:
+            for text in texts:
+                gather.add(engine.tokenize(model, text), partial(self._keep, (model, hash(text))))
         gather.close()
 
-    def _budget(self, model: str, request: GenerateRequest) -> int | None:
-        if request.context_policy == "stop" or self._engine is None:
+    def _window(self, model: str) -> int | None:
+        instance = self._engine.snapshot(model) if self._engine is not None else None
+        return instance.n_ctx or None if instance is not None else None
+
+    def _budget(self, model: str, max_tokens: int | None) -> int | None:
+        """Tokens for the prompt: the window less the room for the answer."""
+        window = self._window(model)
+        if window is None:
             return None
-        instance = self._engine.snapshot(model)
-        if instance is None or not instance.n_ctx:
-            return None
-        window = instance.n_ctx
-        answer = min(request.sampling.max_tokens or window // ANSWER_SHARE, window // 2)
-        return window - answer
+        return window - min(max_tokens or window // ANSWER_SHARE, window // 2)
 
     def _keep(self, key: tuple[str, int], count: int) -> None:
         with self._lock:
@@ -79,7 +121,7 @@ class Fitter:
                 self._known.clear()
             self._known[key] = count
 
-    def _fitted(self, model: str, request: GenerateRequest, budget: int, then: Then) -> None:
+    def _counter(self, model: str) -> Callable[[Message], int]:
         with self._lock:
             known = dict(self._known)
 
@@ -89,7 +131,10 @@ class Fitter:
             tokens = known.get((model, hash(text)), len(text.encode()) // 3)
             return tokens + OVERHEAD + _images(message) * PER_IMAGE
 
-        chosen = fit(request.messages, count, budget, request.context_policy)
+        return count
+
+    def _fitted(self, model: str, request: GenerateRequest, budget: int, then: Then) -> None:
+        chosen = fit(request.messages, self._counter(model), budget, request.context_policy)
         if chosen.dropped and not chosen.over:
             log.info("%d messages were left out to fit %d tokens", len(chosen.dropped), budget)
         then(replace(request, messages=chosen.messages), chosen.dropped)

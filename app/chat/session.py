@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.chat import titles
-from app.chat.fitting import Fitter
+from app.chat.fitting import Fitter, Picture
 from app.chat.store import ChatStore
 from app.chat.store_types import Attachment, Conversation, NewAttachment, StoredMessage
 from app.chat.turn import Engine, Listener, Turn, TurnEnded, TurnEvent, TurnStarted, TurnUnsaved, info
@@ -196,6 +196,19 @@ class ChatSession:
         path = [self._message(m) for m in self.store.messages(conversation) if _says_something(m)]
         draft = StoredMessage(0, conversation, None, "user", text, attachments=_unsaved(attachments))
         return (*system, *path, *([draft.as_message()] if text or attachments else []))
+
+    def picture(
+        self,
+        conversation: int,
+        options: TurnOptions,
+        text: str = "",
+        attachments: Sequence[NewAttachment] = (),
+        coming: int = 0,
+    ) -> "Future[Picture]":
+        """What fills the model's window if ``text`` were asked now, message by message, in its own tokens."""
+        messages = self.messages_for(conversation, text, attachments)
+        limit = options.sampling.max_tokens
+        return self._fitter.picture(options.model, messages, options.context_policy, limit, coming)
 
     # ------------------------------------------------------------------------------------ running turns
 

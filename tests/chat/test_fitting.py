@@ -138,3 +138,26 @@ def test_a_turn_is_fitted_and_says_what_was_left_out(store: ChatStore) -> None:
     assert any(isinstance(event, Delta) and event.dropped for event in events)
     assert len(store.messages(chat)) == 8, "nothing is lost from the chat itself"
     session.close()
+
+
+def test_the_picture_counts_what_would_be_asked(store: ChatStore) -> None:
+    engine = CountingEngine()
+    session = ChatSession(store, engine)
+    chat = store.create(system="s" * 20).id
+    options = TurnOptions("m", context_policy="rolling", sampling=SamplingParams(max_tokens=20))
+    session.ask(chat, "q" * 40, options, lambda _event: None)
+    engine.say("a" * 40)
+    found = session.picture(chat, options, "next" * 5, coming=120).result(5)
+    assert [(part.role, part.tokens) for part in found.parts] == [
+        ("system", 10 + OVERHEAD),
+        ("user", 20 + OVERHEAD),
+        ("assistant", 20 + OVERHEAD),
+        ("user", 10 + OVERHEAD),
+    ]
+    assert (found.window, found.budget, found.over) == (200, 180, False)
+    assert found.tokens == 60 + 4 * OVERHEAD
+    assert found.leaving == (1, 2, 3)
+    engine.window = 0
+    guess = session.picture(chat, options).result(5)
+    assert (guess.window, guess.budget, guess.over) == (None, None, False)
+    session.close()
