@@ -73,6 +73,12 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     remove = add("rm", _lazy("models", "rm"), "delete a model's files")
     remove.add_argument("model", metavar="MODEL")
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    check = add(
+        "verify", _lazy("models", "verify"), "read a model's files and compare with its download's hashes"
+    )
+    check.add_argument("model", metavar="MODEL")
+    words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
+    words.add_argument("quant", metavar="QUANT")
     add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
     add_file.add_argument("file", metavar="FILE")
 

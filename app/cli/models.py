@@ -13,6 +13,8 @@ from app.core.errors import HubNotFoundError, UsageError, from_code
 from app.core.events import DownloadChanged, ErrorInfo
 from app.core.types import ModelRecord
 from app.models.hub import QuantFile, RepoDetail
+from app.models.quants import explain as describe_quant
+from app.models.quants import sentence
 
 ENDED = ("done", "failed", "cancelled")
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
@@ -231,4 +233,44 @@ def import_file(args: Namespace) -> int:
     finally:
         running.close()
     emit(record, args.json, f"{record.id} is in the library.")
+    return 0
+
+
+def verify(args: Namespace) -> int:
+    """Read every byte of a model and compare with the hashes of its download. Ctrl-C stops it; nothing is lost."""
+    running = compose()
+    show = sys.stderr.isatty() and not args.json
+    try:
+        running.library.rescan()
+        checked = running.library.verify(args.model, _hashed if show else None)
+    finally:
+        running.close()
+        if show:
+            print("\r\x1b[K", end="", file=sys.stderr)
+    words = {
+        True: "is what was downloaded",
+        False: "DIFFERS from what was downloaded",
+        None: "has no hash to compare with",
+    }
+    emit(
+        checked,
+        args.json,
+        "\n".join(f"{item.path} {words[item.ok]} (sha256 {item.sha256})" for item in checked),
+    )
+    return 1 if any(item.ok is False for item in checked) else 0
+
+
+def _hashed(done: int, total: int) -> None:
+    print(
+        f"\rReading {done / total if total else 1:.0%} of {size(total)}\x1b[K",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def explain(args: Namespace) -> int:
+    """What a quant's name means, in plain words."""
+    info = describe_quant(args.quant)
+    emit(info, args.json, sentence(info))
     return 0

@@ -43,6 +43,22 @@ def test_pull_again_is_done_at_once(hub, as_json) -> None:
     assert hub.bytes_served(".gguf") == before
 
 
+def test_verify_sees_a_changed_byte(hub, as_json, hearth, home: Path) -> None:
+    model = as_json("pull", as_json("search")[0]["id"] + ":Q4_1")["model"]
+    assert [item["ok"] for item in as_json("verify", model)] == [True]
+    (path,) = home.rglob("*Q4_1.gguf")
+    times = path.stat()
+    with path.open("r+b") as file:
+        file.seek(50_000_000)
+        byte = file.read(1)
+        file.seek(50_000_000)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a bad disk does it
+    done = hearth("verify", model)
+    assert done.returncode == 1
+    assert "DIFFERS" in done.stdout
+
+
 def test_pull_names_the_quants_there_are(hub, hearth, as_json) -> None:
     repo = as_json("search")[0]["id"]
     done = hearth("pull", f"{repo}:Q9_X")

@@ -3,11 +3,25 @@
 import pytest
 
 from app.__main__ import wants_window
-from app.cli.main import build_parser
+from app.cli.main import build_parser, main
 from app.cli.output import rate, size, table
 from app.cli.terminal import has_display
 
-COMMANDS = ["search", "pull", "ls", "show", "rm", "import", "chat", "serve", "bench", "ps", "doctor"]
+COMMANDS = [
+    "search",
+    "pull",
+    "ls",
+    "show",
+    "rm",
+    "import",
+    "verify",
+    "explain",
+    "chat",
+    "serve",
+    "bench",
+    "ps",
+    "doctor",
+]
 
 
 def test_every_command_has_help(capsys) -> None:
@@ -51,3 +65,10 @@ def test_a_table_lines_up() -> None:
     assert (
         table(("A", "N"), [("x", "1"), ("long", "100")], frozenset({1})) == "A       N\nx       1\nlong  100"
     )
+
+
+def test_explain_says_what_a_quant_is(capsys) -> None:
+    assert main(["explain", "Q4_K_M"]) == 0
+    assert capsys.readouterr().out.startswith("Q4_K_M: 4.85-bit, balanced")
+    assert main(["explain", "nonsense"]) == 0
+    assert "does not know" in capsys.readouterr().out
