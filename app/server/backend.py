@@ -1,8 +1,8 @@
 """What the routes need of the program: models by name, loaded on demand, and what a loaded model can do."""
 
 import asyncio
+import os
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -242,7 +242,7 @@ async def in_thread(call: Callable[..., T], *args: object) -> T:
 
 def new_id() -> str:
     """An id for a request."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def now() -> int:

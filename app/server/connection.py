@@ -5,6 +5,8 @@ there are too many, the one that has been silent longest goes.
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,17 +16,59 @@ BODY_TIME = 300.0
 SENDING_TIME = 60.0
 MOST_CONNECTIONS = 512
 
+CORK_SIZE = 64 * 1024
+
+
+class Corked:
+    """A transport that writes what one turn of the loop gives it at once: uvicorn hands over an answer's head, body
+    and end one by one, and each would be a system call and a packet of its own."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[bytes] = []
+        self._size = 0
+        # What uvicorn calls besides, without a look-up of ours in between.
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+        self.abort = transport.abort
+
+    def write(self, data: bytes) -> None:
+        """Keep it until the loop's next turn, or until it is much."""
+        if not data:
+            return
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > CORK_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write now."""
+        pieces = self._pieces
+        if pieces:
+            self._pieces, self._size = [], 0
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def close(self) -> None:
+        """Write, then close."""
+        self.flush()
+        self._transport.close()
+
 
 class Connection(H11Protocol):
     """One client's connection."""
 
+    on_lost: Callable[[], None] | None = None
+    """Told when the client has gone: by whoever is answering it (``run.Gone``)."""
     _timer: asyncio.TimerHandle | None = None
     _waiting_for: object = None
     _sending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Arm the first timer; make room when there are too many."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Corked(transport, self.loop)))
         self._watch()
         if len(self.connections) > MOST_CONNECTIONS:
             self._make_room()
@@ -32,6 +76,8 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came: a new stage of the request has a new limit."""
         super().data_received(data)
+        if self.scope is not None:
+            cast(dict[str, object], self.scope)["hearth.connection"] = self
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -39,6 +85,8 @@ class Connection(H11Protocol):
         self._disarm()
         self._stop_sending_timer()
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def pause_writing(self) -> None:
         """The client does not read: it has a minute."""

@@ -7,10 +7,10 @@ that did not come from this machine, unless the user listed it.
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,7 +41,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 403, 401, 413 or 429, answer a preflight, or pass on."""
-        headers = Headers(scope=scope)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         origin = headers.get("origin", "")
         try:
             self._check_source(headers, origin)
@@ -60,14 +60,14 @@ class Guard:
         finally:
             self._bodies.bytes -= body.bytes
 
-    def _check_source(self, headers: Headers, origin: str) -> None:
+    def _check_source(self, headers: Mapping[str, str], origin: str) -> None:
         listed = self._settings().origins
         if not host_allowed(headers.get("host", ""), listed):
             raise Problem(403, "host_refused", "This Host name is not this machine's.")
         if origin and not origin_allowed(origin, listed):
             raise Problem(403, "origin_refused", "This web page may not use the server.")
 
-    def _check_caller(self, headers: Headers, scope: Scope) -> None:
+    def _check_caller(self, headers: Mapping[str, str], scope: Scope) -> None:
         if scope["path"] in self._public:
             return
         live: Live = scope["state"]["live"]
@@ -80,12 +80,13 @@ def host_allowed(host: str, listed: str = "") -> bool:
     """True for an address written in numbers, localhost, this machine's own name, and the names of listed origins:
     what no rebinding can use."""
     name = _name_of(host)
-    if name in ("localhost", *own_names()):
+    if name in LOCAL:
         return True
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return any(name == _name_of(line.partition("://")[2]) for line in listed.split())
+        listed_names = (_name_of(line.partition("://")[2]) for line in listed.split())
+        return bool(name) and (name in own_names() or name in listed_names)
     return True
 
 
@@ -123,7 +124,7 @@ def _with_cors(send: Send, origin: str) -> Send:
     return sent
 
 
-def _preflight(headers: Headers) -> Response:
+def _preflight(headers: Mapping[str, str]) -> Response:
     allowed = {
         "Access-Control-Allow-Methods": METHODS,
         "Access-Control-Allow-Headers": headers.get("access-control-request-headers") or "*",

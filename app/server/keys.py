@@ -10,13 +10,12 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from starlette.datastructures import Headers
 
 from app.core.errors import DiskFullError, ReadOnlyError
 from app.core.settings import Server
@@ -160,7 +159,7 @@ class Checker:
         self._rates: dict[str, tuple[float, float]] = {}
         """Who -> (tokens left, when that was)."""
 
-    def check(self, headers: Headers, client: str) -> str:
+    def check(self, headers: Mapping[str, str], client: str) -> str:
         """The name of the key it came with ("" when none is needed). Raises Problem: 401 or 429."""
         name, who = self._caller(token_of(headers), client)
         limit = self._settings().rate_limit
@@ -191,7 +190,7 @@ class Checker:
         self._rates[who] = (left - 1, now)
 
 
-def token_of(headers: Headers) -> str:
+def token_of(headers: Mapping[str, str]) -> str:
     """The key as any of the APIs sends it."""
     given = headers.get("authorization", "")
     return given[7:].strip() if given[:7].lower() == "bearer " else headers.get("x-api-key", "")

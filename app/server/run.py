@@ -5,7 +5,7 @@ keep-alive. What differs between APIs is a ``Writer``.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 from starlette.requests import Request
@@ -111,10 +111,13 @@ class Run:
 
 
 class Gone:
-    """Watches a connection for its end while an answer is made (``with``)."""
+    """Watches a connection for its end while an answer is made (``with``): by its own word where it gives it, else by
+    a task that asks ASGI."""
 
-    def __init__(self, receive: Receive, then: Callable[[], None]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, then: Callable[[], None]) -> None:
+        self._connection: Any = scope.get("hearth.connection")
         self._receive, self._then = receive, then
+        self._task: asyncio.Task[None] | None = None
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -122,10 +125,18 @@ class Gone:
         self._then()
 
     def __enter__(self) -> None:
-        self._task = asyncio.ensure_future(self._watch())
+        if self._connection is None:
+            self._task = asyncio.ensure_future(self._watch())
+            return
+        self._connection.on_lost = self._then
+        if self._connection.transport.is_closing():
+            self._then()
 
     def __exit__(self, *_exc: object) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._connection.on_lost = None
 
 
 async def whole(run: Run, request: Request) -> Answer:
@@ -133,7 +144,7 @@ async def whole(run: Run, request: Request) -> Answer:
     answer = Answer()
     run.begin()
     try:
-        with Gone(request.receive, run.hang_up):
+        with Gone(request.scope, request.receive, run.hang_up):
             while not answer.done:
                 for event in await run.batch():
                     if isinstance(event, Failed):
@@ -174,7 +185,7 @@ class Streamed:
         """Answer."""
         self._run.begin()
         try:
-            with Gone(receive, self._run.hang_up):
+            with Gone(scope, receive, self._run.hang_up):
                 await self._answer(scope, receive, send)
         finally:
             self._run.end(self._over)

@@ -32,6 +32,7 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody on this machine could claim to be anybody
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=HEAD_SIZE,
         **certificate,  # type: ignore[arg-type]

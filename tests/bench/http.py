@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, Self
 
-from tests.bench.figures import ROOT, Figure, median
+from tests.bench.figures import ROOT, Figure, median, show
 
 PAIRS = 5
 SECONDS = 2.0
