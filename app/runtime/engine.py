@@ -86,6 +86,7 @@ class Engine:
         self._events: list[Event] = []
         self._stopping = False
         self._stats_at = 0.0
+        self._alone: deque[Callable[[], None]] = deque()
         self._quiet = True
         self._steps = 0
 
@@ -107,6 +108,10 @@ class Engine:
         self._inbox.append(action)
         self._wake.set()
 
+    def call_alone(self, action: Callable[[], None]) -> None:
+        """Run ``action`` on the engine thread when no answer is being written; it may use the whole cache."""
+        self.call(lambda: self._alone.append(action))
+
     def stop(self) -> None:
         """End every request as cancelled, then let ``run`` return."""
         self._context.abort()
@@ -118,7 +123,10 @@ class Engine:
         """Work until ``stop``."""
         while not self._stopping:
             self._take()
-            if self.scheduler.running or self.scheduler.waiting:
+            if self._alone and not self.scheduler.running:
+                self.scheduler.forget()
+                self._alone.popleft()()
+            elif self.scheduler.running or self.scheduler.waiting:
                 self._step()
             elif not self._inbox and not self._stopping:
                 self._rest()

@@ -114,7 +114,7 @@ class Context:
     @classmethod
     def create(cls, model: Model, plan: LoadPlan, name: str, capture: LogCapture) -> "Context":
         """Allocate the cache and the compute buffers. Raises OutOfMemoryError or LoadFailedError."""
-        n_seq = plan.n_parallel if model.recurrent else sequences(plan)
+        n_seq = plan.n_parallel if model.recurrent and not plan.embeddings else sequences(plan)
         params = context_params(plan, n_seq, thread_counts(plan))
         pointer = lib.llama_init_from_model(model.pointer, params.struct)
         if not pointer:

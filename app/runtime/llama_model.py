@@ -147,6 +147,22 @@ class Model:
         source = lib.llama_model_chat_template(self.pointer, None)
         return source.decode("utf-8", "replace") if source else ""
 
+    def named_template(self, name: str) -> str:
+        """Another template of the file (``rerank``), or an empty string."""
+        source = lib.llama_model_chat_template(self.pointer, name.encode())
+        return source.decode("utf-8", "replace") if source else ""
+
+    def special_tokens(self) -> tuple[list[int], list[int], list[int]]:
+        """(begin, end, separator) tokens that this tokenizer adds around texts; each list has one or none."""
+        vocab = self.vocab
+        sep = lib.llama_vocab_sep(vocab)
+        end = lib.llama_vocab_eos(vocab) if lib.llama_vocab_eos(vocab) >= 0 else sep
+        return (
+            [lib.llama_vocab_bos(vocab)] if lib.llama_vocab_get_add_bos(vocab) else [],
+            [end] if lib.llama_vocab_get_add_eos(vocab) else [],
+            [sep] if lib.llama_vocab_get_add_sep(vocab) else [],
+        )
+
     @property
     def size(self) -> int:
         """Bytes of all tensors."""

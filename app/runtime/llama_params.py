@@ -30,6 +30,9 @@ EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """Names of one layer's expert tensors (llama.cpp's common/common.h)."""
 IDLE_SEQUENCES = 8
 """Conversations beyond the parallel ones whose prefix stays in a unified cache."""
+EMBEDDED_AT_ONCE = 16
+"""Texts in one batch of an embedding model. Batches are made a multiple of it: llama.cpp rounds its trial batch up to
+one, forgets to round the outputs, and ends the process (llama-context.cpp, graph_reserve)."""
 MAX_SEQUENCES = 256  # llama-cparams.h, LLAMA_MAX_SEQ
 
 
@@ -115,6 +118,8 @@ def _buffer_types() -> dict[str, int]:
 
 def sequences(plan: LoadPlan) -> int:
     """How many sequences the context gets: idle ones too where they cost nothing (a unified cache)."""
+    if plan.embeddings:
+        return EMBEDDED_AT_ONCE
     wanted = plan.n_parallel + (IDLE_SEQUENCES if plan.kv_unified else 0)
     return min(wanted, MAX_SEQUENCES)
 
@@ -123,8 +128,7 @@ def context_params(plan: LoadPlan, n_seq: int, threads: tuple[int, int]) -> Para
     """``llama_context_params``; ``threads`` for decoding and for batches."""
     params = lib.llama_context_default_params()
     params.n_ctx = plan.n_ctx * (1 if plan.kv_unified else n_seq)
-    params.n_batch = plan.n_batch
-    params.n_ubatch = min(plan.n_ubatch, plan.n_batch)
+    params.n_batch, params.n_ubatch = _batches(plan)
     params.n_seq_max = n_seq
     params.n_threads, params.n_threads_batch = threads
     params.rope_scaling_type = ROPE_SCALING[plan.rope_scaling]
@@ -140,6 +144,13 @@ def context_params(plan: LoadPlan, n_seq: int, threads: tuple[int, int]) -> Para
     # n_batch x vocabulary x 4 bytes. Embeddings ask for all of them.
     params.n_outputs_max = 0 if plan.embeddings else n_seq
     return Params(params)
+
+
+def _batches(plan: LoadPlan) -> tuple[int, int]:
+    if not plan.embeddings:
+        return plan.n_batch, min(plan.n_ubatch, plan.n_batch)
+    whole = -(-max(plan.n_batch, plan.n_ubatch) // EMBEDDED_AT_ONCE) * EMBEDDED_AT_ONCE
+    return whole, whole  # a text must be computed in one piece
 
 
 def physical_cores() -> int:

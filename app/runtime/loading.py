@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.core.errors import LoadFailedError
 from app.core.types import LoadPlan
 from app.runtime.cores import CoreWatch
+from app.runtime.embedding import Embedder
 from app.runtime.engine import Engine
 from app.runtime.intake import Intake
 from app.runtime.llama import start
@@ -31,6 +32,7 @@ class Loaded(Struct):
     context: Context
     engine: Engine
     intake: Intake
+    embedder: Embedder
     ready: Ready
 
     def close(self) -> None:
@@ -61,7 +63,8 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     capture.clear()
     ready = _ready(plan, context, lines, time.monotonic() - began)
     engine = Engine(model, context, send, watch)
-    return Loaded(model, context, engine, Intake(model, context.n_ctx), ready)
+    intake, embedder = Intake(model, context.n_ctx), Embedder(model, context)
+    return Loaded(model, context, engine, intake, embedder, ready)
 
 
 def _teller(send: Callable[[Report], None]) -> Callable[[float], bool]:

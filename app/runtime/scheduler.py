@@ -418,6 +418,11 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------ idle sequences
 
+    def forget(self) -> None:
+        """Empty every idle sequence."""
+        while self._evict_oldest(None):
+            pass
+
     def idle(self) -> list[tuple[int, list[int]]]:
         """(sequence, tokens it holds) of idle sequences that hold something, the least recently used first."""
         slots = sorted((slot for slot in self._slots if slot.job is None and slot.held), key=_used_at)

@@ -281,5 +281,5 @@ def _text(answer: Text) -> str:
 
 def _vectors(answer: Vectors) -> Embeddings:
     values = array("f", answer.data).tolist()
-    rows = [values[at : at + answer.width] for at in range(0, len(values), answer.width)]
+    rows = [values[at : at + answer.width] for at in range(0, len(values), answer.width or 1)]
     return Embeddings(rows, answer.tokens)

@@ -35,6 +35,7 @@ from app.runtime.protocol import (
     Tokenize,
     Tokens,
     Unload,
+    Vectors,
     decode_command,
     encode,
     error_info,
@@ -82,6 +83,7 @@ class Worker:
         self._sending = threading.Lock()
         self._engine: Any = None
         self._intake: Any = None
+        self._embedder: Any = None
 
     # ------------------------------------------------------------------------------ the pipe
 
@@ -118,7 +120,7 @@ class Worker:
 
             watch.start()
             loaded = load(command, self.send)
-            self._intake, self._engine = loaded.intake, loaded.engine
+            self._intake, self._embedder, self._engine = loaded.intake, loaded.embedder, loaded.engine
             self.send(loaded.ready)
             calm_collector()
             loaded.engine.run()
@@ -173,7 +175,19 @@ class Worker:
                 log.error("a second load command is left out")
 
     def _embed(self, command: Embed) -> None:
-        raise NotImplementedError
+        embedder = self._embedder
+        inputs = embedder.prepare(command)
+
+        def act() -> None:
+            try:
+                rows = embedder.compute(inputs, normalize=command.normalize)
+            except Exception as error:  # noqa: BLE001 - one bad request must not end the others
+                self._refuse(command, error)
+                return
+            width = rows.shape[1]
+            self.send(Vectors(command.key, width, rows.tobytes(), sum(map(len, inputs))))
+
+        self._engine.call_alone(act)
 
     def _refuse(self, command: Command, error: Exception) -> None:
         if not isinstance(error, HearthError):

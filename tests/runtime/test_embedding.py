@@ -1,0 +1,76 @@
+"""Vectors of texts from a real worker: the starter model read as an embedding model, and a small reranker made here."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import BadRequestError, PromptTooLongError
+from app.core.events import Bus
+from app.runtime.supervisor import Supervisor
+from tests.fakes.asking import MODEL, small_plan
+
+
+@pytest.fixture(scope="module")
+def engine(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    supervisor = Supervisor(Bus(), tmp_path_factory.mktemp("logs"))
+    plan = small_plan(starter, embeddings=True, pooling="mean", n_ctx=512, n_ubatch=512)
+    supervisor.ensure_ready(MODEL, plan).result(60)
+    yield supervisor
+    supervisor.close()
+
+
+def cosine(left: list[float], right: list[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+def test_alike_texts_are_near(engine: Supervisor) -> None:
+    texts = ["The cat sleeps on the sofa.", "A cat is sleeping on a couch.", "def f(x): return x ** 2 + 1"]
+    found = engine.embed(MODEL, texts).result(30)
+    assert found.tokens > 20
+    near, far = cosine(found.vectors[0], found.vectors[1]), cosine(found.vectors[0], found.vectors[2])
+    assert near > far
+    assert all(math.isclose(cosine(v, v), 1.0, rel_tol=1e-4) for v in found.vectors)
+    assert {len(vector) for vector in found.vectors} == {576}
+
+
+def test_many_texts_come_back_in_order(engine: Supervisor) -> None:
+    texts = [f"Sentence number {n} " * (n % 7 + 1) for n in range(40)]
+    together = engine.embed(MODEL, texts).result(60).vectors
+    alone = [engine.embed(MODEL, [text]).result(30).vectors[0] for text in texts[::9]]
+    for left, right in zip(together[::9], alone, strict=True):
+        assert cosine(left, right) > 0.999
+
+
+def test_tokens_are_taken_too(engine: Supervisor) -> None:
+    tokens = engine.tokenize(MODEL, "hello world", special=True).result(10)
+    by_tokens = engine.embed(MODEL, [tokens]).result(10).vectors[0]
+    assert cosine(by_tokens, engine.embed(MODEL, ["hello world"]).result(10).vectors[0]) > 0.999
+    assert engine.embed(MODEL, []).result(10).vectors == []
+
+
+def test_raw_vectors_keep_their_length(engine: Supervisor) -> None:
+    (raw,) = engine.embed(MODEL, ["hello"], normalize=False).result(10).vectors
+    assert cosine(raw, raw) > 1.5
+
+
+def test_what_can_not_be_embedded_is_refused(engine: Supervisor) -> None:
+    with pytest.raises(PromptTooLongError):
+        engine.embed(MODEL, ["word " * 600]).result(10)
+    with pytest.raises(BadRequestError, match="empty"):
+        engine.embed(MODEL, [()]).result(10)
+    with pytest.raises(BadRequestError, match="no token"):
+        engine.embed(MODEL, [(10**7,)]).result(10)
+    with pytest.raises(BadRequestError, match="not a reranker"):
+        engine.embed(MODEL, ["a"], query="b").result(10)
+
+
+def test_a_model_for_text_says_so(starter: Path, tmp_path: Path) -> None:
+    supervisor = Supervisor(Bus(), tmp_path)
+    try:
+        supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
+        with pytest.raises(BadRequestError, match="write text"):
+            supervisor.embed(MODEL, ["a"]).result(10)
+    finally:
+        supervisor.close()
