@@ -38,7 +38,10 @@ def figures_line(entry: Entry) -> str:
         text = QCoreApplication.translate("Figures", "{speed} tokens/s")
         parts.append(text.format(speed=speed_text(entry.timings.decode_per_second)))
     if entry.usage is not None and entry.usage.completion:
-        text = QCoreApplication.translate("Figures", "%n token(s)", None, entry.usage.completion)
+        tokens = (
+            entry.usage.completion
+        )  # a name of its own: lupdate skips a plural whose count is an attribute
+        text = QCoreApplication.translate("Figures", "%n token(s)", "", tokens)
         parts.append(text)
     if entry.timings is not None and entry.timings.ttft > 0:
         text = QCoreApplication.translate("Figures", "{seconds} s to first token")

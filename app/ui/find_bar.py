@@ -237,6 +237,6 @@ def _mark(widget: TextWidget, start: int, end: int) -> QTextEdit.ExtraSelection:
     cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
     tone = QColor(theme.color("warn"))
     tone.setAlphaF(0.3)
-    mark.cursor = cursor  # type: ignore[attr-defined]
-    mark.format.setBackground(tone)  # type: ignore[attr-defined]
+    mark.cursor = cursor
+    mark.format.setBackground(tone)
     return mark

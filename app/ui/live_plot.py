@@ -135,7 +135,8 @@ class StackBar(QWidget):
         x = 0.0
         for _name, size, _text, token in self._parts:
             width = self.width() * size / self._whole if self._whole > 0 else 0.0
-            painter.fillRect(QRectF(x, 0, max(0.0, width - 1), self.height()), theme.color(token))
+            if size > 0:  # however small, it can be seen
+                painter.fillRect(QRectF(x, 0, max(1.5, width - 1), self.height()), theme.color(token))
             x += width
         painter.setPen(theme.color("line"))
         painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -209,6 +209,7 @@ def _polish_heading(cursor: QTextCursor, level: int, style: ChatStyle) -> None:
     font.setWeight(QFont.Weight.DemiBold)
     form = QTextCharFormat()
     form.setFont(font)
+    form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)  # Qt's own step, on top of a size
     cursor.select(QTextCursor.SelectionType.BlockUnderCursor)
     cursor.mergeCharFormat(form)
 
