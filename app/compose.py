@@ -68,6 +68,7 @@ class Services:
 
     def start(self) -> None:
         """Start what runs in the background: downloads left over, and the live readings."""
+        self.library.watch()
         self.downloads.start()
         self.sampler.start()
         self.residency.start()
@@ -144,31 +145,11 @@ def compose(paths: Paths | None = None) -> Services:
     sampler = Sampler(bus, _detect, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)
     server = ServerHost(
-        library,
-        supervisor,
-        residency.prepare,
-        bus,
-        settings,
-        downloads=downloads,
-        hub=hub,
-        series=series,
-        keys_file=paths.data / "keys.json",
-    )
+        library, supervisor, residency.prepare, bus, settings,
+        downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
+    )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
     return Services(
-        paths,
-        bus,
-        settings,
-        series,
-        hub,
-        library,
-        downloads,
-        chats,
-        supervisor,
-        sampler,
-        server,
-        _detect,
-        planner,
-        residency,
-        presence,
-    )
+        paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, _detect, planner,
+        residency, presence,
+    )  # fmt: skip

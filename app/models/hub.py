@@ -15,7 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from app import __version__
 from app.core.errors import HubError, HubNotFoundError, HubUnauthorizedError
-from app.core.settings import Hub as HubSettings
+from app.core.settings_groups import Hub as HubSettings
 from app.models import hub_parse, hub_query
 from app.models.hub_address import Address, parse_address
 from app.models.hub_client import READ, library_for, translated

@@ -17,7 +17,7 @@ from app.core.errors import (
     HubUnauthorizedError,
     HubUnreachableError,
 )
-from app.core.settings import Hub as HubSettings
+from app.core.settings_groups import Hub as HubSettings
 from app.models.transfer_http import Net, tls_context
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.events import Bus
-from app.core.settings import Server
+from app.core.settings_groups import Server
 from app.server import anthropic, llamacpp, lmstudio, ollama, openai, openapi, responses
 from app.server.backend import Backend
 from app.server.guard import Guard

@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.settings import Server
+from app.core.settings_groups import Server
 from app.server.errors import Problem, error_response
 from app.server.keys import Checker
 from app.server.routes import api_of

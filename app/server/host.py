@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BindError, HearthError, PortInUseError
 from app.core.events import Bus, ErrorInfo, RequestLogged, ServerChanged, ServerState
-from app.core.settings import Server, SettingsStore
+from app.core.settings import SettingsStore
+from app.core.settings_groups import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.errors import DiskFullError, ReadOnlyError
-from app.core.settings import Server
+from app.core.settings_groups import Server
 from app.server.errors import Problem
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import HubGatedError, HubNotFoundError, HubUnreachableError
-from app.core.settings import Hub as HubSettings
+from app.core.settings_groups import Hub as HubSettings
 from app.models.hub import Hub
 from app.models.hub_mirrors import Mirrors
 from app.models.transfer import Options, Transfer

@@ -1,0 +1,224 @@
+"""The settings themselves, by group: labels, help, bounds and defaults live here (and in ``engine_settings``) only."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from app.core.generate import ContextPolicy
+
+_Port = Annotated[
+    int,
+    Meta(ge=0, le=65535, title="Port", description="Where programs find the server; 0 takes any free port."),
+]
+
+
+class General(Struct, frozen=True, kw_only=True):
+    """How the window looks and speaks."""
+
+    language: Annotated[
+        Literal["system", "en", "vi"],
+        Meta(title="Language", description="Changes at once, without a restart."),
+    ] = "system"
+    theme: Annotated[
+        Literal["system", "light", "dark"], Meta(title="Theme", description="System follows your desktop.")
+    ] = "system"
+    welcomed: Annotated[bool, Meta(extra={"hidden": True})] = False
+    last_model: Annotated[str, Meta(extra={"hidden": True})] = ""
+
+
+class Hub(Struct, frozen=True, kw_only=True):
+    """Where models come from."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            title="Hub address",
+            description="Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.",
+        ),
+    ] = ""
+    mirrors: Annotated[
+        str,
+        Meta(
+            title="Mirrors",
+            description="Further addresses, asked when they are quicker or the Hub is away; never with your token.",
+        ),
+    ] = ""
+    proxy: Annotated[
+        str,
+        Meta(
+            title="Proxy",
+            description="Empty: the system's. none: no proxy. Or http://user:password@host:port.",
+        ),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            title="Certificates", description="A file (PEM) with certificates to trust besides the system's."
+        ),
+    ] = ""
+
+
+class Downloads(Struct, frozen=True, kw_only=True):
+    """How files are fetched."""
+
+    parallel: Annotated[
+        int, Meta(ge=1, le=8, title="Downloads at a time", description="More rarely makes it faster.")
+    ] = 2
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1, le=16, title="Connections for each file", description="More helps where each one is slow."
+        ),
+    ] = 4
+    speed_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            title="Speed limit",
+            description="kB per second, all downloads together; 0: none.",
+        ),
+    ] = 0
+    hours: Annotated[
+        str, Meta(title="Hours", description="Download only then, as 22:00-07:00; empty is always.")
+    ] = ""
+    method: Annotated[
+        Literal["auto", "http", "xet"],
+        Meta(
+            title="Way of fetching",
+            description="auto takes Xet from the Hub itself and plain HTTP from mirrors.",
+        ),
+    ] = "auto"
+    keep_awake: Annotated[
+        bool, Meta(title="Keep the computer awake", description="While something is downloading.")
+    ] = True
+
+
+class Chat(Struct, frozen=True, kw_only=True):
+    """How answers are written."""
+
+    temperature: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=5,
+            title="Temperature",
+            description="0 always picks the likeliest token; higher is more varied.",
+        ),
+    ] = 0.8
+    top_p: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Top P",
+            description="Only the likeliest tokens that add up to this share are considered.",
+        ),
+    ] = 0.95
+    max_tokens: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1048576,
+            title="Longest answer",
+            description="In tokens; 0 lets it run to the end of the context.",
+        ),
+    ] = 0
+    system_prompt: Annotated[
+        str, Meta(title="System prompt", description="Put before every new chat.", extra={"multiline": True})
+    ] = ""
+    context_policy: Annotated[
+        ContextPolicy,
+        Meta(
+            title="When the context is full",
+            description="rolling drops the oldest turns, drop_middle those after the first, stop ends there.",
+        ),
+    ] = "rolling"
+    enter_sends: Annotated[
+        bool, Meta(title="Enter sends", description="Shift+Enter then starts a new line; off swaps the two.")
+    ] = True
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """The local API server."""
+
+    host: Annotated[
+        str,
+        Meta(
+            title="Address",
+            description="127.0.0.1 answers this machine only; 0.0.0.0 answers the whole network.",
+        ),
+    ] = "127.0.0.1"
+    port: _Port = 8177
+    api_key: Annotated[
+        str,
+        Meta(
+            title="API key",
+            description="When set, clients must send it. Set one before you answer the network.",
+            extra={"secret": True},
+        ),
+    ] = ""
+    autostart: Annotated[
+        bool, Meta(title="Start with Hearth", description="The server is on whenever the window is.")
+    ] = False
+    aliases: Annotated[
+        str,
+        Meta(
+            title="Other names for models",
+            description="One a line: the name a client asks for = a model here. A * stands for anything.",
+            extra={"multiline": True},
+        ),
+    ] = ""
+    origins: Annotated[
+        str,
+        Meta(
+            title="Allowed web pages",
+            description="One origin a line, as https://chat.example; pages of this machine are always allowed.",
+            extra={"multiline": True},
+        ),
+    ] = ""
+    max_waiting: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10000,
+            title="Waiting requests",
+            description="For each model, beyond those being answered; more are told to come back later.",
+        ),
+    ] = 32
+    rate_limit: Annotated[
+        int,
+        Meta(ge=0, le=1000000, title="Requests a minute", description="For each key; 0 sets no limit."),
+    ] = 0
+    timeout: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86400,
+            title="Longest request",
+            description="In seconds; it is then cut short. 0 lets it take as long as it needs.",
+        ),
+    ] = 0
+    grace: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=600,
+            title="Time to finish",
+            description="Seconds that answers being written get when the server stops.",
+        ),
+    ] = 5
+    tls_certificate: Annotated[
+        str,
+        Meta(
+            title="Certificate file",
+            description="A certificate (PEM) makes the server answer https; empty for http.",
+        ),
+    ] = ""
+    tls_key: Annotated[
+        str,
+        Meta(
+            title="Certificate's key file",
+            description="The private key (PEM) that belongs to the certificate.",
+        ),
+    ] = ""
