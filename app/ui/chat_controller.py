@@ -561,7 +561,7 @@ class ChatController(QObject):
         sampling = SamplingParams(
             temperature=chat.temperature, top_p=chat.top_p, max_tokens=chat.max_tokens or None
         )
-        return TurnOptions(self.model, sampling=sampling)
+        return TurnOptions(self.model, sampling=sampling, context_policy=chat.context_policy)
 
     # ---------------------------------------------------------------- context
 

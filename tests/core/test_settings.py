@@ -111,7 +111,8 @@ def test_every_visible_setting_is_described(tmp_path: Path) -> None:
     infos = describe()
     assert len(infos) > 10
     for info in infos:
-        assert info.title and info.help.endswith("."), info.key
+        assert info.title, info.key
+        assert info.help.endswith("."), info.key
         assert subject.get(info.key) == info.default
         if info.kind == "choice":
             assert info.default in info.choices
