@@ -2544,7 +2544,7 @@
     </message>
     <message>
         <source>When the context is full</source>
-        <translation type="unfinished" />
+        <translation>Khi ngữ cảnh đầy</translation>
     </message>
     <message>
         <source>Where programs find the server; 0 takes any free port.</source>
@@ -2591,7 +2591,7 @@
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì; q4_0 mất nhiều hơn.</translation>
     </message>
     <message>
-        <source>rolling drops the oldest turns; drop_middle keeps the first ones too; stop ends the chat there.</source>
+        <source>rolling drops the oldest turns, drop_middle those after the first, stop ends there.</source>
         <translation type="unfinished" />
     </message>
 </context>
