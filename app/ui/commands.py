@@ -150,7 +150,9 @@ def _choice(window: "MainWindow", setting: str, value: str) -> Command:
 def _model(window: "MainWindow") -> list[Command | str]:
     models = window.models
     return [
-        Command("load", "model", lambda: translate("Menus", "Load a model…"), models.choose_load, "Ctrl+L"),
+        Command(
+            "load", "model", lambda: translate("Menus", "Load a model…"), models.choose_load, "Ctrl+Shift+O"
+        ),
         Command("unload", "model", lambda: translate("Menus", "Unload"), models.unload_all, "Ctrl+Shift+U"),
         "-model",
         Command(
@@ -158,7 +160,7 @@ def _model(window: "MainWindow") -> list[Command | str]:
             "model",
             lambda: translate("Menus", "Search the Hub"),
             lambda: window.obey("search", ""),
-            "Ctrl+Shift+F",
+            "Ctrl+Shift+D",
         ),
     ]
 

@@ -253,6 +253,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Settings", "Waiting requests"),
     QT_TRANSLATE_NOOP("Settings", "Way of fetching"),
     QT_TRANSLATE_NOOP("Settings", "When set, clients must send it. Set one before you answer the network."),
+    QT_TRANSLATE_NOOP("Settings", "When the context is full"),
     QT_TRANSLATE_NOOP("Settings", "Where programs find the server; 0 takes any free port."),
     QT_TRANSLATE_NOOP("Settings", "While something is downloading."),
     QT_TRANSLATE_NOOP("Settings", "YaRN attention factor"),
@@ -264,4 +265,5 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Settings", "kB per second, all downloads together; 0: none."),
     QT_TRANSLATE_NOOP("Settings", "layer gives each GPU whole layers; row splits each matrix; none uses one."),
     QT_TRANSLATE_NOOP("Settings", "q8_0 halves the memory of the context at almost no loss; q4_0 loses more."),
+    QT_TRANSLATE_NOOP("Settings", "rolling drops the oldest turns, drop_middle those after the first, stop ends there."),
 )

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.core.settings import SettingInfo
 from app.ui import tasks
 from app.ui.errors import describe
-from app.ui.widgets import IconButton, make_label, set_property
+from app.ui.widgets import IconButton, make_label, pad_spin, set_property
 
 if TYPE_CHECKING:
     from app.core.settings import SettingsStore
@@ -112,6 +112,7 @@ class SettingRow(QWidget):
 
     def _int(self) -> QWidget:
         field = _Whole(self)
+        pad_spin(field)
         field.setRange(_bound(self.info.low, -(2**31)), _bound(self.info.high, 2**31 - 1))
         field.setGroupSeparatorShown((self.info.high or 0) > 65535)
         field.valueChanged.connect(lambda _value: self._settle.start())
@@ -119,6 +120,7 @@ class SettingRow(QWidget):
 
     def _float(self) -> QWidget:
         field = _Real(self)
+        pad_spin(field)
         low, high = self.info.low, self.info.high
         field.setRange(-1e9 if low is None else low, 1e9 if high is None else high)
         field.setDecimals(2 if (high or 0) <= 1000 else 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QLockFile, QObject, Signal
 
 if TYPE_CHECKING:
-    from PySide6.QtNetwork import QLocalServer
+    from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 _WAIT_MS = 1500
 
@@ -47,12 +47,17 @@ class SingleWindow(QObject):
         assert self._server is not None
         socket = self._server.nextPendingConnection()
         socket.disconnected.connect(socket.deleteLater)
-        if socket.bytesAvailable() or socket.waitForReadyRead(200):
-            try:
-                message = json.loads(bytes(socket.readAll().data())[:65536])
-                self.asked.emit(str(message.get("open", "")))
-            except (ValueError, AttributeError):
-                self.asked.emit("")
+        socket.readyRead.connect(lambda: self._read(socket))
+        if socket.bytesAvailable():
+            self._read(socket)
+
+    def _read(self, socket: "QLocalSocket") -> None:
+        # One line of JSON, far smaller than what a socket hands over at once.
+        try:
+            message = json.loads(bytes(socket.readAll().data())[:65536])
+            self.asked.emit(str(message.get("open", "")))
+        except (ValueError, AttributeError):
+            self.asked.emit("")
         socket.disconnectFromServer()
 
     def tell(self, path: str) -> bool:

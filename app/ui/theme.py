@@ -129,7 +129,7 @@ def color(token: str) -> QColor:
 
 
 def icon(name: str, token: str = "text-2") -> QIcon:
-    """A line icon of ``resources/icons`` in a token's colour; greyed when disabled, as text is."""
+    """A line icon of ``resources/icons`` in a token's colour; Qt greys it when disabled."""
     return _tinted(name, token, notifier().tokens[token])
 
 
@@ -141,18 +141,20 @@ def _tinted(name: str, _token: str, tint: str) -> QIcon:
     renderer = QSvgRenderer(source.encode())
     made = QIcon()
     for side in (16, 20, 24):
-        for ratio in (1.0, 2.0):
-            pixmap = _draw(renderer, side, ratio, 1.0)
-            made.addPixmap(pixmap)
-            made.addPixmap(_draw(renderer, side, ratio, 0.4), QIcon.Mode.Disabled)
+        for ratio in _ratios():
+            made.addPixmap(_draw(renderer, side, ratio))
     return made
 
 
-def _draw(renderer: object, side: int, ratio: float, opacity: float) -> QPixmap:
+def _ratios() -> set[float]:
+    """Pixels per point of the screens there are; what a later screen needs is scaled."""
+    return {1.0, *(screen.devicePixelRatio() for screen in QGuiApplication.screens())}
+
+
+def _draw(renderer: object, side: int, ratio: float) -> QPixmap:
     pixmap = QPixmap(QSize(round(side * ratio), round(side * ratio)))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    painter.setOpacity(opacity)
     renderer.render(painter)  # type: ignore[attr-defined]
     painter.end()
     pixmap.setDevicePixelRatio(ratio)

@@ -2592,7 +2592,7 @@
     </message>
     <message>
         <source>rolling drops the oldest turns, drop_middle those after the first, stop ends there.</source>
-        <translation type="unfinished" />
+        <translation>rolling bỏ các lượt cũ nhất, drop_middle bỏ những lượt sau lượt đầu, stop thì dừng ở đó.</translation>
     </message>
 </context>
 <context>

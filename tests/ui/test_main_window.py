@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QAccessible, QDropEvent
+from PySide6.QtGui import QAccessible, QDropEvent, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QWidget
 
 from app.core.errors import DiskFullError, ModelNotFoundError
@@ -42,18 +42,22 @@ def test_shortcuts_open_pages_in_the_rail_s_order(qtbot: Any, window: Any) -> No
         assert window.actions_.keys(f"page_{number}") == f"Ctrl+{number}"
 
 
+def test_no_two_commands_share_a_key(qtbot: Any, window: Any) -> None:
+    for name in ALL_PAGES:
+        window.open_page(name)
+    keys = [action.shortcut().toString() for action in window.actions_.by_name.values()]
+    keys += [shortcut.key().toString() for shortcut in window.findChildren(QShortcut)]
+    used = [key for key in keys if key]
+    assert len(used) == len(set(used)), sorted(key for key in set(used) if used.count(key) > 1)
+
+
 def test_every_button_and_field_has_a_name_for_screen_readers(qtbot: Any, window: Any) -> None:
-    nameless = []
+    nameless: list[tuple[str, str]] = []
     for name in ALL_PAGES:
         page = window.open_page(name)
         qtbot.wait(50)
-        for widget in page.findChildren(QWidget):
-            if (
-                isinstance(widget, QAbstractButton | QLineEdit)
-                and widget.isVisible()
-                and not _name_of(widget)
-            ):
-                nameless.append((name, type(widget).__name__, widget.objectName()))
+        widgets = [w for w in page.findChildren(QWidget) if isinstance(w, QAbstractButton | QLineEdit)]
+        nameless += [(name, type(w).__name__) for w in widgets if w.isVisible() and not _name_of(w)]
     assert nameless == []
 
 

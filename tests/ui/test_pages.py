@@ -326,7 +326,7 @@ def test_the_starter_is_downloaded_from_the_welcome(
 ) -> None:
     services.start()
     page = window.open_page("welcome")
-    qtbot.waitUntil(lambda: page.starter.text() == "Download 100 MB and start", timeout=LONG)
+    qtbot.waitUntil(lambda: page.starter.text() == "Download 98 MB and start", timeout=LONG)
     page.starter.click()
     qtbot.waitUntil(lambda: any(row.state == "done" for row in services.downloads.snapshots()), timeout=60000)
     assert window.stack.currentWidget() is window.pages["downloads"]

@@ -11,7 +11,7 @@ from app.core.types import ModelRecord
 from app.ui import tasks, theme, words
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
-from app.ui.widgets import make_button, make_label, set_property
+from app.ui.widgets import make_button, make_label, pad_spin, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -65,6 +65,7 @@ class LoadDialog(Dialog):
         self.slider.valueChanged.connect(lambda at: self.context.setValue(self._steps[at]))
         self.context.valueChanged.connect(self._follow_context)
         for box in (self.context, self.layers, self.parallel):
+            pad_spin(box)
             box.valueChanged.connect(self._settle.start)
         self.kv.currentIndexChanged.connect(self._settle.start)
 

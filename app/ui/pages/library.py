@@ -204,7 +204,7 @@ class LibraryPage(Page):
         if record.damaged:
             return "damaged"
         instance = self._instances.get(record.id)
-        return instance.state if instance is not None and instance.state in _LIVE else ""
+        return instance.state if instance is not None and instance.state in (*_LIVE, "failed") else ""
 
     def _state_words(self, record: ModelRecord) -> str:
         state = self._state(record)
@@ -215,10 +215,11 @@ class LibraryPage(Page):
             "starting": self.tr("Starting"),
             "ready": self.tr("Loaded"),
             "stopping": self.tr("Unloading"),
+            "failed": self.tr("Failed"),
         }.get(state, self.tr("On disk"))
 
     def _state_token(self, record: ModelRecord) -> str:
-        return {"damaged": "bad", "ready": "good"}.get(self._state(record), "text-2")
+        return {"damaged": "bad", "failed": "bad", "ready": "good"}.get(self._state(record), "text-2")
 
     def _show_detail(self) -> None:
         record: ModelRecord | None = self.table.current()
@@ -229,14 +230,21 @@ class LibraryPage(Page):
         runs = not record.damaged and (record.summary is None or record.summary.kind in _RUNS)
         self.name.setText(record.id)
         self.facts.setText(self._facts(record))
-        self.problem.setText(record.damaged or "")
-        self.problem.setVisible(bool(record.damaged))
+        self.problem.setText(self._problem(record))
+        self.problem.setVisible(bool(self.problem.text()))
         self.load.setVisible(runs and not live)
         self.unload.setVisible(live)
         self.chat.setVisible(live and runs)
         self.page.setVisible(record.source is not None)
         self.delete.setEnabled(not live)
         self.delete.setToolTip(self.tr("Unload it first.") if live else "")
+
+    def _problem(self, record: ModelRecord) -> str:
+        if record.damaged:
+            return record.damaged
+        instance = self._instances.get(record.id)
+        failed = instance is not None and instance.state == "failed" and instance.error is not None
+        return describe(instance.error).sentence if failed and instance and instance.error else ""
 
     def _facts(self, record: ModelRecord) -> str:
         summary = record.summary
