@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import httpx2 as httpx
 import pytest
+from msgspec.structs import replace
 
 from app.core.events import Bus
 from app.core.series import SeriesStore
@@ -46,29 +47,29 @@ def http(served: Served) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server over the real worker with the starter model loaded, one for all tests; ``model`` is its id."""
+    """A server over real workers, one for all tests: ``model`` writes, ``vectors`` embeds."""
     folder = tmp_path_factory.mktemp("real")
     bus = Bus()
     settings = SettingsStore(folder / "settings.toml", bus)
-    record = ModelRecord(
-        "starter/SmolLM2-135M-Instruct:Q4_1",
-        "SmolLM2",
-        (ModelFile(str(starter), starter.stat().st_size),),
-        starter.stat().st_size,
-        summarize(read_header(starter)),
-        added_at=1_700_000_000,
+    size = starter.stat().st_size
+    files, summary = (ModelFile(str(starter), size),), summarize(read_header(starter))
+    writer = ModelRecord(
+        "starter/SmolLM2-135M-Instruct:Q4_1", "SmolLM2", files, size, summary, added_at=1.7e9
     )
+    # The same weights as a model for vectors: the mean of its tokens' last states.
+    embedder = replace(writer, id="vectors/SmolLM2-135M-Instruct:Q4_1")
+    plan = LoadPlan(writer.path, n_ctx=2048, n_parallel=4)
+    plans = {writer.id: plan, embedder.id: replace(plan, n_ctx=512, embeddings=True)}
     supervisor = Supervisor(bus, folder)
-    plan = LoadPlan(record.path, n_ctx=2048, n_parallel=4)
-    supervisor.ensure_ready(record.id, plan).result(60)
+    loads = [supervisor.ensure_ready(name, wanted) for name, wanted in plans.items()]
+    for load in loads:
+        load.result(60)
     series = SeriesStore(bus)
-    host = ServerHost(
-        FakeLibrary((record,)), supervisor, lambda _record: SimpleNamespace(plan=plan), bus, settings, series=series
-    )  # fmt: skip
+    planned = lambda record: SimpleNamespace(plan=plans[record.id])  # noqa: E731
+    host = ServerHost(FakeLibrary((writer, embedder)), supervisor, planned, bus, settings, series=series)
     address = host.start("127.0.0.1", 0).address
-    yield Served(
-        host=host, supervisor=supervisor, settings=settings, bus=bus, address=address, model=record.id, plan=plan
-    )  # fmt: skip
+    ids = {"model": writer.id, "vectors": embedder.id}
+    yield Served(host=host, supervisor=supervisor, settings=settings, bus=bus, address=address, **ids)
     host.close()
     supervisor.close()
     series.close()

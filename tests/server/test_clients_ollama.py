@@ -54,7 +54,7 @@ def test_a_prompt_is_answered_and_raw_text_goes_on(client, real) -> None:
     raw = client.generate(real.model, "One, two, three,", raw=True, options={**OPTIONS, "num_predict": 4})
     assert "four" in raw.response
     with pytest.raises(ollama.ResponseError, match="insert"):
-        client.generate("starter", "def f(", suffix="return x", options=OPTIONS)
+        client.generate(real.model, "def f(", suffix="return x", options=OPTIONS)
 
 
 def test_json_of_a_schema(client, real) -> None:
@@ -65,13 +65,22 @@ def test_json_of_a_schema(client, real) -> None:
 
 
 def test_models_are_listed_and_shown(client, real) -> None:
-    assert [model.model for model in client.list().models] == [real.model]
+    assert [model.model for model in client.list().models] == [real.model, real.vectors]
     shown = client.show(real.model)
     assert shown.modelinfo["general.architecture"] == "llama"
     assert shown.modelinfo["llama.context_length"] == 8192
     assert shown.details.quantization_level == "Q4_1"
-    loaded = client.ps().models[0]
-    assert (loaded.model, loaded.context_length) == (real.model, 2048)
+    loaded = {item.model: item for item in client.ps().models}
+    assert loaded[real.model].context_length == 2048
+    assert loaded[real.model].size > 90_000_000
+
+
+def test_real_vectors(client, real) -> None:
+    found = client.embed(real.vectors, ["one", "two", "one"])
+    first, second, third = found.embeddings
+    assert first == pytest.approx(third, abs=1e-3)
+    assert first != pytest.approx(second, abs=1e-3)
+    assert found.prompt_eval_count >= 3
 
 
 def test_a_call_is_told_whole(scripted, served) -> None:
