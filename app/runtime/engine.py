@@ -14,12 +14,13 @@ from collections.abc import Callable
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.cores import CoreWatch
 from app.runtime.intake import Choice, Prepared
+from app.runtime.kvstore import LEAST_TOKENS, KvStore, Stored
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
 from app.runtime.meter import Meter
 from app.runtime.protocol import Event, Events, Report, Stats, error_info
 from app.runtime.sampling import NO_TOKEN, Logprobs
-from app.runtime.scheduler import Chunk, Job, Scheduler, Step
+from app.runtime.scheduler import Chunk, Job, Scheduler, Step, common_prefix
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,12 @@ class Engine:
     engine thread. ``send`` gets the reports and is called on that thread."""
 
     def __init__(
-        self, model: Model, context: Context, send: Callable[[Report], None], watch: CoreWatch | None = None
+        self,
+        model: Model,
+        context: Context,
+        send: Callable[[Report], None],
+        watch: CoreWatch | None = None,
+        store: KvStore | None = None,
     ) -> None:
         self._model, self._context, self._send, self._watch = model, context, send, watch
         self.scheduler = Scheduler(
@@ -76,6 +82,9 @@ class Engine:
             n_cells=context.n_cells if context.plan.kv_unified else context.n_ctx * context.n_seq,
             n_batch=context.n_batch,
         )
+        self._store = store
+        if store is not None:
+            self.scheduler.on_evict = self._keep
         self.meter = Meter()
         self._eog = model.eog_tokens
         self._inbox: deque[Callable[[], None]] = deque()
@@ -148,7 +157,12 @@ class Engine:
     def _stop(self) -> None:
         for key in tuple(self._open):
             self._cancel(key)
+        self._context.abort(False)
         self._stopping = True
+        self._flush()
+        for seq, tokens, name in self.scheduler.named():
+            if self._store is not None:
+                self._keep(seq, tokens, name)
 
     def _begin(self, prepared: Prepared) -> None:
         opened = _Open(prepared)
@@ -156,14 +170,38 @@ class Engine:
             self._never_started(opened)
             return
         self._open[prepared.key] = opened
+        self._bring_back(prepared)
         if prepared.dropped:
             self._tell(opened.key, Delta(dropped=prepared.dropped))
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
+            job.name = prepared.request.conversation
             writer = _Writer(opened, choice, job, self._eog)
             opened.writers.append(writer)
             self._writers[id(job)] = writer
             self.scheduler.add(job)
+
+    # ------------------------------------------------------------------------------ states on disk
+
+    def _keep(self, seq: int, tokens: list[int], name: str) -> None:
+        if self._store is not None and len(tokens) >= LEAST_TOKENS:
+            self._store.put(name, list(tokens), self._context.save_state(seq))
+
+    def _bring_back(self, prepared: Prepared) -> None:
+        """Put the conversation's stored state into the cache when it saves more than what is there."""
+        stored, name = prepared.stored, prepared.request.conversation
+        if stored is None:
+            return
+        common = common_prefix(stored.tokens, prepared.tokens, len(stored.tokens))
+        if common >= self.scheduler.best(prepared.tokens) + LEAST_TOKENS:
+            self.scheduler.restore(stored.tokens, lambda seq: self._load_state(seq, stored), name)
+
+    def _load_state(self, seq: int, stored: Stored) -> bool:
+        if self._context.load_state(seq, stored.state) and self._context.held(seq) == len(stored.tokens):
+            return True
+        self._context.trim(seq, 0)
+        log.info("a stored state of %d tokens does not fit this context", len(stored.tokens))
+        return False
 
     def _never_started(self, opened: _Open) -> None:
         self._cancelled.discard(opened.key)

@@ -3,7 +3,7 @@ intake thread, beside the engine: templates, tokenizers and grammars take millis
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from app.core.errors import BadRequestError, PromptTooLongError
 from app.core.generate import GenerateRequest, Message, ToolSpec
 from app.runtime.formats import template_kwargs_for, tools_of
 from app.runtime.grammar import Constraint, constraint_for
+from app.runtime.kvstore import Stored
 from app.runtime.llama_model import Model
 from app.runtime.parsing import parser_for
 from app.runtime.sampling import Sampler, choose_seed
@@ -38,13 +39,18 @@ class Prepared(Struct):
     choices: list[Choice]
     arrived: float
     dropped: tuple[int, ...] = ()
+    stored: Stored | None = None
+    """The conversation's state on disk, when it is not in the cache."""
 
 
 class Intake:
-    """Prepares requests for one model; ``n_ctx`` is what one conversation may hold."""
+    """Prepares requests for one model; ``n_ctx`` is what one conversation may hold. ``find`` looks a conversation's
+    state up on disk."""
 
-    def __init__(self, model: Model, n_ctx: int) -> None:
-        self._model, self._n_ctx = model, n_ctx
+    def __init__(
+        self, model: Model, n_ctx: int, find: Callable[[str], Stored | None] = lambda _: None
+    ) -> None:
+        self._model, self._n_ctx, self._find = model, n_ctx, find
         self._template: ChatTemplate | None = None
 
     @property
@@ -71,7 +77,8 @@ class Intake:
             for choice in choices:
                 choice.sampler.close()
             raise
-        return Prepared(key, request, tokens, choices, arrived)
+        stored = self._find(request.conversation) if request.conversation else None
+        return Prepared(key, request, tokens, choices, arrived, stored=stored)
 
     def _choice(
         self,

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -12,7 +13,8 @@ from app.runtime.cores import CoreWatch
 from app.runtime.embedding import Embedder
 from app.runtime.engine import Engine
 from app.runtime.intake import Intake
-from app.runtime.llama import start
+from app.runtime.kvstore import KvStore, Stored, key_of
+from app.runtime.llama import lib, start
 from app.runtime.llama_context import OK, Context
 from app.runtime.llama_log import LogCapture, memory_use
 from app.runtime.llama_model import Model
@@ -34,9 +36,12 @@ class Loaded(Struct):
     intake: Intake
     embedder: Embedder
     ready: Ready
+    store: KvStore | None = None
 
     def close(self) -> None:
-        """Free the context, then the weights."""
+        """Finish writing states, free the context, then the weights."""
+        if self.store is not None:
+            self.store.close()
         self.context.close()
         self.model.close()
 
@@ -62,9 +67,27 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     lines = capture.lines()
     capture.clear()
     ready = _ready(plan, context, lines, time.monotonic() - began)
-    engine = Engine(model, context, send, watch)
-    intake, embedder = Intake(model, context.n_ctx), Embedder(model, context)
-    return Loaded(model, context, engine, intake, embedder, ready)
+    store = open_store(command)
+    engine = Engine(model, context, send, watch, store)
+
+    def find(conversation: str) -> Stored | None:
+        here = store is None or conversation in engine.scheduler.names()
+        return None if here or store is None else store.find(conversation)
+
+    intake, embedder = Intake(model, context.n_ctx, find), Embedder(model, context)
+    return Loaded(model, context, engine, intake, embedder, ready, store)
+
+
+def open_store(command: Load) -> KvStore | None:
+    """Where this model's conversations are kept; None without a cache folder, or for a model that writes no text."""
+    if not command.cache or command.plan.embeddings:
+        return None
+    try:
+        key = key_of(command.plan, lib.llama_version().decode())
+    except OSError as error:
+        log.info("states of conversations are not kept: %s", error)
+        return None
+    return KvStore(Path(command.cache) / "kv", key)
 
 
 def _teller(send: Callable[[Report], None]) -> Callable[[float], bool]:

@@ -46,6 +46,8 @@ class Job:
     cached: int = 0
     """Prompt tokens that were found in the cache when the job was first placed."""
     placed: bool = False
+    name: str = ""
+    """The conversation it belongs to; its sequence keeps the name."""
     preempted: int = 0
 
     @property
@@ -88,6 +90,7 @@ class _Slot:
     """What the idle sequence holds, computed. (A busy one holds its job's computed tokens.)"""
     job: Job | None = None
     used_at: int = 0
+    name: str = ""
 
     @property
     def tokens(self) -> list[int]:
@@ -184,6 +187,8 @@ class Scheduler:
         self._ticks = 0
         self._squeezed: int | None = None
         self._full_up = False
+        self.on_evict: Callable[[int, list[int], str], None] | None = None
+        """Told (sequence, tokens, name) before a named idle sequence is emptied for another use."""
 
     # ------------------------------------------------------------------------------ jobs come and go
 
@@ -215,6 +220,7 @@ class Scheduler:
         self.running.remove(job)
         slot = self._slots[job.seq]
         slot.held, slot.job, slot.used_at = job.tokens[: job.computed], None, self._tick()
+        slot.name = job.name
         job.seq = -1
 
     def _tick(self) -> int:
@@ -328,9 +334,11 @@ class Scheduler:
         return True
 
     def _clear(self, slot: _Slot) -> None:
+        if slot.held and slot.name and self.on_evict is not None:
+            self.on_evict(slot.seq, slot.held, slot.name)
         self._cache.trim(slot.seq, 0)
         self.ledger.trim(slot.seq, 0)
-        slot.held = []
+        slot.held, slot.name = [], ""
 
     def _preempt(self, job: Job) -> None:
         # Its known tokens stay: it computes them again when there is room.
@@ -400,7 +408,7 @@ class Scheduler:
             kept = self._cache.share(source.seq, slot.seq, length) if source else 0
             if source and kept:
                 self.ledger.share(source.seq, slot.seq, kept)
-        slot.held, slot.job = [], job
+        slot.held, slot.job, slot.name = [], job, job.name
         job.seq, job.computed = slot.seq, kept
         if not job.placed:
             job.cached, job.placed = kept, True
@@ -423,12 +431,27 @@ class Scheduler:
         while self._evict_oldest(None):
             pass
 
+    def names(self) -> set[str]:
+        """Conversations that are in the cache. (May be asked from another thread: it only reads.)"""
+        return {slot.name for slot in self._slots if slot.name}
+
+    def named(self) -> list[tuple[int, list[int], str]]:
+        """(sequence, tokens, name) of idle conversations, the most recently used first."""
+        slots = sorted(
+            (slot for slot in self._slots if slot.job is None and slot.held and slot.name), key=_used_at
+        )
+        return [(slot.seq, slot.held, slot.name) for slot in reversed(slots)]
+
+    def best(self, tokens: list[int]) -> int:
+        """How many of these tokens a new job would find in the cache."""
+        return self._best_prefix(Job(None, tokens))[1]
+
     def idle(self) -> list[tuple[int, list[int]]]:
         """(sequence, tokens it holds) of idle sequences that hold something, the least recently used first."""
         slots = sorted((slot for slot in self._slots if slot.job is None and slot.held), key=_used_at)
         return [(slot.seq, slot.held) for slot in slots]
 
-    def restore(self, tokens: list[int], load: Callable[[int], bool]) -> bool:
+    def restore(self, tokens: list[int], load: Callable[[int], bool], name: str = "") -> bool:
         """Fill an idle sequence from elsewhere: ``load(seq)`` puts ``tokens`` into the emptied ``seq``, or fails and
         leaves it empty."""
         idle = [slot for slot in self._slots if slot.job is None]
@@ -441,7 +464,7 @@ class Scheduler:
                 return False
         if not load(slot.seq):
             return False
-        slot.held, slot.used_at = list(tokens), self._tick()
+        slot.held, slot.used_at, slot.name = list(tokens), self._tick(), name
         self.ledger.grow(slot.seq, len(tokens))
         return True
 
