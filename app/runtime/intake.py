@@ -5,6 +5,7 @@ intake thread, beside the engine: templates, tokenizers and grammars take millis
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from app.core.errors import BadRequestError, PromptTooLongError
@@ -17,6 +18,7 @@ from app.runtime.parsing import parser_for
 from app.runtime.sampling import Sampler, choose_seed
 from app.runtime.stream import Answer
 from app.runtime.template import ChatTemplate, template_for
+from app.runtime.trimming import answer_room, choose_dropped, droppable
 
 TAIL = 400
 """Characters of a prompt's end that tell a parser how the answer begins."""
@@ -64,8 +66,7 @@ class Intake:
     def prepare(self, key: int, request: GenerateRequest) -> Prepared:
         """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
         arrived = time.monotonic()
-        prompt = self._prompt(request)
-        tokens = list(request.tokens) if prompt is None else self.tokenize(prompt)
+        prompt, tokens, dropped = self._fitted(request)
         self._check_length(tokens)
         constraint = constraint_for(request, self.template.source, (prompt or "")[-TAIL:])
         choices: list[Choice] = []
@@ -78,7 +79,7 @@ class Intake:
                 choice.sampler.close()
             raise
         stored = self._find(request.conversation) if request.conversation else None
-        return Prepared(key, request, tokens, choices, arrived, stored=stored)
+        return Prepared(key, request, tokens, choices, arrived, dropped, stored)
 
     def _choice(
         self,
@@ -102,6 +103,32 @@ class Intake:
             raise PromptTooLongError(tokens=len(tokens), limit=self._n_ctx)
         if bad := [token for token in tokens if not 0 <= token < self._model.n_vocab]:
             raise BadRequestError(detail=f"there is no token {bad[0]}")
+
+    def _fitted(self, request: GenerateRequest) -> tuple[str | None, list[int], tuple[int, ...]]:
+        """(prompt, tokens, dropped messages): the whole conversation, or what its policy leaves of it."""
+        prompt, tokens = self._whole(request)
+        room = self._n_ctx - answer_room(self._n_ctx, request.sampling.max_tokens)
+        if request.context_policy == "stop" or not request.messages or len(tokens) <= room:
+            return prompt, tokens, ()
+        sizes = self._sizes(request, len(tokens))
+        dropped = choose_dropped(request.messages, sizes, room, request.context_policy)
+        left = droppable(request.messages, request.context_policy)
+        while True:
+            kept = tuple(m for at, m in enumerate(request.messages) if at not in dropped)
+            prompt, tokens = self._whole(msgspec.structs.replace(request, messages=kept))
+            more = next((turn for turn in left if turn[0] not in dropped), None)
+            if len(tokens) <= room or more is None:
+                return prompt, tokens, dropped
+            dropped = (*dropped, *more)  # the estimate was too low
+
+    def _sizes(self, request: GenerateRequest, total: int) -> list[int]:
+        """Tokens of each message, scaled so that they add up to the prompt's."""
+        counts = [len(self.tokenize(_all_text(message))) + 4 for message in request.messages]
+        return [count * total // sum(counts) + 1 for count in counts]
+
+    def _whole(self, request: GenerateRequest) -> tuple[str | None, list[int]]:
+        prompt = self._prompt(request)
+        return prompt, list(request.tokens) if prompt is None else self.tokenize(prompt)
 
     def _prompt(self, request: GenerateRequest) -> str | None:
         return self.prompt(request) if request.messages else request.prompt
@@ -138,3 +165,8 @@ class Intake:
             return self._model.detokenize(tuple(tokens))
         except ValueError as error:
             raise BadRequestError(detail=str(error)) from error
+
+
+def _all_text(message: Message) -> str:
+    calls = "".join(call.name + call.arguments for call in message.tool_calls)
+    return message.text + message.reasoning + calls
