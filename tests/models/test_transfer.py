@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import random
 import shutil
 import socket
@@ -499,12 +500,13 @@ def test_ranges_are_a_set_of_positions(pairs: list[tuple[int, int]], at: int) ->
     assert {n for a, b in ranges for n in range(a, b)} == plain - set(range(20, 40))
 
 
+EXAMPLES = int(os.environ.get("HEARTH_EXAMPLES", "25"))
 FAULTS = st.sampled_from(
     ["cut", "stall", "corrupt", "no_range", "status", "expire", "move", "drop", "cancel", "full"]
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(20_000, 3_000_000),
     st.lists(st.tuples(FAULTS, st.integers(0, 2**31)), max_size=6),
