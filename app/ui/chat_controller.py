@@ -5,17 +5,20 @@ Everything that touches the disk runs on the task pool; events of running answer
 
 # size: the one place where the page's wishes meet the services; its parts (turns, models, entries) are modules
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 
+from app.chat import attachments
 from app.chat.session import ChatSession, Turn, TurnEnded, TurnOptions, TurnStarted, TurnUnsaved
-from app.chat.store_types import Conversation, Hit, StoredMessage
+from app.chat.store_types import Conversation, Hit, NewAttachment, StoredMessage
 from app.core.events import ChatChanged, InstanceChanged, LibraryChanged
 from app.core.generate import Delta, SamplingParams
 from app.ui import chat_models, errors, tasks
@@ -30,8 +33,13 @@ if TYPE_CHECKING:
     from app.compose import Services
     from app.ui.bridge import Bridge
 
+log = logging.getLogger(__name__)
+
 _DRAFT_MS = 600
 _LIST_MS = 120
+_SIZE_MS = 250
+_WORTH_COUNTING = 200
+"""Characters from which the size of a question is worth a line."""
 Begin = Callable[[int, Callable[[object], None], "Future[Any] | None"], Turn]
 """(conversation, listener, load under way or None) -> the turn; runs on the task pool."""
 
@@ -55,12 +63,16 @@ class ChatController(QObject):
     load_progress = Signal(object)
     context_changed = Signal(object)
     undoable = Signal(str, object)
+    attached = Signal(list)
+    sized = Signal(object, bool)
+    """Tokens of what is typed and attached (None: too little to say), and whether the model itself counted."""
     failed = Signal(object)
     """A Described: something outside a message went wrong."""
 
     def __init__(self, services: "Services", bridge: "Bridge", parent: QObject) -> None:
         super().__init__(parent)
         self._services, self._store = services, services.chats
+        self.store = services.chats
         self.session = ChatSession(services.chats, services.supervisor)
         self.chat: int | None = None
         self.title = ""
@@ -77,6 +89,9 @@ class ChatController(QObject):
         self._live = LiveAnswer(self._deliver, self)
         self._draft_timer = QTimer(self, interval=_DRAFT_MS, singleShot=True)
         self._draft_timer.timeout.connect(self._save_draft)
+        self._to_count = ""
+        self._size_timer = QTimer(self, interval=_SIZE_MS, singleShot=True)
+        self._size_timer.timeout.connect(self._count)
         self._list_timer = QTimer(self, interval=_LIST_MS, singleShot=True)
         self._list_timer.timeout.connect(self._load_list)
         bridge.on(ChatChanged, self._chat_changed, self)
@@ -94,6 +109,7 @@ class ChatController(QObject):
         self._save_draft()
         self._draft_timer.stop()
         self._list_timer.stop()
+        self._size_timer.stop()
         self._live.stop()
 
     def _run(self, work: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:
@@ -101,6 +117,10 @@ class ChatController(QObject):
 
     def _fail(self, error: Exception) -> None:
         self.failed.emit(errors.describe(error))
+
+    def report(self, error: Exception) -> None:
+        """Show an error that belongs to no message."""
+        self._fail(error)
 
     # ---------------------------------------------------------------- the list
 
@@ -248,16 +268,48 @@ class ChatController(QObject):
 
     # ---------------------------------------------------------------- asking
 
-    def ask(self, text: str) -> None:
+    def attach(self, paths: Sequence[Path]) -> None:
+        """Read files for the next question."""
+        self._run(lambda: [attachments.from_file(path) for path in paths], self.attached.emit)
+
+    def attach_text(self, text: str) -> None:
+        """Keep a long paste beside the question."""
+        self.attached.emit([attachments.from_paste(text)])
+
+    def size_up(self, text: str, files: Sequence[NewAttachment]) -> None:
+        """Count what is about to be asked; the answer comes through ``sized``."""
+        self._to_count = "\n".join([*(item.text for item in files), text])
+        self._size_timer.start()
+
+    def _count(self) -> None:
+        text = self._to_count
+        if len(text) < _WORTH_COUNTING:
+            self.sized.emit(None, False)
+            return
+        known = self._services.supervisor.snapshot(self.model)
+        if known is None or known.state != "ready":
+            self.sized.emit(round(len(text) / 3.6), False)
+            return
+
+        def counted(tokens: Sequence[int]) -> None:
+            if text == self._to_count:
+                self.sized.emit(len(tokens), True)
+
+        tasks.watch(self._services.supervisor.tokenize(self.model, text), counted, self._not_counted, self)
+
+    def _not_counted(self, error: Exception) -> None:
+        log.info("the question was not counted: %s", error)
+
+    def ask(self, text: str, files: Sequence[NewAttachment] = ()) -> None:
         """Ask in the open conversation (a new one is made first)."""
         turn = self._new_turn(Entry(0, "assistant", model=self.model))
-        turn.question = Entry(-2 * turn.tag, "user", text)
+        turn.question = Entry(-2 * turn.tag, "user", text, files=tuple(item.name for item in files))
         self._add(turn.question)
         self._add(turn.entry)
         options = self._options()
 
         def begin(chat: int, listener: Callable[[object], None], after: "Future[Any] | None") -> Turn:
-            return self.session.ask(chat, text, options, listener, after=after)
+            return self.session.ask(chat, text, options, listener, attachments=files, after=after)
 
         self._begin(turn, begin)
 
@@ -270,9 +322,8 @@ class ChatController(QObject):
             self._run(lambda: self._store.rewrite(key, text), lambda _none: self._reload())
             return
         turn = self._new_turn(Entry(0, "assistant", model=self.model))
-        turn.question = Entry(
-            -2 * turn.tag, "user", text, version=entry.versions + 1, versions=entry.versions + 1
-        )
+        count = entry.versions + 1
+        turn.question = Entry(-2 * turn.tag, "user", text, version=count, versions=count, files=entry.files)
         self._cut(key)
         self._add(turn.question)
         self._add(turn.entry)
@@ -389,8 +440,8 @@ class ChatController(QObject):
     def _deliver(self, events: list[object]) -> None:
         by_turn: dict[int, list[object]] = {}
         for item in events:
-            tag, event = item  # type: ignore[misc]
-            by_turn.setdefault(tag, []).append(event)
+            assert isinstance(item, tuple)
+            by_turn.setdefault(item[0], []).append(item[1])
         for tag, found in by_turn.items():
             turn = self._turns.get(tag)
             if turn is not None:

@@ -182,6 +182,7 @@ class ChatList(QWidget):
     renamed = Signal(int, str)
     pin_requested = Signal(int, bool)
     delete_requested = Signal(int)
+    export_requested = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -273,6 +274,7 @@ class ChatList(QWidget):
             self.tr("Unpin") if row.pinned else self.tr("Pin"),
             lambda: self.pin_requested.emit(row.id, not row.pinned),
         )
+        menu.addAction(self.tr("Export…"), lambda: self.export_requested.emit(row.id))
         menu.addSeparator()
         menu.addAction(self.tr("Delete"), lambda: self.delete_requested.emit(row.id))
         menu.popup(self.view.viewport().mapToGlobal(at))

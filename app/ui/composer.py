@@ -24,7 +24,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.chat.attachments import is_long_paste
 from app.ui import theme
+from app.ui.attachment_bar import AttachmentBar
 from app.ui.chat_style import COLUMN, make_style
 
 MAX_LINES = 12
@@ -44,6 +46,8 @@ class ComposerEdit(QPlainTextEdit):
     send = Signal()
     escaped = Signal()
     dropped = Signal(list)
+    pasted = Signal(str)
+    """A text too long for the field: better an attachment."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -125,6 +129,8 @@ class ComposerEdit(QPlainTextEdit):
         paths = [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]
         if paths:
             self.dropped.emit(paths)
+        elif source.hasText() and is_long_paste(source.text()):
+            self.pasted.emit(source.text())
         else:
             super().insertFromMimeData(source)
 
@@ -133,6 +139,8 @@ class Composer(QWidget):
     """The field with its button. ``submitted`` carries trimmed text; the owner clears it once it is taken."""
 
     submitted = Signal(str)
+    attach_requested = Signal()
+    long_paste = Signal(str)
     stop_requested = Signal()
     text_changed = Signal()
     files_dropped = Signal(list)
@@ -145,6 +153,9 @@ class Composer(QWidget):
         self._button.setObjectName("send")
         self._button.setFixedSize(32, 32)
         self._button.setIconSize(QSize(18, 18))
+        self._attach = QToolButton(self)
+        self._attach.setFixedSize(32, 32)
+        self.attachments = AttachmentBar(self)
         self._hint = QLabel(self)
         self._hint.setTextFormat(Qt.TextFormat.PlainText)
         self._arrange()
@@ -156,12 +167,16 @@ class Composer(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
+        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self.edit, 1, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
-        column.setContentsMargins(14, 8, 8, 8)
+        column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(4)
+        column.addWidget(self.attachments)
         column.addLayout(row)
+        QWidget.setTabOrder(self.edit, self._button)
+        QWidget.setTabOrder(self._button, self._attach)
         column.addWidget(self._hint)
         self._hint.hide()
         self.setMaximumWidth(COLUMN)
@@ -171,6 +186,9 @@ class Composer(QWidget):
         self.edit.send.connect(self._submit)
         self.edit.escaped.connect(self._stop)
         self.edit.dropped.connect(self.files_dropped)
+        self.edit.pasted.connect(self.long_paste)
+        self._attach.clicked.connect(self.attach_requested)
+        self.attachments.changed.connect(self._text_changed)
         self.edit.textChanged.connect(self._text_changed)
         self.edit.installEventFilter(self)
         self._button.clicked.connect(self._pressed)
@@ -212,7 +230,7 @@ class Composer(QWidget):
 
     def _submit(self) -> None:
         text = self.text().strip()
-        if text and not self._busy:
+        if (text or self.attachments.items) and not self._busy:
             self.submitted.emit(text)
 
     def _stop(self) -> None:
@@ -221,7 +239,7 @@ class Composer(QWidget):
 
     def _text_changed(self) -> None:
         self._fit()
-        self._button.setEnabled(self._busy or bool(self.text().strip()))
+        self._button.setEnabled(self._busy or bool(self.text().strip() or self.attachments.items))
         self.text_changed.emit()
 
     def _fit(self) -> None:
@@ -247,6 +265,7 @@ class Composer(QWidget):
         self._button.setStyleSheet(
             _BUTTON.format(**{t: theme.color(t).name() for t in ("accent", "text", "line")})
         )
+        self._attach.setIcon(theme.icon("attach"))
         self._text_changed()
         self.update()
 
@@ -259,6 +278,8 @@ class Composer(QWidget):
         self.edit.setAccessibleDescription(keys)
         name = self.tr("Stop the answer (Esc)") if self._busy else self.tr("Send ({keys})").format(keys=keys)
         self._button.setToolTip(name)
+        self._attach.setToolTip(self.tr("Attach text or code files"))
+        self._attach.setAccessibleName(self.tr("Attach files"))
         self._button.setAccessibleName(self.tr("Stop the answer") if self._busy else self.tr("Send"))
 
     # ---------------------------------------------------------------- Qt

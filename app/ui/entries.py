@@ -31,6 +31,8 @@ class Entry(Struct, frozen=True):
     error: ErrorInfo | None = None
     version: int = 1
     versions: int = 1
+    files: tuple[str, ...] = ()
+    """Names of what was attached."""
     dropped: bool = False
     """A context policy left it out of the last prompt."""
 
@@ -52,4 +54,5 @@ def from_stored(message: StoredMessage) -> Entry:
         error=message.error,
         version=message.version + 1,
         versions=max(1, len(message.versions)),
+        files=tuple(attachment.name for attachment in message.attachments),
     )

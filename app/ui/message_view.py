@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QRect, QUrl, Signal
+from PySide6.QtCore import QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
 
@@ -42,6 +42,7 @@ class MessageView(QWidget):
         self._footer: Footer | None = None
         self._status: QLabel | None = None
         self._editor: Editor | None = None
+        self._files: QLabel | None = None
         self._bubble = QRect()
         self._raw = False
         self._build()
@@ -66,6 +67,7 @@ class MessageView(QWidget):
         self._build_around()
 
     def _build_around(self) -> None:
+        self._build_files()
         self._build_reasoning()
         self._build_error()
         if self._splitter is None:
@@ -111,6 +113,17 @@ class MessageView(QWidget):
         view.setAccessibleName(self.tr("Message text"))
         view.show()
         return view
+
+    def _build_files(self) -> None:
+        if not self.entry.files:
+            return
+        self._files = self._files or QLabel(self)
+        tint(self._files, self._style)
+        self._files.setTextFormat(Qt.TextFormat.PlainText)
+        self._files.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._files.setWordWrap(True)
+        self._files.setText(self.tr("With {files}").format(files=", ".join(self.entry.files)))
+        self._files.show()
 
     def _build_reasoning(self) -> None:
         text = self.entry.reasoning
@@ -310,6 +323,8 @@ class MessageView(QWidget):
 
     def _arrange_bubble(self, width: int, y: int) -> int:
         self._bubble = QRect()
+        if self._files is not None:
+            y = self._place(self._files, 0, y, width, self._files.heightForWidth(width)) + 4
         if not self._pieces:
             return y
         piece = self._pieces[0]

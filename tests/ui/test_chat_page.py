@@ -295,3 +295,43 @@ def test_every_control_has_an_accessible_name(qtbot: QtBot, page: ChatPage) -> N
         b for b in page.findChildren(QToolButton) if b.isVisible() and not (b.accessibleName() or b.text())
     ]
     assert nameless == []
+
+
+def test_files_go_with_the_question(qtbot: QtBot, page: ChatPage, services: Any, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("the secret word is bamboo " * 20, "utf-8")
+    page.controller.attach([notes])
+    until(qtbot, page.composer.attachments.isVisible)
+    until(qtbot, lambda: "tokens" in page.composer._hint.text())
+    ask(qtbot, page, "what is it?")
+    assert "bamboo" in services.supervisor.requests[-1].messages[-1].text
+    assert page.transcript.entries[0].files == ("notes.txt",)
+    assert not page.composer.attachments.isVisible()
+    assert any("notes.txt" in label.text() for label in page.transcript.findChildren(QLabel))
+
+
+def test_a_file_that_is_no_text_is_refused_in_words(qtbot: QtBot, page: ChatPage, tmp_path: Path) -> None:
+    binary = tmp_path / "data.bin"
+    binary.write_bytes(bytes(range(256)) * 8)
+    page.controller.attach([binary])
+    until(qtbot, page._banner.isVisible)
+    assert "data.bin" in page._banner.words.text()
+
+
+def test_an_attached_file_can_be_taken_out(qtbot: QtBot, page: ChatPage) -> None:
+    page.controller.attach_text("a long paste " * 600)
+    bar = page.composer.attachments
+    assert bar.isVisible()
+    qtbot.mouseClick(bar._chips[0], Qt.MouseButton.LeftButton)
+    assert bar.items == []
+    assert not bar.isVisible()
+
+
+@pytest.mark.parametrize("suffix", [".md", ".html", ".json"])
+def test_a_chat_is_exported(qtbot: QtBot, page: ChatPage, services: Any, suffix: str) -> None:
+    from app.ui import chat_export
+
+    ask(qtbot, page, "xin chào bạn")
+    assert page.controller.chat is not None
+    assert "xin chào bạn" in chat_export.render(services.chats, page.controller.chat, suffix)
+    assert chat_export.safe_name('a/b: "c"?') == "a b c"

@@ -1,11 +1,13 @@
 """The Chat page: conversations at the left, the open one with its model, the transcript and the composer."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFont, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
+    QFileDialog,
     QHBoxLayout,
     QMessageBox,
     QSizePolicy,
@@ -17,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import ErrorInfo, LibraryChanged, SettingChanged
-from app.ui import errors, theme
+from app.ui import chat_export, errors, theme
 from app.ui.chat_controller import ChatController
 from app.ui.chat_list import ChatList
 from app.ui.composer import Composer
@@ -29,7 +31,7 @@ from app.ui.find_bar import FindBar
 from app.ui.model_picker import ModelPicker
 from app.ui.transcript import Transcript
 from app.ui.undo_bar import UndoBar
-from app.ui.widgets import Elided
+from app.ui.widgets import Banner, Elided
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -59,6 +61,7 @@ class ChatPage(QWidget):
         self.composer = Composer(self)
         self._settings = services.settings
         self._context = ContextBar(self)
+        self._banner = Banner(self)
         self._empty = EmptyState(self)
         self._title = Elided(parent=self)
         self._toggle = QToolButton(self)
@@ -87,6 +90,7 @@ class ChatPage(QWidget):
         column.setContentsMargins(0, 0, 0, 16)
         column.setSpacing(8)
         column.addWidget(self._title_row())
+        column.addLayout(_centred(self._banner))
         column.addWidget(self._stack, 1)
         column.addLayout(_centred(self._context))
         column.addLayout(_centred(self.composer))
@@ -131,7 +135,7 @@ class ChatPage(QWidget):
     def _connect_view(self) -> None:
         self.composer.submitted.connect(self._submit)
         self.composer.stop_requested.connect(self.controller.stop)
-        self.composer.text_changed.connect(lambda: self.controller.keep_draft(self.composer.text()))
+        self.composer.text_changed.connect(self._typed)
         self.transcript.action.connect(self._act)
         self.transcript.edited.connect(self.controller.edit)
         self.transcript.link_activated.connect(self._ask_link)
@@ -140,6 +144,12 @@ class ChatPage(QWidget):
         self.list.search_changed.connect(self.controller.search)
         self.list.renamed.connect(self.controller.rename)
         self.list.pin_requested.connect(self.controller.pin)
+        self.list.export_requested.connect(self._export)
+        self.composer.files_dropped.connect(self.controller.attach)
+        self.composer.long_paste.connect(self.controller.attach_text)
+        self.composer.attach_requested.connect(self._choose_files)
+        self.composer.attachments.changed.connect(self._tell_size)
+        self._banner.triggered.connect(self._act_outside)
         self.list.delete_requested.connect(self.controller.delete_chat)
         self.picker.chosen.connect(self.controller.choose_model)
         self.picker.search_requested.connect(self.search_requested)
@@ -181,6 +191,9 @@ class ChatPage(QWidget):
         controller.load_progress.connect(self.picker.set_progress)
         controller.context_changed.connect(self._show_context)
         controller.undoable.connect(self._undo.offer)
+        controller.attached.connect(self.composer.attachments.add)
+        controller.sized.connect(self._show_size)
+        controller.failed.connect(self._banner.show_error)
         controller.title_changed.connect(self._show_title)
 
     # ---------------------------------------------------------------- what the window calls
@@ -266,8 +279,10 @@ class ChatPage(QWidget):
         if not self.controller.has_models:
             self.search_requested.emit("")
             return
+        attachments = self.composer.attachments.take()
         self.composer.set_text("")
-        self.controller.ask(text)
+        self._banner.hide()
+        self.controller.ask(text, attachments)
 
     def _act(self, key: int, name: str) -> None:
         if name in {"load_options", "search"}:
@@ -276,10 +291,41 @@ class ChatPage(QWidget):
             self.controller.act(key, name)
 
     def _act_outside(self, name: str) -> None:
+        self._banner.hide()
         if name == "search":
             self.search_requested.emit("")
+        elif name in {"load_again", "retry"}:
+            self.controller.choose_model(self.controller.model)
         else:
             self.load_options_requested.emit(self.controller.model)
+
+    def _typed(self) -> None:
+        self.controller.keep_draft(self.composer.text())
+        self._tell_size()
+
+    def _tell_size(self) -> None:
+        self.controller.size_up(self.composer.text(), tuple(self.composer.attachments.items))
+
+    def _show_size(self, tokens: int | None, exact: bool) -> None:
+        if tokens is None:
+            self.composer.set_hint("")
+            return
+        count = self.locale().toString(tokens)
+        words = self.tr("{count} tokens") if exact else self.tr("about {count} tokens")
+        self.composer.set_hint(
+            words.format(count=count), why=self.tr("What this question takes of the context.")
+        )
+
+    def _choose_files(self) -> None:
+        dialog = QFileDialog(self, self.tr("Attach files"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self.controller.attach([Path(name) for name in names]))
+        dialog.open()
+
+    def _export(self, chat: int) -> None:
+        title = next((row.title for row in self.list.model.rows if row.id == chat), "")
+        chat_export.ask_and_write(self, self.controller.store, chat, title, self.controller.report)
 
     def _ask_link(self, url: QUrl) -> None:
         box = QMessageBox(self)

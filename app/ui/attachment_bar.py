@@ -1,0 +1,82 @@
+"""Files that go with the next question, as chips above the text; each can be taken out again."""
+
+from PySide6.QtCore import QEvent, QLocale, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+
+from app.chat.store_types import NewAttachment
+from app.ui import theme
+
+_CHIP = """
+QToolButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 6px; padding: 2px 6px; }}
+QToolButton:hover {{ border-color: {text_2}; }}
+QToolButton:focus {{ border: 2px solid {accent}; padding: 1px 5px; }}
+"""
+_WIDEST = 200
+
+
+class AttachmentBar(QWidget):
+    """Hidden while empty. Clicking a chip (or Delete on it) takes its file out."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.items: list[NewAttachment] = []
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(8)
+        self._row.addStretch(1)
+        self._chips: list[QToolButton] = []
+        theme.notifier().changed.connect(self._show)
+        self.hide()
+
+    def add(self, attachments: list[NewAttachment]) -> None:
+        """Put these beside what is there."""
+        self.items += attachments
+        self._show()
+        self.changed.emit()
+
+    def take(self) -> tuple[NewAttachment, ...]:
+        """Hand everything out and be empty."""
+        taken, self.items = tuple(self.items), []
+        self._show()
+        return taken
+
+    def _remove(self, item: NewAttachment) -> None:
+        self.items = [kept for kept in self.items if kept is not item]
+        self._show()
+        self.changed.emit()
+
+    def _show(self) -> None:
+        for chip in self._chips:
+            chip.hide()
+            chip.deleteLater()
+        self._chips = [self._chip(item) for item in self.items]
+        for place, chip in enumerate(self._chips):
+            self._row.insertWidget(place, chip)
+        self.setVisible(bool(self.items))
+
+    def _chip(self, item: NewAttachment) -> QToolButton:
+        chip = QToolButton(self)
+        names = ("raised", "text", "line", "text-2", "accent")
+        chip.setStyleSheet(
+            _CHIP.format(**{name.replace("-", "_"): theme.color(name).name() for name in names})
+        )
+        chip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        chip.setIcon(theme.icon("close"))
+        chip.setIconSize(QSize(12, 12))
+        chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+        size = QLocale().formattedDataSize(len(item.data) or len(item.text.encode()))
+        middle = Qt.TextElideMode.ElideMiddle
+        chip.setText(QFontMetrics(self.font()).elidedText(item.name, middle, _WIDEST))
+        words = self.tr("Take out {name} ({size})").format(name=item.name, size=size)
+        chip.setToolTip(words)
+        chip.setAccessibleName(words)
+        chip.clicked.connect(lambda: self._remove(item))
+        return chip
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._show()
+        super().changeEvent(event)

@@ -1,0 +1,60 @@
+"""Write a conversation to a file the reader chooses: Markdown, HTML or JSON (which comes back as it was)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.ui import tasks
+
+if TYPE_CHECKING:
+    from app.chat.store import ChatStore
+
+SUFFIXES = (".md", ".html", ".json")
+
+
+def render(store: "ChatStore", chat: int, suffix: str) -> str:
+    """The conversation in the format of a file name's ending; anything unknown is Markdown."""
+    from app.chat import transfer, transfer_text  # noqa: PLC0415 - only when something is exported
+
+    if suffix == ".json":
+        return transfer.to_json_text(store, [chat])
+    draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
+    return draw(store.conversation(chat), store.messages(chat))
+
+
+def ask_and_write(
+    parent: QWidget, store: "ChatStore", chat: int, title: str, failed: Callable[[Exception], None]
+) -> None:
+    """Ask for a file; its ending chooses the format. Writes on the task pool."""
+    filters = (
+        QCoreApplication.translate("Export", "Markdown (*.md)"),
+        QCoreApplication.translate("Export", "Web page (*.html)"),
+        QCoreApplication.translate("Export", "Hearth, with every version (*.json)"),
+    )
+    dialog = QFileDialog(
+        parent, QCoreApplication.translate("Export", "Export the chat"), safe_name(title) + ".md"
+    )
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setNameFilters(filters)
+    dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(SUFFIXES[filters.index(chosen)][1:]))
+    dialog.fileSelected.connect(lambda path: _write(store, chat, Path(path), failed))
+    dialog.open()
+
+
+def _write(store: "ChatStore", chat: int, path: Path, failed: Callable[[Exception], None]) -> None:
+    def work() -> None:
+        from app.chat import transfer  # noqa: PLC0415
+
+        transfer.write(path, render(store, chat, path.suffix.lower()))
+
+    tasks.run(work, None, failed)
+
+
+def safe_name(title: str) -> str:
+    """A title as a file name every system takes."""
+    kept = "".join(letter if letter.isalnum() or letter in " -_.," else " " for letter in title)
+    return " ".join(kept.split())[:80].rstrip(" .") or "chat"
