@@ -76,6 +76,13 @@
     </message>
 </context>
 <context>
+    <name>AttachmentBar</name>
+    <message>
+        <source>Take out {name} ({size})</source>
+        <translation>Bỏ {name} ({size})</translation>
+    </message>
+</context>
+<context>
     <name>Banner</name>
     <message>
         <source>Details</source>
@@ -122,6 +129,10 @@
     <message>
         <source>Pin</source>
         <translation>Ghim</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>Xuất…</translation>
     </message>
     <message>
         <source>Delete</source>
@@ -184,6 +195,22 @@
     <message>
         <source>Search for models</source>
         <translation>Tìm mô hình</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} token</translation>
+    </message>
+    <message>
+        <source>about {count} tokens</source>
+        <translation>khoảng {count} token</translation>
+    </message>
+    <message>
+        <source>What this question takes of the context.</source>
+        <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>Đính kèm tệp</translation>
     </message>
     <message>
         <source>Open a link</source>
@@ -313,6 +340,14 @@
     <message>
         <source>Send ({keys})</source>
         <translation>Gửi ({keys})</translation>
+    </message>
+    <message>
+        <source>Attach text or code files</source>
+        <translation>Đính kèm tệp văn bản hoặc mã nguồn</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>Đính kèm tệp</translation>
     </message>
     <message>
         <source>Stop the answer</source>
@@ -885,6 +920,25 @@
     <message>
         <source>{what} is not on the Hub.</source>
         <translation>{what} không có trên Hub.</translation>
+    </message>
+</context>
+<context>
+    <name>Export</name>
+    <message>
+        <source>Markdown (*.md)</source>
+        <translation>Markdown (*.md)</translation>
+    </message>
+    <message>
+        <source>Web page (*.html)</source>
+        <translation>Trang web (*.html)</translation>
+    </message>
+    <message>
+        <source>Hearth, with every version (*.json)</source>
+        <translation>Hearth, kèm mọi phiên bản (*.json)</translation>
+    </message>
+    <message>
+        <source>Export the chat</source>
+        <translation>Xuất cuộc trò chuyện</translation>
     </message>
 </context>
 <context>
@@ -1484,6 +1538,10 @@
     <message>
         <source>Message text</source>
         <translation>Nội dung tin nhắn</translation>
+    </message>
+    <message>
+        <source>With {files}</source>
+        <translation>Kèm {files}</translation>
     </message>
 </context>
 <context>
