@@ -44,12 +44,19 @@ class CoreWatch:
         self._system, self._own, self._clock = system or system_seconds, own, clock
         self._wanted, self._cores = wanted, cores
         self.threads = wanted
+        self.fastest = wanted
+        """What decodes fastest on a quiet machine (``calibration``)."""
         self.others = 0.0
         """Cores' worth of time that other programs used since the last look."""
         self._look()
 
     def _look(self) -> None:
         self._at, self._system_at, self._own_at = self._clock(), self._system(), self._own()
+
+    @property
+    def decode(self) -> int:
+        """Threads for one-token steps; prompts take ``threads``."""
+        return min(self.threads, self.fastest)
 
     def changed(self) -> bool:
         """Look if it is time to; True when ``threads`` is another number now."""

@@ -226,7 +226,7 @@ class Engine:
     def _step(self) -> None:
         began = time.monotonic()
         if self._watch is not None and self._watch.changed():
-            self._context.set_threads(self._watch.threads, self._watch.threads)
+            self._context.set_threads(self._watch.decode, self._watch.threads)
         step = self.scheduler.step(self._prompt_budget())
         for job in step.full:
             self._finish(self._writers[id(job)], "context_full")
@@ -291,6 +291,8 @@ class Engine:
             logprobs = Logprobs(self._context.logits(index), writer.logprobs)
         if not writer.forced and (closing := writer.answer.closing()):
             writer.forced = self._model.tokenize(closing, add_special=False, parse_special=True)
+        if writer.forced and not writer.sampler.force(writer.forced[0]):
+            writer.forced = []
         token = writer.forced.pop(0) if writer.forced else writer.sampler.sample(self._context, index)
         now = writer.last_at = time.monotonic()
         if not writer.first_at:

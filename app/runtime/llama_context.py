@@ -153,6 +153,11 @@ class Context:
         """Threads for one-token steps and for batches."""
         lib.llama_set_n_threads(self.pointer, decode, batch)
 
+    @property
+    def threads(self) -> tuple[int, int]:
+        """(decode, batch) threads as they are set now."""
+        return lib.llama_n_threads(self.pointer), lib.llama_n_threads_batch(self.pointer)
+
     # ------------------------------------------------------------------------------ decoding
 
     def _install_abort(self) -> None:

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from app.core.errors import LoadFailedError
 from app.core.types import LoadPlan
-from app.runtime.cores import CoreWatch
+from app.runtime.calibration import ThreadMemory, fastest
+from app.runtime.calibration import key_of as thread_key
+from app.runtime.cores import FREE, CoreWatch
 from app.runtime.embedding import Embedder
 from app.runtime.engine import Engine
 from app.runtime.intake import Intake
@@ -18,7 +20,7 @@ from app.runtime.llama import lib, start
 from app.runtime.llama_context import OK, Context
 from app.runtime.llama_log import LogCapture, memory_use
 from app.runtime.llama_model import Model
-from app.runtime.llama_params import physical_cores, thread_counts
+from app.runtime.llama_params import physical_cores
 from app.runtime.protocol import Load, Progress, Ready, Report
 
 log = logging.getLogger(__name__)
@@ -58,15 +60,17 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     try:
         context = Context.create(model, plan, command.model, capture)
         if watch is not None and watch.changed():
-            context.set_threads(watch.threads, watch.threads)
+            context.set_threads(watch.decode, watch.threads)
         send(Progress(WEIGHTS_SHARE, "first_decode"))
         try_decode(context)
+        if watch is not None:
+            calibrate(command, context, watch)
     except BaseException:
         model.close()
         raise
     lines = capture.lines()
     capture.clear()
-    ready = _ready(plan, context, lines, time.monotonic() - began)
+    ready = _ready(context, lines, time.monotonic() - began)
     store = open_store(command)
     engine = Engine(model, context, send, watch, store)
 
@@ -118,6 +122,34 @@ def try_decode(context: Context) -> None:
     context.clear()
 
 
+def calibrate(command: Load, context: Context, watch: CoreWatch) -> None:
+    """Find the number of threads that decodes fastest, or recall it. Not on a busy machine (it would be measured
+    wrong), and not for a model that writes no text."""
+    if context.memory is None or command.plan.embeddings or not command.cache:
+        return
+    memory, cores = ThreadMemory(Path(command.cache)), physical_cores()
+    try:
+        key = thread_key(command.plan, cores)
+    except OSError:
+        return
+    known = memory.recall(key)
+    if known is None and watch.others < FREE and watch.threads == cores > 1:
+        known, seconds = fastest(cores, lambda threads: _one_token(context, threads))
+        log.info("seconds a token by threads: %s; %d it is", seconds, known)
+        context.clear()
+        memory.remember(key, known)
+    watch.fastest = known or watch.fastest
+    context.set_threads(watch.decode, watch.threads)
+
+
+def _one_token(context: Context, threads: int) -> None:
+    context.set_threads(threads, threads)
+    context.batch.clear()
+    context.batch.add(1, context.held(0), 0)
+    context.decode()
+    context.logits(0)  # a GPU's work is done only when it is asked for
+
+
 def watch_cores(plan: LoadPlan) -> CoreWatch | None:
     """Threads follow what other programs leave free, unless the plan fixes them."""
     if plan.n_threads is not None:
@@ -126,10 +158,10 @@ def watch_cores(plan: LoadPlan) -> CoreWatch | None:
     return CoreWatch(cores, cores)
 
 
-def _ready(plan: LoadPlan, context: Context, lines: list[str], seconds: float) -> Ready:
+def _ready(context: Context, lines: list[str], seconds: float) -> Ready:
     memory = memory_use(lines)
     on_devices = [use.device for use in memory if use.device != "CPU" and use.weights]
-    decode, batch = thread_counts(plan)
+    decode, batch = context.threads
     return Ready(
         n_ctx=context.n_ctx,
         n_cells=context.n_cells,

@@ -63,6 +63,18 @@ class Sampler:
             return self._chain.sample(context, index)
         return self._constrained(self._grammar, self._chain, context.logits(index))
 
+    def force(self, token: int) -> bool:
+        """Take note of a token that is written whatever the model says; False when the grammar does not allow it."""
+        if self._grammar is not None and self._candidates is not None:
+            self._grammar.apply(self._candidates.one(token))
+            if not self._candidates.possible:
+                return False
+            self._grammar.accept(token)
+        if self._chain is not None:
+            self._chain.accept(token)
+        self._written += 1
+        return True
+
     def _constrained(self, grammar: Grammar, chain: Chain, logits: Floats) -> int:
         candidates = self._candidates
         assert candidates is not None
