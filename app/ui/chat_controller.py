@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 
 from app.chat import attachments
+from app.chat.fitting import Picture
 from app.chat.session import ChatSession, Turn, TurnEnded, TurnOptions, TurnStarted, TurnUnsaved
 from app.chat.store_types import Conversation, Hit, NewAttachment, StoredMessage
 from app.core.events import ChatChanged, InstanceChanged, LibraryChanged
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _DRAFT_MS = 600
 _LIST_MS = 120
 _SIZE_MS = 250
+_PICTURE_MS = 300
 _WORTH_COUNTING = 200
 """Characters from which the size of a question is worth a line."""
 Begin = Callable[[int, Callable[[object], None], "Future[Any] | None"], Turn]
@@ -92,6 +94,8 @@ class ChatController(QObject):
         self._to_count = ""
         self._size_timer = QTimer(self, interval=_SIZE_MS, singleShot=True)
         self._size_timer.timeout.connect(self._count)
+        self._picture_timer = QTimer(self, interval=_PICTURE_MS, singleShot=True)
+        self._picture_timer.timeout.connect(self._ask_picture)
         self._list_timer = QTimer(self, interval=_LIST_MS, singleShot=True)
         self._list_timer.timeout.connect(self._load_list)
         bridge.on(ChatChanged, self._chat_changed, self)
@@ -110,6 +114,7 @@ class ChatController(QObject):
         self._draft_timer.stop()
         self._list_timer.stop()
         self._size_timer.stop()
+        self._picture_timer.stop()
         self._live.stop()
 
     def _run(self, work: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:
@@ -242,9 +247,9 @@ class ChatController(QObject):
         error = old.error if entry.error is not None and old.error is not None else entry.error
         return msgspec.structs.replace(entry, reasoning_seconds=old.reasoning_seconds, error=error)
 
-    def hit_in(self, chat: int) -> int | None:
-        """The message the last search found in a conversation."""
-        return self._hits.get(chat) if self._query else None
+    def hit_in(self, chat: int | None) -> int | None:
+        """The message the search that is on found in a conversation."""
+        return self._hits.get(chat) if self._query and chat is not None else None
 
     def _tell_state(self) -> None:
         self.busy_changed.emit(self._turn_here() is not None)
@@ -618,6 +623,34 @@ class ChatController(QObject):
 
     def _tell_context(self) -> None:
         self.context_changed.emit(self.context_use())
+        if self._turn_here() is None:
+            self._picture_timer.start()
+
+    def _ask_picture(self) -> None:
+        """Have the model count what fills its window, part by part; until then the last answer's counts are shown."""
+        chat, model = self.chat, self.model
+        known = self._services.supervisor.snapshot(model) if model else None
+        if chat is None or known is None or known.state != "ready":
+            return
+        options = self._options()
+
+        def begun(future: "Future[Picture]") -> None:
+            tasks.watch(future, partial(self._show_picture, chat, model), self._not_counted, self)
+
+        self._run(lambda: self.session.picture(chat, options), begun)
+
+    def _show_picture(self, chat: int, model: str, picture: Picture) -> None:
+        if (
+            chat != self.chat
+            or model != self.model
+            or self._turn_here() is not None
+            or picture.window is None
+        ):
+            return
+        kept = [part for part in picture.parts if not part.dropped]
+        system = sum(part.tokens for part in kept if part.role == "system")
+        talk = [part.tokens for part in kept if part.role != "system"]
+        self.context_changed.emit(ContextUse(system, sum(talk[:-2]), sum(talk[-2:]), picture.window))
 
     def context_use(self) -> ContextUse:
         """What fills the window of the open conversation, from what the engine counted last."""

@@ -335,3 +335,19 @@ def test_a_chat_is_exported(qtbot: QtBot, page: ChatPage, services: Any, suffix:
     assert page.controller.chat is not None
     assert "xin chào bạn" in chat_export.render(services.chats, page.controller.chat, suffix)
     assert chat_export.safe_name('a/b: "c"?') == "a b c"
+
+
+def test_a_hit_opens_at_its_message(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    chat = services.chats.create("long")
+    parent = None
+    for number in range(60):
+        role = "user" if number % 2 == 0 else "assistant"
+        text = f"message {number} " + ("kỳ lân " if number == 20 else "filler words ") * 30
+        parent = services.chats.append(chat.id, parent, role, text).id
+    page.list.search.setText("ky lan")
+    until(qtbot, lambda: [row.id for row in page.list.model.rows] == [chat.id])
+    page.open_chat(chat.id)
+    until(qtbot, lambda: len(page.transcript.entries) == 60)
+    index, view = page.transcript.view_at(60)
+    assert index == 20
+    assert view is not None

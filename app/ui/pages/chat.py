@@ -233,6 +233,9 @@ class ChatPage(QWidget):
             self.find_bar.finish()
         self.transcript.set_entries(entries)
         self._stack.setCurrentWidget(self.transcript if entries else self._empty)
+        hit = self.controller.hit_in(self.controller.chat)
+        if hit is not None:
+            self.transcript.jump_to(hit)
         self.composer.set_text(draft)
         self.composer.edit.set_history(history)
         self.list.set_current(self.controller.chat)
