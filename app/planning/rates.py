@@ -5,6 +5,7 @@ gives it arguments, reads what it prints, and knows when it must be asked again.
 """
 
 import logging
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,10 +107,87 @@ class RatesStore:
         return self._known
 
 
-def measure(run: Run, key: str, device: str, threads: int, types: Sequence[str] = ()) -> Rates:
-    """Measure a device now (seconds to a minute). Raises what ``run`` raises, or msgspec.MsgspecError."""
+class RawType(Struct, frozen=True):
+    """[bytes, rows, layers, seconds] of two models; [operations, seconds] of prefill."""
+
+    points: list[list[float]]
+    prefill: list[float]
+
+
+class Raw(Struct, frozen=True):
+    """What the measuring process prints: work and the seconds it took."""
+
+    device: str
+    threads: int
+    seconds: float
+    overhead: list[list[float]]
+    """[layers, seconds] of two models with almost no weights."""
+    types: dict[str, RawType]
+    attention: dict[KvType, list[float]]
+    """[elements, seconds with an empty context, seconds with a filled one]."""
+
+
+def merge(one: Raw, other: Raw) -> Raw:
+    """The quicker of two measurements of one device, point by point: other programs only ever slow a step down."""
+    types = dict(one.types)
+    for kind, raw in other.types.items():
+        types[kind] = _merge_type(types[kind], raw) if kind in types else raw
+    attention = {**other.attention, **one.attention}
+    for kv in set(one.attention) & set(other.attention):
+        pair = (one.attention[kv], other.attention[kv])
+        attention[kv] = [pair[0][0], min(raw[1] for raw in pair), min(raw[2] for raw in pair)]
+    overhead = [_quicker(*pair) for pair in zip(one.overhead, other.overhead, strict=True)]
+    return Raw(one.device, one.threads, one.seconds + other.seconds, overhead, types, attention)
+
+
+def _merge_type(one: RawType, other: RawType) -> RawType:
+    points = [_quicker(*pair) for pair in zip(one.points, other.points, strict=True)]
+    return RawType(points, _quicker(one.prefill, other.prefill))
+
+
+def _quicker(one: list[float], other: list[float]) -> list[float]:
+    return [*one[:-1], min(one[-1], other[-1])]
+
+
+def solve(raw: Raw, key: str = "") -> Rates:
+    """Rates from work and seconds. The row overhead is the median over the types: a single type's is the small
+    difference of two large times."""
+    (few, short), (many, long) = raw.overhead
+    layer = max(0.0, (long - short) / (many - few))
+    token = max(0.0, short - few * layer)
+    net = {kind: [_net(point, token, layer) for point in one.points] for kind, one in raw.types.items()}
+    row = statistics.median(max(0.0, _row(one.points, net[kind])) for kind, one in raw.types.items())
+    types = {kind: _type_rate(one, net[kind], row) for kind, one in raw.types.items()}
+    attention = {kv: point[0] / max(point[2] - point[1], 1e-7) for kv, point in raw.attention.items()}
+    return Rates(raw.device, raw.threads, token, layer, types, attention, raw.seconds, key, time.time())
+
+
+def _net(point: list[float], token: float, layer: float) -> float:
+    """Seconds for the matrices alone."""
+    return max(point[3] - token - point[2] * layer, 0.2 * point[3])
+
+
+def _row(points: list[list[float]], net: list[float]) -> float:
+    (wide, narrow), share = points, points[1][0] / points[0][0]
+    return (net[1] - net[0] * share) / (narrow[1] - wide[1] * share)
+
+
+def _type_rate(one: RawType, net: list[float], row: float) -> TypeRate:
+    times = [
+        max(seconds - point[1] * row, 0.3 * seconds) for point, seconds in zip(one.points, net, strict=True)
+    ]
+    bandwidth = max(point[0] / seconds for point, seconds in zip(one.points, times, strict=True))
+    return TypeRate(bandwidth, one.prefill[0] / one.prefill[1], row)
+
+
+def measure(
+    run: Run, key: str, device: str, threads: int, types: Sequence[str] = (), rounds: int = 1
+) -> Rates:
+    """Measure a device now (under a minute a round). Raises what ``run`` raises, or msgspec.MsgspecError."""
     arguments = ["--device", device, "--threads", str(threads)]
     if types:
         arguments += ["--types", ",".join(types)]
-    found = msgspec.json.decode(run(arguments), type=Rates)
-    return msgspec.structs.replace(found, key=key, measured_at=time.time())
+    raw = msgspec.json.decode(run(arguments), type=Raw)
+    for _ in range(rounds - 1):
+        raw = merge(raw, msgspec.json.decode(run(arguments), type=Raw))
+    return solve(raw, key)

@@ -2,9 +2,8 @@
 ``python -m app.runtime.llama_rates --device CPU --threads 2 [--types Q4_K,Q8_0] [--kv f16,q8_0] [--library PATH]``.
 
 Small llama models of one weight type and zero weights are written to a temporary folder and decoded; zeros cost the
-same arithmetic and the same memory traffic. What comes out (``planning.rates``): seconds of overhead for a token and
-for a layer; by weight type bytes per second, seconds per matrix row (decode) and floating-point operations per second
-(prefill); by K/V type attention elements per second (heads x width x 2 x context x layers).
+same arithmetic and the same memory traffic. What comes out is raw: seconds beside the work they were for.
+``planning.rates.solve`` makes rates of it, and ``merge`` keeps the quicker of two measurements.
 """
 
 import argparse
@@ -222,14 +221,12 @@ def _quickest(found: list[float]) -> float:
 
 
 def measure(bench: Bench, types: list[str], kv_types: list[str], megabytes: int) -> dict[str, Any]:
-    """Everything, in the order in which each needs the one before."""
-    per_layer, per_token = _overhead(bench)
-    result: dict[str, Any] = {"token": per_token, "layer": per_layer, "types": {}, "attention": {}}
-    for kind in types:
-        result["types"][kind] = _weights(bench, kind, megabytes, per_layer, per_token)
-    for kv in kv_types:
-        result["attention"][kv] = _attention(bench, kv)
-    return result
+    """Everything."""
+    return {
+        "overhead": _overhead(bench),
+        "types": {kind: _weights(bench, kind, megabytes) for kind in types},
+        "attention": {kv: _attention(bench, kv) for kv in kv_types},
+    }
 
 
 def measure_model(bench: Bench, path: Path, depths: list[int], kv: str) -> dict[str, Any]:
@@ -244,43 +241,38 @@ def measure_model(bench: Bench, path: Path, depths: list[int], kv: str) -> dict[
     return found
 
 
-def _overhead(bench: Bench) -> tuple[float, float]:
-    """(seconds for a layer, seconds for a token) beside the weights, from models with almost none."""
-    times = []
+def _overhead(bench: Bench) -> list[list[float]]:
+    """[layers, seconds for a token] of two models with almost no weights."""
+    found = []
     for layers in (4, 44):
         with bench.open(Shape(layers, 128, 2, 1, 256), "Q8_0", 256) as session:
-            times.append(session.step())
-    per_layer = max(0.0, (times[1] - times[0]) / 40)
-    return per_layer, max(0.0, times[0] - 4 * per_layer)
+            found.append([float(layers), session.step()])
+    return found
 
 
-def _weights(bench: Bench, kind: str, megabytes: int, per_layer: float, per_token: float) -> dict[str, float]:
-    """Bytes per second and seconds per matrix row, from a model of wide rows and one of narrow rows."""
-    points = []
-    prefill = 0.0
+def _weights(bench: Bench, kind: str, megabytes: int) -> dict[str, Any]:
+    """A model of wide rows and one of narrow rows: [bytes, rows, layers, seconds for a token] each, and
+    [operations, seconds] for a token of prefill."""
+    points, prefill = [], [0.0, 0.0]
     for width, share in ((2048, 1.0), (512, 0.5)):
         one = weight_bytes(Shape(1, width, width // 64, width // 256, 3 * width), kind)
         layers = max(2, int(megabytes * share * 1e6) // one)
         shape = Shape(layers, width, width // 64, width // 256, 3 * width)
         with bench.open(shape, kind, 512) as session:
-            points.append(
-                (weight_bytes(shape, kind), rows(shape), session.step() - per_token - layers * per_layer)
-            )
-            prefill = prefill or session.fill(PREFILL) / (2 * parameters(shape))
-    (b1, r1, t1), (b2, r2, t2) = points
-    row = (t2 - t1 * b2 / b1) / (r2 - r1 * b2 / b1)
-    row = min(max(0.0, row), 0.7 * t2 / r2)
-    return {"bandwidth": b1 / max(t1 - row * r1, 0.2 * t1), "row": row, "prefill": 1 / prefill}
+            points.append([weight_bytes(shape, kind), rows(shape), layers, session.step()])
+            if not prefill[0]:
+                prefill = [2.0 * parameters(shape), session.fill(PREFILL)]
+    return {"points": points, "prefill": prefill}
 
 
-def _attention(bench: Bench, kv: str) -> float:
+def _attention(bench: Bench, kv: str) -> list[float]:
+    """[elements, seconds for a token with an empty context, and with DEPTH tokens in it]."""
     shape = Shape(6, 512, 8, 2, 256)
     with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
         shallow = session.step(0.1)
         session.fill(DEPTH)
         deep = session.step(0.2)
-    elements = 2 * shape.heads * (shape.width // shape.heads) * shape.layers * DEPTH
-    return elements / max(deep - shallow, 1e-7)
+    return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * DEPTH, shallow, deep]
 
 
 def main(arguments: list[str]) -> int:

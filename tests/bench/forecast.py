@@ -18,15 +18,15 @@ from app.models.gguf import read_header
 from app.planning.memory import forecast as forecast_memory
 from app.planning.memory import place, sequences
 from app.planning.model_facts import from_header
-from app.planning.rates import Rates
+from app.planning.rates import Raw, merge, solve
 from app.planning.speed import forecast
 from tests.bench.figures import ROOT, Figure
 from tests.starter import find_starter
 
 QUANTS = {"F16": 1, "Q8_0": 7, "Q4_K_M": 15, "Q4_0": 2, "IQ4_XS": 30, "Q2_K": 10}
 DEPTHS = (0, 1024, 3072)
-ROUNDS = 3
-THREADS = min(2, os.cpu_count() or 1)
+ROUNDS = 2
+THREADS = int(os.environ.get("HEARTH_BENCH_THREADS") or min(2, os.cpu_count() or 1))
 KV: dict[KvType, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
 
 
@@ -41,15 +41,15 @@ def _speed() -> list[Figure]:
         subprocess.run(
             [sys.executable, "-m", "tests.bench.forecast", folder], cwd=ROOT, check=True, capture_output=True
         )
-        rates, real = None, {}
+        raw: Raw | None = None
+        real: dict[str, Any] = {}
         for _ in range(ROUNDS):
-            rates = _quicker(rates, _rates())
+            raw = _rates() if raw is None else merge(raw, _rates())
             for name, path in paths.items():
-                real[name] = _quicker(
-                    real.get(name), _process("--model", str(path), "--depths", "0,1024,3072")
-                )
-        assert rates is not None
-        known = {"CPU": msgspec.convert(rates, Rates)}
+                timed = _process("--model", str(path), "--depths", "0,1024,3072")
+                real[name] = _quicker(real.get(name), timed)
+        assert raw is not None
+        known = {"CPU": solve(raw)}
         errors, inside = [], 0
         for name, path in paths.items():
             facts = from_header(read_header(path))
@@ -77,12 +77,12 @@ def _speed() -> list[Figure]:
         Figure(
             "forecast of decode: measured inside the range", 100 * inside / len(errors), "%", 100.0, more=True
         ),
-        Figure("measuring the machine", rates["seconds"], "s", 60.0),
+        Figure("measuring the machine", raw.seconds / ROUNDS, "s", 60.0),
     ]
 
 
-def _rates() -> dict[str, Any]:
-    return _process("--kv", "f16")
+def _rates() -> Raw:
+    return msgspec.convert(_process("--kv", "f16"), Raw)
 
 
 def _process(*arguments: str) -> dict[str, Any]:
@@ -93,17 +93,11 @@ def _process(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def _quicker(one: Any, other: Any, name: str = "") -> Any:
-    """The better of two measurements, field by field: rates up, seconds down."""
+def _quicker(one: Any, other: dict[str, Any]) -> dict[str, Any]:
+    """The quicker of two timings of a model, depth by depth."""
     if one is None:
         return other
-    if isinstance(one, dict):
-        if "bandwidth" in one:
-            return max(one, other, key=lambda rate: rate["bandwidth"])
-        return {key: _quicker(one[key], other[key], name if name == "attention" else key) for key in one}
-    if not isinstance(one, float):
-        return one
-    return max(one, other) if name == "attention" else min(one, other)
+    return {"steps": {depth: min(seconds, other["steps"][depth]) for depth, seconds in one["steps"].items()}}
 
 
 def _memory() -> Figure:

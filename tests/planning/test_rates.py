@@ -1,19 +1,30 @@
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.hardware.facts import Cpu, Gpu, Machine, Memory
-from app.planning.rates import Rates, RatesStore, TypeRate, key_of, measure
+from app.planning.rates import Rates, RatesStore, Raw, RawType, key_of, measure, merge, solve
 
-PRINTED = {
-    "device": "CPU", "threads": 2, "seconds": 9.5, "token": 1e-5, "layer": 2e-5,
-    "types": {"Q4_K": {"bandwidth": 25e9, "row": 3e-9, "prefill": 2e11}}, "attention": {"f16": 8e9},
-}  # fmt: skip
+TOKEN, LAYER, ROW = 1e-5, 2e-5, 3e-9
+BANDWIDTH = {"Q4_K": 25e9, "Q8_0": 40e9, "F16": 50e9}
+
+
+def _point(kind: str, size: float, rows: float, layers: float) -> list[float]:
+    return [size, rows, layers, TOKEN + layers * LAYER + size / BANDWIDTH[kind] + rows * ROW]
+
+
+def _raw(slower: float = 1.0) -> Raw:
+    types = {
+        kind: RawType([_point(kind, 120e6, 40_000, 8), _point(kind, 60e6, 90_000, 60)], [1e8, 1e8 / 2e11])
+        for kind in BANDWIDTH
+    }
+    overhead = [[4.0, (TOKEN + 4 * LAYER) * slower], [44.0, (TOKEN + 44 * LAYER) * slower]]
+    return Raw("CPU", 2, 9.5, overhead, types, {"f16": [8e6, 1e-3, 2e-3]})
 
 
 def test_the_process_is_asked_and_its_answer_kept(tmp_path: Path) -> None:
@@ -21,16 +32,39 @@ def test_the_process_is_asked_and_its_answer_kept(tmp_path: Path) -> None:
 
     def run(arguments: Sequence[str]) -> bytes:
         asked.append(arguments)
-        return json.dumps(PRINTED).encode()
+        return msgspec.json.encode(_raw())
 
     rates = measure(run, "key", "CPU", 2, ["Q4_K"])
     assert asked == [["--device", "CPU", "--threads", "2", "--types", "Q4_K"]]
-    assert rates.types["Q4_K"] == TypeRate(25e9, 2e11, 3e-9)
+    assert rates.types["Q4_K"].bandwidth == pytest.approx(25e9)
+    assert rates.types["Q4_K"].prefill == pytest.approx(2e11)
+    assert rates.types["Q4_K"].row == pytest.approx(3e-9)
+    assert (rates.token, rates.layer) == pytest.approx((TOKEN, LAYER))
+    assert rates.attention == {"f16": pytest.approx(8e9)}
     assert rates.measured_at > 0
     store = RatesStore(tmp_path / "cache" / "rates.json")
     assert store.get("key") is None
     store.put(rates)
     assert RatesStore(tmp_path / "cache" / "rates.json").get("key") == rates
+
+
+def test_a_disturbed_point_of_one_type_does_not_spoil_the_row_overhead() -> None:
+    raw = _raw()
+    raw.types["Q4_K"].points[1][3] *= 1.5
+    rates = solve(raw)
+    assert rates.types["Q8_0"].row == pytest.approx(ROW)
+    assert rates.types["Q4_K"].bandwidth == pytest.approx(25e9)
+
+
+def test_of_two_measurements_the_quicker_counts() -> None:
+    disturbed = _raw(slower=3.0)
+    disturbed.types["F16"].points[0][3] *= 2
+    disturbed.attention["f16"][2] = 9.0
+    merged = merge(disturbed, _raw())
+    assert solve(merged).types["F16"].bandwidth == pytest.approx(50e9)
+    assert solve(merged).layer == pytest.approx(LAYER)
+    assert solve(merged).attention["f16"] == pytest.approx(8e9)
+    assert merge(_raw(), disturbed).types == merged.types
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
