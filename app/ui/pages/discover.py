@@ -60,6 +60,17 @@ class DiscoverPage(Page):
         self.header.addWidget(self.search_line, 1)
         self.header.addWidget(self.sort)
         self.body.setContentsMargins(0, 0, 0, 0)
+        split = QSplitter(Qt.Orientation.Horizontal, self)
+        split.addWidget(self._left())
+        split.addWidget(self._right())
+        split.setChildrenCollapsible(False)
+        split.setHandleWidth(1)
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 3)
+        split.setSizes([280, 660])
+        self.body.addWidget(split, 1)
+
+    def _left(self) -> QWidget:
         self.list.setProperty("role", "flat")
         left = QWidget(self)
         column = QVBoxLayout(left)
@@ -72,6 +83,11 @@ class DiscoverPage(Page):
         self.left.addWidget(self.nothing)
         column.addWidget(self.left, 1)
         self.status.setContentsMargins(12, 0, 0, 0)
+        left.setMinimumWidth(240)
+        left.setMaximumWidth(480)
+        return left
+
+    def _right(self) -> QWidget:
         right = QWidget(self)
         beside = QVBoxLayout(right)
         beside.setContentsMargins(0, 0, 0, 0)
@@ -81,17 +97,7 @@ class DiscoverPage(Page):
             self.right.addWidget(widget)
         beside.addWidget(self.right, 1)
         self.loading.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        split = QSplitter(Qt.Orientation.Horizontal, self)
-        split.addWidget(left)
-        split.addWidget(right)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(1)
-        split.setStretchFactor(0, 1)
-        split.setStretchFactor(1, 3)
-        split.setSizes([280, 660])
-        left.setMinimumWidth(240)
-        left.setMaximumWidth(480)
-        self.body.addWidget(split, 1)
+        return right
 
     def _connect(self) -> None:
         self.search_line.textEdited.connect(lambda _text: self._settle.start())

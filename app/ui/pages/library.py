@@ -71,8 +71,8 @@ class LibraryPage(Page):
             Column(lambda: self.tr("Quant"), _quant, width=84, tip=lambda r: words.quant_tip(_quant(r))),
             Column(
                 lambda: self.tr("Parameters"),
-                lambda r: words.parameters(r.summary.parameters if r.summary else None) or DASH,
-                sort=lambda r: float((r.summary.parameters if r.summary else None) or 0),
+                lambda r: words.parameters(_parameters(r)) or DASH,
+                sort=lambda r: float(_parameters(r) or 0),
                 right=True,
                 width=84,
             ),
@@ -85,19 +85,17 @@ class LibraryPage(Page):
             ),
             Column(
                 lambda: self.tr("Context"),
-                lambda r: words.tokens(r.summary.context_length if r.summary else None),
-                sort=lambda r: float((r.summary.context_length if r.summary else None) or 0),
+                lambda r: words.tokens(_trained(r)),
+                sort=lambda r: float(_trained(r) or 0),
                 right=True,
                 width=76,
             ),
-            Column(
-                lambda: self.tr("Used"),
-                lambda r: words.ago(r.last_used_at) if r.last_used_at else self.tr("never"),
-                sort=lambda r: float(r.last_used_at or 0),
-                width=110,
-            ),
+            Column(lambda: self.tr("Used"), self._used, sort=lambda r: float(r.last_used_at or 0), width=110),
             Column(lambda: self.tr("State"), self._state_words, width=110, token=self._state_token),
         ]
+
+    def _used(self, record: ModelRecord) -> str:
+        return words.ago(record.last_used_at) if record.last_used_at else self.tr("never")
 
     def _lay_out(self) -> None:
         self.search.setClearButtonEnabled(True)
@@ -351,6 +349,14 @@ class LibraryPage(Page):
         self.table.fit_columns()
         self._show_count()
         self._show_detail()
+
+
+def _parameters(record: ModelRecord) -> int | None:
+    return record.summary.parameters if record.summary else None
+
+
+def _trained(record: ModelRecord) -> int | None:
+    return record.summary.context_length if record.summary else None
 
 
 def _name(record: ModelRecord) -> str:
