@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import engine, machine, peers, qtlibs, starter, venvs
+from devkit import engine, machine, peers, qtlibs, starter, venvs, vulkan
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
@@ -220,6 +220,13 @@ def bench_peers(arguments: Sequence[str]) -> int:
     )
 
 
+def engine_vulkan(_arguments: Sequence[str]) -> int:
+    """The Vulkan backend as a pack in the cache; its folder is the last line."""
+    pack = vulkan.ensure()
+    print(f"Use it with the setting engine.packs, or HEARTH_PACKS, set to:\n{pack}")
+    return 0
+
+
 def soak(arguments: Sequence[str]) -> int:
     """Many clients for twenty minutes, each checking its answers."""
     set_up()
@@ -251,5 +258,5 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
-    "soak": soak, "shots": shots, "lock": lock,
+    "engine-vulkan": engine_vulkan, "soak": soak, "shots": shots, "lock": lock,
 }  # fmt: skip
