@@ -9,7 +9,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -30,12 +30,14 @@ from app.models.downloads_job import Job, finished_bytes, owned, waiting_bytes
 from app.models.downloads_store import Entry
 from app.models.hub import Hub, QuantFile
 from app.models.library import Library
-from app.models.transfer import Options
-from app.models.transfer_disk import MARGIN
-from app.models.transfer_http import Net
+from app.models.transfer_disk import MARGIN, free_space
+from app.models.transfer_net import Net
 from app.models.transfer_notes import Note, note
 from app.models.transfer_sidecar import FileLock, Sidecar, part_path
 from app.models.transfer_throttle import Limiter, allowed
+
+if TYPE_CHECKING:
+    from app.models.transfer import Options
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Downloads:
         library: Library,
         bus: Bus,
         settings: SettingsStore,
-        options: Options | None = None,
+        options: "Options | None" = None,
     ) -> None:
         self._paths, self._hub, self._library, self._bus, self._settings = paths, hub, library, bus, settings
         self._options = options
@@ -292,7 +294,7 @@ class Downloads:
     def _ask_again(self, entry: Entry, now: float) -> None:
         left = entry.quant.bytes - self._resting.get(entry.id, 0)
         full = entry.error is not None and entry.error.code == DiskFullError.code
-        free = (self._options or Options()).free
+        free = self._options.free if self._options else free_space
         if full and free(self._paths.models) < min(left, WORTHWHILE) + MARGIN:
             self._again[entry.id] = now + self.ask_again[DiskFullError]
         else:
@@ -305,21 +307,22 @@ class Downloads:
                 return
             if entry.state == "queued" and entry.id not in self._jobs:
                 room -= 1
-                entry.state = "running"
-                job = Job(
-                    entry, self._paths.models, self._hub, self._library, self._job_options(), self._ended
-                )
+                options = self._job_options()
+                job = Job(entry, self._paths.models, self._hub, self._library, options, self._ended)
                 self._jobs[entry.id] = job
+                entry.state = "running"
                 job.start()
 
-    def _job_options(self) -> Options:
+    def _job_options(self) -> "Options":
         # What the others will still take is not free for this one.
         promised = sum(job.unallocated() for job in self._jobs.values())
         options = self._options or self._chosen_options()
         free = options.free
         return replace(options, free=lambda folder: free(folder) - promised, throttle=self._limiter)
 
-    def _chosen_options(self) -> Options:
+    def _chosen_options(self) -> "Options":
+        from app.models.transfer import Options  # noqa: PLC0415 - sockets and TLS, 25 ms
+
         chosen, hub = self._settings.value.downloads, self._settings.value.hub
         net = Net(proxy=hub.proxy, ca_file=hub.ca_file)
         return Options(net=net, connections=chosen.connections, method=chosen.method)
@@ -366,7 +369,7 @@ class Downloads:
             total=quant.bytes,
             done=quant.bytes if entry.state == "done" else self._resting.get(entry.id, finished_bytes(entry)),
             error=entry.error,
-            **({} if self._open or entry.state != "queued" else _said(self._hours_note())),
+            **({} if self._open or entry.state != "queued" else self._hours_note().fields()),
             quant=quant.quant,
             added_at=entry.added_at,
             model=entry.model,
@@ -388,11 +391,5 @@ class Downloads:
             speed=speed,
             eta=left / speed if speed else None,
             error=plain.error if now is None or now.state == "starting" else None,
-            **_said(now.note if now else None),
+            **(now.note.fields() if now and now.note else {}),
         )
-
-
-def _said(said: Note | None) -> dict[str, Any]:
-    if said is None:
-        return {}
-    return {"note": said.text, "note_code": said.code, "note_params": said.params}

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.core.errors import HearthError, InternalError, TransferCancelledError, UnsupportedModelError
 from app.core.types import Source
@@ -12,10 +13,12 @@ from app.models.downloads_store import Entry, target
 from app.models.hub import Hub
 from app.models.hub_types import QuantFile, RemoteFile, RemotePart
 from app.models.library import Library
-from app.models.transfer import Options, Progress, Transfer
 from app.models.transfer_disk import allocated, need
 from app.models.transfer_hash import sha256_file
 from app.models.transfer_sidecar import Sidecar, part_path
+
+if TYPE_CHECKING:
+    from app.models.transfer import Options, Progress, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class Job:
         models: Path,
         hub: Hub,
         library: Library,
-        options: Options,
+        options: "Options",
         ended: Callable[["Job", HearthError | None], None],
     ) -> None:
         self.entry = entry
@@ -87,7 +90,7 @@ class Job:
         """Whether it was told to stop."""
         return self._stop.is_set()
 
-    def look(self) -> tuple[int, Progress | None]:
+    def look(self) -> "tuple[int, Progress | None]":
         """Bytes there in total, and the file under way."""
         transfer = self._transfer
         now = transfer.progress() if transfer else None
@@ -95,9 +98,8 @@ class Job:
 
     def unallocated(self) -> int:
         """Bytes of room it will still take beyond what its file under way has reserved."""
-        return sum(
-            part.size for part in self.entry.quant.files if part.name not in self.entry.finished
-        ) - sum(allocated(part_path(place)) for place in self._places() if part_path(place).exists())
+        missing = sum(part.size for part in self.entry.quant.files if part.name not in self.entry.finished)
+        return missing - sum(allocated(part_path(place)) for place in self._places())
 
     def _places(self) -> list[Path]:
         return [target(self._models, self.entry.quant.repo, part) for part in self.entry.quant.files]
@@ -124,6 +126,8 @@ class Job:
     def _one_file(self, part: RemotePart, place: Path) -> None:
         if self._there_already(part, place):
             return
+        from app.models.transfer import Transfer  # noqa: PLC0415 - sockets and TLS, 25 ms
+
         quant = self.entry.quant
         transfer = Transfer(
             place,

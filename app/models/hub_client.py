@@ -18,7 +18,7 @@ from app.core.errors import (
     HubUnreachableError,
 )
 from app.core.settings_groups import Hub as HubSettings
-from app.models.transfer_http import Net, tls_context
+from app.models.transfer_net import Net
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,8 @@ class Library:
             self._set_factory(functools.partial(self._client, net))
 
     def _client(self, net: Net) -> "httpx2.Client":
+        from app.models.transfer_http import tls_context  # noqa: PLC0415 - sockets and TLS are for the first call
+
         timeout = self.httpx2.Timeout(READ, connect=CONNECT)
         hooks: dict[str, list[Callable[..., Any]]] = {"request": [self._hook, _limit_time]}
         return self.httpx2.Client(

@@ -31,8 +31,11 @@ def need(folder: Path, count: int, free: Callable[[Path], int]) -> None:
 
 
 def allocated(path: Path) -> int:
-    """Bytes the file really occupies; what is allocated needs no more room."""
-    return int(getattr(path.stat(), "st_blocks", 0)) * 512
+    """Bytes the file really occupies, 0 when it is not there; what is allocated needs no more room."""
+    try:
+        return int(getattr(path.stat(), "st_blocks", 0)) * 512
+    except FileNotFoundError:
+        return 0
 
 
 def allocate(path: Path, size: int) -> None:

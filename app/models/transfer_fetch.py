@@ -16,7 +16,8 @@ from msgspec import Struct
 from app.core.errors import TransferCancelledError
 from app.models.hub_types import RemoteFile
 from app.models.transfer_disk import disk_error, free_space
-from app.models.transfer_http import Body, Net, Wire
+from app.models.transfer_http import Body, Wire
+from app.models.transfer_net import Net
 from app.models.transfer_parts import Part, Parts
 from app.models.transfer_sidecar import Sidecar
 from app.models.transfer_source import Again, Moved, Patience, Source

@@ -17,24 +17,14 @@ import time
 import urllib.request
 from urllib.parse import unquote, urljoin, urlsplit
 
-from msgspec import Struct
-
 from app.core.errors import HubUnreachableError
+from app.models.transfer_net import Net
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
 SECRET = ("authorization", "cookie")
 SLICE = 0.1  # seconds between two looks at ``cancelled`` while connecting
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-
-
-class Net(Struct, frozen=True):
-    """How to reach the network. ``proxy``: empty for the system's, ``none``, or an address."""
-
-    proxy: str = ""
-    ca_file: str = ""
-    connect: float = 10.0
-    stall: float = 30.0
 
 
 class Cut(ConnectionError):  # noqa: N818 - what happened, in one word

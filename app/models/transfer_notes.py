@@ -3,6 +3,8 @@
 The window translates the templates (context "Notes") and fills them in; ``text`` is the English sentence.
 """
 
+from typing import Any
+
 from msgspec import Struct
 
 Param = str | int | float
@@ -31,6 +33,10 @@ class Note(Struct, frozen=True):
     def text(self) -> str:
         """In English."""
         return NOTES[self.code].format(**self.params)
+
+    def fields(self) -> dict[str, Any]:
+        """As ``DownloadChanged`` carries it."""
+        return {"note": self.text, "note_code": self.code, "note_params": self.params}
 
 
 def note(code: str, **params: Param) -> Note:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.models.hub import Hub
 from app.models.transfer import Options, Transfer
-from app.models.transfer_http import Net
+from app.models.transfer_net import Net
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from app.models.downloads import Downloads
 from app.models.hub import Hub, QuantFile, RemotePart
 from app.models.library import Library
 from app.models.transfer import Options
-from app.models.transfer_http import Net
+from app.models.transfer_net import Net
 from app.models.transfer_sidecar import FileLock, part_path
 from tests.fakes.gguf_writer import Tensor, model_metadata, model_tensors, write_gguf
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub

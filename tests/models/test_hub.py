@@ -270,8 +270,10 @@ def test_endpoint_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_it_is_light() -> None:
     import subprocess
 
-    heavy = "('huggingface_hub', 'httpx2', 'hf_xet')"
-    code = f"import sys, app.models.hub; sys.exit(any(m in sys.modules for m in {heavy}))"
+    heavy = "('huggingface_hub', 'httpx2', 'hf_xet', 'ssl', 'http.client')"
+    code = (
+        f"import sys, app.models.hub, app.models.downloads; sys.exit(any(m in sys.modules for m in {heavy}))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

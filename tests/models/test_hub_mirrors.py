@@ -12,7 +12,7 @@ from app.core.settings_groups import Hub as HubSettings
 from app.models.hub import Hub
 from app.models.hub_mirrors import Mirrors
 from app.models.transfer import Options, Transfer
-from app.models.transfer_http import Net
+from app.models.transfer_net import Net
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.proxy_server import LocalProxy
 

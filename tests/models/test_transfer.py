@@ -34,8 +34,8 @@ from app.core.errors import (
 from app.models import transfer_parts
 from app.models.hub import Hub, RemoteFile
 from app.models.transfer import Options, Result, Transfer
-from app.models.transfer_http import Net
 from app.models.transfer_mend import attempts
+from app.models.transfer_net import Net
 from app.models.transfer_ranges import Ranges
 from app.models.transfer_sidecar import Facts, Sidecar
 from app.models.transfer_throttle import Limiter, allowed
