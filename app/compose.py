@@ -28,6 +28,7 @@ from app.models.library import Library
 from app.models.token import Tokens
 from app.planning.residency import Residency
 from app.runtime.channel import child_environ, program
+from app.runtime.packs import VARIABLE, find_packs, working
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 
@@ -117,17 +118,24 @@ def current(machine: "Machine") -> "Machine":
 
 
 @functools.cache
-def _detect() -> "Machine":
+def _detect(packs: tuple[str, ...] = ()) -> "Machine":
     from app.hardware.detect import detect  # noqa: PLC0415 - asks drivers, 50 ms the first paint should not pay
 
-    return detect(probe=_probe)
+    return detect(probe=lambda: _probe(packs))
 
 
-def _probe() -> bytes:
+def _probe(packs: tuple[str, ...]) -> bytes:
     """The engine's own list of devices, from a short-lived process: a driver that crashes takes only that one down."""
-    from app.hardware.probe import run_probe  # noqa: PLC0415 - see _detect
+    from app.hardware.probe import run_with_packs  # noqa: PLC0415 - see _detect
 
-    return run_probe([*program(), "probe"], environ=child_environ(dict(os.environ)))
+    return run_with_packs([*program(), "probe"], packs, child_environ(os.environ))
+
+
+def _machine(packs: tuple[str, ...], workers: dict[str, str]) -> "Machine":
+    """The machine with the backends of these packs; workers load those that the probe could use, and no others."""
+    found = _detect(packs)
+    workers[VARIABLE] = working(packs, (backend.name for backend in found.backends if backend.problem))
+    return found
 
 
 def compose(paths: Paths | None = None) -> Services:
@@ -140,9 +148,12 @@ def compose(paths: Paths | None = None) -> Services:
     library = Library(paths, bus)
     hub = Hub(None, Tokens(), lambda: settings.value.hub)
     downloads = Downloads(paths, hub, library, bus, settings)
-    supervisor = Supervisor(bus, paths.logs, cache=paths.cache)
-    planner = Planner(settings, _detect)
-    sampler = Sampler(bus, _detect, supervisor.pids)
+    workers = dict(os.environ)
+    packs = find_packs(settings.value.engine.packs, paths.data / "packs", workers)
+    machine = functools.partial(_machine, packs, workers)
+    supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
+    planner = Planner(settings, machine)
+    sampler = Sampler(bus, machine, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)
     server = ServerHost(
         library, supervisor, residency.prepare, bus, settings,
@@ -150,6 +161,6 @@ def compose(paths: Paths | None = None) -> Services:
     )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
     return Services(
-        paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, _detect, planner,
+        paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence,
     )  # fmt: skip

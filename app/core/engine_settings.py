@@ -162,3 +162,5 @@ class Engine(Struct, frozen=True, kw_only=True):
     idle_minutes: Annotated[
         int, _advanced("Unload after", "Minutes without a request; 0 keeps models loaded.", 0, 100000)
     ] = 60
+    packs: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """Folders of backend packs besides those in the data folder's ``packs``; read when the program starts."""

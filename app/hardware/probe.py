@@ -64,6 +64,29 @@ def run_probe(
     return done.stdout
 
 
+def run_with_packs(command: Sequence[str], packs: Sequence[str], environ: Mapping[str, str]) -> bytes:
+    """The probe's answer with these backend packs. When one crashes or hangs the probe, each is tried alone, and
+    those that fail are named with the reason while the rest go on. Raises ProbeFailedError when none is to blame."""
+    try:
+        return run_probe([*command, *packs], environ=environ)
+    except ProbeFailedError:
+        if not packs:
+            raise
+    problems = {pack: why for pack in packs if (why := _alone(command, pack, environ))}
+    rest = [pack for pack in packs if pack not in problems]
+    answer = msgspec.json.decode(run_probe([*command, *rest], environ=environ), type=_Answer)
+    answer.backends += [_Backend(pack, problem=why) for pack, why in problems.items()]
+    return msgspec.json.encode(answer)
+
+
+def _alone(command: Sequence[str], pack: str, environ: Mapping[str, str]) -> str | None:
+    try:
+        run_probe([*command, pack], environ=environ)
+    except ProbeFailedError as error:
+        return str(error)
+    return None
+
+
 def _why(code: int, stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     last = lines[-1].strip() if lines else "it said nothing"

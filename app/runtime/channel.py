@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any
@@ -44,7 +45,7 @@ def program() -> list[str]:
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
 
 
-def child_environ(environ: dict[str, str]) -> dict[str, str]:
+def child_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """``environ`` for a child: this copy of the program is found first, wherever the child starts."""
     path = os.pathsep.join(part for part in (str(ROOT), environ.get("PYTHONPATH", "")) if part)
     return {**environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}

@@ -11,7 +11,7 @@ unload and question, a last event for each request.
 import logging
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
 from app.core.types import LoadPlan, Sample
 from app.runtime.channel import child_environ, spawn
 from app.runtime.outbox import Outbox
-from app.runtime.postmortem import explain_death, oom_kills, open_log, read_tail
+from app.runtime.postmortem import explain_death, is_crash, oom_kills, open_log, read_tail
 from app.runtime.protocol import (
     Answer,
     Command,
@@ -59,7 +59,8 @@ class Surroundings:
     publish: Callable[[object], None]
     logs: Path
     cache: Path | None
-    environ: dict[str, str]
+    environ: Mapping[str, str]
+    """Of the workers; read anew for each, so that its owner may change it."""
 
 
 @dataclass
@@ -331,7 +332,7 @@ class Instance:
         if (
             process.stage == "first_decode"
             and process.ready is None
-            and status < 0
+            and is_crash(status)
             and process.plan.use_extra_bufts
         ):
             log.info(

@@ -13,6 +13,8 @@ from typing import Any
 
 from llama_cpp import llama_cpp as _binding
 
+from app.runtime.llama_packs import load_from_environment
+
 __all__ = ["devices", "fast", "ggml", "lib", "start"]
 
 lib: Any = _binding
@@ -21,7 +23,6 @@ GGML_LIBRARIES = ("ggml", "ggml-base", "ggml-cpu")
 
 # ggml functions we call: name -> (result, arguments); from ggml-backend.h and ggml-cpu.h.
 _GGML: dict[str, tuple[Any, list[Any]]] = {
-    "ggml_backend_load": (ctypes.c_void_p, [ctypes.c_char_p]),
     "ggml_backend_load_all_from_path": (None, [ctypes.c_char_p]),
     "ggml_backend_dev_count": (ctypes.c_size_t, []),
     "ggml_backend_dev_get": (ctypes.c_void_p, [ctypes.c_size_t]),
@@ -68,13 +69,11 @@ def _neighbours() -> tuple[Any, ...]:
 
 @functools.cache
 def start() -> None:
-    """Start the backends once: those built in, those beside libllama, and the packs that ``HEARTH_GGML_BACKENDS``
-    lists (paths of backend libraries, put there by whoever checked them)."""
+    """Start the backends once: those built in, those beside libllama, and the packs that ``HEARTH_PACKS`` names."""
     lib.llama_backend_init()
     if not ggml("ggml_backend_dev_count")():
         ggml("ggml_backend_load_all_from_path")(os.fsencode(lib._base_path))
-    for path in filter(None, os.environ.get("HEARTH_GGML_BACKENDS", "").split(os.pathsep)):
-        ggml("ggml_backend_load")(os.fsencode(path))
+    load_from_environment(_library)
 
 
 def devices() -> dict[str, int]:

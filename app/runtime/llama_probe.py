@@ -1,15 +1,17 @@
 """Asks ggml for its devices and prints one JSON object. Run as a process of its own: ``python -m
-app.runtime.llama_probe [BACKEND_LIBRARY...]``; a driver that crashes takes only this process down.
+app.runtime.llama_probe [PACK...]``; a driver that crashes takes only this process down.
 
 Output: ``{"backends": [{"name", "problem", "devices": [{"name", "description", "type", "free", "total", "pci"}]}]}``.
-A library that ggml refuses to load is listed with a problem. Reads ``ggml-backend.h``'s functions on libllama's own
-handle: another handle would see another registry.
+A pack that can't be used is listed with a problem, under its path. Reads ``ggml-backend.h``'s functions on libllama's
+own handle: another handle would see another registry.
 """
 
 import ctypes
 import json
 import sys
 from typing import Any
+
+from app.runtime.llama_packs import load_packs
 
 TYPES = ("cpu", "gpu", "igpu", "accel", "meta")
 
@@ -45,17 +47,15 @@ def list_backends(library: Any) -> list[dict[str, Any]]:
     return found
 
 
-def load(library: Any, paths: list[str]) -> list[dict[str, Any]]:
-    """Add backend libraries to the registry; those that ggml refuses come back as backends with a problem."""
-    _declare(library)
-    refused = [path for path in paths if not library.ggml_backend_load(path.encode())]
-    return [{"name": path, "devices": [], "problem": "ggml refused to load it"} for path in refused]
+def load(library: Any, packs: list[str]) -> list[dict[str, Any]]:
+    """Add backend packs to the registry; those refused come back as backends with a problem."""
+    refused = load_packs(library, packs)
+    return [{"name": pack, "devices": [], "problem": why} for pack, why in refused.items()]
 
 
 def _declare(library: Any) -> None:
     pointer, size, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
     kinds: dict[str, tuple[list[Any], Any]] = {
-        "ggml_backend_load": ([text], pointer),
         "ggml_backend_reg_count": ([], size),
         "ggml_backend_reg_get": ([size], pointer),
         "ggml_backend_reg_name": ([pointer], text),

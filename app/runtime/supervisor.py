@@ -51,7 +51,7 @@ class Supervisor:
         self, bus: Bus, logs: Path, *, cache: Path | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
         self._around = Surroundings(
-            bus.publish, logs, cache, dict(os.environ if environ is None else environ)
+            bus.publish, logs, cache, dict(os.environ) if environ is None else environ
         )
         self._instances: dict[str, Instance] = {}
         self._open: dict[str, tuple[Instance, int]] = {}

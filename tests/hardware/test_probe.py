@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from app.hardware.facts import Backend, Device, Gpu
-from app.hardware.probe import ProbeFailedError, merge, read_backends, run_probe
+from app.hardware.probe import ProbeFailedError, merge, read_backends, run_probe, run_with_packs
 
 CARD = Gpu(
     0, "nvidia", "NVIDIA GeForce RTX 3090", memory_total=24 << 30, memory_free=18 << 30, pci="0000:01:00.0"
@@ -123,3 +123,25 @@ def test_metal_joins_the_apple_gpu() -> None:
     (gpu,) = merge([card], [Backend("MTL", (_device("MTL0", description="Apple M4", total=12 << 30),))])
     assert gpu.devices == ("MTL0",)
     assert gpu.memory_total == 12 << 30
+
+
+PROBE = """
+import json, os, sys
+if "/crashes" in sys.argv[1:]:
+    os.abort()
+print(json.dumps({"backends": [{"name": name} for name in ["CPU", *sys.argv[1:]]]}))
+"""
+
+
+def test_a_pack_that_crashes_the_probe_is_named_and_the_rest_goes_on() -> None:
+    command = [sys.executable, "-c", PROBE]
+    backends, _ = read_backends(lambda: run_with_packs(command, ["/good", "/crashes"], {}))
+    problems = {backend.name: backend.problem for backend in backends}
+    assert problems.keys() == {"CPU", "/good", "/crashes"}
+    assert problems["/crashes"].startswith("crashed with SIGABRT")  # type: ignore[union-attr]
+    assert problems["/good"] is None
+
+
+def test_a_probe_that_fails_without_packs_fails() -> None:
+    with pytest.raises(ProbeFailedError):
+        run_with_packs([sys.executable, "-c", "raise SystemExit(1)"], ["/good"], {})

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from app.hardware.probe import read_backends, run_probe
+from tests.fakes.packs import make_pack
 
 COMMAND = [sys.executable, "-m", "app.runtime.llama_probe"]
 
@@ -17,10 +18,20 @@ def test_the_engine_tells_its_devices() -> None:
     assert facts[0].value
 
 
-def test_a_library_that_is_none_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "libggml-broken.so"
-    path.write_bytes(b"not a library")
-    backends, _ = read_backends(lambda: run_probe([*COMMAND, str(path)], environ=dict(os.environ)))
-    problems = {backend.name: backend.problem for backend in backends}
-    assert problems[str(path)] == "ggml refused to load it"
-    assert problems["CPU"] is None
+def test_packs_that_cannot_be_used_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    broken = make_pack(tmp_path / "broken", b"not a library")
+    absent = tmp_path / "absent"
+    backends, _ = read_backends(
+        lambda: run_probe([*COMMAND, str(broken), str(absent)], environ=dict(os.environ))
+    )
+    problems = {backend.name: backend.problem or "" for backend in backends}
+    assert "ggml refused libggml-broken.so" in problems[str(broken)]
+    assert "manifest.json can't be read" in problems[str(absent)]
+    assert not problems["CPU"]
+
+
+def test_a_pack_of_a_backend_that_is_there_is_not_loaded_again(tmp_path: Path) -> None:
+    again = make_pack(tmp_path / "cpu", b"", backend="cpu")
+    backends, _ = read_backends(lambda: run_probe([*COMMAND, str(again)], environ=dict(os.environ)))
+    assert "listed twice" in (backends[-1].problem or "")
+    assert [backend.name for backend in backends].count("CPU") == 1

@@ -1,0 +1,75 @@
+"""Loads backend packs into the running engine: on libllama's own handle, and only what its manifest vouches for."""
+
+import ctypes
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from app.runtime.packs import VARIABLE, Manifest, PackError, check_pack, split
+
+log = logging.getLogger(__name__)
+
+
+def load_packs(library: Any, packs: Iterable[str]) -> dict[str, str]:
+    """Add the packs (folders) to ggml's registry; returns those refused, each with the reason. ``library`` is the
+    loaded libllama. A driver that throws ends the process: packs are probed in one of their own before."""
+    commit = engine_commit(library)
+    refused: dict[str, str] = {}
+    for pack in packs:
+        try:
+            _load(library, Path(pack), check_pack(Path(pack), commit))
+        except PackError as error:
+            refused[pack] = str(error)
+    return refused
+
+
+def load_from_environment(library: Any) -> None:
+    """What a worker does at its start; a refused pack is a line in its log, and the model runs without it."""
+    for pack, why in load_packs(library, split(os.environ.get(VARIABLE, ""))).items():
+        log.info("the backend pack %s is not used: %s", pack, why)
+
+
+def engine_commit(library: Any) -> str:
+    """The llama.cpp commit that ggml says it was built from, or whatever it says instead of one."""
+    try:
+        commit = _function(library, "ggml_commit", ctypes.c_char_p)
+    except PackError:
+        return ""
+    return (commit() or b"").decode("ascii", "replace")
+
+
+def backend_names(library: Any) -> set[str]:
+    """The backends that ggml has, in lower case."""
+    count = _function(library, "ggml_backend_reg_count", ctypes.c_size_t)
+    get = _function(library, "ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
+    name = _function(library, "ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
+    return {name(get(index)).decode().lower() for index in range(count())}
+
+
+def _load(library: Any, folder: Path, manifest: Manifest) -> None:
+    if manifest.backend.lower() in backend_names(library):
+        raise PackError(f"the engine has {manifest.backend} already: its devices would be listed twice")
+    path = folder.absolute() / manifest.library
+    load = _function(library, "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    if not load(os.fsencode(path)):
+        raise PackError(f"ggml refused {path.name}{_why(path)}")
+
+
+def _function(library: Any, name: str, result: Any, *arguments: Any) -> Any:
+    try:
+        function = library[name]
+    except AttributeError as error:  # Windows: a handle does not show what its dependencies export
+        raise PackError(f"the engine does not show its function {name}") from error
+    function.restype, function.argtypes = result, list(arguments)
+    return function
+
+
+def _why(path: Path) -> str:
+    """What the system's loader says of it: most often a library that is missing."""
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        return f": {error}"
+    return ": it is of another version, or its driver is missing"

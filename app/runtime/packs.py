@@ -1,0 +1,102 @@
+"""Backend packs: a folder with one ggml library and a ``manifest.json`` that says what it was built from.
+
+``{"backend": "vulkan", "llama_cpp": commit, "library": name, "files": {name: {"sha256", "bytes"}}, ...}``; written by
+``packaging/devkit/packs.py``. Nothing here knows the engine: ``llama_packs`` loads what was checked here.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+MANIFEST = "manifest.json"
+VARIABLE = "HEARTH_PACKS"
+"""Names the packs to a worker: folders, separated as PATH is."""
+_LEAST_COMMIT = 7
+
+
+class PackError(Exception):
+    """A pack that must not be loaded; the text says why, in words."""
+
+
+class PackFile(msgspec.Struct, frozen=True):
+    """One file of a pack."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a pack says of itself; further fields are for people."""
+
+    backend: str
+    llama_cpp: str
+    library: str
+    files: dict[str, PackFile]
+    ggml_backend_api: int | None = None
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Folders written one after the other with PATH's separator or on lines of their own."""
+    parts = re.split(rf"[{re.escape(os.pathsep)}\n]", text)
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def installed(folder: Path) -> tuple[str, ...]:
+    """The packs in this folder, by name."""
+    return tuple(str(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}")))
+
+
+def find_packs(setting: str, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The packs to load, each once: those of the environment (which then stands alone), else of the setting and of
+    the data folder."""
+    if VARIABLE in environ:
+        return tuple(dict.fromkeys(split(environ[VARIABLE])))
+    return tuple(dict.fromkeys([*split(setting), *installed(folder)]))
+
+
+def working(packs: Iterable[str], refused: Iterable[str]) -> str:
+    """``VARIABLE``'s value for a worker: without those that the probe could not use."""
+    bad = set(refused)
+    return os.pathsep.join(pack for pack in packs if pack not in bad)
+
+
+def check_pack(folder: Path, engine_commit: str = "") -> Manifest:
+    """The manifest of a pack whose files are what it says, built for ``engine_commit`` (empty or not a commit: not
+    compared). Raises PackError."""
+    manifest = read_manifest(folder)
+    found = re.match(rf"[0-9a-f]{{{_LEAST_COMMIT},}}", engine_commit)
+    if found and not manifest.llama_cpp.startswith(found[0]):
+        built = manifest.llama_cpp[:9]
+        raise PackError(f"it was built for llama.cpp {built}, and the engine is {found[0]}")
+    for name, entry in manifest.files.items():
+        _check_file(folder / name, entry)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """A pack's manifest. Raises PackError when it is missing, damaged, or names files outside of the folder."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except OSError as error:
+        raise PackError(f"its {MANIFEST} can't be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise PackError(f"its {MANIFEST} is damaged: {error}") from error
+    if manifest.library not in manifest.files:
+        raise PackError(f"its {MANIFEST} does not list its library")
+    if outside := [name for name in manifest.files if Path(name).name != name]:
+        raise PackError(f"its {MANIFEST} names {outside[0]}, which is not in the pack")
+    return manifest
+
+
+def _check_file(path: Path, entry: PackFile) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PackError(f"{path.name} can't be read: {error.strerror}") from error
+    if found != entry.sha256:
+        raise PackError(f"{path.name} is not the file that its manifest names (its hash differs)")

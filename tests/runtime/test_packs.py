@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from app.runtime.packs import VARIABLE, PackError, check_pack, find_packs, read_manifest, split, working
+from tests.fakes.packs import COMMIT, make_pack
+
+
+def test_a_whole_pack_is_accepted(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "vulkan", b"library", backend="vulkan")
+    assert check_pack(pack, f"{COMMIT[:7]}-dirty").library == "libggml-vulkan.so"
+    assert check_pack(pack, "unknown").backend == "vulkan"
+
+
+def test_a_changed_library_is_refused(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "vulkan", b"library", backend="vulkan")
+    (pack / "libggml-vulkan.so").write_bytes(b"another")
+    with pytest.raises(PackError, match="its hash differs"):
+        check_pack(pack)
+
+
+def test_another_llama_cpp_is_refused_by_name(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "vulkan", b"library", commit="f" * 40)
+    with pytest.raises(PackError, match=r"built for llama\.cpp fffffffff, and the engine is 0c1e570"):
+        check_pack(pack, "0c1e570-dirty")
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match=r"manifest\.json can't be read: No such file"):
+        read_manifest(tmp_path / "absent")
+    pack = make_pack(tmp_path / "vulkan", b"library", backend="vulkan")
+    (pack / "libggml-vulkan.so").unlink()
+    with pytest.raises(PackError, match=r"libggml-vulkan\.so can't be read"):
+        check_pack(pack)
+
+
+def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "vulkan", b"library")
+    (pack / "manifest.json").write_text("{")
+    with pytest.raises(PackError, match="damaged"):
+        read_manifest(pack)
+
+
+@pytest.mark.parametrize("name", ["../other.so", "/usr/lib/other.so"])
+def test_a_manifest_may_not_point_out_of_its_pack(tmp_path: Path, name: str) -> None:
+    files = {name: {"sha256": "", "bytes": 0}}
+    pack = make_pack(tmp_path / "vulkan", b"library", library=name, files=files)
+    with pytest.raises(PackError, match="not in the pack"):
+        read_manifest(pack)
+
+
+def test_a_library_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "vulkan", b"library", library="other.so")
+    with pytest.raises(PackError, match="does not list its library"):
+        read_manifest(pack)
+
+
+def test_packs_come_from_the_setting_and_the_data_folder_each_once(tmp_path: Path) -> None:
+    pack = str(make_pack(tmp_path / "vulkan", b"library"))
+    (tmp_path / "not-a-pack").mkdir()
+    assert find_packs(f"/elsewhere\n{pack}", tmp_path, {}) == ("/elsewhere", pack)
+
+
+def test_the_environment_stands_alone(tmp_path: Path) -> None:
+    make_pack(tmp_path / "vulkan", b"library")
+    assert find_packs("/setting", tmp_path, {VARIABLE: "/one"}) == ("/one",)
+    assert find_packs("/setting", tmp_path, {VARIABLE: ""}) == ()
+
+
+def test_workers_get_those_that_the_probe_could_use() -> None:
+    assert split(working(["/one", "/two"], ["/two", "engine"])) == ("/one",)
