@@ -1,7 +1,6 @@
 """Between OpenAI's chat and our types, and what all APIs' converters share: pure functions, no HTTP."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,7 +135,7 @@ def image_from(data: str, mime: str, param: str) -> ImagePart:
     """An image from base64."""
     try:
         return ImagePart(base64.b64decode(data, validate=True), mime)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or characters beyond ASCII
         raise bad_field(param, f"The image is not base64: {error}.") from error
 
 

@@ -61,7 +61,7 @@ def endpoints(backend: Backend) -> list[Endpoint]:
         ),
         Endpoint(
             "POST", "/api/v1/models/download", api.download, "lmstudio", "Download a model",
-            body=V1DownloadRequest, answer=V1Job, errors=(403, 404, 501, 502),
+            body=V1DownloadRequest, answer=V1Job, errors=(403, 404, 502, 507),
         ),
         Endpoint(
             "GET", "/api/v1/models/download/status/{job_id}", api.status, "lmstudio", "How far a download is",

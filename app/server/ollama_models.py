@@ -60,7 +60,7 @@ def endpoints(backend: Backend) -> list[Endpoint]:
         ),
         Endpoint(
             "POST", "/api/pull", api.pull, "ollama", "Download a model",
-            body=NameRequest, answer=Progress, stream=NDJSON, errors=(403, 404, 501, 502, 507),
+            body=NameRequest, answer=Progress, stream=NDJSON, errors=(403, 404, 502, 507),
         ),
         Endpoint(
             "DELETE", "/api/delete", api.delete, "ollama", "Put a model into the bin", body=NameRequest, errors=gone
@@ -202,7 +202,7 @@ def _check(change: DownloadChanged) -> None:
 async def find_quant(backend: Backend, name: str) -> "QuantFile":
     """The quant that a name means on the Hub: ``owner/repo`` or ``owner/repo:Q4_K_M``. Raises Problem."""
     if backend.downloads is None or backend.hub is None:
-        raise Problem(501, "not_implemented", "This server can't download.")
+        raise Problem(400, "not_available", "This server can't download.")
     host = next((host for host in HOSTS if name.startswith(host)), "")
     repo, _, wanted = name[len(host) :].partition(":")
     if repo.count("/") != 1:

@@ -50,7 +50,6 @@ WITH_BODY = {
 BUSY = {503: "Too many requests wait, or the model could not be loaded."}
 WORDS = {
     404: "There is no such thing here.",
-    501: "This server can't do that.",
     502: "The Hub can't be reached or answered wrongly.",
     507: "The disk is full.",
 }
@@ -128,7 +127,7 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     elif endpoint.media != "application/json":
         content[endpoint.media] = {"schema": {"type": "string"}}
     if endpoint.stream:
-        content[endpoint.stream.partition(";")[0]] = {"schema": {"type": "string"}}
+        content[endpoint.stream.partition(";")[0]] = {}
     found: dict[str, Any] = {"200": {"description": endpoint.summary}}
     if content:
         found["200"]["content"] = content

@@ -1,13 +1,14 @@
 """A stand-in for the supervisor and the library where the engine is not what is tested: it echoes words, slowly if
 asked to. It runs no model; tests of real answers use the real worker."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from app.core.errors import HearthError, ModelNotFoundError
+from app.core.errors import BadRequestError, HearthError, ModelNotFoundError
 from app.core.events import InstanceChanged
 from app.core.generate import (
     Delta,
@@ -133,6 +134,8 @@ class FakeSupervisor:
         return _done(((1,) if special else ()) + tuple(ord(letter) for letter in text))
 
     def detokenize(self, model: str, tokens: Sequence[int]) -> "Future[str]":
+        if bad := [token for token in tokens if token > sys.maxunicode]:
+            return _failed(BadRequestError(detail=f"there is no token {bad[0]}"))
         return _done("".join(chr(token) for token in tokens))
 
     def embed(

@@ -158,6 +158,8 @@ def test_tools_choices_and_reasoning_reach_the_engine(http, served) -> None:
         ({"messages": [{"role": "user", "content": [
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,\u00e9\U000b8bc0"}}]}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [
             {"type": "image_url", "image_url": {"url": "http://169.254.169.254/x.png"}}]}]}, "messages"),
     ],
 )  # fmt: skip
