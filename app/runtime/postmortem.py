@@ -1,13 +1,18 @@
 """A worker's log file, and what it and the exit status tell about a death."""
 
+import logging
+import os
 import re
 import signal
+import tempfile
 from pathlib import Path
 from typing import IO
 
 from msgspec import Struct
 
 from app.core.errors import HearthError, OutOfMemoryError, WorkerCrashedError
+
+log = logging.getLogger(__name__)
 
 TAIL_LINES = 40
 TAIL_BYTES = 64 * 1024
@@ -26,7 +31,16 @@ class Death(Struct, frozen=True):
 
 
 def open_log(folder: Path, model: str) -> tuple[IO[bytes], Path]:
-    """A new log file for the next worker of ``model``; the one before is kept beside it. Raises OSError."""
+    """A new log file for the next worker of ``model``; the one before is kept beside it. Where ``folder`` can't be
+    written it is in the system's temporary folder: a model loads all the same. Raises OSError when that fails too."""
+    try:
+        return _open_log(folder, model)
+    except OSError as error:
+        log.info("logs can't be written in %s: %s", folder, error)
+        return _open_log(Path(tempfile.gettempdir()) / f"hearth-logs-{os.getpid()}", model)
+
+
+def _open_log(folder: Path, model: str) -> tuple[IO[bytes], Path]:
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")[-100:] or "model"
     path = folder / f"worker-{name}.log"
@@ -47,10 +61,10 @@ def read_tail(path: Path) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-def explain_death(model: str, status: int, log: Path, oom_before: int | None) -> Death:
+def explain_death(model: str, status: int, path: Path, oom_before: int | None) -> Death:
     """From exit status (negative: a signal, as ``Popen`` says it), log, and the system's count of out-of-memory kills
     before."""
-    details = read_tail(log)
+    details = read_tail(path)
     why = name_status(status)
     failure = next((line.strip() for line in details.splitlines() if _ALLOCATION.search(line)), None)
     if failure is None and status == -int(getattr(signal, "SIGKILL", 9)):
@@ -66,6 +80,17 @@ def explain_death(model: str, status: int, log: Path, oom_before: int | None) ->
 
 def _short(line: str) -> str:
     return line.split(": ", 1)[-1].rstrip(".")
+
+
+CRASHES = ("SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGABRT")
+WINDOWS_EXCEPTION = 0xC0000000  # ntstatus.h: access violation, illegal instruction, ...
+
+
+def is_crash(status: int) -> bool:
+    """The process ended by a fault of its own, not by a kill from outside."""
+    if status >= 0:
+        return status >= WINDOWS_EXCEPTION
+    return name_status(status).removeprefix("signal ").split(" ")[0] in CRASHES
 
 
 def name_status(status: int) -> str:

@@ -23,6 +23,14 @@ def test_a_log_is_kept_beside_the_next_one(tmp_path: Path) -> None:
     assert path.parent == tmp_path
 
 
+def test_logs_that_can_not_be_written_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "temporary"))
+    file, path = open_log(tmp_path / "file" / "logs", "m")
+    file.close()
+    assert path.is_relative_to(tmp_path / "temporary")
+
+
 def test_the_tail_is_short_and_never_fails(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     assert read_tail(path) == ""

@@ -1,6 +1,7 @@
 """Loads, unloads, crashes and ends of real worker processes."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -79,6 +80,47 @@ def test_another_plan_loads_again(supervisor: Supervisor, states: States, starte
     assert first.pid != second.pid
     both = [supervisor.ensure_ready(MODEL, small_plan(starter, n_ctx=n)) for n in (256, 768)]
     assert [future.result(60).n_ctx for future in both] == [768, 768]
+
+
+def test_two_models_answer_side_by_side(supervisor: Supervisor, states: States, starter: Path) -> None:
+    for future in [supervisor.ensure_ready(name, small_plan(starter)) for name in ("one", "two")]:
+        future.result(60)
+    assert len(set(supervisor.pids())) == 2
+    replies = {
+        name: ask(supervisor, request("Tell a story.", ENDLESS), name).begun() for name in ("one", "two")
+    }
+    pid = supervisor.snapshot("one").pid  # type: ignore[union-attr]
+    psutil.Process(pid).kill()
+    assert replies["one"].wait(10).failed.code == "worker_crashed"
+    assert supervisor.snapshot("two").state == "ready"  # type: ignore[union-attr]
+    before = len(replies["two"].text())
+    until(lambda: len(replies["two"].text()) > before)
+    supervisor.unload("two").result(20)
+    assert states.names("two")[-1] == "stopped"
+
+
+def test_kills_at_random_moments_always_have_a_reason(supervisor: Supervisor, starter: Path) -> None:
+    moments = random.Random(5)
+    for _ in range(6):
+        load = supervisor.ensure_ready(MODEL, small_plan(starter))
+        reply = None
+        if moments.random() < 0.6:
+            load.result(60)
+            reply = ask(supervisor, request("Tell a story.", ENDLESS))
+        time.sleep(moments.random() * 0.6)
+        for pid in supervisor.pids():
+            psutil.Process(pid).kill()
+        if reply is not None:
+            assert reply.wait(10).failed.code == "worker_crashed"
+            assert reply.after_the_end == 0
+        until(lambda: supervisor.snapshot(MODEL).state == "failed")  # type: ignore[union-attr]
+        snapshot = supervisor.snapshot(MODEL)
+        assert snapshot
+        assert supervisor.pids() == []
+        assert snapshot.error
+        assert "SIGKILL" in snapshot.error.details + snapshot.error.message
+        assert load.done()
+    assert not psutil.Process().children()
 
 
 def test_unload_while_busy_ends_the_answers(supervisor: Supervisor, starter: Path) -> None:
