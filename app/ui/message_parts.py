@@ -132,6 +132,8 @@ class ErrorCard(QWidget):
         self._details.setReadOnly(True)
         self._details.setVisible(False)
         self._arrange()
+        self._action = ""
+        self._button.clicked.connect(lambda: self.action.emit(self._action))
         self._more.toggled.connect(self._fold)
         self._copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._details.toPlainText()))
         self.set_style(style)
@@ -165,7 +167,6 @@ class ErrorCard(QWidget):
         self._button.setText(button)
         self._button.setVisible(bool(button))
         self._action = action
-        self._button.clicked.connect(lambda: self.action.emit(self._action))
         self._more.setText(self.tr("Details"))
         self._copy.setText(self.tr("Copy details"))
         for widget in (self._more, self._copy):

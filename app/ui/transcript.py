@@ -8,7 +8,15 @@ the end is followed only while the reader stands there.
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QPalette, QResizeEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QPalette,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
 
 from app.core.events import ErrorInfo
@@ -83,13 +91,24 @@ class Transcript(QAbstractScrollArea):
         """How many messages exist as widgets now."""
         return len(self._views)
 
-    def set_entries(self, entries: Sequence[Entry]) -> None:
-        """Show another conversation, from its end."""
+    def set_entries(self, entries: Sequence[Entry], *, keep_place: bool = False) -> None:
+        """Show another conversation, from its end; or with ``keep_place`` another state of the same one, from where
+        the reader is."""
+        place = self._place() if keep_place and not self._following else None
         self._drop_views(list(self._views))
         self._selection.clear()
         self._layout.reset(list(entries))
-        self._following = True
+        index = self._layout.index_of(place[0]) if place else None
+        self._following = index is None
         self._refresh()
+        if index is not None and place is not None:
+            for _ in range(2):  # what is built on the way there may move it once
+                self.verticalScrollBar().setValue(self._layout.top(index) - place[1])
+
+    def _place(self) -> tuple[int, int] | None:
+        """(message, pixels from the top of the view) of what the reader looks at."""
+        index, offset = self._anchor()
+        return (self._layout.rows[index].entry.key, offset) if index >= 0 else None
 
     def append(self, entry: Entry) -> None:
         """One more message; the reader is taken to it."""
@@ -158,6 +177,13 @@ class Transcript(QAbstractScrollArea):
             self._views[entry.key] = view
             view.finish_live(entry, is_last=index == len(self._layout.rows) - 1)
         self._measure(index)
+        self._announce(entry)
+
+    def _announce(self, entry: Entry) -> None:
+        """Tell a screen reader that the answer is there."""
+        if QAccessible.isActive():
+            words = self.tr("The answer is finished: {text}").format(text=entry.text[:400])
+            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, words))
 
     # ---------------------------------------------------------------- moving about
 

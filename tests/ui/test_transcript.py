@@ -369,3 +369,29 @@ def test_nothing_runs_while_nothing_happens(qtbot: QtBot, transcript: Transcript
     time.sleep(0.01)
     QApplication.processEvents()
     assert not transcript._idle.isActive()
+
+
+def test_another_state_of_the_same_chat_keeps_the_place(qtbot: QtBot, transcript: Transcript) -> None:
+    entries = chat(80)
+    transcript.set_entries(entries)
+    transcript.jump_to(30)
+    settle(qtbot, transcript)
+    before = view_of(transcript, 30).y()
+    entries[30] = msgspec.structs.replace(entries[30], text="another version", version=2, versions=2)
+    transcript.set_entries(entries[:60], keep_place=True)
+    settle(qtbot, transcript)
+    assert abs(view_of(transcript, 30).y() - before) <= 2
+    assert not transcript.following
+
+
+def test_an_error_button_acts_once_however_often_it_was_shown(qtbot: QtBot, transcript: Transcript) -> None:
+    error = ErrorInfo("worker_crashed", "died", {})
+    transcript._words = lambda _error: ("It died.", "Load again", "load_again")
+    transcript.set_entries([Entry(1, "assistant", "partial", error=error)])
+    view_of(transcript, 1).show_entry(Entry(1, "assistant", "partial", error=error, seed=3), is_last=True)
+    told: list[str] = []
+    transcript.action.connect(lambda _key, name: told.append(name))
+    card = transcript.findChild(ErrorCard)
+    assert isinstance(card, ErrorCard)
+    qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    assert told == ["load_again"]

@@ -67,6 +67,7 @@ class ChatPage(QWidget):
         self._toggle = QToolButton(self)
         self._stack = QStackedWidget(self)
         self._list_wanted = True
+        self._shown: int | None = None
         self._arrange()
         self._undo = UndoBar(self._stack)
         self.find_bar = FindBar(self.transcript)
@@ -231,7 +232,8 @@ class ChatPage(QWidget):
         self._show_title(title)
         if self.find_bar.isVisible():
             self.find_bar.finish()
-        self.transcript.set_entries(entries)
+        self.transcript.set_entries(entries, keep_place=self._shown == self.controller.chat)
+        self._shown = self.controller.chat
         self._stack.setCurrentWidget(self.transcript if entries else self._empty)
         hit = self.controller.hit_in(self.controller.chat)
         if hit is not None:
