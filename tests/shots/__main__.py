@@ -68,7 +68,7 @@ class Studio:
         from PySide6.QtTest import QTest
 
         for look in self.looks():
-            QTest.qWait(120)
+            QTest.qWait(300)  # a busy machine lays out late
             (widget or self.window).grab().save(str(OUT / f"{name}-{look}.png"))
         print(name, flush=True)
 
@@ -217,7 +217,9 @@ def _offline(studio: Studio) -> None:
 
 def main() -> None:
     """Make all the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="two looks at one size")
     options = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
