@@ -1,9 +1,8 @@
+# size: the one place where the page's wishes meet the services; turns, models, entries are modules of their own
 """What happens on the Chat page: conversations, turns, models. Knows the services; the page only shows its signals.
 
 Everything that touches the disk runs on the task pool; events of running answers come through ``LiveAnswer``.
 """
-
-# size: the one place where the page's wishes meet the services; its parts (turns, models, entries) are modules
 
 import logging
 from collections.abc import Callable, Sequence

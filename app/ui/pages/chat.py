@@ -1,3 +1,4 @@
+# size: the wiring of one page, a line or two for each of its signals
 """The Chat page: conversations at the left, the open one with its model, the transcript and the composer."""
 
 from functools import partial
