@@ -3,7 +3,6 @@
 import logging
 import math
 import socket
-import ssl
 import threading
 from collections import deque
 from pathlib import Path
@@ -190,6 +189,8 @@ def check_certificate(chosen: Server, host: str, port: int) -> dict[str, str]:
     """uvicorn's options for TLS; empty without a certificate. Raises BindError for files that are no pair."""
     if not chosen.tls_certificate:
         return {}
+    import ssl  # noqa: PLC0415 - only who has a certificate needs it
+
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(chosen.tls_certificate, chosen.tls_key or None, password=_no_password)
