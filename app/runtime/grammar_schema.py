@@ -24,16 +24,18 @@ _MAX_RULES = 3000
 _MAX_ITEMS = 1000
 _MAX_LENGTH = 20_000
 _BLOCK = 1000
+# Lengths are bounded: a small model that may go on for ever will.
 _FORMATS = {
     "date": "date",
     "time": "time",
     "date-time": 'date "T" time',
     "uuid": "hex{8} ([-] hex{4}){3} [-] hex{12}",
-    "email": '[a-zA-Z0-9_%+-]+ ("." [a-zA-Z0-9_%+-]+)* "@" label ("." label)* "." [a-zA-Z]{2,20}',
-    "hostname": 'label ("." label)*',
+    "email": '[a-zA-Z0-9_%+-]{1,32} ("." [a-zA-Z0-9_%+-]{1,32})? "@" label ("." label)? "." [a-zA-Z]{2,20}',
+    "hostname": 'label ("." label){0,4}',
     "ipv4": 'octet ("." octet){3}',
     "ipv6": "hex{1,4} ([:] hex{1,4}){7}",
-    "uri": '[a-z] [a-z0-9+.-]{0,15} "://" [a-zA-Z0-9.-]+ (":" [0-9]{1,5})? ("/" [a-zA-Z0-9._~!$&()*+,;=:@%-]*)*',
+    "uri": '[a-z] [a-z0-9+.-]{0,15} "://" [a-zA-Z0-9.-]{1,100} (":" [0-9]{1,5})? '
+    '("/" [a-zA-Z0-9._~!$&()*+,;=:@%?#-]{0,60}){0,12}',
 }
 _PARTS = {
     # The 29th of February is left out: a grammar does not know leap years.

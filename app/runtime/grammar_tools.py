@@ -12,6 +12,7 @@ from app.runtime.grammar_schema import Schema, SchemaRules
 from app.runtime.grammar_text import either, json_literal, literal, until, used
 from app.runtime.tool_reader import is_text
 
+_MOST_CALLS = 16
 _ID = "[a-zA-Z0-9]{9}"
 _GEMMA_QUOTE = '<|"|>'
 
@@ -28,7 +29,7 @@ class CallRules:
             raise BadConstraintError(detail=f"no tool is called {choice.name!r}")
         names = [self._tool(tool, number) for number, tool in enumerate(tools)]
         self.rules["call"] = " | ".join(names)
-        self.root = self._section(request.parallel_tool_calls and form.parallel)
+        self.root = self._section(request.parallel_tool_calls and form.parallel and choice.mode != "named")
 
     def _tool(self, tool: ToolSpec, number: int) -> str:
         schema = _parameters(tool)
@@ -84,7 +85,7 @@ class CallRules:
         if form.kind == "harmony" or form.bare:
             return "call"
         comma = ' ws "," ws ' if form.listed else " ws "
-        calls = f"call ({comma.lstrip()}call)*" if several else "call"
+        calls = f"call ({comma.lstrip()}call){{0,{_MOST_CALLS - 1}}}" if several else "call"
         if form.listed:
             calls = f'"[" ws {calls} ws "]"'
         if form.open:

@@ -124,6 +124,10 @@ SCHEMAS: dict[str, Any] = {
     "root reference": {"type": "object", "properties": {"next": {"$ref": "#"}}},
     "reference with more": {"$ref": "#/$defs/s", "maxLength": 2, "$defs": {"s": {"type": "string"}}},
     "patterns": {"type": "array", "items": {"type": "string", "pattern": 'a|b"+[^c\\s]\\.'}, "minItems": 1},
+    "more formats": {
+        "type": "array",
+        "prefixItems": [{"type": "string", "format": name} for name in ("time", "hostname", "ipv6", "uri")],
+    },
     "formats": {
         "type": "array",
         "prefixItems": [
