@@ -21,7 +21,7 @@ from app.ui.chat_style import ChatStyle
 
 _HEADER = 32
 _PAD = 12
-_TOKENS = {
+_TOKENS: dict[highlight.SpanKind, str] = {
     "keyword": "plot-4",
     "name": "plot-2",
     "builtin": "accent",
@@ -189,7 +189,7 @@ class CodeBlock(QWidget):
         by_line: dict[int, list[QTextLayout.FormatRange]] = {}
         for span in self._spans:
             part = QTextLayout.FormatRange()
-            part.start, part.length, part.format = span.start, span.length, formats[span.kind]  # type: ignore[attr-defined]
+            part.start, part.length, part.format = span.start, span.length, formats[span.kind]
             by_line.setdefault(span.line, []).append(part)
         for line, ranges in by_line.items():
             block = document.findBlockByNumber(line)

@@ -1,7 +1,8 @@
 """A run of formatted text that is as high as its content: the paragraphs, lists and tables of a message."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import cast
 
 from PySide6.QtCore import QEvent, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
@@ -221,7 +222,7 @@ def _polish_code(block: QTextBlock, style: ChatStyle) -> None:
         form.setBackground(style.raised)
         form.setBottomMargin(0)
         QTextCursor(block).setBlockFormat(form)
-    for item in block:
+    for item in cast("Iterable[QTextBlock.iterator]", block):  # the stubs miss __next__
         piece = item.fragment()
         if piece.charFormat().fontFixedPitch():
             cursor = QTextCursor(block)

@@ -1,4 +1,4 @@
-# size: one widget's scrolling, building and following, which share their invariants; rows, selection, messages are apart
+# size: one widget's scrolling, building and following share their invariants; rows, selection, messages are apart
 """The scrolling view of a conversation: only the messages near the reader exist as widgets.
 
 Rows have measured or estimated heights (``RowLayout``); a message is built when it comes near, and let go when many
