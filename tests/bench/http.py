@@ -20,8 +20,8 @@ from typing import Any, Self
 
 from tests.bench.figures import ROOT, Figure, median, show
 
-PAIRS = 5
-SECONDS = 2.0
+PAIRS = 11
+SECONDS = 0.8
 CONNECTIONS = 16
 FIRST_TOKENS = 400
 STREAMS = 64
