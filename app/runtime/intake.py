@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.errors import BadRequestError, PromptTooLongError
-from app.core.generate import GenerateRequest, Message, ToolSpec
+from app.core.generate import GenerateRequest, ImagePart, Message, Part, ToolSpec
 from app.runtime.formats import template_kwargs_for, tools_of
 from app.runtime.grammar import Constraint, constraint_for
 from app.runtime.kvstore import Stored
@@ -66,6 +66,8 @@ class Intake:
     def prepare(self, key: int, request: GenerateRequest) -> Prepared:
         """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
         arrived = time.monotonic()
+        if any(isinstance(part, ImagePart) for message in request.messages for part in _parts(message)):
+            raise BadRequestError(detail="this model was loaded without eyes for images")
         prompt, tokens, dropped = self._fitted(request)
         self._check_length(tokens)
         constraint = constraint_for(request, self.template.source, (prompt or "")[-TAIL:])
@@ -165,6 +167,10 @@ class Intake:
             return self._model.detokenize(tuple(tokens))
         except ValueError as error:
             raise BadRequestError(detail=str(error)) from error
+
+
+def _parts(message: Message) -> tuple[Part, ...]:
+    return () if isinstance(message.content, str) else message.content
 
 
 def _all_text(message: Message) -> str:

@@ -183,6 +183,24 @@ def make_room(folder: Path, room: int, *, keep: Path) -> None:
         _remove(path)
 
 
+def drop_conversation(folder: Path, conversation: str) -> int:
+    """Delete every state of a conversation, whatever the model (its chat was deleted for good); returns how many."""
+    found = [path for path in folder.glob("*.kv") if _conversation_of(path) == conversation]
+    for path in found:
+        _remove(path)
+    return len(found)
+
+
+def _conversation_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8 + LONGEST_HEADER)
+        (length,) = struct.unpack_from("<I", start, 4)
+        return msgspec.msgpack.decode(start[8 : 8 + length], type=Header).conversation
+    except (OSError, struct.error, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)

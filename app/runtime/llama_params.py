@@ -58,7 +58,8 @@ def model_params(plan: LoadPlan, on_progress: Any) -> Params:
     params.load_mode = _load_mode(plan)
     params.use_extra_bufts = plan.use_extra_bufts
     params.progress_callback = on_progress
-    if plan.devices:
+    if plan.devices or not plan.n_gpu_layers:
+        # Without layers: an empty list, or llama.cpp computes long prompts on a device all the same.
         array = _device_list(plan)
         params.devices = ctypes.cast(array, ctypes.c_void_p)
         alive.append(array)

@@ -264,7 +264,10 @@ class Scheduler:
 
     def interrupted(self, job: Job, computed: int) -> None:
         """A step was cut short: ``computed`` tokens of the job are in the cache."""
-        self.ledger.grow(job.seq, computed - job.computed)
+        if computed < job.computed:
+            self.ledger.trim(job.seq, computed)
+        else:
+            self.ledger.grow(job.seq, computed - job.computed)
         job.computed = computed
 
     def no_room(self, step: Step) -> list[Job]:

@@ -9,7 +9,15 @@ import msgspec
 import pytest
 
 from app.core.events import Bus
-from app.core.generate import Delta, GenerateRequest, Message, ResponseFormat, SamplingParams
+from app.core.generate import (
+    Delta,
+    GenerateRequest,
+    ImagePart,
+    Message,
+    ResponseFormat,
+    SamplingParams,
+    TextPart,
+)
 from app.core.types import Sample
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import GREEDY, MODEL, ask, request, small_plan, until
@@ -199,6 +207,12 @@ def test_bad_parameters_are_refused_by_name(engine: Supervisor, sampling: Sampli
     failed = ask(engine, request("Hi", sampling)).wait().failed
     assert failed.code == "bad_request"
     assert part in failed.message
+
+
+def test_an_image_is_refused_by_a_model_without_eyes(engine: Supervisor) -> None:
+    message = Message("user", (TextPart("What is this?"), ImagePart(b"png")))
+    failed = ask(engine, request(messages=(message,))).wait().failed
+    assert (failed.code, "images" in failed.message) == ("bad_request", True)
 
 
 def test_an_empty_request_and_a_wrong_token_are_refused(engine: Supervisor) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.core.events import Bus
 from app.core.generate import Message, SamplingParams
 from app.core.types import LoadPlan
-from app.runtime.kvstore import KvStore, build, key_of, make_room, parse
+from app.runtime.kvstore import KvStore, build, drop_conversation, key_of, make_room, parse
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, Reply, ask, request, small_plan
 
@@ -64,6 +64,15 @@ def test_a_damaged_file_is_deleted(tmp_path: Path) -> None:
     store.path("chat").write_bytes(_FILE[:-1])
     assert store.find("chat") is None
     assert not store.path("chat").exists()
+
+
+def test_a_deleted_chat_leaves_nothing(tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        kept(tmp_path, key)
+    (tmp_path / "junk.kv").write_bytes(b"x")
+    assert drop_conversation(tmp_path, "other") == 0
+    assert drop_conversation(tmp_path, "chat") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["junk.kv"]
 
 
 def test_the_oldest_go_first(tmp_path: Path) -> None:

@@ -249,6 +249,20 @@ def test_no_room_evicts_then_shrinks_then_preempts_then_ends() -> None:
     assert scheduler.no_room(step) == [first]
 
 
+def test_a_step_that_was_cut_short_counts_what_is_there() -> None:
+    cells = Cells(64)
+    scheduler, job = make(cells), Job("a", list(range(30)))
+    scheduler.add(job)
+    step = scheduler.step()
+    cells.decode(step)
+    cells.trim(job.seq, 10)
+    scheduler.interrupted(job, 10)
+    assert (scheduler.ledger.used, job.computed, scheduler.step().chunks[0].start) == (10, 10, 10)
+    cells.trim(job.seq, 0)
+    scheduler.interrupted(job, 0)
+    assert (scheduler.ledger.used, scheduler.step().chunks[0].start) == (0, 0)
+
+
 def test_priority_goes_first() -> None:
     cells = Cells(64)
     scheduler = make(cells, n_running=1)
