@@ -151,7 +151,7 @@ class Planner:
         total = len(self.facts.layers) + 1
         if not devices or wishes.n_gpu_layers == 0:
             reasons.append(Reason("cpu_asked" if devices or self.gpus else "no_gpu"))
-            return msgspec.structs.replace(plan, n_gpu_layers=0 if self.gpus else plan.n_gpu_layers)
+            return msgspec.structs.replace(plan, n_gpu_layers=0)  # a software device may be there, left out
         plan = msgspec.structs.replace(
             plan, devices=devices, tensor_split=plan.tensor_split or self._shares(devices)
         )

@@ -189,6 +189,12 @@ class TestModels:
         assert use(ready, DEVICE).kv
         assert "Paris" in answer(supervisor, plan)
 
+    def test_no_layers_means_the_processor_alone(self, starter: Path, supervisor: Supervisor) -> None:
+        plan = plan_for(starter, n_gpu_layers=0, devices=())
+        ready = load(supervisor, plan)
+        assert ready.device == "CPU"
+        assert [use.device for use in ready.memory] == ["CPU"]
+
     def test_without_its_pack_the_device_is_missing_by_name(
         self, starter: Path, environ: dict[str, str], tmp_path: Path
     ) -> None:

@@ -185,6 +185,7 @@ def test_software_devices_are_used_only_by_name() -> None:
     fake = Gpu(0, "other", "llvmpipe", 20 * GIB, 20 * GIB, devices=("Vulkan0",), software=True)
     machine = Machine(Cpu(physical_cores=2), Memory(24 * GIB, 23 * GIB), (fake,))
     assert _plan(machine).plan.devices == ()
+    assert _plan(machine).plan.n_gpu_layers == 0
     named = _plan(machine, devices=("Vulkan0",))
     assert named.plan.devices == ("Vulkan0",)
     assert named.fit == "full_gpu"
