@@ -149,6 +149,13 @@ class LivePanels(QWidget):
         """Side by side (a strip above the status bar) instead of one below the other."""
         directions = QBoxLayout.Direction
         self._layout.setDirection(directions.LeftToRight if strip else directions.TopToBottom)
+        # A strip is low: the numbers and bars stay, the curves come back with the height.
+        for plot in self.findChildren(LivePlot):
+            plot.setHidden(strip)
+        for panel in self._panels:
+            panel.column.setContentsMargins(16, 4 if strip else 12, 16, 4 if strip else 12)
+            panel.column.setSpacing(0 if strip else 4)
+            self._layout.setStretchFactor(panel, 1 if strip else 0)
 
     def show_context(self, use: ContextUse) -> None:
         """What fills the current chat's context."""
