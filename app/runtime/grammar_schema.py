@@ -11,6 +11,7 @@ from typing import Any
 
 from app.core.errors import BadConstraintError
 from app.runtime import grammar_merge as merging
+from app.runtime.grammar_formats import FORMATS, PARTS
 from app.runtime.grammar_number import Bounds, integers, numbers
 from app.runtime.grammar_pattern import pattern_to_gbnf
 from app.runtime.grammar_text import either, json_literal, literal, repeated, used, write
@@ -24,30 +25,6 @@ _MAX_RULES = 3000
 _MAX_ITEMS = 1000
 _MAX_LENGTH = 20_000
 _BLOCK = 1000
-# Lengths are bounded: a small model that may go on for ever will.
-_FORMATS = {
-    "date": "date",
-    "time": "time",
-    "date-time": 'date "T" time',
-    "uuid": "hex{8} ([-] hex{4}){3} [-] hex{12}",
-    "email": '[a-zA-Z0-9_%+-]{1,32} ("." [a-zA-Z0-9_%+-]{1,32})? "@" label ("." label)? "." [a-zA-Z]{2,20}',
-    "hostname": 'label ("." label){0,4}',
-    "ipv4": 'octet ("." octet){3}',
-    "ipv6": "hex{1,4} ([:] hex{1,4}){7}",
-    "uri": '[a-z] [a-z0-9+.-]{0,15} "://" [a-zA-Z0-9.-]{1,100} (":" [0-9]{1,5})? '
-    '("/" [a-zA-Z0-9._~!$&()*+,;=:@%?#-]{0,60}){0,12}',
-}
-_PARTS = {
-    # The 29th of February is left out: a grammar does not know leap years.
-    "date": '[0-9]{4} "-" (("0" [13578] | "1" [02]) "-" (day | "29" | "30" | "31") '
-    '| ("0" [469] | "11") "-" (day | "29" | "30") | "02-" day)',
-    "day": '"0" [1-9] | "1" [0-9] | "2" [0-8]',
-    "time": '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9]{1,6})? ("Z" | [+-] offset)',
-    "offset": '([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9]',
-    "hex": "[0-9a-fA-F]",
-    "octet": '"25" [0-5] | "2" [0-4] [0-9] | "1" [0-9]{2} | [1-9]? [0-9]',
-    "label": "[a-zA-Z0-9] ([a-zA-Z0-9-]{0,60} [a-zA-Z0-9])?",
-}
 
 
 def refuse(what: str) -> BadConstraintError:
@@ -213,8 +190,8 @@ class SchemaRules:
         limits = [
             word for word in ("minLength", "maxLength") if word in schema and (word != "minLength" or low)
         ]
-        if pattern is not None or form in _FORMATS:
-            if limits or (pattern is not None and form in _FORMATS):
+        if pattern is not None or form in FORMATS:
+            if limits or (pattern is not None and form in FORMATS):
                 raise refuse(
                     f"the schema keyword {(limits or ['format'])[0]!r} can't be joined with a pattern or format"
                 )
@@ -244,17 +221,17 @@ class SchemaRules:
         return f"({repeated(one, 0, _BLOCK - 1)} | {block})"
 
     def _formatted(self, form: Any) -> str:
-        waiting = [_FORMATS[form]]
+        waiting = [FORMATS[form]]
         while waiting:
             text = waiting.pop()
-            for name, part in _PARTS.items():
+            for name, part in PARTS.items():
                 if (
                     name in text.replace("(", " ").replace(")", " ").replace("{", " ").split()
                     and name not in self.rules
                 ):
                     self.rules[name] = part
                     waiting.append(part)
-        return f"({_FORMATS[form]})"
+        return f"({FORMATS[form]})"
 
     def _number(self, kind: str, schema: Schema) -> str:
         step = schema.get("multipleOf")

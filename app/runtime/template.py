@@ -179,7 +179,7 @@ class ChatTemplate:
             return self._run({**given, "tools": []}, _size(messages), seconds)
 
     def _run(self, given: dict[str, Any], size: int, seconds: float) -> str:
-        from app.runtime.template_sandbox import Guard  # noqa: PLC0415 - imported by __init__ already
+        from app.runtime.template_guard import Guard  # noqa: PLC0415 - only to render
 
         with self._lock:
             self._environment.guard = Guard(4_000_000 + 8 * size, 64_000_000 + 32 * size, seconds or SECONDS)

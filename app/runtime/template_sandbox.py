@@ -13,8 +13,7 @@ loop controls, ``tojson`` without escapes, ``raise_exception``, ``strftime_now``
 import json
 import re
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -29,93 +28,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-STEP = 64
-"""Charge of the smallest step, in bytes: about what the smallest Python object takes."""
-_INTERVAL = 65536
+from app.runtime.template_guard import SCALARS, STEP, ExhaustedError, Guard, Steps
+
 _MAX_BITS = 4096
-_MAX_NODES = 200_000
 _MAX_TREE = 12_000
 _MAX_NUMBER = 100_000
-_SCALARS = (str, int, float, type(None))
-
-
-class ExhaustedError(Exception):
-    """The template took too long or made too much."""
-
-
-class Guard:
-    """The budget of one rendering: ``text`` characters for one value, ``budget`` bytes in total, ``seconds``."""
-
-    __slots__ = ("_budget", "_checkpoint", "_deadline", "spent", "text")
-
-    def __init__(self, text: int, budget: int, seconds: float) -> None:
-        self.text, self._budget = text, budget
-        self.spent, self._checkpoint = 0, _INTERVAL
-        self._deadline = time.monotonic() + seconds
-
-    def charge(self, amount: int) -> None:
-        """Spend ``amount`` bytes. Raises ExhaustedError past the budget or the deadline."""
-        self.spent += amount
-        if self.spent > self._checkpoint:
-            self._check()
-
-    def _check(self) -> None:
-        if self.spent > self._budget:
-            raise ExhaustedError("it uses too much memory")
-        if time.monotonic() > self._deadline:
-            raise ExhaustedError("it takes too long")
-        self._checkpoint = min(self.spent + _INTERVAL, self._budget)
-
-    def fits(self, length: int) -> None:
-        """Refuse a value of ``length`` characters (or items) before it is made."""
-        if length > self.text:
-            raise ExhaustedError("it makes a text that is too long")
-
-    def made(self, value: object) -> None:
-        """Charge a value that now exists."""
-        if isinstance(value, str):
-            self.fits(len(value))
-            self.charge(sys.getsizeof(value))
-        elif isinstance(value, (list, tuple, dict)):
-            self.charge(STEP * (len(value) + 1))
-
-    def weigh(self, value: object) -> None:
-        """Walk through a container before something walks it blindly: shared parts count each time they are met,
-        so ``a = [a, a]`` forty times over is refused."""
-        if isinstance(value, _SCALARS):
-            return
-        count, length, waiting = 0, 0, [value]
-        while waiting:
-            item = waiting.pop()
-            count += 1
-            if isinstance(item, str):
-                length += len(item)
-            elif isinstance(item, Mapping):
-                waiting += [*item.keys(), *item.values()]
-            elif isinstance(item, (list, tuple)):
-                waiting += item
-            if count + len(waiting) > _MAX_NODES:
-                raise ExhaustedError("it makes a value with too many parts")
-        self.fits(length)
-        self.charge(count * STEP)
-
-
-class _Steps:
-    """An iterable whose every step is charged; it has a length when the original has one."""
-
-    __slots__ = ("_guard", "_items")
-
-    def __init__(self, guard: Guard, items: Iterable[Any]) -> None:
-        self._guard, self._items = guard, items
-
-    def __iter__(self) -> Iterator[Any]:
-        charge = self._guard.charge
-        for item in self._items:
-            charge(STEP)
-            yield item
-
-    def __len__(self) -> int:
-        return len(self._items)  # type: ignore[arg-type]
 
 
 class _Rewrite(NodeTransformer):
@@ -242,7 +159,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
             guard.charge(len(owner) >> 2)
             args = _measure_method(guard, owner, __obj.__name__, args)
         if isinstance(__obj, LoopContext):
-            args = (_Steps(guard, args[0]), *args[1:])
+            args = (Steps(guard, args[0]), *args[1:])
         elif not isinstance(__obj, Macro):
             for value in (*args, *kwargs.values()):
                 guard.weigh(value)
@@ -311,7 +228,7 @@ def _measure_percent(guard: Guard, text: str, value: Any) -> None:
 
 def _measure_method(guard: Guard, text: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     if name == "join" and args:
-        parts = list(_Steps(guard, args[0]))
+        parts = list(Steps(guard, args[0]))
         guard.fits(sum(len(part) + len(text) for part in parts if isinstance(part, str)))
         return (parts, *args[1:])
     if name == "replace" and len(args) > 1:
@@ -396,7 +313,7 @@ def _check_argument(guard: Guard, name: str, argument: Any) -> None:
 
 def _prepare(guard: Guard, name: str, value: Any, args: tuple[Any, ...]) -> Any:
     if name in _GROWING and not isinstance(value, str) and hasattr(value, "__iter__"):
-        value = value if isinstance(value, (list, tuple, Mapping)) else list(_Steps(guard, value))
+        value = value if isinstance(value, (list, tuple, Mapping)) else list(Steps(guard, value))
         guard.weigh(value)
     if name == "join":
         separator = len(args[0]) if args and isinstance(args[0], str) else 0
@@ -424,8 +341,8 @@ def _tojson(
 
 
 @pass_context
-def _steps(context: Context, value: Any) -> _Steps:
-    return _Steps(context.environment.guard, value)  # type: ignore[attr-defined]
+def _steps(context: Context, value: Any) -> Steps:
+    return Steps(context.environment.guard, value)  # type: ignore[attr-defined]
 
 
 @pass_context
@@ -438,7 +355,7 @@ def _join_parts(context: Context, parts: tuple[Any, ...]) -> str:
 
 @pass_context
 def _light(context: Context, value: Any) -> Any:
-    if not isinstance(value, _SCALARS):
+    if not isinstance(value, SCALARS):
         context.environment.guard.weigh(value)  # type: ignore[attr-defined]
     return value
 

@@ -88,7 +88,7 @@ BOMBS = {
     "hoarding": "{% set x = [] %}{% set big = 'x' * 3000000 %}" + _loop("{% set _ = x.append(big ~ i) %}"),
     "hoarding copies": "{% set x = [] %}{% set big = range(99999) | list %}"
     + _loop("{% set _ = x.append(big[0:]) %}"),
-    "hoarding literals": "{% set x = [] %}" + _loop("{% set _ = x.append([" + "[i]," * 3000 + "]) %}"),
+    "hoarding literals": "{% set x = [] %}" + _loop("{% set _ = x.append([" + "[i]," * 1500 + "]) %}"),
     "output": "{% set big = 'x' * 3000000 %}" + _loop("{{ big }}"),
     "literal output": _loop("x" * 100_000),
     "literal in a macro": "{% macro m() %}" + _loop("x" * 100_000) + "{% endmacro %}{{ m() }}",

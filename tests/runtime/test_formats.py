@@ -243,10 +243,10 @@ def test_fast_enough_for_every_token() -> None:
 
 
 def _seconds(parser: Any) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     for _ in range(5000):
         parser.feed(" hello")
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 ALL_FORMATS = ["", *sorted(path.stem for path in (FIXTURES / "templates").glob("*.jinja"))]
@@ -316,7 +316,7 @@ def test_a_call_that_never_ends_stays_cheap() -> None:
     ):
         parser = parser_for(source("Qwen-Qwen3-0.6B"), GenerateRequest("r", tools=TOOLS), "")
         parser.feed(head)
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(5000):
             parser.feed(' {x\\" ')
-        assert time.perf_counter() - start < 1.5, head
+        assert time.thread_time() - start < 1.5, head
