@@ -13,14 +13,17 @@ from collections.abc import Callable
 
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.cores import CoreWatch
-from app.runtime.intake import Choice, Prepared
+from app.runtime.intake import Prepared
+from app.runtime.jobs import Chunk, Job, Step
 from app.runtime.kvstore import LEAST_TOKENS, KvStore, Stored
+from app.runtime.ledger import common_prefix
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
 from app.runtime.meter import Meter
 from app.runtime.protocol import Event, Events, Report, Stats, error_info
 from app.runtime.sampling import NO_TOKEN, Logprobs
-from app.runtime.scheduler import Chunk, Job, Scheduler, Step, common_prefix
+from app.runtime.scheduler import Scheduler
+from app.runtime.writers import Open, Writer
 
 log = logging.getLogger(__name__)
 
@@ -29,36 +32,6 @@ GAP = 0.25
 LEAST_PIECE = 64
 COLLECT_EVERY = 1000
 """Steps between two garbage collections of an engine that never rests."""
-
-
-class _Writer:
-    """One choice being written."""
-
-    __slots__ = ("answer", "choice", "computed", "ends", "first_at", "forced", "job", "last_at", "limit", "logprobs",
-                 "owner", "sampler", "seed", "started_at")  # fmt: skip
-
-    def __init__(self, owner: "_Open", choice: Choice, job: Job, eog: frozenset[int]) -> None:
-        sampling = owner.prepared.request.sampling
-        self.owner, self.job = owner, job
-        self.answer, self.sampler, self.seed = choice.answer, choice.sampler, choice.seed
-        self.choice = choice.answer.choice
-        self.limit = sampling.max_tokens
-        self.logprobs = sampling.logprobs
-        self.ends = eog | frozenset(sampling.stop_tokens)
-        self.forced: list[int] = []
-        """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
-        self.computed = 0
-        self.started_at = self.first_at = self.last_at = 0.0
-
-
-class _Open:
-    """One request with its choices still being written."""
-
-    __slots__ = ("key", "prepared", "writers")
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.key, self.prepared = prepared.key, prepared
-        self.writers: list[_Writer] = []
 
 
 class Engine:
@@ -90,8 +63,8 @@ class Engine:
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._cancelled: set[int] = set()
-        self._open: dict[int, _Open] = {}
-        self._writers: dict[int, _Writer] = {}  # by id(job)
+        self._open: dict[int, Open] = {}
+        self._writers: dict[int, Writer] = {}  # by id(job)
         self._events: list[Event] = []
         self._stopping = False
         self._stats_at = 0.0
@@ -165,7 +138,7 @@ class Engine:
                 self._keep(seq, tokens, name)
 
     def _begin(self, prepared: Prepared) -> None:
-        opened = _Open(prepared)
+        opened = Open(prepared)
         if prepared.key in self._cancelled:
             self._never_started(opened)
             return
@@ -176,7 +149,7 @@ class Engine:
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
             job.name = prepared.request.conversation
-            writer = _Writer(opened, choice, job, self._eog)
+            writer = Writer(opened, choice, job, self._eog)
             opened.writers.append(writer)
             self._writers[id(job)] = writer
             self.scheduler.add(job)
@@ -203,7 +176,7 @@ class Engine:
         log.info("a stored state of %d tokens does not fit this context", len(stored.tokens))
         return False
 
-    def _never_started(self, opened: _Open) -> None:
+    def _never_started(self, opened: Open) -> None:
         self._cancelled.discard(opened.key)
         last = len(opened.prepared.choices) - 1
         for index, choice in enumerate(opened.prepared.choices):
@@ -285,7 +258,7 @@ class Engine:
                 self._tell_progress(writer)
         self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
 
-    def _sample(self, writer: _Writer, index: int) -> None:
+    def _sample(self, writer: Writer, index: int) -> None:
         logprobs = None
         if writer.logprobs is not None:
             logprobs = Logprobs(self._context.logits(index), writer.logprobs)
@@ -299,7 +272,7 @@ class Engine:
             writer.first_at = now
         self._written(writer, token, logprobs)
 
-    def _written(self, writer: _Writer, token: int, logprobs: Logprobs | None) -> None:
+    def _written(self, writer: Writer, token: int, logprobs: Logprobs | None) -> None:
         answer = writer.answer
         if token == NO_TOKEN:
             self._finish(writer, "stop")
@@ -318,7 +291,7 @@ class Engine:
         elif delta := answer.take():
             self._tell(writer.owner.key, delta)
 
-    def _tell_progress(self, writer: _Writer) -> None:
+    def _tell_progress(self, writer: Writer) -> None:
         if not writer.first_at:
             job = writer.job
             self._tell(
@@ -332,7 +305,7 @@ class Engine:
 
     # ------------------------------------------------------------------------------ endings
 
-    def _finish(self, writer: _Writer, reason: FinishReason) -> None:
+    def _finish(self, writer: Writer, reason: FinishReason) -> None:
         opened, answer = writer.owner, writer.answer
         self._close(writer)
         answer.finish()
@@ -344,8 +317,8 @@ class Engine:
             opened.key,
             Finished(
                 reason,
-                self._usage(writer),
-                self._timings(writer),
+                writer.usage(),
+                writer.timings(),
                 choice=writer.choice,
                 stop=answer.stop,
                 seed=writer.seed,
@@ -353,7 +326,7 @@ class Engine:
             ),
         )
 
-    def _close(self, writer: _Writer) -> None:
+    def _close(self, writer: Writer) -> None:
         self.scheduler.remove(writer.job)
         del self._writers[id(writer.job)]
         writer.owner.writers.remove(writer)
@@ -361,29 +334,6 @@ class Engine:
         if not writer.owner.writers:
             self._open.pop(writer.owner.key, None)
             self._cancelled.discard(writer.owner.key)
-
-    def _usage(self, writer: _Writer) -> Usage:
-        answer, first = writer.answer, writer.choice == 0
-        prompt = len(writer.owner.prepared.tokens)
-        return Usage(
-            prompt=prompt if first else 0,
-            completion=answer.tokens,
-            cached=min(writer.job.cached, prompt) if first else 0,
-            reasoning=answer.reasoning_tokens,
-        )
-
-    def _timings(self, writer: _Writer) -> Timings:
-        arrived = writer.owner.prepared.arrived
-        started = writer.started_at or writer.first_at or time.monotonic()
-        first = writer.first_at or started
-        return Timings(
-            queued=started - arrived,
-            prefill=first - started,
-            decode=max(0.0, writer.last_at - first),
-            ttft=first - arrived if writer.first_at else 0.0,
-            prefill_tokens=writer.computed,
-            decode_tokens=max(0, writer.answer.tokens - 1),
-        )
 
     def _troubled(self, code: int, step: Step) -> None:
         if code == NO_ROOM:

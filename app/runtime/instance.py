@@ -12,10 +12,10 @@ import logging
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -23,6 +23,7 @@ from app.core.errors import HearthError, LoadCancelledError, NotLoadedError, Wor
 from app.core.events import ErrorInfo, InstanceChanged, InstanceState
 from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
 from app.core.types import LoadPlan, Sample
+from app.runtime.callers import Asked, deliver, refuse, settle
 from app.runtime.channel import child_environ, spawn
 from app.runtime.outbox import Outbox
 from app.runtime.postmortem import explain_death, is_crash, oom_kills, open_log, read_tail
@@ -48,9 +49,6 @@ UNLOAD_SECONDS = 10.0
 """How long a worker may take to end by itself; a step of a very slow model is cut short by then."""
 REAP_SECONDS = 5.0
 
-Sink = Callable[[GenerateEvent], None]
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -61,14 +59,6 @@ class Surroundings:
     cache: Path | None
     environ: Mapping[str, str]
     """Of the workers; read anew for each, so that its owner may change it."""
-
-
-@dataclass
-class Asked:
-    """A request on its way: where its events go."""
-
-    id: str
-    sink: Sink
 
 
 @dataclass
@@ -97,13 +87,13 @@ class Instance:
     error: ErrorInfo | None = None
     last_used: float = 0.0
     requests: dict[int, Asked] = field(default_factory=dict)
-    questions: dict[int, "Future[Any]"] = field(default_factory=dict)
+    questions: dict[int, Future[Any]] = field(default_factory=dict)
     readings: dict[str, float] = field(default_factory=dict)
     deadline: float | None = None
     """When (``time.monotonic``) a stopping worker is ended by force."""
     _process: _Process | None = None
-    _loads: list["Future[InstanceChanged]"] = field(default_factory=list)
-    _unloads: list["Future[None]"] = field(default_factory=list)
+    _loads: list[Future[InstanceChanged]] = field(default_factory=list)
+    _unloads: list[Future[None]] = field(default_factory=list)
     _next: LoadPlan | None = None
     _load_began: float = 0.0
 
@@ -407,27 +397,3 @@ def _reap(process: _Process) -> int:
         status = process.popen.wait()
     process.outbox.close()
     return status
-
-
-def deliver(sink: Sink, event: GenerateEvent) -> None:
-    """Call a sink; one that raises does not disturb the others."""
-    try:
-        sink(event)
-    except Exception:
-        log.exception("a sink failed")
-
-
-def settle(future: "Future[Result]", result: Result) -> None:
-    """Resolve a future that its owner may have cancelled meanwhile."""
-    try:
-        future.set_result(result)
-    except InvalidStateError:
-        log.debug("nobody waits any more")
-
-
-def refuse(future: "Future[Any]", error: BaseException) -> None:
-    """Fail a future that its owner may have cancelled meanwhile."""
-    try:
-        future.set_exception(error)
-    except InvalidStateError:
-        log.debug("nobody waits any more")

@@ -9,78 +9,14 @@ holds, so that a prompt that begins the same does not compute it again: the job 
 the common prefix of any sequence, a busy one too, without copying a byte (``llama_memory_seq_cp`` in a unified cache).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+
+from app.runtime.jobs import Cache, Chunk, Job, Step
+from app.runtime.ledger import Ledger, common_prefix
 
 SHARE_WAIT = 16
 """A prompt waits for another one that is computing the same prefix if that saves at least so many tokens."""
-
-
-class Cache(Protocol):
-    """What the scheduler does to the KV cache."""
-
-    can_cut: bool
-    """A sequence can lose its tail (not so for recurrent models)."""
-    can_share: bool
-    """A prefix can be shared between sequences (a unified cache that can cut)."""
-
-    def trim(self, seq: int, length: int) -> int:
-        """Forget what ``seq`` holds after ``length`` tokens; returns how many usable ones are left."""
-
-    def share(self, source: int, target: int, length: int) -> int:
-        """Let the empty ``target`` begin with the first ``length`` tokens of ``source``; returns how many it got."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One answer being written. ``tokens`` are all known ones (prompt and generated)."""
-
-    key: object
-    tokens: list[int]
-    priority: int = 0
-    rank: tuple[int, int] = (0, 0)
-    """Smaller goes first: priority, then arrival."""
-    computed: int = 0
-    seq: int = -1
-    cached: int = 0
-    """Prompt tokens that were found in the cache when the job was first placed."""
-    placed: bool = False
-    name: str = ""
-    """The conversation it belongs to; its sequence keeps the name."""
-    preempted: int = 0
-
-    @property
-    def gap(self) -> int:
-        """Known tokens that are not computed."""
-        return len(self.tokens) - self.computed
-
-
-@dataclass(slots=True)
-class Chunk:
-    """``count`` tokens of ``job`` from position ``start``, to be computed in this step."""
-
-    job: Job
-    start: int
-    count: int
-
-    @property
-    def complete(self) -> bool:
-        """After it every known token is computed: the next one can be sampled."""
-        return self.start + self.count == len(self.job.tokens)
-
-
-@dataclass(slots=True)
-class Step:
-    """What to compute now; and jobs for which there will never be room."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-    full: list[Job] = field(default_factory=list)
-
-    @property
-    def tokens(self) -> int:
-        """Size of the batch."""
-        return sum(chunk.count for chunk in self.chunks)
 
 
 @dataclass(eq=False, slots=True)
@@ -99,72 +35,6 @@ class _Slot:
     @property
     def computed(self) -> int:
         return self.job.computed if self.job else len(self.held)
-
-
-@dataclass(eq=False, slots=True)
-class _Run:
-    length: int
-    refs: int
-
-
-class Ledger:
-    """Counts the cells of the KV cache, shared ones once. A sequence is a list of runs; a run has as many ``refs`` as
-    sequences begin with it."""
-
-    def __init__(self, n_seq: int) -> None:
-        self.used = 0
-        self.length = [0] * n_seq
-        self._runs: list[list[_Run]] = [[] for _ in range(n_seq)]
-
-    def grow(self, seq: int, count: int) -> None:
-        """``seq`` got ``count`` new cells."""
-        runs = self._runs[seq]
-        if runs and runs[-1].refs == 1:
-            runs[-1].length += count
-        else:
-            runs.append(_Run(count, 1))
-        self.used += count
-        self.length[seq] += count
-
-    def trim(self, seq: int, length: int) -> None:
-        """``seq`` let go of everything after ``length``."""
-        runs = self._runs[seq]
-        while self.length[seq] > length:
-            last = runs[-1]
-            over = self.length[seq] - length
-            if over < last.length:
-                self._split(last, last.length - over)
-                continue
-            runs.pop()
-            self.length[seq] -= last.length
-            last.refs -= 1
-            if not last.refs:
-                self.used -= last.length
-
-    def share(self, source: int, target: int, length: int) -> None:
-        """The empty ``target`` begins with the first ``length`` cells of ``source``."""
-        done = 0
-        while done < length:
-            run = self._runs[source][len(self._runs[target])]
-            if done + run.length > length:
-                self._split(run, length - done)
-            run.refs += 1
-            self._runs[target].append(run)
-            done += run.length
-        self.length[target] = length
-
-    def pinned(self, seqs: Iterable[int]) -> int:
-        """Cells that at least one of ``seqs`` holds."""
-        return sum(run.length for run in {id(run): run for seq in seqs for run in self._runs[seq]}.values())
-
-    def _split(self, run: _Run, at: int) -> None:
-        tail = _Run(run.length - at, run.refs)
-        run.length = at
-        for runs in self._runs:
-            for index, other in enumerate(runs):
-                if other is run:
-                    runs.insert(index + 1, tail)
-                    break
 
 
 class Scheduler:
@@ -470,22 +340,6 @@ class Scheduler:
         slot.held, slot.used_at, slot.name = list(tokens), self._tick(), name
         self.ledger.grow(slot.seq, len(tokens))
         return True
-
-
-def common_prefix(left: list[int], right: list[int], limit: int) -> int:
-    """How many of the first ``limit`` tokens are the same in both."""
-    high = min(limit, len(left), len(right))
-    low, size = 0, 64
-    while low < high:
-        size = min(size, high - low)
-        if left[low : low + size] == right[low : low + size]:
-            low, size = low + size, size * 2
-        elif size == 1:
-            return low
-        else:
-            size //= 2
-            high = min(high, low + 2 * size + 1)
-    return low
 
 
 def _rank(job: Job) -> tuple[int, int]:

@@ -22,7 +22,8 @@ from app.core.errors import BadRequestError, BusyError
 from app.core.events import Bus, InstanceChanged
 from app.core.generate import Failed, GenerateRequest, Message, ToolSpec
 from app.core.types import LoadPlan
-from app.runtime.instance import Asked, Instance, Sink, Surroundings, deliver
+from app.runtime.callers import Asked, Sink, deliver
+from app.runtime.instance import Instance, Surroundings
 from app.runtime.protocol import (
     Cancel,
     Command,

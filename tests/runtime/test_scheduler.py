@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.runtime.scheduler import Job, Ledger, Scheduler, Step, common_prefix
+from app.runtime.jobs import Job, Step
+from app.runtime.ledger import Ledger, common_prefix
+from app.runtime.scheduler import Scheduler
 
 
 class Cells:

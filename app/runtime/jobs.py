@@ -1,0 +1,70 @@
+"""The scheduler's nouns: a job is one answer being written, a step is a batch of pieces of jobs."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One answer being written. ``tokens`` are all known ones (prompt and generated)."""
+
+    key: object
+    tokens: list[int]
+    priority: int = 0
+    rank: tuple[int, int] = (0, 0)
+    """Smaller goes first: priority, then arrival."""
+    computed: int = 0
+    seq: int = -1
+    cached: int = 0
+    """Prompt tokens that were found in the cache when the job was first placed."""
+    placed: bool = False
+    name: str = ""
+    """The conversation it belongs to; its sequence keeps the name."""
+    preempted: int = 0
+
+    @property
+    def gap(self) -> int:
+        """Known tokens that are not computed."""
+        return len(self.tokens) - self.computed
+
+
+@dataclass(slots=True)
+class Chunk:
+    """``count`` tokens of ``job`` from position ``start``, to be computed in this step."""
+
+    job: Job
+    start: int
+    count: int
+
+    @property
+    def complete(self) -> bool:
+        """After it every known token is computed: the next one can be sampled."""
+        return self.start + self.count == len(self.job.tokens)
+
+
+@dataclass(slots=True)
+class Step:
+    """What to compute now; and jobs for which there will never be room."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    full: list[Job] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """Size of the batch."""
+        return sum(chunk.count for chunk in self.chunks)
+
+
+class Cache(Protocol):
+    """What the scheduler does to the KV cache."""
+
+    can_cut: bool
+    """A sequence can lose its tail (not so for recurrent models)."""
+    can_share: bool
+    """A prefix can be shared between sequences (a unified cache that can cut)."""
+
+    def trim(self, seq: int, length: int) -> int:
+        """Forget what ``seq`` holds after ``length`` tokens; returns how many usable ones are left."""
+
+    def share(self, source: int, target: int, length: int) -> int:
+        """Let the empty ``target`` begin with the first ``length`` tokens of ``source``; returns how many it got."""

@@ -1,0 +1,61 @@
+"""What the engine knows about the answers it is writing: one Writer for each choice of each open request."""
+
+import time
+
+from app.core.generate import Timings, Usage
+from app.runtime.intake import Choice, Prepared
+from app.runtime.jobs import Job
+
+
+class Writer:
+    """One choice being written."""
+
+    __slots__ = ("answer", "choice", "computed", "ends", "first_at", "forced", "job", "last_at", "limit", "logprobs",
+                 "owner", "sampler", "seed", "started_at")  # fmt: skip
+
+    def __init__(self, owner: "Open", choice: Choice, job: Job, eog: frozenset[int]) -> None:
+        sampling = owner.prepared.request.sampling
+        self.owner, self.job = owner, job
+        self.answer, self.sampler, self.seed = choice.answer, choice.sampler, choice.seed
+        self.choice = choice.answer.choice
+        self.limit = sampling.max_tokens
+        self.logprobs = sampling.logprobs
+        self.ends = eog | frozenset(sampling.stop_tokens)
+        self.forced: list[int] = []
+        """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
+        self.computed = 0
+        self.started_at = self.first_at = self.last_at = 0.0
+
+    def usage(self) -> Usage:
+        """Tokens counted; the prompt is counted with the first choice."""
+        prompt, first = len(self.owner.prepared.tokens), self.choice == 0
+        return Usage(
+            prompt=prompt if first else 0,
+            completion=self.answer.tokens,
+            cached=min(self.job.cached, prompt) if first else 0,
+            reasoning=self.answer.reasoning_tokens,
+        )
+
+    def timings(self) -> Timings:
+        """Seconds so far, on the worker's clock."""
+        arrived = self.owner.prepared.arrived
+        started = self.started_at or self.first_at or time.monotonic()
+        first = self.first_at or started
+        return Timings(
+            queued=started - arrived,
+            prefill=first - started,
+            decode=max(0.0, self.last_at - first),
+            ttft=first - arrived if self.first_at else 0.0,
+            prefill_tokens=self.computed,
+            decode_tokens=max(0, self.answer.tokens - 1),
+        )
+
+
+class Open:
+    """One request with its choices still being written."""
+
+    __slots__ = ("key", "prepared", "writers")
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.key, self.prepared = prepared.key, prepared
+        self.writers: list[Writer] = []
