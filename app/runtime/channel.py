@@ -5,6 +5,7 @@ other reads EOF.
 """
 
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 SHORT = 16_384
+CHUNK = 262_144
 _HEADER = struct.Struct("!i")  # multiprocessing/connection.py, Connection._send_bytes
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,6 +78,57 @@ class Writer:
         written = os.write(self._fd, data)
         while written < len(data):
             written += os.write(self._fd, data[written:])
+
+
+class Reader:
+    """Reads frames of a pipe that ``Writer`` or ``multiprocessing.connection`` wrote: all that one system call brings
+    (``recv_bytes`` makes two for each frame)."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._fd = None if sys.platform == "win32" else pipe.fileno()
+        self._rest = b""
+
+    def frames(self) -> list[bytes]:
+        """Whole frames that are there; waits for bytes, not for a whole frame. Raises EOFError or OSError at the
+        end."""
+        if self._fd is None:
+            return [self._pipe.recv_bytes()]
+        data = os.read(self._fd, CHUNK)
+        if not data:
+            raise EOFError
+        data = self._rest + data if self._rest else data
+        found, at = [], 0
+        while at + _HEADER.size <= len(data):
+            (length,) = _HEADER.unpack_from(data, at)
+            if at + _HEADER.size + length > len(data):
+                break
+            found.append(data[at + _HEADER.size : at + _HEADER.size + length])
+            at += _HEADER.size + length
+        self._rest = data[at:]
+        return found
+
+
+class Waiter:
+    """``connection.wait`` for ends that stay the same most of the time: they are registered once, not each time."""
+
+    def __init__(self) -> None:
+        self._ends: list[Any] = []
+        self._by_fd: dict[int, Any] = {}
+        self._poll: Any = None
+
+    def wait(self, ends: list[Any], timeout: float | None) -> list[Any]:
+        """Those of ``ends`` that can be read or have ended; empty after ``timeout`` seconds."""
+        if not hasattr(select, "poll"):
+            return list(connection.wait(ends, timeout))
+        if ends != self._ends:
+            self._poll = select.poll()
+            self._by_fd = {end.fileno(): end for end in ends}
+            for fd in self._by_fd:
+                self._poll.register(fd, select.POLLIN)
+            self._ends = list(ends)
+        ready = self._poll.poll(None if timeout is None else timeout * 1000)
+        return [self._by_fd[fd] for fd, _ in ready]
 
 
 def open_inherited(handle: int) -> Any:

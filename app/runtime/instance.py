@@ -24,7 +24,7 @@ from app.core.events import ErrorInfo, InstanceChanged, InstanceState
 from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
 from app.core.types import LoadPlan, Sample
 from app.runtime.callers import Asked, deliver, refuse, settle
-from app.runtime.channel import child_environ, spawn
+from app.runtime.channel import Reader, child_environ, spawn
 from app.runtime.outbox import Outbox
 from app.runtime.postmortem import explain_death, is_crash, oom_kills, open_log, read_tail
 from app.runtime.protocol import (
@@ -65,6 +65,7 @@ class Surroundings:
 class _Process:
     popen: "subprocess.Popen[bytes]"
     pipe: Any
+    reader: Reader
     outbox: Outbox
     plan: LoadPlan
     """What it was told to load (the asked plan, or that one without extra buffers)."""
@@ -175,19 +176,21 @@ class Instance:
         return self._process.popen.pid if self._process else None
 
     def readable(self) -> list[int]:
-        """Read one frame and act on it; returns the keys of requests that have ended with it."""
+        """Read what is there and act on it; returns the keys of requests that have ended with it."""
         process = self._process
         if process is None:
             return []
         try:
-            frame = process.pipe.recv_bytes()
+            frames = process.reader.frames()
         except (EOFError, OSError):
             return self.died()
-        try:
-            return self._handle(process, decode_report(frame))
-        except msgspec.DecodeError as error:
-            log.error("%s: a report can't be read: %s", self.model, error)
-            return []
+        over: list[int] = []
+        for frame in frames:
+            try:
+                over += self._handle(process, decode_report(frame))
+            except msgspec.DecodeError as error:
+                log.error("%s: a report can't be read: %s", self.model, error)
+        return over
 
     def _handle(self, process: _Process, report: Report) -> list[int]:
         match report:
@@ -230,7 +233,7 @@ class Instance:
             self._move("loading")
         if self.state == "loading":
             self.progress = fraction
-            self._publish()
+            self.around.publish(self.snapshot())
 
     def _became_ready(self, process: _Process, ready: Ready) -> None:
         if self.state not in ("starting", "loading"):
@@ -259,7 +262,7 @@ class Instance:
         except OSError as error:
             self._failed(error_info(error))
             return
-        self._process = _Process(popen, pipe, Outbox(pipe, popen.pid), told, path, oom_kills())
+        self._process = _Process(popen, pipe, Reader(pipe), Outbox(pipe, popen.pid), told, path, oom_kills())
         cache = str(self.around.cache) if self.around.cache else ""
         self._process.outbox.put(Load(self.model, told, cache))
         self._move("starting")
@@ -361,9 +364,6 @@ class Instance:
 
     def _move(self, state: InstanceState) -> None:
         self.state = state
-        self._publish()
-
-    def _publish(self) -> None:
         self.around.publish(self.snapshot())
 
     def snapshot(self) -> InstanceChanged:

@@ -23,6 +23,7 @@ from app.core.events import Bus, InstanceChanged
 from app.core.generate import Failed, GenerateRequest, Message, ToolSpec
 from app.core.types import LoadPlan
 from app.runtime.callers import Asked, Sink, deliver
+from app.runtime.channel import Waiter
 from app.runtime.instance import Instance, Surroundings
 from app.runtime.protocol import (
     Cancel,
@@ -66,6 +67,7 @@ class Supervisor:
         self._listener: Any = None
         self._waker: Any = None
         self._woken = False
+        self._waiter = Waiter()
 
     # ------------------------------------------------------------------------------ from any thread
 
@@ -201,8 +203,7 @@ class Supervisor:
     def _wait(self) -> None:
         instances = list(self._instances.values())
         pipes = {instance.pipe: instance for instance in instances if instance.pipe is not None}
-        ready: list[Any] = connection.wait([self._listener, *pipes], self._patience(instances))
-        for end in ready:
+        for end in self._waiter.wait([self._listener, *pipes], self._patience(instances)):
             if end is self._listener:
                 self._listener.recv_bytes()
                 with self._lock:
