@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.core.errors import LoadFailedError
@@ -22,14 +23,13 @@ from app.runtime.channel import child_environ
 from app.runtime.supervisor import Supervisor
 from devkit import qtlibs, vulkan
 from tests.fakes.asking import ask, request
-from tests.fakes.moe import make_moe
+from tests.fakes.moe import write_moe
 from tests.fakes.packs import make_pack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DEVICE = "Vulkan0"
 QUESTION = "Name the capital of France."
-MIB = 1 << 20
 WAIT = 240.0  # the software device compiles its shaders at the first decode
 
 
@@ -57,7 +57,7 @@ def supervisor(tmp_path: Path, environ: dict[str, str]):
 
 @pytest.fixture(scope="module")
 def moe(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_moe(starter, tmp_path_factory.mktemp("moe") / "moe.gguf")
+    return write_moe(starter, tmp_path_factory.mktemp("moe") / "moe.gguf")
 
 
 def backends(packs: list[Path], environ: dict[str, str]) -> dict[str, Backend]:
@@ -126,11 +126,16 @@ class TestDevices:
         assert len(found["Vulkan"].devices) == 1
         assert "listed twice" in (found[str(copy)].problem or "")
 
-    @pytest.mark.parametrize("index", ["7", "none"])
-    def test_a_bad_device_index_is_a_message(self, pack: Path, environ: dict[str, str], index: str) -> None:
-        found = backends([pack], {**environ, "GGML_VK_VISIBLE_DEVICES": index})
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"GGML_VK_VISIBLE_DEVICES": "7"}, {"VK_DRIVER_FILES": "/nowhere.json", "VK_ICD_FILENAMES": ""}],
+    )
+    def test_a_bad_index_or_a_missing_driver_is_a_message(
+        self, pack: Path, environ: dict[str, str], wrong: dict[str, str]
+    ) -> None:
+        found = backends([pack], {**environ, **wrong})
         assert found["CPU"].devices
-        assert found[str(pack)].problem or not found["Vulkan"].devices
+        assert found[str(pack)].problem if str(pack) in found else not found["Vulkan"].devices
 
     def test_a_changed_library_is_not_loaded(self, environ: dict[str, str], tmp_path: Path) -> None:
         bad = make_pack(tmp_path / "bad", b"was", backend="vulkan")
@@ -149,31 +154,32 @@ class TestDevices:
 
 
 class TestModels:
-    def test_all_layers_on_the_device(
-        self, starter: Path, supervisor: Supervisor, pack: Path, environ: dict[str, str]
+    def test_all_layers_on_the_device_and_freed_with_the_model(
+        self, starter: Path, supervisor: Supervisor
     ) -> None:
-        before = gpu(pack, environ).free or 0
         plan = plan_for(starter, n_gpu_layers=-1)
         ready = load(supervisor, plan)
-        during = gpu(pack, environ).free or 0
         assert ready.device == DEVICE
-        whole = tensor_bytes(starter)
-        assert use(ready, DEVICE).weights == pytest.approx(whole, rel=0.03)
-        assert use(ready, DEVICE).kv
-        assert use(ready, DEVICE).compute
+        ours = use(ready, DEVICE)
+        assert ours.weights == pytest.approx(tensor_bytes(starter), rel=0.03)
+        assert ours.kv
+        assert ours.compute
         assert not use(ready, "CPU").kv
         assert "Paris" in answer(supervisor, plan)
+        # The software device always reports the same free memory; its memory is the worker's own.
+        (pid,) = supervisor.pids()
+        assert psutil.Process(pid).memory_info().rss > ours.total
         supervisor.unload(plan.model_path).result(30)
-        after = gpu(pack, environ).free or 0
-        print(f"free MiB before {before / MIB:.0f}, loaded {during / MIB:.0f}, after {after / MIB:.0f}")
-        assert not supervisor.pids()
+        assert not psutil.pid_exists(pid)
+        assert use(load(supervisor, plan), DEVICE) == ours
 
     def test_half_the_layers(self, starter: Path, supervisor: Supervisor) -> None:
         plan = plan_for(starter, n_gpu_layers=15)
         ready = load(supervisor, plan)
         device, host = use(ready, DEVICE), use(ready, "CPU")
-        layers = tensor_bytes(starter, "blk.")
-        assert 0.3 * layers < device.weights < 0.7 * layers + tensor_bytes(starter, "output")
+        # llama.cpp counts the output, here the embeddings once more, as the last layer.
+        expected = tensor_bytes(starter, "blk.") * 14 / 30 + tensor_bytes(starter, "token_embd")
+        assert device.weights == pytest.approx(expected, rel=0.03)
         assert device.kv == pytest.approx(host.kv, rel=0.15)
         assert "Paris" in answer(supervisor, plan)
 
