@@ -12,14 +12,14 @@ from app.models.gguf import read_header
 from app.models.summary import summarize
 from app.runtime.supervisor import Supervisor
 from tests.bench.decode import _Running  # what ``ask`` needs of the services
-from tests.fakes.moe import EXPERTS, make_moe
+from tests.fakes.moe import EXPERTS, write_moe
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def moe(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_moe(starter, tmp_path_factory.mktemp("moe") / "moe.gguf")
+    return write_moe(starter, tmp_path_factory.mktemp("moe") / "moe.gguf")
 
 
 @pytest.fixture
