@@ -14,6 +14,10 @@ def main(argv: list[str] | None = None) -> int:
         from app.runtime.llama_probe import main as probe  # noqa: PLC0415 - loads the engine and nothing else
 
         return probe(args[1:])
+    if args[:1] == ["rates"]:
+        from app.runtime.llama_rates import main as rates  # noqa: PLC0415 - loads the engine and nothing else
+
+        return rates(args[1:])
     if wants_window(args):
         return _window(args)
     from app.cli.main import main as command  # noqa: PLC0415 - the window does not need argparse

@@ -12,8 +12,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import structs
-
 from app.chat.store import ChatStore
 from app.core.events import Bus, InstanceChanged
 from app.core.paths import Paths, find_paths
@@ -112,9 +110,9 @@ class Planner:
 
 def current(machine: "Machine") -> "Machine":
     """The machine with the memory that is free now: everything else was learned once."""
-    from app.hardware.cpu import detect_memory  # noqa: PLC0415 - see _detect
+    from app.hardware.sampler import refresh  # noqa: PLC0415 - see _detect
 
-    return structs.replace(machine, memory=detect_memory()[0])
+    return refresh(machine)
 
 
 @functools.cache

@@ -31,7 +31,11 @@ def missing(file: Path) -> list[tuple[str, str]]:
     for context in ET.parse(file).getroot().iter("context"):
         for message in context.iter("message"):
             element = message.find("translation")
-            if element is None or element.get("type") == "unfinished" or not "".join(element.itertext()).strip():
+            if (
+                element is None
+                or element.get("type") == "unfinished"
+                or not "".join(element.itertext()).strip()
+            ):
                 found.append((context.findtext("name", ""), message.findtext("source", "")))
     return found
 

@@ -77,6 +77,10 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
         "verify", _lazy("models", "verify"), "read a model's files and compare with its download's hashes"
     )
     check.add_argument("model", metavar="MODEL")
+    need = add("estimate", _lazy("estimate", "estimate"), "what a model would need here, before a download")
+    need.add_argument("target", metavar="REPO[:QUANT]|MODEL|FILE")
+    need.add_argument("--measure", action="store_true", help="measure this machine first (under a minute)")
+    _add_load(need)
     words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
     words.add_argument("quant", metavar="QUANT")
     add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")

@@ -28,8 +28,6 @@ _LOAD_AUTO, _LOAD_NONE, _LOAD_MLOCK, _LOAD_MMAP_MLOCK = -1, 0, 2, 3  # llama.h, 
 
 EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """Names of one layer's expert tensors (llama.cpp's common/common.h)."""
-IDLE_SEQUENCES = 8
-"""Conversations beyond the parallel ones whose prefix stays in a unified cache."""
 EMBEDDED_AT_ONCE = 16
 """Texts in one batch of an embedding model. Batches are made a multiple of it: llama.cpp rounds its trial batch up to
 one, forgets to round the outputs, and ends the process (llama-context.cpp, graph_reserve)."""
@@ -121,7 +119,7 @@ def sequences(plan: LoadPlan) -> int:
     """How many sequences the context gets: idle ones too where they cost nothing (a unified cache)."""
     if plan.embeddings:
         return EMBEDDED_AT_ONCE
-    wanted = plan.n_parallel + (IDLE_SEQUENCES if plan.kv_unified else 0)
+    wanted = plan.n_parallel + (plan.n_idle if plan.kv_unified else 0)
     return min(wanted, MAX_SEQUENCES)
 
 

@@ -459,7 +459,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model's address</source>
+        <source>Search the Hub, or paste a model&apos;s address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -778,7 +778,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer's format can't be enforced: {detail}.</source>
+        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -790,7 +790,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can't be started: {detail}.</source>
+        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -810,11 +810,11 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can't be read: {detail}.</source>
+        <source>The header of {path} can&apos;t be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
-        <source>The model's chat template failed: {detail}.</source>
+        <source>The model&apos;s chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
     <message>
@@ -822,15 +822,15 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can't be served: {detail}.</source>
+        <source>The request can&apos;t be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can't listen on {host}:{port}: {detail}.</source>
+        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can't be {value}: {detail}.</source>
+        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
@@ -870,7 +870,7 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
-        <source>{host} can't be reached: {detail}.</source>
+        <source>{host} can&apos;t be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
@@ -898,7 +898,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can't be used here: {detail}.</source>
+        <source>{path} can&apos;t be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -1171,7 +1171,7 @@
         <translation>Xóa {model}?</translation>
     </message>
     <message>
-        <source>{size} go to the system's bin. It can be downloaded again.</source>
+        <source>{size} go to the system&apos;s bin. It can be downloaded again.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống. Có thể tải lại được.</translation>
     </message>
     <message>
@@ -1296,7 +1296,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>q8_0 halves the context's memory at almost no loss.</source>
+        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -2055,11 +2055,11 @@
         <translation>Mọi máy trong mạng của bạn đều kết nối được.</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI's.</source>
+        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -2137,11 +2137,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model's own.</source>
+        <source>-1 takes the model&apos;s own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model's own; 0 interpolates only.</source>
+        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -2153,15 +2153,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model's own.</source>
+        <source>0 takes the model&apos;s own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model's own; higher stretches the context (NTK).</source>
+        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -2177,7 +2177,7 @@
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
     </message>
     <message>
-        <source>A file (PEM) with certificates to trust besides the system's.</source>
+        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
         <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
     </message>
     <message>
@@ -2205,7 +2205,7 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate's key file</source>
+        <source>Certificate&apos;s key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
     </message>
     <message>
@@ -2245,11 +2245,11 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
     </message>
     <message>
-        <source>Empty: the system's. none: no proxy. Or http://user:password@host:port.</source>
+        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
         <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
     </message>
     <message>
@@ -2789,7 +2789,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2797,7 +2797,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2821,7 +2821,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>

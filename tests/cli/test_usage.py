@@ -15,6 +15,7 @@ COMMANDS = [
     "rm",
     "import",
     "verify",
+    "estimate",
     "explain",
     "chat",
     "serve",

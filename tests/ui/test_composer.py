@@ -87,7 +87,9 @@ def test_telex_without_preedit_sends_at_once(qtbot: QtBot, composer: Composer, s
     assert sent == ["viêt"]
 
 
-def test_nothing_is_sent_while_an_answer_is_written(qtbot: QtBot, composer: Composer, sent: list[str]) -> None:
+def test_nothing_is_sent_while_an_answer_is_written(
+    qtbot: QtBot, composer: Composer, sent: list[str]
+) -> None:
     composer.set_busy(True)
     qtbot.keyClicks(composer.edit, "next question")
     qtbot.keyClick(composer.edit, RETURN)
