@@ -18,13 +18,16 @@ from tests.starter import find_starter
 # Threads that live as long as the process by design of the library that starts them.
 LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
 GRACE = 5.0
+LONG = ("integration", "runtime")
+"""Folders whose tests run the real engine for long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below tests/ui needs Qt."""
+    """Everything below tests/ui needs Qt. The longest files come first: no process is left alone with one."""
     for item in items:
         if Path(__file__).parent / "ui" in item.path.parents:
             item.add_marker("gui")
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 def pytest_configure(config: pytest.Config) -> None:
