@@ -49,6 +49,7 @@ def test_a_killed_worker_leaves_the_window_and_the_answer(program, qtbot) -> Non
     program.until(lambda: len(steps.stored_answer(program)) > 20)
     os.kill(program.services.supervisor.pids()[0], signal.SIGKILL)
     program.until(lambda: steps.stored_error(program))
+    program.until(lambda: steps.shown_error(program))
     kept = steps.stored_answer(program)
     assert len(kept) > 20
     assert "SIGKILL" in steps.shown_error(program) or "killed" in steps.shown_error(program).lower()

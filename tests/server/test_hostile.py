@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress, suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
