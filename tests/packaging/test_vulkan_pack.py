@@ -70,9 +70,9 @@ class TestBuilding:
         assert {"glslc", "libshaderc1", "libc6", "libstdc++6", "libgcc-s1"} <= set(vulkan.PACKAGES)
 
     def test_glslc_is_run_by_its_own_loader(self, tmp_path: Path) -> None:
-        vulkan.write_glslc(tmp_path / "glslc", tmp_path / "root")
+        vulkan.write_glslc(tmp_path / "glslc", tmp_path / "kit")
         text = (tmp_path / "glslc").read_text()
-        assert f'"{tmp_path}/root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --library-path' in text
+        assert f'"{tmp_path}/kit/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --library-path' in text
         assert (tmp_path / "glslc").stat().st_mode & 0o111
 
     def test_ggml_would_refuse_it_without_this_switch(self, tmp_path: Path) -> None:

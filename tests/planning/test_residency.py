@@ -1,5 +1,6 @@
 """Making room, and letting idle models go: over a pretended engine whose memory is counted."""
 
+import threading
 import time
 from concurrent.futures import Future
 
@@ -129,6 +130,11 @@ def test_without_a_limit_nobody_goes(engine: Engine) -> None:
 
 
 def test_the_clock_starts_and_ends(residency: Residency) -> None:
+    def running() -> int:
+        return sum(thread.name == "idle clock" for thread in threading.enumerate())
+
     residency.start()
     residency.start()
+    assert running() == 1
     residency.close()
+    assert running() == 0
