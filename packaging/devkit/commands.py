@@ -189,7 +189,7 @@ def _checks() -> dict[str, list[str | Path]]:
     ruff = MAIN.program("ruff")
     return {
         "format": [ruff, "format", "--check", "."],
-        "ruff": [ruff, "check", "."],
+        "ruff": [ruff, "check", "--no-cache", "."],
         "types": [MAIN.python, "-m", "mypy"],
         "layers": [MAIN.program("lint-imports"), "--no-logo"],
         "owners": [MAIN.python, ROOT / "packaging" / "owners.py"],

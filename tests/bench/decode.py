@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.runtime.supervisor import Supervisor
-
 from app.cli.run import ask, new_id
 from app.core.events import Bus
 from app.core.generate import GenerateRequest, SamplingParams
 from app.core.types import LoadPlan
+from app.runtime.supervisor import Supervisor
 from tests.bench.figures import ROOT, Figure, median
 from tests.starter import find_starter
 
