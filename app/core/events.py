@@ -104,7 +104,7 @@ class ServerChanged(Struct, frozen=True):
 
 
 class RequestLogged(Struct, frozen=True):
-    """One HTTP request has ended. Never holds a prompt or an answer."""
+    """One HTTP request has ended. Never holds an answer, and a prompt only where the user has asked for it."""
 
     at: float
     method: str
@@ -116,6 +116,12 @@ class RequestLogged(Struct, frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     decode_per_second: float | None = None
+    key: str = ""
+    """Name of the API key it came with."""
+    joules: float | None = None
+    """Measured while it ran; None where power can't be read."""
+    prompt: str = ""
+    """Empty unless the setting ``server.log_prompts`` is on."""
 
 
 class SettingChanged(Struct, frozen=True):

@@ -20,8 +20,52 @@ class General(Struct, frozen=True, kw_only=True):
         Meta(title="Language", description="Changes at once, without a restart."),
     ] = "system"
     theme: Annotated[
-        Literal["system", "light", "dark"], Meta(title="Theme", description="System follows your desktop.")
+        Literal["system", "light", "dark", "contrast-light", "contrast-dark"],
+        Meta(title="Theme", description="System follows your desktop, high contrast too."),
     ] = "system"
+    zoom: Annotated[
+        int,
+        Meta(
+            ge=75, le=200, title="Zoom", description="In percent, for the whole window; Ctrl + and Ctrl - too."
+        ),
+    ] = 100
+    level: Annotated[
+        Literal["simple", "full", "developer"],
+        Meta(
+            title="How much is shown",
+            description="Simple: ask and answer. Full: models, server, figures. Developer: raw texts and all else.",
+        ),
+    ] = "full"
+    reduced_motion: Annotated[
+        bool, Meta(title="Reduce motion", description="Nothing slides or fades, and the caret does not blink.")
+    ] = False
+    notify: Annotated[
+        bool,
+        Meta(
+            title="Notifications",
+            description="When a long answer or a download ends and Hearth is not in front.",
+        ),
+    ] = True
+    tray: Annotated[
+        bool,
+        Meta(title="Icon in the tray", description="Quick questions and the server's state, where there is one."),
+    ] = True
+    close_to_tray: Annotated[
+        bool,
+        Meta(
+            title="Closing goes to the tray",
+            description="Hearth goes on working when its last window is closed; quit from the tray or the menu.",
+        ),
+    ] = False
+    quick_key: Annotated[
+        str,
+        Meta(
+            title="Quick ask from anywhere",
+            description="A key that works in every program, on X11 and Windows; elsewhere use the tray. Empty: none.",
+        ),
+    ] = "Ctrl+Alt+Space"
+    shortcuts: Annotated[dict[str, str], Meta(extra={"hidden": True})] = {}
+    """Keys the user changed, by the command's name; an empty text takes its key away."""
     welcomed: Annotated[bool, Meta(extra={"hidden": True})] = False
     last_model: Annotated[str, Meta(extra={"hidden": True})] = ""
 
@@ -190,6 +234,13 @@ class Server(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000000, title="Requests a minute", description="For each key; 0 sets no limit."),
     ] = 0
+    log_prompts: Annotated[
+        bool,
+        Meta(
+            title="Show prompts in the log",
+            description="The log of requests then shows the beginning of what was asked. It is never written to disk.",
+        ),
+    ] = False
     timeout: Annotated[
         int,
         Meta(
@@ -222,3 +273,76 @@ class Server(Struct, frozen=True, kw_only=True):
             description="The private key (PEM) that belongs to the certificate.",
         ),
     ] = ""
+
+
+class Energy(Struct, frozen=True, kw_only=True):
+    """What electricity, hardware and hosted models cost; 0 is "not said"."""
+
+    price: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            title="Price per kWh",
+            description="Your own flat price, taxes included; 0 takes the tariff chosen on the Usage page.",
+        ),
+    ] = 0.0
+    household: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100_000,
+            title="Household's use",
+            description="kWh a month without Hearth: with stepped tariffs it decides which step comes next.",
+        ),
+    ] = 0.0
+    watts: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100_000,
+            title="Watts under load",
+            description="Only used where power can't be read; such figures are marked as entered. 0: not said.",
+        ),
+    ] = 0.0
+    watts_idle: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100_000,
+            title="Watts when idle",
+            description="What the machine draws without work; kept apart from what a request causes.",
+        ),
+    ] = 0.0
+    hardware_price: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000_000,
+            title="Hardware price",
+            description="Counts its write-off, in the tariff's currency; 0 counts electricity alone.",
+        ),
+    ] = 0.0
+    hardware_years: Annotated[
+        float,
+        Meta(ge=0.1, le=50, title="Years of use", description="Over which the hardware is written off."),
+    ] = 4.0
+    hardware_hours: Annotated[
+        float,
+        Meta(ge=0.1, le=24, title="Hours of work a day", description="How long it works on a usual day."),
+    ] = 4.0
+    exchange: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            title="Exchange rate",
+            description="Units of your currency for one US dollar, which APIs are priced in; 0 takes the table's.",
+        ),
+    ] = 0.0
+    tariff: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """Id of a tariff; empty: the one of the system's country, if there is one."""
+    api: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """Id of the hosted model that the verdict compares with; empty: the first of the table."""
+    measured: Annotated[bool, Meta(extra={"hidden": True})] = False
+    """Whether measuring this machine was offered already."""

@@ -14,6 +14,7 @@ from app.server.keys import Checker, KeyStore
 from app.server.live import Live, Registry
 from app.server.routes import Endpoint, Router, Table
 from app.server.stream import HangUpError
+from app.server.usage import UsageBook, joules_between
 
 CLIENT_GONE = 499  # nginx's name for it
 
@@ -32,21 +33,36 @@ def endpoints(backend: Backend, registry: Registry) -> list[Endpoint]:
 
 
 def application(
-    backend: Backend, bus: Bus, settings: Callable[[], Server], keys: KeyStore, registry: Registry
+    backend: Backend,
+    bus: Bus,
+    settings: Callable[[], Server],
+    keys: KeyStore,
+    registry: Registry,
+    book: UsageBook,
 ) -> ASGIApp:
     """Everything that answers."""
     table = endpoints(backend, registry)
     public = frozenset(endpoint.path for endpoint in table if endpoint.public)
     guard = Guard(Router(Table(table)), settings, Checker(settings, keys), public)
-    return _RequestLog(guard, bus, registry)
+    return _RequestLog(guard, bus, registry, lambda live: _note(live, backend, book))
+
+
+def _note(live: Live, backend: Backend, book: UsageBook) -> None:
+    """Count a request that asked a model for its key, with the energy that was drawn for it."""
+    if not live.model:
+        return
+    ended = time.monotonic()
+    if live.submitted_at:
+        live.joules = joules_between(backend.series, live.submitted_at, ended, 1 / live.beside)
+    book.add(live.key_id, live.line(ended - live.began))
 
 
 class _RequestLog:
     """Registers every request while it is answered, and publishes RequestLogged when its last byte is out or its
     client is gone."""
 
-    def __init__(self, app: ASGIApp, bus: Bus, registry: Registry) -> None:
-        self._app, self._bus, self._registry = app, bus, registry
+    def __init__(self, app: ASGIApp, bus: Bus, registry: Registry, note: Callable[[Live], None]) -> None:
+        self._app, self._bus, self._registry, self._note = app, bus, registry, note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,4 +86,5 @@ class _RequestLog:
     def _end(self, live: Live, began: float) -> None:
         live.status = live.status or CLIENT_GONE
         self._registry.remove(live)
+        self._note(live)
         self._bus.publish(live.line(time.monotonic() - began))

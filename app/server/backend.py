@@ -60,6 +60,8 @@ class Backend:
         self.closing = False
         self._running: dict[str, str] = {}
         """Request id -> model id."""
+        self._beside: dict[str, int] = {}
+        """Request id -> the most that ran at once meanwhile."""
         self._counts: Counter[str] = Counter()
 
     # ------------------------------------------------------------------------------ models
@@ -171,18 +173,22 @@ class Backend:
     def submit(self, model: str, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
         """Start answering; call ``end`` whatever happens."""
         self._running[request.id] = model
+        for request_id in self._running:
+            self._beside[request_id] = max(self._beside.get(request_id, 1), len(self._running))
         self._counts[model] += 1
         self.supervisor.submit(model, request, sink)
 
-    def end(self, request_id: str, over: bool = False) -> None:
-        """The client has its answer, or has gone: free the sequence unless it is ``over`` already."""
+    def end(self, request_id: str, over: bool = False) -> int:
+        """The client has its answer, or has gone: free the sequence unless it is ``over`` already. Returns the most
+        requests that ran at once while it did."""
         model = self._running.pop(request_id, None)
         if model is None:
-            return
+            return 1
         self._counts[model] -= 1
         self.keeper.used(model)
         if not over:
             self.supervisor.cancel(request_id)
+        return self._beside.pop(request_id, 1)
 
     def running(self, model: str = "") -> int:
         """Requests being answered, of one model or of all."""

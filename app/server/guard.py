@@ -71,7 +71,7 @@ class Guard:
         if scope["path"] in self._public:
             return
         live: Live = scope["state"]["live"]
-        live.key = self._checker.check(headers, live.client)
+        live.key, live.key_id = self._checker.check(headers, live.client)
         if int(headers.get("content-length") or 0) > MAX_BODY:
             raise Problem(413, "too_large", f"The request body is over {MAX_BODY} bytes.")
 

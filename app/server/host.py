@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.server.backend import Backend, Planned
     from app.server.keys import KeyStore
     from app.server.live import LiveRequest, Registry
+    from app.server.usage import KeyUsage, UsageBook
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class ServerHost:
         self._more: dict[str, Any] = {"downloads": downloads, "hub": hub, "series": series}
         self._keys_file = keys_file
         self._keys: KeyStore | None = None
+        self._book: UsageBook | None = None
         self._switch = threading.Lock()
         self._log: deque[RequestLogged] = deque(maxlen=LOG_LENGTH)
         self._subscription = bus.subscribe(RequestLogged, self._log.append)
@@ -87,7 +89,8 @@ class ServerHost:
 
         backend = Backend(self._library, self._supervisor, self._planner, self._settings, **self._more)
         registry = Registry()
-        app = application(backend, self._bus, lambda: self._settings.value.server, self.keys, registry)
+        settings = lambda: self._settings.value.server  # noqa: E731 - asked at each request
+        app = application(backend, self._bus, settings, self.keys, registry, self._usage_book())
         return _Running(app, backend, registry, listener, certificate)
 
     def stop(self, grace: float | None = None) -> None:
@@ -130,9 +133,23 @@ class ServerHost:
             self._keys = KeyStore(self._keys_file)
         return self._keys
 
+    def usage(self) -> "tuple[KeyUsage, ...]":
+        """What each key has used, since it was made."""
+        return self._usage_book().all()
+
+    def _usage_book(self) -> "UsageBook":
+        from app.server.usage import UsageBook  # noqa: PLC0415 - see _serve
+
+        if self._book is None:
+            folder = self._keys_file.parent if self._keys_file else None
+            self._book = UsageBook(folder / "key_usage.json" if folder else None)
+        return self._book
+
     def close(self) -> None:
         """Stop at once, and stop listening to the Bus."""
         self.stop(grace=0)
+        if self._book is not None:
+            self._book.close()
         if self._keys is not None:
             self._keys.close()
         self._subscription.close()

@@ -38,6 +38,8 @@ class ApiKey(Struct, frozen=True, omit_defaults=True):
     created_at: float
     last_used_at: float | None = None
     revoked_at: float | None = None
+    rate_limit: int = 0
+    """Requests a minute; 0: as the settings say."""
 
 
 class KeyStore:
@@ -55,10 +57,11 @@ class KeyStore:
         with self._lock:
             return self._all()
 
-    def create(self, name: str) -> tuple[ApiKey, str]:
-        """A new key: the only time its text is seen. Raises ReadOnlyError or DiskFullError."""
+    def create(self, name: str, rate_limit: int = 0) -> tuple[ApiKey, str]:
+        """A new key: the only time its text is seen. ``rate_limit``: its requests a minute, 0: as the settings say.
+        Raises ReadOnlyError or DiskFullError."""
         text = PREFIX + secrets.token_urlsafe(32)
-        key = ApiKey(secrets.token_hex(6), name, _hash(text), text[:12], time.time())
+        key = ApiKey(secrets.token_hex(6), name, _hash(text), text[:12], time.time(), rate_limit=rate_limit)
         with self._lock:
             self._write((*self._all(), key))
         return key, text
@@ -151,6 +154,10 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+_COMMON = ApiKey("settings", "settings", "", "", 0.0)
+"""The key of the settings."""
+
+
 class Checker:
     """Asks every request for its key, and counts."""
 
@@ -159,24 +166,24 @@ class Checker:
         self._rates: dict[str, tuple[float, float]] = {}
         """Who -> (tokens left, when that was)."""
 
-    def check(self, headers: Mapping[str, str], client: str) -> str:
-        """The name of the key it came with ("" when none is needed). Raises Problem: 401 or 429."""
-        name, who = self._caller(token_of(headers), client)
-        limit = self._settings().rate_limit
+    def check(self, headers: Mapping[str, str], client: str) -> tuple[str, str]:
+        """Name and id of the key it came with (both "" when none is needed). Raises Problem: 401 or 429."""
+        key = self._caller(token_of(headers))
+        limit = (key.rate_limit if key else 0) or self._settings().rate_limit
         if limit:
-            self._count(who, limit)
-        return name
+            self._count(key.id if key else client, limit)
+        return (key.name, key.id) if key else ("", "")
 
-    def _caller(self, token: str, client: str) -> tuple[str, str]:
+    def _caller(self, token: str) -> ApiKey | None:
         common = self._settings().api_key
         if not common and not self._store.active:
-            return "", client
+            return None
         if common and hmac.compare_digest(token.encode("utf-8", "surrogateescape"), common.encode()):
-            return "settings", "settings"
+            return _COMMON
         found = self._store.match(token) if token else None
         if found is None:
             raise Problem(401, "invalid_api_key", "The API key is missing or wrong.")
-        return found.name, found.id
+        return found
 
     def _count(self, who: str, limit: int) -> None:
         now = time.monotonic()

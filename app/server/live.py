@@ -39,7 +39,10 @@ class Live(Struct):
     client: str = ""
     began: float = 0.0
     key: str = ""
+    key_id: str = ""
     model: str = ""
+    prompt: str = ""
+    """Its beginning, where the user wants to see it."""
     phase: Phase = "reading"
     prompt_tokens: int = 0
     prefilled: int = 0
@@ -47,7 +50,13 @@ class Live(Struct):
     submitted_at: float = 0.0
     first_at: float = 0.0
     decode_per_second: float | None = None
+    joules: float | None = None
     status: int = 0
+    ends: int = 0
+    ended: int = 0
+    """Choices that are over, and their tokens."""
+    beside: int = 1
+    """The most requests that were being answered at once while it was, itself among them."""
     cancel: Callable[[], None] | None = None
 
     def take(self, delta: Delta) -> None:
@@ -61,10 +70,13 @@ class Live(Struct):
             self.tokens += delta.tokens
 
     def finish(self, end: Finished) -> None:
-        """A choice is over: its figures are the engine's own."""
-        if end.choice == 0:
-            self.prompt_tokens, self.tokens = end.usage.prompt, 0
-        self.tokens = max(self.tokens, end.usage.completion)
+        """A choice is over: its figures are the engine's own. The prompt is counted with a request's first choice."""
+        self.prompt_tokens = end.usage.prompt + (self.prompt_tokens if self.ends else 0)
+        self.ends += 1
+        self.ended += end.usage.completion
+        self.tokens = max(self.tokens, self.ended)
+        if end.done:
+            self.tokens = self.ended
         self.decode_per_second = end.timings.decode_per_second
 
     def snapshot(self) -> LiveRequest:
@@ -100,6 +112,9 @@ class Live(Struct):
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.tokens,
             decode_per_second=self.decode_per_second,
+            key=self.key,
+            joules=self.joules,
+            prompt=self.prompt,
         )
 
 

@@ -21,6 +21,8 @@ from app.server.stream import EventStream, HangUpError
 
 PING = 10.0
 """Seconds of silence after which a stream sends a comment, so that nobody in between closes it."""
+LOGGED = 2000
+"""Letters of a prompt that the log shows, when the user asks for it."""
 
 
 class Run:
@@ -38,6 +40,8 @@ class Run:
         self._deadline = time.monotonic() + limit if limit else float("inf")
         self.load_seconds: float | None = None
         live.model, live.phase, live.cancel = record.id, "waiting", self.cancel
+        if backend.settings.value.server.log_prompts:
+            live.prompt = beginning(asked[0])
 
     def begin(self) -> None:
         """Submit, after loading if need be."""
@@ -106,8 +110,14 @@ class Run:
         """Free what it holds."""
         if self._loading is not None:
             self._loading.cancel()
-        for request in self.asked:
-            self.backend.end(request.id, over)
+        beside = [self.backend.end(request.id, over) for request in self.asked]
+        self.live.beside = max(1, max(beside) // len(beside))
+
+
+def beginning(request: GenerateRequest) -> str:
+    """The beginning of what is asked, for a log whose reader wants to see it."""
+    text = request.messages[-1].text if request.messages else request.prompt or ""
+    return text[:LOGGED]
 
 
 class Gone:

@@ -29,14 +29,24 @@ def served(tmp_path, bus: Bus, request: pytest.FixtureRequest) -> Iterator[Serve
     settings = SettingsStore(tmp_path / "settings.toml", bus)
     supervisor = FakeSupervisor()
     plan = lambda record: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
-    more = getattr(request, "param", {})
+    more = dict(getattr(request, "param", {}))
+    series = SeriesStore(bus) if more.pop("series", None) else None
     host = ServerHost(
-        FakeLibrary(), supervisor, plan, bus, settings, keys_file=tmp_path / "keys.json", **more
+        FakeLibrary(),
+        supervisor,
+        plan,
+        bus,
+        settings,
+        keys_file=tmp_path / "keys.json",
+        series=series,
+        **more,
     )
     address = host.start("127.0.0.1", 0).address
     yield Served(host=host, supervisor=supervisor, settings=settings, bus=bus, address=address)
     host.close()
     supervisor.close()
+    if series is not None:
+        series.close()
 
 
 @pytest.fixture
