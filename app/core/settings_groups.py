@@ -26,7 +26,10 @@ class General(Struct, frozen=True, kw_only=True):
     zoom: Annotated[
         int,
         Meta(
-            ge=75, le=200, title="Zoom", description="In percent, for the whole window; Ctrl + and Ctrl - too."
+            ge=75,
+            le=200,
+            title="Zoom",
+            description="In percent, for the whole window; Ctrl + and Ctrl - too.",
         ),
     ] = 100
     level: Annotated[
@@ -37,7 +40,8 @@ class General(Struct, frozen=True, kw_only=True):
         ),
     ] = "full"
     reduced_motion: Annotated[
-        bool, Meta(title="Reduce motion", description="Nothing slides or fades, and the caret does not blink.")
+        bool,
+        Meta(title="Reduce motion", description="Nothing slides or fades, and the caret does not blink."),
     ] = False
     notify: Annotated[
         bool,
@@ -48,7 +52,10 @@ class General(Struct, frozen=True, kw_only=True):
     ] = True
     tray: Annotated[
         bool,
-        Meta(title="Icon in the tray", description="Quick questions and the server's state, where there is one."),
+        Meta(
+            title="Icon in the tray",
+            description="Quick questions and the server's state, where there is one.",
+        ),
     ] = True
     close_to_tray: Annotated[
         bool,
