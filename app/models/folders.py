@@ -25,6 +25,7 @@ IMPORTED = "imported"
 MAX_DEPTH = 32
 MAX_ENTRIES = 500_000  # someone may add "/"
 _SNAPSHOT = re.compile(r"models--(?P<repo>.+)$")
+_SHA256 = re.compile(r"[\\/]([0-9a-f]{64})$")
 _SKIPPED = frozenset({".git", "node_modules", "__pycache__", "$RECYCLE.BIN", "System Volume Information"})
 
 
@@ -68,6 +69,7 @@ def walk(folder: Folder) -> Iterator[Found]:
             identity=(info.st_dev, info.st_ino),
             kind=folder.kind,
             source=_source(folder, path),
+            sha256=_blob_hash(path) if folder.kind == "huggingface" else None,
         )
 
 
@@ -137,6 +139,16 @@ def _source(folder: Folder, path: str) -> Source | None:
     if folder.kind in {"own", "lmstudio"} and len(parts) >= 3 and parts[0] != IMPORTED:
         return Source(f"{parts[0]}/{parts[1]}", "", "/".join(parts[2:]))
     return None
+
+
+def _blob_hash(path: str) -> str | None:
+    """The Hub's cache names a blob in large file storage by its sha256; the model's file is a link to it."""
+    try:
+        target = os.readlink(path)  # noqa: PTH115 - one for each of thousands
+    except OSError:
+        return None
+    found = _SHA256.search(target)
+    return found[1] if found else None
 
 
 # Ollama keeps a manifest per model and tag that names its blobs by hash.

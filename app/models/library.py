@@ -18,11 +18,11 @@ from app.core.errors import ModelAmbiguousError, ModelNotFoundError, UsageError
 from app.core.events import Bus, LibraryChanged
 from app.core.paths import Paths
 from app.core.types import ModelRecord, Source
-from app.models import library_care, library_files, library_watch, quants
+from app.models import library_bin, library_care, library_files, library_watch, quants
 from app.models.folders import IMPORTED, Folder, look_at, suggestions, walk
-from app.models.library_care import Checked, Facts
+from app.models.library_care import Checked, Facts, Removed
 from app.models.library_index import FileRow, Index, ModelRow
-from app.models.library_scan import WEIGHTS, Item, Scan, read_file, scan
+from app.models.library_scan import WEIGHTS, Item, Scan, read_file, scan, shown_name
 
 log = logging.getLogger(__name__)
 
@@ -191,16 +191,27 @@ class Library:
         placed = library_files.bring_in(parts, folder, move=move, progress=progress)
         return self.adopt(placed)
 
-    def remove(self, name: str) -> None:
-        """Put a model's files into the system's bin (or delete them where there is none) and forget it. The caller
-        unloads it first. Raises ModelNotFoundError, UnsupportedModelError (Ollama's own), ReadOnlyError."""
+    def remove(self, name: str) -> Removed:
+        """Put a model's files into the system's bin (or delete them where there is none) and forget it; ``restore``
+        takes it back. The caller unloads it first. Raises ModelNotFoundError, UnsupportedModelError (Ollama's own),
+        ReadOnlyError."""
         record = self.get(name)
         item = self._current().get(record.id)
         if item is None:
             raise ModelNotFoundError(name=name)
-        library_files.discard(item, self._paths.models)
+        files = library_files.discard(item, self._paths.models)
         self._index.drop([file.path for file in record.files])
         self.rescan()
+        return Removed(item.record, item.row, files)
+
+    def restore(self, removed: Removed) -> ModelRecord:
+        """Take a removed model back from the bin, with its notes. Raises UsageError when it is no longer there or
+        its place is taken, ReadOnlyError."""
+        for file in reversed(removed.files):
+            library_bin.take_back(file)
+        self._index.put(models=[removed.row])
+        self.rescan()
+        return self._at(removed.record.path) or self.get(removed.record.id)
 
     def touched(self, name: str) -> None:
         """Note that a model is used now."""
@@ -216,8 +227,11 @@ class Library:
 
     def facts(self, name: str) -> Facts:
         """What people noted about a model. Raises ModelNotFoundError."""
-        row = self._item(name).row
-        return Facts(row.favourite, row.tags, row.notes)
+        return _facts(self._item(name))
+
+    def all_facts(self) -> dict[str, Facts]:
+        """The same of every model, by id."""
+        return {name: _facts(item) for name, item in self._current().items()}
 
     def annotate(
         self,
@@ -226,18 +240,22 @@ class Library:
         favourite: bool | None = None,
         tags: Sequence[str] | None = None,
         notes: str | None = None,
+        title: str | None = None,
     ) -> None:
-        """Note something; None leaves it as it is. Raises ModelNotFoundError."""
+        """Note something; None leaves it as it is, an empty title gives a model its own name back. Raises
+        ModelNotFoundError."""
         item = self._item(name)
         row = replace(
             item.row,
             favourite=item.row.favourite if favourite is None else favourite,
             tags=item.row.tags if tags is None else tuple(dict.fromkeys(tags)),
             notes=item.row.notes if notes is None else notes,
+            title=item.row.title if title is None else title.strip(),
         )
         self._index.annotate(row)
+        record = replace(item.record, name=shown_name(item.found[0], row))
         with self._lock:
-            self._items = (self._items or {}) | {item.record.id: replace(item, row=row)}
+            self._items = (self._items or {}) | {record.id: replace(item, row=row, record=record)}
         self._bus.publish(LibraryChanged((item.record.id,)))
 
     def _item(self, name: str) -> Item:
@@ -271,6 +289,11 @@ class Library:
         self._watch.close()
         with self._scanning:
             self._index.close()
+
+
+def _facts(item: Item) -> Facts:
+    row = item.row
+    return Facts(row.favourite, row.tags, row.notes, row.title, item.found[0].kind)
 
 
 def _after_check(row: FileRow, found: Checked) -> FileRow:

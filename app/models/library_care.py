@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from app.core.errors import ModelNotFoundError, TransferCancelledError
 from app.core.types import ModelRecord
+from app.models.folders import FolderKind
+from app.models.library_bin import Binned
+from app.models.library_index import ModelRow
 
 _BLOCK = 8 << 20
 _DAY = 86_400.0
@@ -25,11 +28,27 @@ class Checked(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What people noted about a model."""
+    """What people noted about a model, and where it lies."""
 
     favourite: bool = False
     tags: tuple[str, ...] = ()
     notes: str = ""
+    title: str = ""
+    """The name its user gave it."""
+    place: FolderKind = "own"
+
+
+class Removed(Struct, frozen=True):
+    """A model that was removed, for ``Library.restore``."""
+
+    record: ModelRecord
+    row: ModelRow
+    files: tuple[Binned, ...]
+
+    @property
+    def in_bin(self) -> bool:
+        """Whether it can be taken back from the bin."""
+        return all(file.place for file in self.files)
 
 
 class Idle(Struct, frozen=True):

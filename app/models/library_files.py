@@ -8,13 +8,15 @@ from pathlib import Path
 
 from app.core.errors import (
     DiskFullError,
+    HearthError,
     ModelNotFoundError,
     ReadOnlyError,
     TruncatedModelError,
     UnsupportedModelError,
 )
-from app.models import quants
+from app.models import library_bin, quants
 from app.models.gguf import read_header
+from app.models.library_bin import Binned
 from app.models.library_scan import Item
 
 log = logging.getLogger(__name__)
@@ -124,40 +126,55 @@ def _words(size: int) -> str:
     return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"
 
 
-def discard(item: Item, own: Path) -> None:
-    """Put an item's files into the bin, or delete them where there is none, and tidy our own empty folders."""
+def discard(item: Item, own: Path) -> tuple[Binned, ...]:
+    """Put an item's files into the bin, or delete them where there is none, and tidy our own empty folders. Says
+    where each file went; a file that can't go brings those before it back."""
     if item.found[0].kind == "ollama":
         raise UnsupportedModelError(path=item.record.id, detail="it belongs to Ollama, which must remove it")
+    gone: list[Binned] = []
+    try:
+        for path in _all_files(item):
+            gone.append(_discard_file(path))  # noqa: PERF401 - what went before a failure is needed
+    except ReadOnlyError:
+        _bring_back(gone)
+        raise
+    for found in item.found:
+        _tidy(Path(found.path).parent, own)
+    return tuple(gone)
+
+
+def _all_files(item: Item) -> list[Path]:
+    """The files, and after each link of the Hub's cache the blob it names."""
+    paths: list[Path] = []
     for found in item.found:
         path = Path(found.path)
-        blob = path.resolve() if found.kind == "huggingface" and path.is_symlink() else None
-        _discard_file(path)
-        if blob is not None and blob.exists():
-            _discard_file(blob)
-        _tidy(path.parent, own)
+        paths.append(path)
+        if found.kind == "huggingface" and path.is_symlink() and (blob := path.resolve()).exists():
+            paths.append(blob)
+    return paths
 
 
-def _discard_file(path: Path) -> None:
+def _bring_back(gone: list[Binned]) -> None:
+    for binned in reversed(gone):
+        try:
+            library_bin.take_back(binned)
+        except HearthError as error:
+            log.info("%s stays in the bin: %s", binned.path, error)
+
+
+def _discard_file(path: Path) -> Binned:
+    binned = _to_bin(path)
+    if binned:
+        return binned
     try:
-        if not _to_bin(path):
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     except OSError as error:
         raise ReadOnlyError(path=str(path.parent)) from error
+    return Binned(str(path))
 
 
-def _to_bin(path: Path) -> bool:
-    try:
-        from send2trash import send2trash  # noqa: PLC0415 - only needed here
-    except ImportError:
-        return False
-    try:
-        send2trash(str(path))
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        log.info("%s can't be put into the bin: %s", path, error)
-        return False
-    return True
+def _to_bin(path: Path) -> Binned | None:
+    return library_bin.put(path)
 
 
 def _tidy(folder: Path, own: Path) -> None:

@@ -21,7 +21,7 @@ from app.models.folders import Folder, FolderKind
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS file (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime INTEGER NOT NULL, summary BLOB, damaged TEXT,
@@ -30,21 +30,23 @@ CREATE TABLE IF NOT EXISTS file (
 CREATE TABLE IF NOT EXISTS model (
     path TEXT PRIMARY KEY, id TEXT NOT NULL, repo TEXT, revision TEXT, file TEXT, added_at REAL NOT NULL,
     last_used_at REAL, times_used INTEGER NOT NULL DEFAULT 0, favourite INTEGER NOT NULL DEFAULT 0,
-    tags TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT ''
+    tags TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS folder (path TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 """
+_TO_2 = "ALTER TABLE model ADD COLUMN title TEXT NOT NULL DEFAULT '';"
 
 _PUT_FILE = "INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?,?)"
-_PUT_MODEL = "INSERT OR REPLACE INTO model VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_COLUMNS = "path, id, repo, revision, file, added_at, last_used_at, times_used, favourite, tags, notes, title"
+_PUT_MODEL = f"INSERT OR REPLACE INTO model ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _NOTE_FILE = """
 INSERT INTO file VALUES (?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET
     sha256 = COALESCE(excluded.sha256, CASE WHEN (size, mtime) = (excluded.size, excluded.mtime) THEN sha256 END),
     size = excluded.size, mtime = excluded.mtime, summary = excluded.summary, damaged = excluded.damaged,
     fingerprint = excluded.fingerprint
 """
-_NOTE_MODEL = """
-INSERT INTO model VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET
+_NOTE_MODEL = f"""
+INSERT INTO model ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET
     id = excluded.id, repo = COALESCE(repo, excluded.repo), file = COALESCE(NULLIF(file, ''), excluded.file),
     revision = COALESCE(NULLIF(revision, ''), excluded.revision)
 """
@@ -74,6 +76,8 @@ class ModelRow(Struct, frozen=True):
     favourite: bool = False
     tags: tuple[str, ...] = ()
     notes: str = ""
+    title: str = ""
+    """What the user calls it; empty: its own name."""
 
 
 class Index:
@@ -101,8 +105,7 @@ class Index:
 
     def models(self) -> dict[str, ModelRow]:
         """Every row by the path of the first file."""
-        columns = "path, id, repo, revision, file, added_at, last_used_at, times_used, favourite, tags, notes"
-        return {row[0]: _model(row) for row in self._read(f"SELECT {columns} FROM model")}
+        return {row[0]: _model(row) for row in self._read(f"SELECT {_COLUMNS} FROM model")}
 
     def folders(self) -> list[Folder]:
         """Folders the user added, by path."""
@@ -132,8 +135,9 @@ class Index:
 
     def annotate(self, row: ModelRow) -> None:
         """Write a model's notes, and nothing else of it."""
-        values = (int(row.favourite), msgspec.json.encode(row.tags).decode(), row.notes, row.path)
-        self._write([("UPDATE model SET favourite = ?, tags = ?, notes = ? WHERE path = ?", [values])])
+        values = (int(row.favourite), msgspec.json.encode(row.tags).decode(), row.notes, row.title, row.path)
+        sql = "UPDATE model SET favourite = ?, tags = ?, notes = ?, title = ? WHERE path = ?"
+        self._write([(sql, [values])])
 
     def drop(self, paths: Iterable[str]) -> None:
         """Forget files and models."""
@@ -222,9 +226,9 @@ def _damaged(error: sqlite3.DatabaseError) -> bool:
 def _prepare(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=10, isolation_level=None, check_same_thread=False)
     try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        if _version(connection) < VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            _migrate(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:
         connection.close()
@@ -232,14 +236,28 @@ def _prepare(name: str) -> sqlite3.Connection:
     return connection
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    found = _version(connection)  # another process may have been quicker
+    steps = "" if found >= VERSION else _TO_2 if found else _SCHEMA
+    for statement in filter(str.strip, steps.split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {max(found, VERSION)}")
+    connection.execute("COMMIT")
+
+
 def _model(row: tuple[Any, ...]) -> ModelRow:
-    path, name, repo, revision, file, added, used, times, favourite, tags, notes = row
+    path, name, repo, revision, file, added, used, times, favourite, tags, notes, title = row
     source = Source(repo, revision or "", file or "") if repo else None
     try:
         decoded = msgspec.json.decode(tags, type=tuple[str, ...])
     except msgspec.DecodeError:
         decoded = ()
-    return ModelRow(path, name, source, added, used, times, bool(favourite), decoded, notes)
+    return ModelRow(path, name, source, added, used, times, bool(favourite), decoded, notes, title)
 
 
 def _model_values(row: ModelRow) -> tuple[Any, ...]:
@@ -247,4 +265,4 @@ def _model_values(row: ModelRow) -> tuple[Any, ...]:
     tags = msgspec.json.encode(row.tags).decode()
     origin = (source.repo or None, source.revision, source.file)
     used = (row.added_at, row.last_used_at, row.times_used)
-    return (row.path, row.id, *origin, *used, int(row.favourite), tags, row.notes)
+    return (row.path, row.id, *origin, *used, int(row.favourite), tags, row.notes, row.title)

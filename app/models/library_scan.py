@@ -182,7 +182,7 @@ def _item(
     row = replace(row, id=_unique(row.id or _wanted_id(first, row.source, summary), first, row.source, taken))
     record = ModelRecord(
         id=row.id,
-        name=_name(first, row.source),
+        name=shown_name(first, row),
         files=tuple(ModelFile(part.path, part.size, part.sha256) for part in parts),
         bytes=sum(part.size for part in parts),
         summary=summary,
@@ -267,9 +267,11 @@ def _unique(wanted: str, found: Found, source: Source | None, taken: set[str]) -
     return name
 
 
-def _name(found: Found, source: Source | None) -> str:
-    if source is None:
-        return _stem(found.name)
+def shown_name(found: Found, row: ModelRow) -> str:
+    """What people call it: the name they gave it, else its repository's, else its file's."""
+    source = row.source
+    if row.title or source is None:
+        return row.title or _stem(found.name)
     return source.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
 
 

@@ -35,7 +35,7 @@ def library(paths: Paths, bus: Bus):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(autouse=True)
 def no_bin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_files, "_to_bin", lambda _path: False)
+    monkeypatch.setattr(library_files, "_to_bin", lambda _path: None)
 
 
 def again(paths: Paths, bus: Bus) -> Library:

@@ -1,6 +1,7 @@
 """Notes, checks, watching, and what could be deleted."""
 
 import hashlib
+import sqlite3
 import time
 from collections.abc import Iterator
 
@@ -124,3 +125,18 @@ def test_disk_use_is_by_repository() -> None:
     records = [record("a", 5, repo="o/r"), record("b", 6, repo="o/r"), record("c", 7)]
     assert disk_use(records) == {"o/r": 11, "c": 7}
     assert list(disk_use(records)) == ["o/r", "c"]
+
+
+def test_notes_of_an_older_index_are_kept(paths: Paths, bus: Bus) -> None:
+    write_model(paths.models / "m.gguf")
+    first = Library(paths, bus)
+    first.annotate("m", tags=("a",))
+    first.close()
+    with sqlite3.connect(paths.data / "library.sqlite") as connection:
+        connection.executescript("ALTER TABLE model DROP COLUMN title; PRAGMA user_version = 1;")
+    connection.close()
+    second = Library(paths, bus)
+    second.annotate("m", title="Mine")
+    assert second.facts("m").tags == ("a",)
+    assert second.rescan()[0].name == "Mine"
+    second.close()

@@ -113,7 +113,8 @@ def test_the_bin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None, binned: bool
 ) -> None:
     monkeypatch.setitem(sys.modules, "send2trash", Bin(error))  # type: ignore[arg-type]
-    assert library_files._to_bin(tmp_path / "x") is binned
+    (tmp_path / "x").touch()
+    assert (library_files._to_bin(tmp_path / "x") is not None) is binned
 
 
 def test_no_bin_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +127,6 @@ def test_no_bin_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_cannot_be_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_files, "_to_bin", lambda _path: False)
+    monkeypatch.setattr(library_files, "_to_bin", lambda _path: None)
     with pytest.raises(ReadOnlyError):
         library_files._discard_file(tmp_path)
