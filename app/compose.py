@@ -7,10 +7,10 @@ needs, ``close()`` ends them in the reverse order.
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.chat.store import ChatStore
 from app.core.events import Bus, InstanceChanged
@@ -18,13 +18,16 @@ from app.core.paths import Paths, find_paths
 from app.core.presence import PresenceFile
 from app.core.series import SeriesStore
 from app.core.settings import SettingsStore
-from app.core.types import ModelRecord
+from app.core.types import ModelRecord, Sample
 from app.hardware.sampler import Sampler
 from app.models.downloads import Downloads
 from app.models.hub import Hub
 from app.models.library import Library
 from app.models.token import Tokens
+from app.planning.learned import Overheads
+from app.planning.recorder import Recorded, Recorder
 from app.planning.residency import Residency
+from app.planning.usage import UsageStore
 from app.runtime.channel import child_environ, program
 from app.runtime.packs import VARIABLE, find_packs, working
 from app.runtime.supervisor import Supervisor
@@ -32,6 +35,7 @@ from app.server.host import ServerHost
 
 if TYPE_CHECKING:
     from app.hardware.facts import Machine
+    from app.planning.outlook import Outlook
     from app.planning.planner import Planned, Wishes
 
 log = logging.getLogger(__name__)
@@ -56,6 +60,18 @@ class Services:
     planner: "Planner"
     residency: Residency
     presence: PresenceFile
+    usage: UsageStore
+    recorder: Recorder
+    make_outlook: Callable[[], "Outlook"]
+
+    @property
+    def outlook(self) -> "Outlook":
+        """Forecasts from all that was measured; made at first use."""
+        return self.make_outlook()
+
+    def engine(self, source: str) -> Any:
+        """The supervisor, with every request noted in the usage history as coming from ``source``."""
+        return Recorded(self.supervisor, self.recorder, source)
 
     def load(self, name: str, wishes: "Wishes | None" = None) -> Future[InstanceChanged]:
         """Load a model by id, prefix or path, making room first (which may take seconds: not on the GUI thread).
@@ -71,11 +87,12 @@ class Services:
         self.downloads.start()
         self.sampler.start()
         self.residency.start()
+        self.recorder.start()
 
     def close(self) -> None:
         """End every thread and process; nothing written is lost."""
         working = (self.server, self.downloads, self.sampler, self.residency, self.supervisor)
-        for service in (*working, self.presence, self.chats, self.library):
+        for service in (*working, self.recorder, self.presence, self.chats, self.library):
             try:
                 service.close()
             except Exception:
@@ -86,8 +103,10 @@ class Services:
 class Planner:
     """From a record and wishes to a plan, with this machine as it is now and the current settings filled in."""
 
-    def __init__(self, settings: SettingsStore, machine: Callable[[], "Machine"]) -> None:
-        self._settings, self._machine = settings, machine
+    def __init__(
+        self, settings: SettingsStore, machine: Callable[[], "Machine"], overheads: Overheads
+    ) -> None:
+        self._settings, self._machine, self._overheads = settings, machine, overheads
 
     def __call__(
         self, record: ModelRecord, wishes: "Wishes | None" = None, freed: Mapping[str, int] | None = None
@@ -95,7 +114,8 @@ class Planner:
         """Plan with ``wishes``, or as the settings ask; ``freed``: bytes by device that would come free."""
         from app.planning.planner import plan  # noqa: PLC0415 - not needed before the first load
 
-        return plan(record, current(self._machine()), wishes or self.wishes(), freed=freed)
+        wanted, learned = wishes or self.wishes(), self._overheads.get()
+        return plan(record, current(self._machine()), wanted, freed=freed, overhead=learned)
 
     def wishes(self) -> "Wishes":
         """What the settings ask for."""
@@ -136,6 +156,22 @@ def _machine(packs: tuple[str, ...], workers: dict[str, str]) -> "Machine":
     return found
 
 
+MEASURING = 240.0
+"""Seconds before the process that measures this machine's speed is given up."""
+
+
+def _measure(workers: Mapping[str, str], arguments: Sequence[str]) -> bytes:
+    """What the measuring process prints. Raises ProbeFailedError."""
+    from app.hardware.probe import run_probe  # noqa: PLC0415 - see _detect
+
+    return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers))
+
+
+def _entered_watts(settings: SettingsStore) -> tuple[float, float] | None:
+    energy = settings.value.energy
+    return (energy.watts, energy.watts_idle) if energy.watts else None
+
+
 def compose(paths: Paths | None = None) -> Services:
     """Build the services. Raises ReadOnlyError when the folders can't be written."""
     paths = (paths or find_paths()).ensure()
@@ -150,15 +186,33 @@ def compose(paths: Paths | None = None) -> Services:
     packs = find_packs(settings.value.engine.packs, paths.data / "packs", workers)
     machine = functools.partial(_machine, packs, workers)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
-    planner = Planner(settings, machine)
+    overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
+
+    @functools.cache
+    def outlook() -> "Outlook":
+        from app.planning.outlook import Outlook  # noqa: PLC0415 - see _detect
+        from app.planning.rates import RatesStore  # noqa: PLC0415
+
+        stores = (RatesStore(paths.cache / "rates.json"), overheads, usage)
+        run = functools.partial(_measure, workers)
+        made = Outlook(machine, lambda: settings.value.engine.n_threads, stores, run, series)
+        made.follow(supervisor, library.get)
+        bus.subscribe(Sample, made.learn)
+        return made
+
+    recorder = Recorder(
+        usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
+    )
+    planner = Planner(settings, machine, overheads)
     sampler = Sampler(bus, machine, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)
+    asked: Any = Recorded(supervisor, recorder, "server")
     server = ServerHost(
-        library, supervisor, residency.prepare, bus, settings,
+        library, asked, residency.prepare, bus, settings,
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
     )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
-        residency, presence,
+        residency, presence, usage, recorder, outlook,
     )  # fmt: skip

@@ -3,30 +3,21 @@
 Nothing is downloaded but the header: a few megabytes at most, by range requests.
 """
 
-import importlib.metadata
-import os
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from app.cli.models import choose_quant
 from app.cli.output import emit, rate, table
 from app.cli.run import services
-from app.compose import Services
+from app.compose import Services, current
 from app.core.errors import ModelNotFoundError
 from app.core.types import Forecast, ModelFile, ModelRecord
-from app.hardware.facts import Machine
-from app.hardware.probe import run_probe
-from app.hardware.sampler import refresh
 from app.models.gguf import read_header
-from app.planning.estimate import Estimate, Estimator
+from app.planning.estimate import Estimate
 from app.planning.model_facts import ModelFacts, from_header, from_record
-from app.planning.rates import Rates, RatesStore, key_of, measure
 from app.planning.reasons import size
 from app.planning.wishes import from_settings
-from app.runtime.channel import child_environ, program
 
-MEASURING = 240.0  # seconds before the measuring process is given up
 FITS = {
     "full_gpu": "runs wholly on the GPU",
     "partly": "runs partly on the GPU",
@@ -39,10 +30,10 @@ def estimate(args: Namespace) -> int:
     """Print the estimate; with ``--measure`` this machine's speed is measured first (under a minute when idle)."""
     with services(args) as running:
         record, facts = find(running, args.target)
-        machine = refresh(running.machine())
-        rates = known_rates(running, machine, measure_now=args.measure)
+        if args.measure:
+            running.outlook.measure()
         wishes = from_settings(running.settings.value.engine)
-        estimator = Estimator(facts, machine, record=record, rates=rates)
+        estimator = running.outlook.estimator(record, current(running.machine()), facts=facts)
         found = estimator.estimate(wishes, record.name)
     emit(found, args.json, text(found))
     return 0
@@ -74,27 +65,6 @@ def remote(running: Services, target: str) -> tuple[ModelRecord, ModelFacts]:
         headers.append(read_header(reader, name=part.name))
     files = tuple(ModelFile(part.name, part.size or 0) for part in chosen.files)
     return ModelRecord(chosen.id, chosen.id, files, chosen.bytes), from_header(headers[0], headers[1:])
-
-
-def known_rates(running: Services, machine: Machine, *, measure_now: bool) -> dict[str, Rates]:
-    """Measured rates by device; those missing are measured when asked."""
-    store = RatesStore(running.paths.cache / "rates.json")
-    threads = running.settings.value.engine.n_threads or machine.cpu.best_threads
-    engine = importlib.metadata.version("llama-cpp-python")
-    found: dict[str, Rates] = {}
-    for device in ("CPU", *(name for gpu in machine.offload for name in gpu.devices)):
-        key = key_of(machine, device, threads, engine)
-        rates = store.get(key)
-        if rates is None and measure_now:
-            rates = measure(_run, key, device, threads)
-            store.put(rates)
-        if rates is not None:
-            found[device] = rates
-    return found
-
-
-def _run(arguments: Sequence[str]) -> bytes:
-    return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(dict(os.environ)))
 
 
 def text(found: Estimate) -> str:

@@ -64,7 +64,8 @@ def ask(
     """Submit and wait, showing deltas as they come. Ctrl-C stops the answer and keeps what there is.
     Raises the engine's error if it fails."""
     events: queue.SimpleQueue[GenerateEvent] = queue.SimpleQueue()
-    running.supervisor.submit(model, request, events.put)
+    running.recorder.start()
+    running.engine("cli").submit(model, request, events.put)
     texts: list[str] = []
     while True:
         event = _next(running, request.id, events)

@@ -42,6 +42,7 @@
             BadConstraintError           bad_constraint
             BusyError                    busy
             BadRequestError              bad_request
+            MeasuringError               measuring_failed
             InternalError                internal
         ServerError
             PortInUseError               port_in_use
@@ -345,6 +346,12 @@ class BadRequestError(EngineError):
     code = "bad_request"
     template = "The request can't be served: {detail}."
     action = ""
+
+
+class MeasuringError(EngineError):
+    code = "measuring_failed"
+    template = "The speed of {device} could not be measured: {detail}."
+    hint = "Close other programs and try again; hearth doctor names what is wrong with a driver."
 
 
 class InternalError(EngineError):

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from app.core.engine_settings import Engine
 from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
 from app.core.events import Bus, SettingChanged
-from app.core.settings_groups import Chat, Downloads, General, Hub, Server
+from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     engine: Engine = field(default_factory=Engine)
     chat: Chat = field(default_factory=Chat)
     server: Server = field(default_factory=Server)
+    energy: Energy = field(default_factory=Energy)
 
 
 class SettingInfo(Struct, frozen=True):
@@ -62,6 +63,7 @@ GROUP_TITLES = {
     "engine": "Engine",
     "chat": "Chat",
     "server": "Server",
+    "energy": "Energy and money",
 }
 
 

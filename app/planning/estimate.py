@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from app.core.types import KvType, LoadPlan, ModelFile, ModelRecord
 from app.hardware.facts import Gpu, Machine
+from app.planning.companions import with_companions
 from app.planning.fit import Fit, room
 from app.planning.memory import KV_TYPES, DeviceMemory, forecast, kv_bytes, place
 from app.planning.model_facts import ModelFacts
 from app.planning.planner import Planned, Planner, Wishes, plan
 from app.planning.rates import Rates
-from app.planning.speed import Run, Speed
+from app.planning.runs import Run
+from app.planning.speed import Speed, main_device
 from app.planning.speed import forecast as forecast_speed
 
 STEP = 256  # contexts are rounded to what the cache is padded to
@@ -60,7 +62,7 @@ class Estimate(Struct, frozen=True, omit_defaults=True):
 
 
 class Estimator:
-    """Estimates for one model on one machine; keep it while the slider moves."""
+    """Estimates for one model on one machine; keep it while the slider moves. ``history``: past runs by device."""
 
     def __init__(
         self,
@@ -69,13 +71,13 @@ class Estimator:
         *,
         record: ModelRecord | None = None,
         rates: Mapping[str, Rates] | None = None,
-        history: Sequence[Run] = (),
+        history: Mapping[str, Sequence[Run]] | None = None,
         freed: Mapping[str, int] | None = None,
         overhead: Mapping[str, int] | None = None,
     ) -> None:
         self.facts, self.machine = facts, machine
         self._record = record or ModelRecord("", "", (ModelFile("", facts.bytes),), facts.bytes)
-        self._rates, self._history = rates or {}, history
+        self._rates, self._history = rates or {}, history or {}
         self._freed, self._overhead = freed, overhead
 
     def plan(self, wishes: Wishes) -> Planned:
@@ -85,7 +87,8 @@ class Estimator:
 
     def speed(self, chosen: LoadPlan, context: int) -> Speed:
         """Forecasts with this much of the context in use."""
-        return forecast_speed(self.facts, chosen, self._rates, context, self._history)
+        history = self._history.get(main_device(self.facts, chosen), ()) if self._history else ()
+        return forecast_speed(self.facts, chosen, self._rates, context, history)
 
     def estimate(self, wishes: Wishes, name: str = "") -> Estimate:
         """All of it."""
@@ -174,4 +177,5 @@ def bars(facts: ModelFacts, chosen: LoadPlan, machine: Machine) -> tuple[DeviceM
 
 def total_needed(facts: ModelFacts, chosen: LoadPlan) -> int:
     """Bytes of a plan over all devices, without the room's totals."""
-    return sum(device.needed for device in forecast(facts, chosen, place(facts, chosen, chosen.devices)))
+    found = forecast(facts, chosen, place(facts, chosen, chosen.devices))
+    return sum(device.needed for device in with_companions(found, chosen))

@@ -5,6 +5,8 @@ compute buffer is what the largest moment of its graph holds at once; that part 
 own report in the tests.
 """
 
+import functools
+import re
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -220,9 +222,45 @@ def forecast(
     sums[placement.output][0] += facts.output_bytes
     if facts.tied and placement.output != HOST:
         sums[placement.output][0] += facts.input_bytes
+    for (source, target), count in overridden(facts, plan, placement).items():
+        sums[source][0] -= count
+        sums.setdefault(target, [0, 0])[0] += count
     return tuple(
         _device_memory(facts, plan, placement, device, tuple(pair), learned) for device, pair in sums.items()
     )
+
+
+def overridden(facts: ModelFacts, plan: LoadPlan, placement: Placement) -> dict[tuple[str, str], int]:
+    """Bytes that the plan's tensor overrides move, by (device they would be on, device they go to). As in llama.cpp
+    the first pattern found in a tensor's name decides; buffers of main memory (``CPU``, ``CUDA_Host``) are ``CPU``."""
+    moved: dict[tuple[str, str], int] = {}
+    rules = [(_pattern(pattern), _buffer_device(buffer)) for pattern, buffer in plan.tensor_overrides]
+    for name, count in facts.tensors.items() if rules else ():
+        target = next((device for pattern, device in rules if pattern.search(name)), None)
+        home = _home(name, placement)
+        if target is not None and target != home:
+            moved[home, target] = moved.get((home, target), 0) + count
+    return moved
+
+
+@functools.lru_cache(maxsize=64)
+def _pattern(text: str) -> "re.Pattern[str]":
+    try:
+        return re.compile(text)
+    except re.error:
+        return re.compile(re.escape(text))  # the worker refuses it and says so; here it moves nothing
+
+
+def _buffer_device(buffer: str) -> str:
+    return HOST if buffer.startswith("CPU") or buffer.endswith("_Host") else buffer
+
+
+def _home(name: str, placement: Placement) -> str:
+    found = re.match(r"blk\.(\d+)\.(.*)", name)
+    if found is None:
+        return HOST if name.startswith(("token_embd", "per_layer_token_embd")) else placement.output
+    index = int(found[1])
+    return HOST if index < placement.n_cpu_moe and "_exps" in found[2] else placement.layers[index]
 
 
 def _device_memory(

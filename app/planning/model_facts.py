@@ -88,6 +88,8 @@ class ModelFacts(Struct, frozen=True):
     """Matrices of the layers without their experts."""
     expert_mix: dict[str, Work] = {}
     output_mix: dict[str, Work] = {}
+    tensors: dict[str, int] = {}
+    """Bytes by tensor name, where the header was read: what a tensor override moves."""
 
     @property
     def bytes(self) -> int:
@@ -162,7 +164,13 @@ def from_header(header: Header, more: Iterable[Header] = ()) -> ModelFacts:
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     embedding = shapes.get("token_embd.weight", (0, 0))
     tied = "output.weight" not in shapes and len(embedding) == 2
-    return _facts(keys, layers, outside, embedding, tied, _mixes(tensors, trunk, tied))
+    sizes = {tensor.name: tensor.bytes for tensor in tensors if _layer_of(tensor.name) < trunk}
+    return _facts(keys, layers, outside, embedding, tied, _mixes(tensors, trunk, tied), sizes)
+
+
+def _layer_of(name: str) -> int:
+    match = _BLOCK.match(name)
+    return int(match[1]) if match else -1
 
 
 def _mixes(tensors: Sequence[TensorInfo], trunk: int, tied: bool) -> tuple[dict[str, Work], ...]:
@@ -191,6 +199,7 @@ def _facts(
     embedding: tuple[int, ...],
     tied: bool,
     mixes: tuple[dict[str, Work], ...],
+    sizes: dict[str, int],
 ) -> ModelFacts:
     n_embd = keys.number("embedding_length") or embedding[0]
     n_head = keys.number("attention.head_count")
@@ -216,6 +225,7 @@ def _facts(
         body_mix=mixes[0],
         expert_mix=mixes[1],
         output_mix=mixes[2],
+        tensors=sizes,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from app.core.types import KvType, LoadPlan, ModelRecord
 from app.hardware.facts import Machine
+from app.planning.companions import with_companions
 from app.planning.fit import Fit, Guardrail, Room, room
 from app.planning.memory import DeviceMemory, Placement, cache_bytes, forecast, kv_bytes, place
 from app.planning.model_facts import ModelFacts, from_record
@@ -130,7 +131,8 @@ class Planner:
     def memory(self, plan: LoadPlan) -> tuple[DeviceMemory, ...]:
         """The forecast of a plan, with each device's total and what others hold."""
         found = forecast(self.facts, plan, place(self.facts, plan, plan.devices), self._overhead)
-        return tuple(self._with_room(device) for device in found)
+        whole = with_companions(found, plan, self._overhead)
+        return tuple(self._with_room(device) for device in whole)
 
     def _with_room(self, device: DeviceMemory) -> DeviceMemory:
         here = self._rooms.get(device.device)

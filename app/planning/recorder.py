@@ -46,13 +46,13 @@ class About(Struct, frozen=True, omit_defaults=True):
     sources: tuple[tuple[str, str], ...] = ()
     """Power series that belong to it: ``("host", "cpu_power")``, ``("gpu:0", "power")``."""
     forecast: float | None = None
-    n_ctx: int = 0
+    uncorrected: float | None = None
 
 
 class _Open:
     """A request that is running. Times on ``time.monotonic``."""
 
-    def __init__(self, model: str, source: str, chat: int | None, others: int) -> None:
+    def __init__(self, model: str, source: str, chat: str, others: int) -> None:
         self.model, self.source, self.chat = model, source, chat
         self.begun = time.monotonic()
         self.parallel = others + 1
@@ -62,13 +62,14 @@ class _Open:
 
 class Recorder:
     """Watches requests and writes what came of them. ``watts`` gives (under load, idle) where the user has entered
-    them, for machines whose power can't be read."""
+    them, for machines whose power can't be read. ``about`` is asked with a model's id and the tokens that were in its
+    context in the middle of the answer; it may take its time."""
 
     def __init__(
         self,
         store: UsageStore,
         series: SeriesStore,
-        about: Callable[[str], About],
+        about: Callable[[str, int], About],
         *,
         watts: Callable[[], tuple[float, float] | None] = lambda: None,
         late: float = LATE,
@@ -96,8 +97,9 @@ class Recorder:
         if thread is not None:
             self._ended.put(None)
             thread.join()
+        self._store.close()
 
-    def watch(self, model: str, sink: Sink, source: str, chat: int | None = None) -> Sink:
+    def watch(self, model: str, sink: Sink, source: str, chat: str = "") -> Sink:
         """A sink that hands every event on at once and takes note of the end."""
         with self._lock:
             opened = _Open(model, source, chat, len(self._running))
@@ -145,7 +147,8 @@ class Recorder:
 
     def _request(self, opened: _Open, ended: float, at: float) -> Request:
         assert opened.last is not None
-        timings, about = opened.last.timings, self._about(opened.model)
+        timings = opened.last.timings
+        about = self._about(opened.model, opened.prompt + opened.completion // 2)
         energy = self._energy(opened, about, ended)
         return Request(
             at=at,
@@ -165,6 +168,7 @@ class Recorder:
             joules_idle=energy.idle if energy else None,
             energy_origin=energy.origin if energy else "",
             forecast=about.forecast,
+            uncorrected=about.uncorrected,
             parallel=opened.parallel,
             context=opened.prompt + opened.completion,
         )
@@ -197,7 +201,8 @@ class Recorded:
 
     def submit(self, model_id: str, request: GenerateRequest, sink: Sink) -> None:
         """Ask, and take note."""
-        self._engine.submit(model_id, request, self._recorder.watch(model_id, sink, self._source))
+        watched = self._recorder.watch(model_id, sink, self._source, request.conversation)
+        self._engine.submit(model_id, request, watched)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

@@ -16,6 +16,7 @@ from app.core.types import Forecast, LoadPlan
 from app.planning.memory import HOST, Placement, place
 from app.planning.model_facts import Layer, Mix, ModelFacts, Work
 from app.planning.rates import Rates
+from app.planning.runs import Run
 
 UNPROVEN = 0.22
 """Half the width of the range before a run has been measured."""
@@ -36,16 +37,10 @@ class Speed(Struct, frozen=True, omit_defaults=True):
     """Seconds until the first token of a prompt that fills the context so far."""
 
 
-class Run(Struct, frozen=True):
-    """A forecast and what came: tokens per second."""
-
-    forecast: float
-    measured: float
-
-    @property
-    def ratio(self) -> float:
-        """Above 1: faster than forecast."""
-        return self.measured / self.forecast
+def main_device(facts: ModelFacts, plan: LoadPlan) -> str:
+    """The device that computes most layers of a plan: past runs on it correct the forecast."""
+    layers = place(facts, plan, plan.devices).layers
+    return max(dict.fromkeys(layers), key=layers.count, default=HOST)
 
 
 def decode_seconds(

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from app.core.errors import StoreDamagedError, StoreNewerError
-from app.planning.speed import Run
+from app.planning.runs import Run
 
 VERSION = 1
 
@@ -24,10 +24,10 @@ _SCHEMA = """
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, model TEXT NOT NULL, quant TEXT NOT NULL DEFAULT '',
     device TEXT NOT NULL DEFAULT '', engine TEXT NOT NULL DEFAULT '', source TEXT NOT NULL DEFAULT '',
-    chat INTEGER, prompt_tokens INTEGER NOT NULL DEFAULT 0, cached_tokens INTEGER NOT NULL DEFAULT 0,
+    chat TEXT NOT NULL DEFAULT '', prompt_tokens INTEGER NOT NULL DEFAULT 0, cached_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0, prefill_seconds REAL, decode_seconds REAL,
     joules_prefill REAL, joules_decode REAL, joules_idle REAL, energy_origin TEXT NOT NULL DEFAULT '',
-    forecast REAL, parallel INTEGER NOT NULL DEFAULT 1, context INTEGER NOT NULL DEFAULT 0
+    forecast REAL, uncorrected REAL, parallel INTEGER NOT NULL DEFAULT 1, context INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX requests_at ON requests (at);
 CREATE INDEX requests_model ON requests (model, at);
@@ -44,7 +44,8 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     engine: str = ""
     source: str = ""
     """``chat``, ``server``, ``cli``, ``bench``."""
-    chat: int | None = None
+    chat: str = ""
+    """Key of the conversation, of which the title may be gone."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -56,7 +57,9 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     energy_origin: str = ""
     """``measured``, ``entered``, or empty: not known."""
     forecast: float | None = None
-    """Decode tokens per second that were forecast."""
+    """Decode tokens per second that were forecast: the middle of the range."""
+    uncorrected: float | None = None
+    """The same from measured rates alone, before past runs corrected it: what corrections are learned from."""
     parallel: int = 1
     context: int = 0
 
@@ -123,8 +126,8 @@ class UsageStore:
         found = self._sums("'total'", "at >= ? AND at < ?", (since, until if until is not None else 1e12))
         return found[0] if found else Day("total", 0, 0, 0, 0.0, None, 0)
 
-    def chat(self, conversation: int) -> Day:
-        """Sums of one conversation."""
+    def chat(self, conversation: str) -> Day:
+        """Sums of one conversation, by its key."""
         found = self._sums("'chat'", "chat = ?", (conversation,))
         return found[0] if found else Day("chat", 0, 0, 0, 0.0, None, 0)
 
@@ -143,7 +146,7 @@ class UsageStore:
                 where += f" AND {name} = ?"
                 values.append(value)
         query = (
-            "SELECT forecast, (completion_tokens - 1) / decode_seconds FROM requests"
+            "SELECT forecast, (completion_tokens - 1) / decode_seconds, uncorrected FROM requests"
             f" WHERE {where} ORDER BY at DESC LIMIT ?"
         )
         with self._open() as db:

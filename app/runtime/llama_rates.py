@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from app.runtime.llama_packs import load_from_environment
+
 # ggml.h: number, weights in a block, bytes of a block
 TYPES = {
     "F16": (1, 1, 2), "BF16": (30, 1, 2), "Q8_0": (8, 32, 34), "Q6_K": (14, 256, 210), "Q5_K": (13, 256, 176),
@@ -291,6 +293,7 @@ def main(arguments: list[str]) -> int:
 
     quiet = llama.llama_log_callback(lambda _level, _text, _data: None)
     llama.llama_log_set(quiet, ctypes.c_void_p(0))
+    load_from_environment(llama._lib)
     for path in args.library:
         llama._lib.ggml_backend_load(path.encode())
     begun = time.monotonic()

@@ -74,7 +74,7 @@ class ChatController(QObject):
         super().__init__(parent)
         self._services, self._store = services, services.chats
         self.store = services.chats
-        self.session = ChatSession(services.chats, services.supervisor)
+        self.session = ChatSession(services.chats, services.engine("chat"))
         self.chat: int | None = None
         self.title = ""
         self.model = ""

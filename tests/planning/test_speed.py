@@ -3,9 +3,9 @@ import pytest
 from app.core.types import LoadPlan
 from app.planning.model_facts import Layer, ModelFacts, Work
 from app.planning.rates import Rates, TypeRate
+from app.planning.runs import Run
 from app.planning.speed import (
     UNPROVEN,
-    Run,
     correction,
     decode_seconds,
     error_history,

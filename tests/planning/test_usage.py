@@ -43,13 +43,13 @@ def test_days_without_requests_are_zeros(store: UsageStore) -> None:
 
 
 def test_sums_by_model_and_chat(store: UsageStore) -> None:
-    store.add(_request(chat=7, prefill_seconds=1.0))
-    store.add(_request(chat=7))
+    store.add(_request(chat="k7", prefill_seconds=1.0))
+    store.add(_request(chat="k7"))
     store.add(_request(model="other", completion_tokens=500))
     assert [(day.key, day.requests) for day in store.models()] == [("other", 1), ("m:Q4", 2)]
-    chat = store.chat(7)
+    chat = store.chat("k7")
     assert (chat.requests, chat.prompt_tokens, chat.completion_tokens, chat.seconds) == (2, 200, 102, 5.0)
-    assert store.chat(8).requests == 0
+    assert store.chat("k8").requests == 0
 
 
 def test_the_month_s_electricity_for_stepped_tariffs(store: UsageStore) -> None:
