@@ -459,7 +459,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model&apos;s address</source>
+        <source>Search the Hub, or paste a model's address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -666,6 +666,10 @@
         <translation>Hãy chọn tệp có đuôi .gguf.</translation>
     </message>
     <message>
+        <source>Close other programs and try again; hearth doctor names what is wrong with a driver.</source>
+        <translation>Hãy đóng các chương trình khác rồi thử lại; hearth doctor sẽ cho biết trình điều khiển bị lỗi gì.</translation>
+    </message>
+    <message>
         <source>Download it again.</source>
         <translation>Hãy tải lại.</translation>
     </message>
@@ -778,7 +782,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
+        <source>The answer's format can't be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -790,7 +794,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
+        <source>The engine (llama.cpp) can't be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -810,11 +814,11 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can&apos;t be read: {detail}.</source>
+        <source>The header of {path} can't be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
-        <source>The model&apos;s chat template failed: {detail}.</source>
+        <source>The model's chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
     <message>
@@ -822,16 +826,20 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can&apos;t be served: {detail}.</source>
+        <source>The request can't be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
+        <source>The server can't listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
+        <source>The setting {key} can't be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
+    </message>
+    <message>
+        <source>The speed of {device} could not be measured: {detail}.</source>
+        <translation>Không đo được tốc độ của {device}: {detail}.</translation>
     </message>
     <message>
         <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
@@ -870,7 +878,7 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached: {detail}.</source>
+        <source>{host} can't be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
@@ -898,7 +906,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can&apos;t be used here: {detail}.</source>
+        <source>{path} can't be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -1171,7 +1179,7 @@
         <translation>Xóa {model}?</translation>
     </message>
     <message>
-        <source>{size} go to the system&apos;s bin. It can be downloaded again.</source>
+        <source>{size} go to the system's bin. It can be downloaded again.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống. Có thể tải lại được.</translation>
     </message>
     <message>
@@ -1296,7 +1304,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
+        <source>q8_0 halves the context's memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -2055,11 +2063,11 @@
         <translation>Mọi máy trong mạng của bạn đều kết nối được.</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
+        <source>Programs on this machine can use your models as they use OpenAI's.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -2137,11 +2145,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own.</source>
+        <source>-1 takes the model's own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
+        <source>-1 takes the model's own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -2153,15 +2161,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own.</source>
+        <source>0 takes the model's own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
+        <source>0 takes the model's own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -2177,8 +2185,12 @@
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
     </message>
     <message>
-        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
+        <source>A file (PEM) with certificates to trust besides the system's.</source>
         <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
+    </message>
+    <message>
+        <source>A key that works in every program, on X11 and Windows; elsewhere use the tray. Empty: none.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>API key</source>
@@ -2205,7 +2217,7 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate&apos;s key file</source>
+        <source>Certificate's key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
     </message>
     <message>
@@ -2221,12 +2233,20 @@
         <translation>Trò chuyện</translation>
     </message>
     <message>
+        <source>Closing goes to the tray</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Connections for each file</source>
         <translation>Số kết nối cho mỗi tệp</translation>
     </message>
     <message>
         <source>Context length</source>
         <translation>Độ dài ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>Counts its write-off, in the tariff's currency; 0 counts electricity alone.</source>
+        <translation>Tính cả khấu hao, theo đơn vị tiền của biểu giá; 0 chỉ tính tiền điện.</translation>
     </message>
     <message>
         <source>Devices</source>
@@ -2245,12 +2265,16 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
     </message>
     <message>
-        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
+        <source>Empty: the system's. none: no proxy. Or http://user:password@host:port.</source>
         <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
+    </message>
+    <message>
+        <source>Energy and money</source>
+        <translation>Điện năng và chi phí</translation>
     </message>
     <message>
         <source>Engine</source>
@@ -2259,6 +2283,10 @@
     <message>
         <source>Enter sends</source>
         <translation>Enter để gửi</translation>
+    </message>
+    <message>
+        <source>Exchange rate</source>
+        <translation>Tỷ giá</translation>
     </message>
     <message>
         <source>Experts in main memory</source>
@@ -2301,8 +2329,32 @@
         <translation>Số GiB một mô hình được dùng khi rào chắn là tùy chỉnh.</translation>
     </message>
     <message>
+        <source>Hardware price</source>
+        <translation>Giá phần cứng</translation>
+    </message>
+    <message>
+        <source>Hearth goes on working when its last window is closed; quit from the tray or the menu.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Hours</source>
         <translation>Giờ tải</translation>
+    </message>
+    <message>
+        <source>Hours of work a day</source>
+        <translation>Số giờ làm việc mỗi ngày</translation>
+    </message>
+    <message>
+        <source>Household's use</source>
+        <translation>Điện gia đình dùng</translation>
+    </message>
+    <message>
+        <source>How long it works on a usual day.</source>
+        <translation>Thời gian máy chạy trong một ngày bình thường.</translation>
+    </message>
+    <message>
+        <source>How much is shown</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>How much memory a load must leave free; off loads whatever it takes.</source>
@@ -2319,6 +2371,14 @@
     <message>
         <source>Hub address</source>
         <translation>Địa chỉ Hub</translation>
+    </message>
+    <message>
+        <source>Icon in the tray</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In percent, for the whole window; Ctrl + and Ctrl - too.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>In seconds; it is then cut short. 0 lets it take as long as it needs.</source>
@@ -2413,6 +2473,14 @@
         <translation>Các tên cách nhau bằng dấu phẩy, như `hearth doctor` liệt kê; để trống thì Hearth chọn.</translation>
     </message>
     <message>
+        <source>Nothing slides or fades, and the caret does not blink.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Notifications</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Numbers with commas: 3,1 gives the first three quarters.</source>
         <translation>Các số cách nhau bằng dấu phẩy: 3,1 cho GPU đầu ba phần tư.</translation>
     </message>
@@ -2437,8 +2505,16 @@
         <translation>Chỉ xét các token có khả năng nhất cộng lại đến tỉ lệ này.</translation>
     </message>
     <message>
+        <source>Only used where power can't be read; such figures are marked as entered. 0: not said.</source>
+        <translation>Chỉ dùng khi không đọc được công suất; các số liệu đó được ghi là tự nhập. 0: chưa nhập.</translation>
+    </message>
+    <message>
         <source>Other names for models</source>
         <translation>Tên khác cho mô hình</translation>
+    </message>
+    <message>
+        <source>Over which the hardware is written off.</source>
+        <translation>Khoảng thời gian khấu hao phần cứng.</translation>
     </message>
     <message>
         <source>PATH or PATH:SCALE with commas, each a GGUF adapter of this model.</source>
@@ -2461,12 +2537,28 @@
         <translation>Cổng</translation>
     </message>
     <message>
+        <source>Price per kWh</source>
+        <translation>Giá mỗi kWh</translation>
+    </message>
+    <message>
         <source>Proxy</source>
         <translation>Proxy</translation>
     </message>
     <message>
         <source>Put before every new chat.</source>
         <translation>Đặt trước mỗi cuộc trò chuyện mới.</translation>
+    </message>
+    <message>
+        <source>Quick ask from anywhere</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quick questions and the server's state, where there is one.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reduce motion</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Requests a minute</source>
@@ -2505,6 +2597,14 @@
         <translation>Khi đó Shift+Enter xuống dòng; tắt thì đổi ngược lại.</translation>
     </message>
     <message>
+        <source>Show prompts in the log</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Simple: ask and answer. Full: models, server, figures. Developer: raw texts and all else.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Speed limit</source>
         <translation>Giới hạn tốc độ</translation>
     </message>
@@ -2517,8 +2617,8 @@
         <translation>Bật cùng Hearth</translation>
     </message>
     <message>
-        <source>System follows your desktop.</source>
-        <translation>Theo hệ thống là theo màn hình của bạn.</translation>
+        <source>System follows your desktop, high contrast too.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>System prompt</source>
@@ -2535,6 +2635,10 @@
     <message>
         <source>The V half of the KV cache; a quantized one needs flash attention.</source>
         <translation>Nửa V của bộ đệm KV; nếu lượng tử hóa thì cần flash attention.</translation>
+    </message>
+    <message>
+        <source>The log of requests then shows the beginning of what was asked. It is never written to disk.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The one used when nothing is split, and for small tensors.</source>
@@ -2581,6 +2685,10 @@
         <translation>Top P</translation>
     </message>
     <message>
+        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table's.</source>
+        <translation>Số đơn vị tiền của bạn cho một đô la Mỹ (đơn vị giá của API); 0 dùng tỷ giá trong bảng.</translation>
+    </message>
+    <message>
         <source>Unload after</source>
         <translation>Gỡ ra sau</translation>
     </message>
@@ -2593,8 +2701,24 @@
         <translation>Yêu cầu đang chờ</translation>
     </message>
     <message>
+        <source>Watts under load</source>
+        <translation>Công suất khi chạy (W)</translation>
+    </message>
+    <message>
+        <source>Watts when idle</source>
+        <translation>Công suất khi nghỉ (W)</translation>
+    </message>
+    <message>
         <source>Way of fetching</source>
         <translation>Cách tải</translation>
+    </message>
+    <message>
+        <source>What the machine draws without work; kept apart from what a request causes.</source>
+        <translation>Điện máy tiêu thụ khi không làm việc; tách riêng khỏi phần do yêu cầu gây ra.</translation>
+    </message>
+    <message>
+        <source>When a long answer or a download ends and Hearth is not in front.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>When set, clients must send it. Set one before you answer the network.</source>
@@ -2633,12 +2757,28 @@
         <translation>Ngữ cảnh huấn luyện YaRN</translation>
     </message>
     <message>
+        <source>Years of use</source>
+        <translation>Số năm sử dụng</translation>
+    </message>
+    <message>
+        <source>Your own flat price, taxes included; 0 takes the tariff chosen on the Usage page.</source>
+        <translation>Giá cố định của bạn, đã gồm thuế; 0 dùng biểu giá chọn ở trang Sử dụng.</translation>
+    </message>
+    <message>
+        <source>Zoom</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>auto takes Xet from the Hub itself and plain HTTP from mirrors.</source>
         <translation>Tự động: dùng Xet từ chính Hub và HTTP thường từ bản sao.</translation>
     </message>
     <message>
         <source>kB per second, all downloads together; 0: none.</source>
         <translation>kB mỗi giây, cho mọi tệp cùng lúc; 0: không giới hạn.</translation>
+    </message>
+    <message>
+        <source>kWh a month without Hearth: with stepped tariffs it decides which step comes next.</source>
+        <translation>Số kWh mỗi tháng khi không có Hearth: với giá bậc thang, nó quyết định bậc tiếp theo.</translation>
     </message>
     <message>
         <source>layer gives each GPU whole layers; row splits each matrix; none uses one.</source>
@@ -2789,7 +2929,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2797,7 +2937,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -2821,7 +2961,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>
