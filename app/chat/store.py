@@ -16,16 +16,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from app.chat import store_journal, store_rows, store_salvage, store_schema, store_search, store_tree
+from app.chat import (
+    store_journal,
+    store_logprobs,
+    store_rows,
+    store_salvage,
+    store_schema,
+    store_search,
+    store_tree,
+)
 from app.chat.store_file import StoreFile
 from app.chat.store_journal import EVERY, OWNER, Journal
 from app.chat.store_rows import to_json
 from app.chat.store_salvage import Salvaged
 from app.chat.store_search import SearchFilter
-from app.chat.store_types import Conversation, Hit, NewAttachment, StoredMessage
+from app.chat.store_types import ContextMark, Conversation, Hit, NewAttachment, StoredMessage
 from app.core.errors import HearthError, StoreDamagedError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
-from app.core.generate import Role, SamplingParams, Timings, ToolCall, Usage
+from app.core.generate import Role, SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -38,7 +46,8 @@ MAINTAIN_AFTER = 30.0  # seconds after the first write
 EVERYWHERE = SearchFilter()
 _FINISH = """
 UPDATE message SET text = COALESCE(?, text), reasoning = COALESCE(?, reasoning), reason = ?, error = ?, usage = ?,
-    timings = ?, seed = ?, tool_calls = COALESCE(?, tool_calls), finished_at = ?, state = 'done', owner = NULL
+    timings = ?, seed = ?, tool_calls = COALESCE(?, tool_calls), finished_at = ?, thought = COALESCE(?, thought),
+    state = 'done', owner = NULL
 WHERE id = ? AND state = 'writing' RETURNING conversation
 """
 _EDITABLE = frozenset(
@@ -340,18 +349,21 @@ class ChatStore:
         seed: int | None = None,
         error: ErrorInfo | None = None,
         tool_calls: tuple[ToolCall, ...] = (),
+        thought: float | None = None,
+        logprobs: tuple[TokenLogprob, ...] = (),
     ) -> "Future[None]":
         """End an answer: its journalled text becomes the message. Does not wait; doing it twice changes nothing."""
         text, reasoning = self._journal.so_far(message) or (None, None)
         values = (
             text, reasoning, reason, to_json(error), to_json(usage), to_json(timings), seed, to_json(tool_calls),
-            time.time(), message,
+            time.time(), thought, message,
         )  # fmt: skip
 
         def work(connection: sqlite3.Connection) -> None:
             row = connection.execute(_FINISH, values).fetchone()
             connection.execute("DELETE FROM journal WHERE message = ?", (message,))
             if row is not None:
+                store_logprobs.keep(connection, message, logprobs)
                 _touch(connection, row[0], time.time())
                 changed.append(row[0])
 
@@ -415,6 +427,22 @@ class ChatStore:
         self._write(
             lambda connection: connection.execute(sql, (text, message)), ChatChanged(found.conversation)
         )
+
+    def set_context(self, message: int, mark: ContextMark, summary: str | None = None) -> None:
+        """Decide how a message goes into the model's window; ``summary`` None keeps the one that is there."""
+        sql = "UPDATE message SET context = ?, summary = COALESCE(?, summary) WHERE id = ? RETURNING conversation"
+
+        def work(connection: sqlite3.Connection) -> int:
+            row = connection.execute(sql, (mark, summary, message)).fetchone()
+            if row is None:
+                raise UsageError(detail=f"There is no message {message}.")
+            return int(row[0])
+
+        self._bus.publish(ChatChanged(self._write(work)))
+
+    def logprobs(self, message: int) -> tuple[TokenLogprob, ...]:
+        """The tokens of an answer with their probabilities, when it was asked for with them."""
+        return self._file.read(lambda connection: store_logprobs.read(connection, message), ())
 
     def switch(self, message: int) -> None:
         """Show this version, with what was last shown below it."""

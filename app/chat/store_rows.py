@@ -15,7 +15,7 @@ CONVERSATION = (
 )
 MESSAGE = (
     "id, conversation, parent, role, text, reasoning, tool_calls, tool_call_id, name, model, quant, state, reason,"
-    " error, usage, timings, seed, sampling, created_at, finished_at"
+    " error, usage, timings, seed, sampling, created_at, finished_at, context, summary, thought"
 )
 ATTACHMENT = "message, id, name, kind, mime, text, bytes"
 
@@ -84,6 +84,9 @@ def message(row: tuple[Any, ...]) -> StoredMessage:
         sampling=from_json(row[17], SamplingParams),
         created_at=row[18],
         finished_at=row[19],
+        context=row[20],
+        summary=row[21],
+        thought=row[22],
     )
 
 

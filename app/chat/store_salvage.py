@@ -80,7 +80,9 @@ def _copy(path: Path, target: Path) -> tuple[dict[str, int], int]:
 
 
 def _copy_table(source: sqlite3.Connection, made: sqlite3.Connection, table: str) -> tuple[int, int]:
-    columns = [row[1] for row in made.execute(f"PRAGMA table_info({table})")]
+    # A file of an older format lacks some of today's columns.
+    there = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}
+    columns = [row[1] for row in made.execute(f"PRAGMA table_info({table})") if row[1] in there]
     marks = ", ".join("?" * len(columns))
     take = f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?"
     put = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"

@@ -72,6 +72,14 @@ MIGRATIONS: tuple[str, ...] = (
         INSERT INTO message_search (rowid, text) SELECT new.id, {_NEW} WHERE new.state = 'done';
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN context TEXT NOT NULL DEFAULT '';
+    ALTER TABLE message ADD COLUMN summary TEXT NOT NULL DEFAULT '';
+    ALTER TABLE message ADD COLUMN thought REAL;
+    CREATE TABLE logprob (
+        message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE, data BLOB NOT NULL
+    );
+    """,
 )
 
 VERSION = len(MIGRATIONS)
@@ -107,8 +115,9 @@ def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
         raise StoreNewerError(path=str(path), found=found, known=VERSION)
     if path is not None:
         connection.execute("PRAGMA journal_mode = WAL")
+    had_content = found > 0
     while (found := _version(connection)) < VERSION:
-        if found and path is not None:
+        if had_content and path is not None:
             _backup(connection, path, found)
         _migrate(connection, found)
 
@@ -153,6 +162,7 @@ def copy_to(target: Path) -> Callable[[sqlite3.Connection], None]:
 
     def work(connection: sqlite3.Connection) -> None:
         part = target.with_name(f"{target.name}.part")
+        part.touch(mode=0o600)
         copy = sqlite3.connect(part)
         try:
             connection.backup(copy)

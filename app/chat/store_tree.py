@@ -123,7 +123,7 @@ def copy_path(connection: sqlite3.Connection, message: int, conversation: int) -
 def _copy(connection: sqlite3.Connection, source: int, conversation: int, parent: int | None) -> int:
     columns = (
         "role, text, reasoning, tool_calls, tool_call_id, name, model, quant, reason, error, usage, timings, seed,"
-        " sampling, created_at, finished_at"
+        " sampling, created_at, finished_at, context, summary, thought"
     )
     sql = f"INSERT INTO message (conversation, parent, {columns}) SELECT ?, ?, {columns} FROM message WHERE id = ?"
     copy = _id(connection.execute(sql, (conversation, parent, source)))

@@ -19,6 +19,8 @@ from app.core.generate import (
 
 MessageState = Literal["done", "writing"]
 AttachmentKind = Literal["text", "image", "file"]
+ContextMark = Literal["", "pinned", "dropped", "summary"]
+"""What a person decided about a message in the model's window: never left out, always left out, by its summary."""
 
 
 class Conversation(Struct, frozen=True):
@@ -91,6 +93,11 @@ class StoredMessage(Struct, frozen=True):
     versions: tuple[int, ...] = ()
     """Ids of this message and its alternatives (same parent), oldest first."""
     attachments: tuple[Attachment, ...] = ()
+    context: ContextMark = ""
+    summary: str = ""
+    """What stands for the text in the model's window while ``context`` is ``summary``."""
+    thought: float | None = None
+    """Seconds from the first thought to the first word of the answer."""
 
     @property
     def version(self) -> int:
@@ -99,7 +106,9 @@ class StoredMessage(Struct, frozen=True):
 
     def as_message(self, images: tuple[ImagePart, ...] = ()) -> Message:
         """As the model sees it: texts of attachments before the text, then images. Reasoning is left out unless it
-        belongs to a tool call."""
+        belongs to a tool call. A summary stands for all of it."""
+        if self.context == "summary" and self.summary:
+            return Message(self.role, self.summary, name=self.name)
         files = [f"[{a.name}]\n{a.text}" for a in self.attachments if a.text]
         text = "\n\n".join([*files, self.text]) if files else self.text
         content: str | tuple[Part, ...] = (*images, TextPart(text)) if images else text

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
@@ -18,6 +19,7 @@ from app.core.generate import (
     GenerateEvent,
     GenerateRequest,
     Timings,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -85,6 +87,9 @@ class Turn:
         self.ended: Future[TurnEnded] = Future()
         self._store, self._engine, self._listener, self._when_over = store, engine, listener, over
         self._calls: dict[int, ToolCallDelta] = {}
+        self._logprobs: list[TokenLogprob] = []
+        self._thinking_since: float | None = None
+        self._thought: float | None = None
         self._lock = threading.Lock()
         self._over = False
         self._submitted = False
@@ -131,9 +136,17 @@ class Turn:
             return
         for piece in delta.tool_calls:
             self._calls[piece.index] = _joined(self._calls.get(piece.index), piece)
+        self._logprobs += delta.logprobs
         if delta.text or delta.reasoning:
+            self._time_thinking(delta)
             self._journal(delta)
         self.tell(delta)
+
+    def _time_thinking(self, delta: Delta) -> None:
+        if delta.reasoning:
+            self._thinking_since = self._thinking_since or time.monotonic()
+        if self._thinking_since is not None and (delta.reasoning or self._thought is None):
+            self._thought = time.monotonic() - self._thinking_since
 
     def _journal(self, delta: Delta) -> None:
         try:
@@ -155,7 +168,8 @@ class Turn:
         try:
             return self._store.finish(
                 self.assistant, ended.reason, ended.usage, ended.timings,
-                seed=ended.seed, error=ended.error, tool_calls=calls,
+                seed=ended.seed, error=ended.error, tool_calls=calls, thought=self._thought,
+                logprobs=tuple(self._logprobs),
             )  # fmt: skip
         except HearthError as error:
             failed: Future[None] = Future()

@@ -18,7 +18,7 @@ from app.chat.store_search import SearchFilter, fold, match_expression
 from app.chat.store_types import NewAttachment, StoredMessage
 from app.core.errors import ReadOnlyError, StoreDamagedError, StoreNewerError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
-from app.core.generate import SamplingParams, Timings, ToolCall, Usage
+from app.core.generate import SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 
 
 @pytest.fixture
@@ -578,3 +578,28 @@ def test_an_interrupted_answer_keeps_its_journal(file: Path, bus: Bus) -> None:
     assert (message.state, message.reason) == ("done", "interrupted")
     assert len(store.search("written")) == 1
     store.close()
+
+
+# ------------------------------------------------------------------------------ what an answer is kept with
+
+
+def test_probabilities_and_the_time_of_thought_stay_with_an_answer(store: ChatStore) -> None:
+    chat = store.create()
+    answer = store.append(chat.id, None, "assistant", writing=True)
+    tokens = (TokenLogprob("Hi", b"Hi", -0.1, (("Hi", b"Hi", -0.1), ("Yo", b"Yo", -2.5))),)
+    store.finish(answer.id, "stop", thought=1.5, logprobs=tokens).result()
+    assert store.logprobs(answer.id) == tokens
+    assert store.message(answer.id).thought == 1.5
+    assert store.logprobs(answer.id + 1) == ()
+
+
+def test_a_summary_stands_for_a_message(store: ChatStore) -> None:
+    chat = store.create()
+    made = store.append(chat.id, None, "user", "a long story")
+    store.set_context(made.id, "summary", "short")
+    assert store.message(made.id).as_message().text == "short"
+    store.set_context(made.id, "")
+    assert store.message(made.id).as_message().text == "a long story"
+    assert store.message(made.id).summary == "short"
+    with pytest.raises(UsageError):
+        store.set_context(made.id + 1, "pinned")
