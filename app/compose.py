@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.chat.store import ChatStore
+from app.core.engine_settings import Engine
 from app.core.events import Bus, InstanceChanged
 from app.core.paths import Paths, find_paths
 from app.core.presence import PresenceFile
@@ -23,6 +24,7 @@ from app.hardware.sampler import Sampler
 from app.models.downloads import Downloads
 from app.models.hub import Hub
 from app.models.library import Library
+from app.models.presets import Presets
 from app.models.token import Tokens
 from app.planning.learned import Overheads
 from app.planning.recorder import Recorded, Recorder
@@ -62,6 +64,7 @@ class Services:
     presence: PresenceFile
     usage: UsageStore
     recorder: Recorder
+    presets: Presets
     make_outlook: Callable[[], "Outlook"]
 
     @property
@@ -104,9 +107,14 @@ class Planner:
     """From a record and wishes to a plan, with this machine as it is now and the current settings filled in."""
 
     def __init__(
-        self, settings: SettingsStore, machine: Callable[[], "Machine"], overheads: Overheads
+        self,
+        settings: SettingsStore,
+        machine: Callable[[], "Machine"],
+        overheads: Overheads,
+        presets: Presets,
     ) -> None:
-        self._settings, self._machine, self._overheads = settings, machine, overheads
+        self._settings, self._machine = settings, machine
+        self._overheads, self._presets = overheads, presets
 
     def __call__(
         self, record: ModelRecord, wishes: "Wishes | None" = None, freed: Mapping[str, int] | None = None
@@ -114,14 +122,23 @@ class Planner:
         """Plan with ``wishes``, or as the settings ask; ``freed``: bytes by device that would come free."""
         from app.planning.planner import plan  # noqa: PLC0415 - not needed before the first load
 
-        wanted, learned = wishes or self.wishes(), self._overheads.get()
+        wanted, learned = wishes or self.wishes(record.id), self._overheads.get()
         return plan(record, current(self._machine()), wanted, freed=freed, overhead=learned)
 
-    def wishes(self) -> "Wishes":
-        """What the settings ask for."""
+    def wishes(self, model: str = "") -> "Wishes":
+        """What the settings ask for, and a model's own defaults."""
         from app.planning.wishes import from_settings  # noqa: PLC0415 - see __call__
 
-        return from_settings(self._settings.value.engine)
+        return from_settings(self.engine(model))
+
+    def engine(self, model: str = "") -> Engine:
+        """How a model is loaded: the settings, then its own defaults, then a command line's flags."""
+        from app.planning.choices import with_choices  # noqa: PLC0415 - see __call__
+
+        usual = self._settings.value.engine
+        own = self._presets.default_for(model) if model else None
+        flags = {key.partition(".")[2] for key in self._settings.overridden if key.startswith("engine.")}
+        return with_choices(usual, own.load, flags) if own is not None else usual
 
     def idle_seconds(self) -> float | None:
         """After how long without a request a model is unloaded; None: never."""
@@ -203,7 +220,8 @@ def compose(paths: Paths | None = None) -> Services:
     recorder = Recorder(
         usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
     )
-    planner = Planner(settings, machine, overheads)
+    presets = Presets(paths.config / "presets")
+    planner = Planner(settings, machine, overheads, presets)
     sampler = Sampler(bus, machine, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)
     asked: Any = Recorded(supervisor, recorder, "server")
@@ -214,5 +232,5 @@ def compose(paths: Paths | None = None) -> Services:
     chats = ChatStore(paths.chats_file, bus)
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
-        residency, presence, usage, recorder, outlook,
+        residency, presence, usage, recorder, presets, outlook,
     )  # fmt: skip

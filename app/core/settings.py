@@ -118,6 +118,8 @@ class SettingsStore:
         self._path, self._bus = path, bus
         self._lock = threading.Lock()
         self.problems: list[SettingsError] = []
+        self.overridden: set[str] = set()
+        """Keys that a command line's flags have set: nothing stored wins over them."""
         self._document = self._read()
         self.value = self._decode(self._document)
 
@@ -146,6 +148,7 @@ class SettingsStore:
         group, name = _split(key)
         changed = msgspec.structs.replace(getattr(self.value, group), **{name: _check(group, name, value)})
         self.value = msgspec.structs.replace(self.value, **{group: changed})
+        self.overridden.add(key)
 
     def reset(self, key: str) -> None:
         """Back to the declared default."""

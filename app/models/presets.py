@@ -38,7 +38,7 @@ class LoadChoices(Struct, frozen=True, omit_defaults=True):
     use_mmap: bool | None = None
     use_mlock: bool | None = None
     extra: dict[str, object] = field(default_factory=dict)
-    """Further ``LoadPlan`` fields."""
+    """Further settings of a load by their names in ``core.engine_settings``, lists as text."""
 
     def chosen(self) -> dict[str, object]:
         """Only what was chosen."""

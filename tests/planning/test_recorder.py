@@ -35,7 +35,9 @@ class Bench:
         self.series = SeriesStore(self.bus)
         self.store = UsageStore(path)
         self.about = About("Q4", "CPU", "0.3", (("host", "cpu_power"),), 30.0)
-        self.recorder = Recorder(self.store, self.series, lambda _model, _context: self.about, late=0.0, **more)  # type: ignore[arg-type]
+        self.recorder = Recorder(
+            self.store, self.series, lambda _model, _context: self.about, late=0.0, **more
+        )  # type: ignore[arg-type]
         self.recorder.start()
         self.fake = Fake()
         self.engine = Recorded(self.fake, self.recorder, "chat")
