@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 CARD_LIMIT = 2_000_000
+SEARCH_PAGES = 5  # of the Hub's, looked through for one of ours when most of it is left out
 
 
 class Hub:
@@ -101,19 +102,24 @@ class Hub:
         filters: SearchFilters | None = None,
     ) -> SearchPage:
         """Repositories with GGUF files. ``query`` may be words, ``user/model`` or a pasted address; ``cursor`` is the
-        last page's, or None for the first. Raises HubError's kinds."""
+        last page's, or None for the first. A page may hold more or fewer than ``limit``. Raises HubError's kinds."""
         address = parse_address(query, self.endpoint) if cursor is None else None
         if address:
             exact = self._exact(address.repo)
             if exact is not None:
                 return SearchPage((exact,))
-        if cursor:
-            response = self._get(cursor)
-        else:
-            response = self._get("/api/models", hub_query.parameters(query, sort, limit, filters))
-        found = [hub_parse.summary(item) for item in _json(response) if isinstance(item, dict)]
-        kept = tuple(item for item in found if hub_query.matches(item, filters))
-        return SearchPage(kept, self._next(response))
+        picky = filters is not None and filters.here
+        count = hub_query.LIKELY if picky or (sort == "match" and query.strip()) else limit
+        asked = hub_query.parameters(query, sort, max(count, limit), filters)
+        kept: list[RepoSummary] = []
+        for _ in range(SEARCH_PAGES if picky else 1):
+            response = self._get(cursor) if cursor else self._get("/api/models", asked)
+            found = [hub_parse.summary(item) for item in _json(response) if isinstance(item, dict)]
+            kept += [item for item in found if hub_query.matches(item, filters)]
+            cursor = self._next(response)
+            if cursor is None or len(kept) >= limit:
+                break
+        return SearchPage(hub_query.ranked(kept, query, sort), cursor)
 
     def repo(self, repo_id: str, revision: str | None = None) -> RepoDetail:
         """What is in a repository: its quants with sizes and hashes. ``repo_id`` may be a pasted address."""
@@ -178,11 +184,15 @@ class Hub:
             window = self._windows.setdefault(key, Window())
         return RangeReader(f"{repo}/{file}", remote.size or 0, window, functools.partial(self._bytes, remote))
 
-    def whoami(self) -> str | None:
-        """The account the token belongs to, or None without a token. Raises HubUnauthorizedError for a bad one."""
-        if not self.tokens():
+    def whoami(self, token: str | None = None) -> str | None:
+        """The account a token (the one in use) belongs to, or None without one. Raises HubUnauthorizedError for a bad
+        one."""
+        token = token or self.tokens()
+        if not token:
             return None
-        return str(_json(self._get("/api/whoami-v2", what="your token")).get("name") or "")
+        # The chosen address only: a mirror never sees a token.
+        answer = self._get_at(self.endpoint, "/api/whoami-v2", None, "your token", token)
+        return str(_json(answer).get("name") or "")
 
     # ------------------------------------------------------------------ requests
     def _exact(self, repo_id: str) -> RepoSummary | None:
@@ -208,19 +218,22 @@ class Hub:
     ) -> "httpx2.Response":
         return self._mirrors.ask(self.endpoints, lambda base: self._get_at(base, path, params, what))
 
-    def _get_at(self, base: str, path: str, params: dict[str, Any] | None, what: str) -> "httpx2.Response":
+    def _get_at(
+        self, base: str, path: str, params: dict[str, Any] | None, what: str, token: str | None = None
+    ) -> "httpx2.Response":
         library = library_for(self._settings())
+        headers = self._headers(base, token)
         with translated(base, what):
-            response = library.get_session().get(base + path, params=params, headers=self._headers(base))
+            response = library.get_session().get(base + path, params=params, headers=headers)
             library.hf_raise_for_status(response)
             return response
 
     def _ping(self, base: str) -> None:
         self._get_at(base, "/api/models", {"limit": 1, "filter": "gguf"}, "This page")
 
-    def _headers(self, base: str) -> dict[str, str]:
+    def _headers(self, base: str, token: str | None = None) -> dict[str, str]:
         # A mirror is somebody else's host: it never sees the token.
-        token = self.tokens() if base == self.endpoint else None
+        token = token or self.tokens() if base == self.endpoint else None
         headers: dict[str, str] = library_for(self._settings()).build_hf_headers(
             token=token or False, library_name="hearth", library_version=__version__
         )

@@ -17,6 +17,7 @@ from app.core.errors import (
     HubUnauthorizedError,
     HubUnreachableError,
 )
+from app.core.paths import find_paths
 from app.core.settings_groups import Hub as HubSettings
 from app.models.transfer_net import Net
 
@@ -36,12 +37,19 @@ QUIET = {
 }
 
 
+def settle_environment() -> None:
+    """Before the library or hf_xet is imported: no reports to anybody, and hf_xet's log and scratch in our folders."""
+    paths = find_paths()
+    own = {"HF_XET_CACHE": str(paths.cache / "xet"), "HF_XET_LOG_DEST": f"{paths.logs / 'xet'}{os.sep}"}
+    for name, value in (QUIET | own).items():
+        os.environ.setdefault(name, value)
+
+
 class Library:
     """The functions of huggingface_hub in use, imported once."""
 
     def __init__(self) -> None:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
+        settle_environment()
         import httpx2  # noqa: PLC0415
         from huggingface_hub import errors, get_hf_file_metadata, set_client_factory  # noqa: PLC0415
         from huggingface_hub.utils._headers import build_hf_headers  # noqa: PLC0415

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from app.core.types import ModelKind
 
-Sort = Literal["downloads", "trending", "likes", "updated"]
+Sort = Literal["match", "trending", "downloads", "likes", "updated"]
+"""``match``: what is named most like the words first; without words the same as ``trending``."""
 
 
 class RepoSummary(Struct, frozen=True, omit_defaults=True):
@@ -52,6 +53,11 @@ class SearchFilters(Struct, frozen=True, omit_defaults=True):
     max_parameters: int | None = None
     qat: bool = False
     """Only models trained for their quantization."""
+
+    @property
+    def here(self) -> bool:
+        """Whether we have to look through the answers ourselves: the Hub can't filter by these."""
+        return bool(self.architecture or self.qat or self.min_parameters or self.max_parameters)
 
 
 class RemotePart(Struct, frozen=True, omit_defaults=True):

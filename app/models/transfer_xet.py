@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from app.models.hub_client import settle_environment
 from app.models.hub_types import RemoteFile
 
 Method = Literal["auto", "http", "xet"]
@@ -41,6 +42,7 @@ def wanted(remote: RemoteFile, method: Method) -> bool:
 
 @functools.cache
 def _session() -> Any:
+    settle_environment()
     import hf_xet  # noqa: PLC0415 - loads a large library
 
     return hf_xet.XetSession(config=hf_xet.XetConfig().with_config(SETTINGS))

@@ -118,6 +118,22 @@ def test_filters(hub: Hub) -> None:
     assert {item.license for item in hub.search("", filters=SearchFilters(license="mit")).items} == {"mit"}
 
 
+def test_the_best_match_is_what_is_named_most_like_the_words(server: LocalHub, hub: Hub) -> None:
+    for name in ("you/qwen3-30b-thinking-GGUF", "me/My-Qwen3-8B-finetune-v2-GGUF", "me/Qwen3-8B-GGUF"):
+        server.add(FakeRepo(name, downloads=9_000_000 if "finetune" in name else 1))
+    assert ids(hub, "qwen3 8b", sort="match")[:2] == ["Qwen/Qwen3-8B-GGUF", "me/Qwen3-8B-GGUF"]
+    assert ids(hub, "", sort="match") == ids(hub, "", sort="trending")
+
+
+def test_a_search_for_few_looks_through_several_pages(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.models.hub_query.LIKELY", 4)
+    page = hub.search("", filters=SearchFilters(architecture="gemma3"), limit=2)
+    assert [item.architecture for item in page.items] == ["gemma3", "gemma3"]
+    small = hub.search("", filters=SearchFilters(max_parameters=10**9), limit=9)
+    assert small.items
+    assert all(item.parameters and item.parameters <= 10**9 for item in small.items)
+
+
 def test_repo_lists_quants_small_to_large(hub: Hub) -> None:
     detail = hub.repo(STARTER_REPO)
     assert [quant.quant for quant in detail.quants] == ["Q2_K", "Q4_K_M", "Q4_1", "Q8_0"]

@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -578,6 +580,16 @@ def test_xet_brings_the_file_without_plain_http(xet: LocalHub, tmp_path: Path) -
     assert xet.asked("data") == []
     assert len(xet.asked("token")) >= 1
     assert leftovers(target) == []
+
+
+def test_xet_keeps_its_log_and_scratch_in_our_folders(home: Path) -> None:
+    """A process of its own: the library reads where to write when it is first imported."""
+    code = "from app.models.transfer_xet import _session; _session()"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_XET")}
+    environ |= {"HEARTH_HOME": str(home), "HOME": str(home / "user")}
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
+    assert list((home / "logs" / "xet").glob("*.log"))
+    assert not (home / "user").exists()
 
 
 def test_xet_token_goes_to_the_hub_only(xet: LocalHub, tmp_path: Path) -> None:
