@@ -145,6 +145,8 @@ class SortFilter(QSortFilterProxyModel):
     def __init__(self, model: TableModel[Any], parent: QObject) -> None:
         super().__init__(parent)
         self._words: list[str] = []
+        self._text: Callable[[Any], str] | None = None
+        self._keeps: Callable[[Any], bool] | None = None
         self.setSourceModel(model)
         self.setSortRole(SORT_ROLE)
         self.setDynamicSortFilter(True)
@@ -155,8 +157,25 @@ class SortFilter(QSortFilterProxyModel):
         self._words = text.lower().split()
         self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
 
+    def look_in(self, text: Callable[[Any], str]) -> None:
+        """Look for the words in this text of a row (lower case) instead of in its cells."""
+        self._text = text
+
+    def keep(self, test: Callable[[Any], bool] | None) -> None:
+        """Show only rows that pass a test as well."""
+        self.beginFilterChange()
+        self._keeps = test
+        self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+
     def filterAcceptsRow(self, row: int, _parent: Index) -> bool:
         model = self.sourceModel()
+        data = model.rows[row] if isinstance(model, TableModel) else None
+        if self._keeps is not None and not self._keeps(data):
+            return False
+        if not self._words:
+            return True
+        if self._text is not None:
+            return all(word in self._text(data) for word in self._words)
         indexes = [model.index(row, column) for column in range(model.columnCount())]
         text = " ".join(f"{index.data()} {index.data(NOTE_ROLE)}" for index in indexes).lower()
         return all(word in text for word in self._words)
