@@ -87,6 +87,8 @@ class ChatController(QObject):
         self._hits: dict[int, int] = {}
         self._names: dict[str, str] = {}
         self._new_draft = self._draft = ""
+        self._unsaved: dict[int, str] = {}
+        """Drafts on their way to the disk: a chat opened again at once is read by another thread, maybe before."""
         self._live = LiveAnswer(self._deliver, self)
         self._draft_timer = QTimer(self, interval=_DRAFT_MS, singleShot=True)
         self._draft_timer.timeout.connect(self._save_draft)
@@ -228,9 +230,9 @@ class ChatController(QObject):
         if turn is not None and entries and entries[-1].key == turn.entry.key:
             entries[-1] = turn.entry
         self._entries = entries
-        self.title, self._draft = conversation.title, conversation.draft
+        self.title, self._draft = conversation.title, self._unsaved.get(chat, conversation.draft)
         history = [entry.text for entry in entries if entry.role == "user"]
-        self.opened.emit(conversation.title, entries, conversation.draft, history)
+        self.opened.emit(conversation.title, entries, self._draft, history)
         if turn is not None:
             self.live_started.emit(turn.entry.key)
             self.status.emit(turn.entry.key, turn.status)
@@ -268,7 +270,12 @@ class ChatController(QObject):
             self._new_draft = self._draft
         else:
             chat, text = self.chat, self._draft
-            self._run(lambda: self._store.save_draft(chat, text))
+            self._unsaved[chat] = text
+            self._run(lambda: self._store.save_draft(chat, text).result(), partial(self._draft_saved, chat, text))
+
+    def _draft_saved(self, chat: int, text: str, _done: None) -> None:
+        if self._unsaved.get(chat) == text:
+            del self._unsaved[chat]
 
     # ---------------------------------------------------------------- asking
 
