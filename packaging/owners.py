@@ -17,6 +17,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "huggingface_hub": ("app.models.hub",),
     "starlette": ("app.server",),
     "uvicorn": ("app.server",),
+    "ziamath": ("app.ui.formula",),
     "torch": ("app.optimize.training",),
     "app.ui": ("app.ui", "app.__main__"),
 }

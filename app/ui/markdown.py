@@ -18,7 +18,8 @@ HARD_LIMIT = 2400
 """Characters after which a list, too, is cut between its items."""
 
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-_MATH = re.compile(r"^[ \t]*(\$\$|\\\[)(.*)$")
+_MATH = re.compile(r"^[ \t]*(\$\$|\\\[|\\begin\{(?:equation|align|gather|multline|eqnarray)\*?\})(.*)$")
+_ENVIRONMENT = "\\begin{"
 _CONTINUES = re.compile(r"^(?:[ \t]|[-*+][ \t]|\d{1,9}[.)][ \t]|>|\|)")
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
@@ -119,7 +120,11 @@ class Splitter:
     def _open_math(self, math: "re.Match[str]") -> None:
         self._kind, self._info = "math", math[1]
         self._fence = "$$" if math[1] == "$$" else "\\]"
-        self._take_math(math[2])
+        if math[1].startswith(_ENVIRONMENT):
+            self._fence = math[1].replace("begin", "end")
+            self._push(math[1])
+        if math[2].strip():
+            self._take_math(math[2])
 
     def _take_math(self, line: str) -> None:
         body, found, rest = line.partition(self._fence)
@@ -130,13 +135,15 @@ class Splitter:
         if body.strip():
             self._push(body.strip())
         if found:
+            if self._info.startswith(_ENVIRONMENT):
+                self._push(found)
             self._close()
             if rest.strip(" .,;"):
                 self._take_prose(rest.lstrip())
 
     def _undo_math(self) -> None:
         """It was no formula after all: LaTeX has no blank lines in one, and "$$" is also a shell's process id."""
-        if self._lines:
+        if self._lines and not self._info.startswith(_ENVIRONMENT):
             self._lines[0] = self._info + self._lines[0]
         self._kind, self._info, self._fence = "prose", "", ""
 
@@ -173,6 +180,14 @@ def _without_indent(line: str, count: int) -> str:
     if not count:
         return line
     return line.expandtabs(4)[min(count, _indent_of(line)) :]
+
+
+def math_source(segment: Segment) -> str:
+    """A formula as it was written, as far as it goes."""
+    if segment.info.startswith(_ENVIRONMENT):
+        return segment.text
+    end = ("$$" if segment.info == "$$" else "\\]") if segment.closed else ""
+    return f"{segment.info}\n{segment.text}\n{end}".rstrip("\n")
 
 
 def split(text: str) -> list[Segment]:

@@ -11,7 +11,7 @@ from app.ui.chat_style import ChatStyle
 from app.ui.code_block import CodeBlock
 from app.ui.entries import Entry
 from app.ui.footer import Footer
-from app.ui.markdown import Segment, Splitter, split, split_reasoning
+from app.ui.markdown import Segment, Splitter, math_source, split, split_reasoning
 from app.ui.message_parts import Editor, ErrorCard, ReasoningFold, tint
 from app.ui.prose import ProseView
 
@@ -97,19 +97,20 @@ class MessageView(QWidget):
             self._pieces.append(self._piece(segment))
 
     def _piece(self, segment: Segment) -> Piece:
-        if segment.kind == "prose":
+        if segment.kind != "code":
             view = self._prose()
-            view.set_markdown(segment.text)
+            _fill_prose(view, segment)
             return view
         block = CodeBlock(self._style, self)
         block.resized.connect(self._tell_resized)
-        block.set_code(segment.text, _language(segment), closed=segment.closed)
+        block.set_code(segment.text, segment.info, closed=segment.closed)
         block.show()
         return block
 
     def _prose(self) -> ProseView:
         view = ProseView(self._style, self)
         view.link_activated.connect(self.link_activated)
+        view.resized.connect(self._tell_resized)
         view.setAccessibleName(self.tr("Message text"))
         view.show()
         return view
@@ -243,11 +244,11 @@ class MessageView(QWidget):
         """Make piece ``index`` show this segment, in place when it is of the right kind."""
         if index < len(self._pieces):
             piece = self._pieces[index]
-            if isinstance(piece, ProseView) and segment.kind == "prose":
-                piece.set_markdown(segment.text)
+            if isinstance(piece, ProseView) and segment.kind != "code":
+                _fill_prose(piece, segment)
                 return
-            if isinstance(piece, CodeBlock) and segment.kind != "prose":
-                piece.set_code(segment.text, _language(segment), closed=segment.closed)
+            if isinstance(piece, CodeBlock) and segment.kind == "code":
+                piece.set_code(segment.text, segment.info, closed=segment.closed)
                 return
             self._drop_pieces(index)
         self._pieces.append(self._piece(segment))
@@ -363,5 +364,10 @@ class MessageView(QWidget):
         self._build_around()
 
 
-def _language(segment: Segment) -> str:
-    return "latex" if segment.kind == "math" else segment.info
+def _fill_prose(view: ProseView, segment: Segment) -> None:
+    if segment.kind == "prose":
+        view.set_markdown(segment.text)
+    elif segment.closed:
+        view.set_display(segment.text, math_source(segment))
+    else:
+        view.set_plain(math_source(segment))

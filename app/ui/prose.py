@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from PySide6.QtCore import QEvent, QRectF, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QMimeData, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QFont,
     QImage,
@@ -23,7 +23,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QTextBrowser, QWidget
 
+from app.ui import math_text, prose_formulas
 from app.ui.chat_style import ChatStyle
+from app.ui.formula import formulas
 
 _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
@@ -36,11 +38,16 @@ class ProseView(QTextBrowser):
     """Read-only, without scroll bars: ``height_for`` tells its owner what it needs. Fetches nothing, ever."""
 
     link_activated = Signal(QUrl)
+    resized = Signal()
+    """Formulas were drawn: the height it needs may have changed."""
 
     def __init__(self, style: ChatStyle, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._style = style
         self._measured: tuple[int, int] | None = None
+        self._awaited = ""
+        self._awaited_source = ""
+        self.ink = "text"
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -69,14 +76,42 @@ class ProseView(QTextBrowser):
         self._measured = None
         kept = self._selection()
         document = self.document()
-        document.setMarkdown(_without_images(text), _FEATURES)
+        marked, found = math_text.take_out(text)
+        document.setMarkdown(_without_images(marked), _FEATURES)
         _polish(document, self._style, with_code="`" in text, with_tables="|" in text)
         self._has_quotes = ">" in text
+        self._await("" if prose_formulas.put_in(document, found, self._style, self.ink) else text)
         self._select(kept)
+
+    def set_display(self, tex: str, source: str) -> None:
+        """Show one formula in a paragraph of its own; ``source`` is how it was written."""
+        self._measured = None
+        self._has_quotes = False
+        formula = math_text.Formula(tex, True, source)
+        final = prose_formulas.put_alone(self.document(), formula, self._style, self.ink)
+        self._await("" if final else tex, source)
+
+    def _await(self, text: str, source: str = "") -> None:
+        """Set ``text`` again once its formulas are drawn; nothing: all of them are."""
+        if bool(text) != bool(self._awaited):
+            change = formulas().ready.connect if text else formulas().ready.disconnect
+            change(self._drawn)
+        self._awaited, self._awaited_source = text, source
+
+    def _drawn(self) -> None:
+        text, source = self._awaited, self._awaited_source
+        self.set_display(text, source) if source else self.set_markdown(text)
+        self.resized.emit()
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        data = QMimeData()
+        data.setText(prose_formulas.selected_text(self.textCursor()))
+        return data
 
     def set_plain(self, text: str) -> None:
         """Show text exactly as it was written."""
         self._measured = None
+        self._await("")
         self.setPlainText(text)
         _tighten(self.document(), self._style)
 

@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QTextBrowser
 
 from app.ui.message_view import MessageView
+from app.ui.prose_formulas import selected_text
 
 if TYPE_CHECKING:
     from app.ui.transcript import Transcript
@@ -82,14 +83,14 @@ class SelectionAcross(QObject):
         widgets = view.text_widgets() if view else []
         if self._anchor.part >= len(widgets):
             return ""
-        return widgets[self._anchor.part].textCursor().selection().toPlainText()
+        return selected_text(widgets[self._anchor.part].textCursor())
 
     def _row_text(self, row: int, low: Place, high: Place) -> str:
         view = self._transcript.row_view(row)
         if low.row < row < high.row or view is None:
             return self._transcript.entries[row].text
         cursors = [widget.textCursor() for widget in view.text_widgets()]
-        return "\n\n".join(c.selection().toPlainText() for c in cursors if c.hasSelection())
+        return "\n\n".join(selected_text(cursor) for cursor in cursors if cursor.hasSelection())
 
     # ---------------------------------------------------------------- events
 
