@@ -305,10 +305,29 @@ def test_a_setting_that_can_not_be_kept_says_why(
 def test_the_search_finds_settings_by_their_help(qtbot: Any, window: Any) -> None:
     page = window.open_page("settings")
     page.search.setText("whole network")
-    shown = [key for key, row in page.rows.items() if row.isVisible()]
+    shown = [key for card in page.cards.values() for key, row in card.rows.items() if row.isVisible()]
     assert shown == ["server.host"]
     page.search.setText("xyzzy")
     assert page._nothing.isVisible()
+
+
+def test_settings_are_built_when_they_are_needed(qtbot: Any, window: Any) -> None:
+    page = window.open_page("settings")
+    assert sum(len(card.rows) for card in page.cards.values()) < 10
+    qtbot.waitUntil(lambda: not page._idle.isActive())
+    engine = page.cards["engine"]
+    assert list(engine.rows) == [key for key, info in engine.infos.items() if not info.advanced]
+    page.search.setText("rope frequency")
+    found = [key for key, row in engine.rows.items() if row.isVisible()]
+    assert found
+    assert all(engine.infos[key].advanced for key in found)
+    page._jump("server")
+    assert not any(engine.rows[key].isVisible() for key in found)
+    assert page._scroll.verticalScrollBar().value() > 0
+    engine.more.click()
+    assert all(row.isVisibleTo(engine) for row in page.rows.values() if row.info.group == "engine")
+    order = [engine._column.itemAt(at).widget() for at in range(engine._column.count())]
+    assert [w for w in order if w in engine.rows.values()] == [engine.rows[key] for key in engine.infos]
 
 
 def test_secrets_are_not_shown(qtbot: Any, window: Any) -> None:
