@@ -98,6 +98,65 @@
     </message>
 </context>
 <context>
+    <name>CareBox</name>
+    <message>
+        <source>Download {size}</source>
+        <translation type="unfinished">Tải {size}</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its bytes differ from what was published. Download it again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Every byte is as it was published.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Read whole. There was no hash to compare with; it is kept from now on.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>This is the newest: the Hub has the same bytes.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The Hub has another file (page changed {when}).</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its repository no longer has this file.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The size is the same. Verify it, then ask again: there is no hash to compare with yet.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Verify</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reads every byte and compares with the download's hashes.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Verifying</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Look for a newer file</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>ChatController</name>
     <message>
         <source>Chat deleted</source>
@@ -420,6 +479,25 @@
     <message>
         <source>of {limit} tokens, {percent} %</source>
         <translation>trên {limit} token, {percent} %</translation>
+    </message>
+</context>
+<context>
+    <name>DeviceBars</name>
+    <message>
+        <source>Memory of {device}</source>
+        <translation type="unfinished">Bộ nhớ của {device}</translation>
+    </message>
+    <message>
+        <source>{needed} needed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{needed} needed, {short} too much</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{needed} needed, {free} stay free</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1033,6 +1111,113 @@
     </message>
 </context>
 <context>
+    <name>FilterBar</name>
+    <message>
+        <source>Any task</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Text</source>
+        <translation type="unfinished">Văn bản</translation>
+    </message>
+    <message>
+        <source>Text and images</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Embedding</source>
+        <translation type="unfinished">Nhúng</translation>
+    </message>
+    <message>
+        <source>Reranking</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Several kinds at once</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Any architecture</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Any licence</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open or gated</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open</source>
+        <translation type="unfinished">Mở</translation>
+    </message>
+    <message>
+        <source>Gated</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Publisher</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Fits this machine</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its usual quant (about 5 bits a weight) fits into memory here.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Trained for quantization (QAT)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Clear</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Task</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Size</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Architecture</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Access</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Clear all filters</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Any size</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Up to {high}B parameters</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Over {low}B parameters</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{low}B to {high}B parameters</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>FindBar</name>
     <message>
         <source>Nothing found</source>
@@ -1096,6 +1281,148 @@
     <message>
         <source>Next version</source>
         <translation>Bản sau</translation>
+    </message>
+</context>
+<context>
+    <name>GroupCard</name>
+    <message numerus="yes">
+        <source>%n more setting(s)</source>
+        <translation>
+            <numerusform>Thêm %n cài đặt</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>KeepButton</name>
+    <message>
+        <source>Save as a preset</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Name of the preset</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Saved</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Save</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As this model's defaults</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As a preset…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget this model's defaults</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>Keys</name>
+    <message>
+        <source>Chat: choose a model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat: search all chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat: previous question</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat: next question</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>LibraryDetails</name>
+    <message>
+        <source>The same bytes also lie here:</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It belongs to Ollama, which must remove it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation type="unfinished">Xóa…</translation>
+    </message>
+    <message>
+        <source>Unload it first.</source>
+        <translation type="unfinished">Hãy gỡ nó ra trước.</translation>
+    </message>
+    <message>
+        <source>{count} context</source>
+        <translation type="unfinished">ngữ cảnh {count}</translation>
+    </message>
+    <message>
+        <source>Load…</source>
+        <translation type="unfinished">Nạp…</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation type="unfinished">Gỡ ra</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Keep loaded</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Neither idle time nor another model unloads it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Favourite</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show file</source>
+        <translation type="unfinished">Hiện tệp</translation>
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation type="unfinished">Trang trên Hub</translation>
+    </message>
+    <message>
+        <source>Tensors, template and all keys…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bytes by tensor type</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Profiles</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tags and notes</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tags, separated by commas</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tags</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Notes</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1304,6 +1631,18 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
+        <source>Main</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>All options</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Options</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>q8_0 halves the context's memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
@@ -1324,16 +1663,52 @@
         <translation>Số token mô hình thấy được cùng lúc; nó được huấn luyện với {count}.</translation>
     </message>
     <message>
+        <source>Load anyway</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Load with {count} context</source>
         <translation>Nạp với ngữ cảnh {count}</translation>
     </message>
     <message>
-        <source>{fit}: about {needed} of memory</source>
-        <translation>{fit}: khoảng {needed} bộ nhớ</translation>
+        <source>This is not the machine that is here.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure this machine's speed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Takes under a minute; other programs should be quiet.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>at full GPU speed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>trained length</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>too large</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measuring, under a minute…</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
     <name>MainWindow</name>
+    <message>
+        <source>The answer broke off: {why}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Answer finished. {text}</source>
+        <translation type="unfinished" />
+    </message>
     <message>
         <source>Pages</source>
         <translation>Các trang</translation>
@@ -1341,6 +1716,33 @@
     <message>
         <source>Message</source>
         <translation>Thông báo</translation>
+    </message>
+</context>
+<context>
+    <name>Memory</name>
+    <message>
+        <source>weights</source>
+        <translation type="unfinished">trọng số</translation>
+    </message>
+    <message>
+        <source>context (KV)</source>
+        <translation type="unfinished">ngữ cảnh (KV)</translation>
+    </message>
+    <message>
+        <source>compute</source>
+        <translation type="unfinished">tính toán</translation>
+    </message>
+    <message>
+        <source>others</source>
+        <translation type="unfinished">khác</translation>
+    </message>
+    <message>
+        <source>free</source>
+        <translation type="unfinished">còn trống</translation>
+    </message>
+    <message>
+        <source>memory (RAM)</source>
+        <translation type="unfinished">bộ nhớ (RAM)</translation>
     </message>
 </context>
 <context>
@@ -1425,6 +1827,10 @@
         <translation>Ngôn ngữ</translation>
     </message>
     <message>
+        <source>How much is shown</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>&amp;Model</source>
         <translation>&amp;Mô hình</translation>
     </message>
@@ -1441,12 +1847,24 @@
         <translation>Trò chuyện mới</translation>
     </message>
     <message>
+        <source>New window</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quick ask</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Import a model…</source>
         <translation>Nhập mô hình…</translation>
     </message>
     <message>
         <source>Open the models folder</source>
         <translation>Mở thư mục mô hình</translation>
+    </message>
+    <message>
+        <source>Close the window</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Quit</source>
@@ -1477,12 +1895,28 @@
         <translation>Tìm trong trang này</translation>
     </message>
     <message>
+        <source>Find a command, chat or model…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Live panels</source>
         <translation>Bảng trực tiếp</translation>
     </message>
     <message>
         <source>Full screen</source>
         <translation>Toàn màn hình</translation>
+    </message>
+    <message>
+        <source>Larger</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Smaller</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Usual size</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Follow the system</source>
@@ -1495,6 +1929,26 @@
     <message>
         <source>Dark</source>
         <translation>Tối</translation>
+    </message>
+    <message>
+        <source>High contrast, light</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>High contrast, dark</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Simple</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Full</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Developer</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Load a model…</source>
@@ -1607,6 +2061,49 @@
     <message>
         <source>{count} tokens of context</source>
         <translation>ngữ cảnh {count} token</translation>
+    </message>
+</context>
+<context>
+    <name>OutcomeView</name>
+    <message>
+        <source>{fit}: about {needed} of memory</source>
+        <translation type="unfinished">{fit}: khoảng {needed} bộ nhớ</translation>
+    </message>
+    <message>
+        <source>{models} will be unloaded to make room.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Loaded now, {count}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As it is set, {count}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>With these choices, {count}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation type="unfinished">Bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Tokens/s, empty context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tokens/s, full context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>First token of a prompt that fills it</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The speed of a device this uses has not been measured.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1758,6 +2255,17 @@
     <message>
         <source>{layers} of {total} layers run on the GPU, as asked.</source>
         <translation>{layers} trên {total} lớp chạy trên GPU, như yêu cầu.</translation>
+    </message>
+</context>
+<context>
+    <name>PresetBox</name>
+    <message>
+        <source>As it is set</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Preset</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2377,6 +2885,10 @@
         <translation type="unfinished" />
     </message>
     <message>
+        <source>Idle conversations (MiB)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>In percent, for the whole window; Ctrl + and Ctrl - too.</source>
         <translation type="unfinished" />
     </message>
@@ -2435,6 +2947,10 @@
     <message>
         <source>Main GPU</source>
         <translation>GPU chính</translation>
+    </message>
+    <message>
+        <source>Main memory for conversations in between: they slow no other and go on at once; 0 switches it off.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Map the file</source>
@@ -2857,6 +3373,18 @@
         <translation>{speed} token/giây</translation>
     </message>
     <message>
+        <source>Being written now, all models together.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The last answer.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No model has been asked yet.</source>
+        <translation type="unfinished">Chưa hỏi mô hình nào.</translation>
+    </message>
+    <message>
         <source>starting</source>
         <translation>đang bật</translation>
     </message>
@@ -2982,6 +3510,29 @@
     </message>
 </context>
 <context>
+    <name>WhatIf</name>
+    <message>
+        <source>What if there were</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>no further GPU</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>another GPU of {size}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>no more memory</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{size} more memory</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>Words</name>
     <message>
         <source>{count} s</source>
@@ -3066,6 +3617,10 @@
     <message>
         <source>Other</source>
         <translation>Khác</translation>
+    </message>
+    <message>
+        <source>about {low} to {high}</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
