@@ -77,6 +77,14 @@ class Residency:
                 return replace(planned, plan=now.plan, verdict="ok")
             return _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
 
+    def gives(self, model: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """What a load of ``model`` could have beside what is free, in bytes by device: what it holds itself, and what
+        each other model that may go would give back."""
+        own = self._engine.snapshot(model)
+        others = [item for item in self._loaded(time.time()) if item.id != model]
+        idle = {item.id: dict(item.weights) for item in others if not item.busy and not item.pinned}
+        return _held(own) if own is not None and own.state in ALIVE else {}, idle
+
     def _with_room(self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int]) -> "Planned":
         alone = self._plan(record, wishes, own)
         others = [item for item in self._loaded(time.time()) if item.id != record.id]

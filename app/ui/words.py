@@ -38,6 +38,13 @@ def memory(count: int | None) -> str:
     return DASH if count is None else f"{number(count / 2**30, 1)} GiB"
 
 
+def fine_memory(count: int | None) -> str:
+    """The same, in MiB below one GiB: where small parts are compared."""
+    if count is None or abs(count) >= 2**30:
+        return memory(count)
+    return f"{number(count / 2**20)} MiB"
+
+
 def short_count(count: int | None) -> str:
     """``1.2M``, ``340k``, ``12``."""
     if count is None:
