@@ -3,7 +3,7 @@
 Templates and hints live in ``app.core.errors``; ``app.ui.core_strings`` lists them for the translators.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from PySide6.QtCore import QCoreApplication
 
@@ -39,6 +39,8 @@ class Described:
     action: str = ""
     label: str = ""
     details: str = ""
+    source: object = field(default=None, compare=False, repr=False)
+    """What was described, so that it can be put into another language."""
 
     @property
     def sentence(self) -> str:
@@ -48,6 +50,16 @@ class Described:
 
 def describe(error: BaseException | ErrorInfo | Failed) -> Described:
     """Translate an error of the core, an error that travelled as data, or any other exception."""
+    return replace(_described(error), source=error)
+
+
+def again(shown: Described) -> Described:
+    """The same in the language in force; what was not described here stays as it is."""
+    source = shown.source
+    return describe(source) if isinstance(source, BaseException | ErrorInfo | Failed) else shown
+
+
+def _described(error: BaseException | ErrorInfo | Failed) -> Described:
     if isinstance(error, ErrorInfo | Failed):
         known = from_code(error.code, error.params)
         details = getattr(error, "details", "")

@@ -2,8 +2,16 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFontMetrics,
+    QGuiApplication,
+    QHideEvent,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QFrame,
@@ -18,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import theme
-from app.ui.errors import Described
+from app.ui.errors import Described, again
 
 
 def set_property(widget: QWidget, name: str, value: object) -> None:
@@ -134,8 +142,17 @@ class Elided(QWidget):
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
 
 
+Words = str | Callable[[], str]
+"""A text, or what makes it in the language in force."""
+
+
+def _said(words: Words) -> str:
+    return words if isinstance(words, str) else words()
+
+
 class Banner(QFrame):
-    """What happened, where it happened: one sentence, what to do, the button that does it, details to fold out."""
+    """What happened, where it happened: one sentence, what to do, the button that does it, details to fold out. It
+    follows a change of language, and Esc closes it when nothing inside it wants the key."""
 
     triggered = Signal(str)
     """The action's name was clicked."""
@@ -144,6 +161,9 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setProperty("role", "banner")
         self._action, self._icon_name, self._tone = "", "error", "bad"
+        self._said: tuple[Words, Words] = ("", "")
+        self._error: Described | None = None
+        self._closable = closable
         self.icon = QLabel(self)
         self.words = make_label(parent=self, wrap=True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -175,17 +195,14 @@ class Banner(QFrame):
     def show_error(self, error: Described) -> None:
         """Show an error of the core."""
         self.show_words(error.sentence, "bad", error.label, error.action, error.details)
+        self._error = error
 
     def show_words(
-        self, words: str, tone: str = "", label: str = "", action: str = "", details: str = ""
+        self, words: Words, tone: str = "", label: Words = "", action: str = "", details: str = ""
     ) -> None:
-        """Any sentence; ``tone`` is good, warn, bad or nothing."""
-        self._action, self._tone = action, tone
+        """Any sentence; ``tone`` is good, warn, bad or nothing. Texts given as functions follow the language."""
+        self._action, self._tone, self._error, self._said = action, tone, None, (words, label)
         self._icon_name = {"bad": "error", "warn": "warning", "good": "check"}.get(tone, "info")
-        self.words.setText(words)
-        self.setAccessibleName(words)
-        self.button.setText(label)
-        self.button.setVisible(bool(label))
         self.details.setPlainText(details)
         self.details.hide()
         self.more.setVisible(bool(details))
@@ -196,9 +213,20 @@ class Banner(QFrame):
         self.show()
 
     def _retranslate(self) -> None:
+        self._speak()
         self.more.setText(self.tr("Details"))
         self.copy.setText(self.tr("Copy"))
         self.close_button.set_words(self.tr("Close this message"))
+
+    def _speak(self) -> None:
+        words, label = (_said(part) for part in self._said)
+        if self._error is not None:
+            described = again(self._error)
+            words, label = described.sentence, described.label
+        self.words.setText(words)
+        self.setAccessibleName(words)
+        self.button.setText(label)
+        self.button.setVisible(bool(label))
 
     def _restyle(self) -> None:
         token = self._tone or "text-2"
@@ -214,3 +242,19 @@ class Banner(QFrame):
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
         super().changeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._closable:  # the last one shown is asked first
+            self.window().installEventFilter(self)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.window().removeEventFilter(self)
+        super().hideEvent(event)
+
+    def eventFilter(self, _window: QObject, event: QEvent) -> bool:
+        escapes = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress
+        if escapes and event.key() == Qt.Key.Key_Escape:  # type: ignore[attr-defined]
+            self.hide()
+            return True
+        return False

@@ -1,0 +1,59 @@
+"""Banners follow the language and close with Esc, the innermost first."""
+
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+
+from app.core.errors import DiskFullError
+from app.ui import translate
+from app.ui.errors import describe
+from app.ui.widgets import Banner
+
+
+@pytest.fixture
+def place(qtbot: Any) -> Any:
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    QVBoxLayout(holder)
+    holder.line = QLineEdit(holder)
+    holder.layout().addWidget(holder.line)
+    yield holder
+    translate.install("en")
+
+
+def banner_in(place: Any, **more: Any) -> Banner:
+    banner = Banner(place, **more)
+    place.layout().addWidget(banner)
+    return banner
+
+
+def test_a_banner_speaks_the_language_in_force(qtbot: Any, place: Any) -> None:
+    error, made, plain = (banner_in(place) for _ in range(3))
+    error.show_error(describe(DiskFullError(path="/x", missing="1 GB")))
+    made.show_words(lambda: "x", "good", lambda: made.tr("Details"))
+    plain.show_words("as it is")
+    english = error.words.text()
+    translate.install("vi")
+    qtbot.waitUntil(lambda: error.words.text() != english)
+    assert "/x" in error.words.text()
+    assert error.button.text() != "Open the folder"
+    assert made.button.text() == made.tr("Details") != "Details"
+    assert plain.words.text() == "as it is"
+    translate.install("en")
+    qtbot.waitUntil(lambda: error.words.text() == english)
+
+
+def test_escape_closes_the_last_banner_first(qtbot: Any, place: Any) -> None:
+    first, second, fixed = banner_in(place), banner_in(place), banner_in(place, closable=False)
+    place.show()
+    for banner in (first, fixed, second):
+        banner.show_words("something")
+    place.line.setFocus()
+    qtbot.keyClick(place.line, Qt.Key.Key_Escape)
+    assert (first.isVisible(), second.isVisible()) == (True, False)
+    qtbot.keyClick(place.line, Qt.Key.Key_Escape)
+    assert (first.isVisible(), fixed.isVisible()) == (False, True)
+    qtbot.keyClick(place.line, Qt.Key.Key_Escape)
+    assert fixed.isVisible()
