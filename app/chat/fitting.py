@@ -6,7 +6,7 @@ has more tokens than bytes) is not counted at all; counts of messages are kept.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -60,16 +60,16 @@ class Fitter:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], int] = {}
 
-    def fit(self, model: str, request: GenerateRequest, then: Then) -> None:
-        """Call ``then``, now or when the messages are counted. What can't be counted goes as it is: the engine says
-        whether it fits."""
+    def fit(self, model: str, request: GenerateRequest, then: Then, pinned: Collection[int] = ()) -> None:
+        """Call ``then``, now or when the messages are counted; ``pinned`` are indices of messages that stay. What
+        can't be counted goes as it is: the engine says whether it fits."""
         budget = (
             None if request.context_policy == "stop" else self._budget(model, request.sampling.max_tokens)
         )
         if budget is None or _bytes(request) <= budget:
             then(request, ())
             return
-        self._counted(model, request.messages, lambda: self._fitted(model, request, budget, then))
+        self._counted(model, request.messages, lambda: self._fitted(model, request, budget, then, pinned))
 
     def picture(
         self,
@@ -78,6 +78,7 @@ class Fitter:
         policy: ContextPolicy = "stop",
         max_tokens: int | None = None,
         coming: int = 0,
+        pinned: Collection[int] = (),
     ) -> "Future[Picture]":
         """What fills the window, in the model's own tokens; ``coming`` are those of a next turn, to say what it would
         push out. Without a loaded model the tokens are a guess and ``window`` is None."""
@@ -86,8 +87,8 @@ class Fitter:
         def counted() -> None:
             budget, count = self._budget(model, max_tokens), self._counter(model)
             room = budget if budget is not None else sum(map(count, messages))
-            chosen = fit(messages, count, room, policy)
-            leaving = next_out(messages, count, room, policy, coming) if coming else ()
+            chosen = fit(messages, count, room, policy, pinned)
+            leaving = next_out(messages, count, room, policy, coming, pinned) if coming else ()
             parts = picture(messages, count, chosen)
             done.set_result(Picture(parts, self._window(model), budget, chosen.tokens, chosen.over, leaving))
 
@@ -133,8 +134,10 @@ class Fitter:
 
         return count
 
-    def _fitted(self, model: str, request: GenerateRequest, budget: int, then: Then) -> None:
-        chosen = fit(request.messages, self._counter(model), budget, request.context_policy)
+    def _fitted(
+        self, model: str, request: GenerateRequest, budget: int, then: Then, pinned: Collection[int]
+    ) -> None:
+        chosen = fit(request.messages, self._counter(model), budget, request.context_policy, pinned)
         if chosen.dropped and not chosen.over:
             log.info("%d messages were left out to fit %d tokens", len(chosen.dropped), budget)
         then(replace(request, messages=chosen.messages), chosen.dropped)

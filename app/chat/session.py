@@ -14,18 +14,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from app.chat import titles
+from app.chat import quiet, summaries, titles
 from app.chat.fitting import Fitter, Picture
 from app.chat.store import ChatStore
 from app.chat.store_types import Attachment, Conversation, NewAttachment, StoredMessage
 from app.chat.turn import Engine, Listener, Turn, TurnEnded, TurnEvent, TurnStarted, TurnUnsaved, info
-from app.core.errors import HearthError, UsageError
+from app.core.errors import UsageError
 from app.core.generate import (
     ContextPolicy,
     Delta,
     Failed,
     Finished,
-    GenerateEvent,
     GenerateRequest,
     ImagePart,
     Message,
@@ -71,10 +70,12 @@ class TurnOptions(Struct, frozen=True):
 
 
 class ChatSession:
-    """Begins turns and knows those that run. Serves every conversation; thread-safe."""
+    """Begins turns and knows those that run. Serves every conversation; thread-safe. ``private``: the engine is not
+    told which conversation it is, so that no state of it is ever kept on disk."""
 
-    def __init__(self, store: ChatStore, engine: Engine) -> None:
+    def __init__(self, store: ChatStore, engine: Engine, *, private: bool = False) -> None:
         self.store, self.engine = store, engine
+        self._private = private
         self._lock = threading.Lock()
         self._turns: dict[int, Turn] = {}
         self._fitter = Fitter(engine)
@@ -163,39 +164,32 @@ class ChatSession:
         if not messages or not self.store.conversation(conversation).auto_title:
             done.set_result("")
             return done
-        pieces: list[str] = []
 
-        def sink(event: GenerateEvent) -> None:
-            if isinstance(event, Delta):
-                pieces.append(event.text)
-            else:
-                written = isinstance(event, Finished) and event.reason in {"stop", "length"}
-                self._name(conversation, titles.from_answer("".join(pieces)) if written else "", done)
+        def keep(answer: str) -> str:
+            title = titles.from_answer(answer)
+            if title:
+                self.store.rename_later(conversation, title).result(SETTLE)
+            return title
 
-        try:
-            self.engine.submit(model, titles.request(uuid.uuid4().hex, messages), sink)
-        except HearthError as error:
-            log.info("no title was written: %s", error)
-            done.set_result("")
-        return done
-
-    def _name(self, conversation: int, title: str, done: "Future[str]") -> None:
-        """Called on the runtime thread, so that nothing here may wait for the disk."""
-        if not title:
-            done.set_result("")
-            return
-        written = self.store.rename_later(conversation, title)
-        written.add_done_callback(lambda saved: done.set_result("" if saved.exception() else title))
+        return quiet.ask(self.engine, model, titles.request(uuid.uuid4().hex, messages), keep)
 
     def messages_for(
         self, conversation: int, text: str = "", attachments: Sequence[NewAttachment] = ()
     ) -> tuple[Message, ...]:
         """What the model would be given if ``text`` were asked now: for counting its tokens beforehand."""
         found = self.store.conversation(conversation)
-        system = [Message("system", found.system)] if found.system else []
-        path = [self._message(m) for m in self.store.messages(conversation) if _says_something(m)]
+        path = self.in_window(found, self.store.messages(conversation))
         draft = StoredMessage(0, conversation, None, "user", text, attachments=_unsaved(attachments))
-        return (*system, *path, *([draft.as_message()] if text or attachments else []))
+        said = [self._message(message) for message in path]
+        return (*said, *([draft.as_message()] if text or attachments else []))
+
+    @staticmethod
+    def in_window(conversation: Conversation, path: Sequence[StoredMessage]) -> list[StoredMessage]:
+        """The messages that go to the model, in its order: the system prompt (with id 0) first, without those that a
+        person dropped and answers that say nothing."""
+        system = [StoredMessage(0, conversation.id, None, "system", conversation.system)]
+        kept = [message for message in path if _says_something(message) and message.context != "dropped"]
+        return [*(system if conversation.system else []), *kept]
 
     def picture(
         self,
@@ -207,8 +201,25 @@ class ChatSession:
     ) -> "Future[Picture]":
         """What fills the model's window if ``text`` were asked now, message by message, in its own tokens."""
         messages = self.messages_for(conversation, text, attachments)
+        path = self.in_window(self.store.conversation(conversation), self.store.messages(conversation))
         limit = options.sampling.max_tokens
-        return self._fitter.picture(options.model, messages, options.context_policy, limit, coming)
+        return self._fitter.picture(
+            options.model, messages, options.context_policy, limit, coming, _pinned(path)
+        )
+
+    def summarise(self, message: int, model: str) -> "Future[str]":
+        """Have the model shorten a message; the summary stands for it in the window from then on. Gives the summary,
+        empty when there is none; never fails."""
+        found = self.store.message(message)
+        request = summaries.request(uuid.uuid4().hex, found)
+
+        def keep(text: str) -> str:
+            summary = summaries.from_answer(text, found.text)
+            if summary:
+                self.store.set_context(message, "summary", summary)
+            return summary
+
+        return quiet.ask(self.engine, model, request, keep)
 
     # ------------------------------------------------------------------------------------ running turns
 
@@ -286,31 +297,36 @@ class ChatSession:
         goes_on: bool = False,
     ) -> Turn:
         request = self._request(conversation, path, options, goes_on)
+        pinned = _pinned(self.in_window(conversation, path))
         turn = Turn(self.store, self.engine, started, request.id, listener, self._forget)
         with self._lock:
             self._turns[started.assistant] = turn
         turn.tell(started)
         if after is None:
-            self._submit(turn, options.model, request)
+            self._submit(turn, options.model, request, pinned)
         else:
-            after.add_done_callback(lambda done: self._submit_after(done, turn, options.model, request))
+            after.add_done_callback(
+                lambda done: self._submit_after(done, turn, options.model, request, pinned)
+            )
         return turn
 
-    def _submit(self, turn: Turn, model: str, request: GenerateRequest) -> None:
+    def _submit(self, turn: Turn, model: str, request: GenerateRequest, pinned: Sequence[int]) -> None:
         def send(fitted: GenerateRequest, dropped: tuple[int, ...]) -> None:
             if dropped:
                 turn.take(Delta(dropped=dropped))
             turn.submit(model, fitted)
 
-        self._fitter.fit(model, request, send)
+        self._fitter.fit(model, request, send, pinned)
 
-    def _submit_after(self, done: "Future[Any]", turn: Turn, model: str, request: GenerateRequest) -> None:
+    def _submit_after(
+        self, done: "Future[Any]", turn: Turn, model: str, request: GenerateRequest, pinned: Sequence[int]
+    ) -> None:
         if done.cancelled():
             turn.take(Finished("cancelled", Usage(), Timings()))
             return
         problem = done.exception()
         if problem is None:
-            self._submit(turn, model, request)
+            self._submit(turn, model, request, pinned)
             return
         found = info(problem)
         turn.take(Failed(found.code, found.message, found.params))
@@ -318,11 +334,10 @@ class ChatSession:
     def _request(
         self, conversation: Conversation, path: Sequence[StoredMessage], options: TurnOptions, goes_on: bool
     ) -> GenerateRequest:
-        system = [Message("system", conversation.system)] if conversation.system else []
-        asked = [message for message in path if _says_something(message)]
+        asked = self.in_window(conversation, path)
         return GenerateRequest(
             id=uuid.uuid4().hex,
-            messages=(*system, *(self._message(message) for message in asked)),
+            messages=tuple(self._message(message) for message in asked),
             sampling=options.sampling,
             tools=options.tools,
             tool_choice=options.tool_choice,
@@ -331,7 +346,7 @@ class ChatSession:
             template_kwargs=options.template_kwargs,
             continue_last=goes_on,
             context_policy=options.context_policy,
-            conversation=conversation.key,
+            conversation="" if self._private else conversation.key,
         )
 
     def _message(self, message: StoredMessage) -> Message:
@@ -343,6 +358,11 @@ class ChatSession:
 def _says_something(message: StoredMessage) -> bool:
     """An answer that failed before its first word would only puzzle the model."""
     return message.role != "assistant" or bool(message.text or message.tool_calls)
+
+
+def _pinned(path: Sequence[StoredMessage]) -> tuple[int, ...]:
+    """Places of the messages that no policy may leave out."""
+    return tuple(place for place, message in enumerate(path) if message.context == "pinned")
 
 
 def _unsaved(attachments: Sequence[NewAttachment]) -> tuple[Attachment, ...]:

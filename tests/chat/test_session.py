@@ -329,3 +329,42 @@ def test_what_would_be_asked_can_be_counted_beforehand(talk: Talk) -> None:
     found = talk.session.messages_for(talk.id, "two", files)
     assert [message.text for message in found] == ["Be kind.", "one", "1", "[a.txt]\ninside\n\ntwo"]
     assert len(talk.session.messages_for(talk.id)) == 3
+
+
+def test_what_a_person_dropped_is_not_sent_and_a_summary_is(talk: Talk) -> None:
+    first = talk.turn("one", "1")
+    talk.turn("two", "2")
+    talk.store.set_context(first.user, "dropped")
+    talk.store.set_context(first.assistant, "summary", "in short")
+    talk.ask("three")
+    assert [content for _, content in talk.asked()] == ["Be kind.", "in short", "two", "2", "three"]
+
+
+def test_the_model_shortens_a_message(talk: Talk) -> None:
+    turn = talk.turn("a very long story " * 20, "ok")
+    made = talk.session.summarise(turn.user, "m")
+    assert "a very long story" in talk.engine.requests[-1].messages[0].text
+    assert talk.engine.requests[-1].priority < 0
+    talk.engine.say("<think>hm</think>", "A story.")
+    assert made.result(5) == "A story."
+    kept = talk.store.message(turn.user)
+    assert (kept.context, kept.summary, kept.text[:6]) == ("summary", "A story.", "a very")
+
+
+def test_a_summary_longer_than_the_text_is_none(talk: Talk) -> None:
+    turn = talk.turn("short", "ok")
+    made = talk.session.summarise(turn.user, "m")
+    talk.engine.say("a much longer text than what it stands for")
+    assert made.result(5) == ""
+    assert talk.store.message(turn.user).context == ""
+
+
+def test_a_private_session_tells_the_engine_no_conversation() -> None:
+    store, engine = ChatStore(None, Bus()), FakeEngine()
+    session = ChatSession(store, engine, private=True)
+    turn = session.ask(store.create().id, "psst", OPTIONS, lambda _event: None)
+    assert engine.requests[-1].conversation == ""
+    engine.say("ok")
+    turn.ended.result(5)
+    session.close()
+    store.close()
