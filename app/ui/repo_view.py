@@ -224,10 +224,14 @@ class RepoView(QWidget):
         if detail is None:
             return
         if detail.gated:
-            text = self.tr("{repo} asks you to accept its licence before you download.").format(
-                repo=detail.id
+            self.banner.show_words(
+                lambda: self.tr("{repo} asks you to accept its licence before you download.").format(
+                    repo=detail.id
+                ),
+                "warn",
+                lambda: self.tr("Open its page"),
+                "open_license",
             )
-            self.banner.show_words(text, "warn", self.tr("Open its page"), "open_license")
         self.note.setVisible(not detail.quants)
         self.note.setText(self.tr("This repository has no GGUF file.") if not detail.quants else "")
 

@@ -184,9 +184,13 @@ class DiscoverPage(Page):
         self._asked_for = None
         self.left.setCurrentWidget(self.list)
         described = describe(error)
-        label = described.label or (self.tr("Try again") if isinstance(error, HearthError) else "")
+        again = isinstance(error, HearthError)
         self.banner.show_words(
-            described.sentence, "bad", label, described.action or "retry", described.details
+            lambda: describe(error).sentence,
+            "bad",
+            lambda: describe(error).label or (self.tr("Try again") if again else ""),
+            described.action or "retry",
+            described.details,
         )
 
     def _fix(self, action: str) -> None:

@@ -225,12 +225,18 @@ class ServerPage(Page):
         if state.error is None:
             self.banner.hide()
             return
-        described = describe(state.error)
-        self._free_port = int(state.error.params.get("free", 0) or 0)
-        label = described.label
-        if described.action == "use_free_port" and self._free_port:
-            label = self.tr("Use port {port}").format(port=self._free_port)
-        self.banner.show_words(described.sentence, "bad", label, described.action, described.details)
+        error = state.error
+        described = describe(error)
+        self._free_port = port = int(error.params.get("free", 0) or 0)
+
+        def label() -> str:
+            if described.action == "use_free_port" and port:
+                return self.tr("Use port {port}").format(port=port)
+            return describe(error).label
+
+        self.banner.show_words(
+            lambda: describe(error).sentence, "bad", label, described.action, described.details
+        )
 
     def _state_words(self, state: str) -> str:
         return {
@@ -279,8 +285,12 @@ class ServerPage(Page):
             self._show_snippet()
             restart = self._switch.state.state == "on" and event.key in {"server.host", "server.port"}
             if restart:
-                text = self.tr("The new address is used when the server starts again.")
-                self.banner.show_words(text, "warn", self.tr("Restart it now"), "restart")
+                self.banner.show_words(
+                    lambda: self.tr("The new address is used when the server starts again."),
+                    "warn",
+                    lambda: self.tr("Restart it now"),
+                    "restart",
+                )
 
     # ------------------------------------------------------------------ log and snippet
 
