@@ -97,6 +97,15 @@ class Engine(Struct, frozen=True, kw_only=True):
             "Parallel requests share the context; off gives each its own of that length.",
         ),
     ] = True
+    cache_ram_mb: Annotated[
+        int,
+        _advanced(
+            "Idle conversations (MiB)",
+            "Main memory for conversations in between: they slow no other and go on at once; 0 switches it off.",
+            0,
+            1048576,
+        ),
+    ] = 1024
     swa_full: Annotated[
         bool,
         _advanced(

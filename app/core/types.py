@@ -107,6 +107,8 @@ class LoadPlan(Struct, frozen=True, omit_defaults=True):
     """Conversations beyond the parallel ones whose prefix stays in a unified cache; 0 where each costs memory
     (sliding windows, recurrent states)."""
     kv_unified: bool = True
+    cache_ram_mb: int = 1024
+    """MiB of main memory for the states of conversations that nobody asks at the moment; 0: they stay in the cache."""
     n_gpu_layers: int = -1
     """-1: all that the model has (harmless with no GPU)."""
     devices: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ from app.planning.model_facts import ModelFacts, from_record
 from app.planning.reasons import Reason, size
 
 SMALLEST_CTX = 512
+SHELF_SHARE = 16
+"""Idle conversations may take this part of main memory."""
 KV_STEPS: tuple[KvType, ...] = ("q8_0", "q4_0")
 
 
@@ -88,6 +90,7 @@ def _first_plan(record: ModelRecord, facts: ModelFacts, machine: Machine, wishes
         n_ctx=wishes.n_ctx,
         n_parallel=wishes.n_parallel,
         n_idle=0 if facts.window or facts.recurrent else 8,
+        cache_ram_mb=_shelf_mb(machine),
         n_gpu_layers=wishes.n_gpu_layers,
         type_k=wishes.kv_type,
         type_v=wishes.kv_type,
@@ -104,6 +107,13 @@ def _first_plan(record: ModelRecord, facts: ModelFacts, machine: Machine, wishes
             base, embeddings=True, n_ctx=longest, n_batch=max(512, longest), n_ubatch=max(512, longest)
         )
     return msgspec.structs.replace(base, **wishes.extra)
+
+
+def _shelf_mb(machine: Machine) -> int:
+    """MiB for idle conversations when nobody says how many. Not a part of the forecast: the worker takes them as they
+    are needed, and never more than half of what is free then."""
+    usual, total = LoadPlan("").cache_ram_mb, machine.memory.total
+    return usual if total is None else min(usual, total // SHELF_SHARE >> 20)
 
 
 class Planner:

@@ -15,14 +15,14 @@ from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEve
 from app.runtime.cores import CoreWatch
 from app.runtime.intake import Prepared
 from app.runtime.jobs import Chunk, Job, Step
-from app.runtime.kvstore import LEAST_TOKENS, KvStore, Stored
-from app.runtime.ledger import common_prefix
+from app.runtime.kvstore import KvStore
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
 from app.runtime.meter import Meter
 from app.runtime.protocol import Event, Events, Report, Stats, error_info
 from app.runtime.sampling import NO_TOKEN, Logprobs
 from app.runtime.scheduler import Scheduler
+from app.runtime.shelf import StateShelf
 from app.runtime.writers import Open, Writer
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,11 @@ GAP = 0.25
 LEAST_PIECE = 64
 COLLECT_EVERY = 1000
 """Steps between two garbage collections of an engine that never rests."""
+SAVE_AFTER = 30.0
+"""Seconds without a request after which conversations go to the disk as well."""
+COPY_STEPS, DEVICE_COPY_STEPS = 8, 64
+"""Steps of attention over a cell that cost as much as its way to main memory and back: on a processor (measured: 4 with
+the starter model), and from a GPU's memory (estimated: its bandwidth over the bus's)."""
 
 
 class Engine:
@@ -47,6 +52,8 @@ class Engine:
         store: KvStore | None = None,
     ) -> None:
         self._model, self._context, self._send, self._watch = model, context, send, watch
+        cap = context.plan.cache_ram_mb << 20
+        self.shelf = StateShelf(context, cap, store, free_memory)
         self.scheduler = Scheduler(
             context,
             n_seq=context.n_seq,
@@ -54,10 +61,10 @@ class Engine:
             n_ctx=context.n_ctx,
             n_cells=context.n_cells if context.plan.kv_unified else context.n_ctx * context.n_seq,
             n_batch=context.n_batch,
+            copy_steps=copy_steps(context) if cap else 0,
+            shelf=self.shelf,
         )
         self._store = store
-        if store is not None:
-            self.scheduler.on_evict = self._keep
         self.meter = Meter()
         self._eog = model.eog_tokens
         self._inbox: deque[Callable[[], None]] = deque()
@@ -69,7 +76,7 @@ class Engine:
         self._stopping = False
         self._stats_at = 0.0
         self._alone: deque[Callable[[], None]] = deque()
-        self._quiet = True
+        self._quiet = self._saved = True
         self._steps = 0
 
     # ------------------------------------------------------------------------------ from any thread
@@ -124,8 +131,10 @@ class Engine:
             self._quiet = True
             self._send(Stats(self.readings()))
             gc.collect(1)
-        self._wake.wait()
-        self._wake.clear()
+        if self._wake.wait(None if self._saved else SAVE_AFTER):
+            self._wake.clear()
+        else:
+            self._saved = not self._save_one()
 
     def _stop(self) -> None:
         for key in tuple(self._open):
@@ -133,9 +142,8 @@ class Engine:
         self._context.abort(False)
         self._stopping = True
         self._flush()
-        for seq, tokens, name in self.scheduler.named():
-            if self._store is not None:
-                self._keep(seq, tokens, name)
+        while self._save_one():
+            pass
 
     def _begin(self, prepared: Prepared) -> None:
         opened = Open(prepared)
@@ -143,12 +151,12 @@ class Engine:
             self._never_started(opened)
             return
         self._open[prepared.key] = opened
-        self._bring_back(prepared)
         if prepared.dropped:
             self._tell(opened.key, Delta(dropped=prepared.dropped))
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
-            job.name = prepared.request.conversation
+            job.name, job.stored = prepared.request.conversation, prepared.stored
+            job.limit = prepared.request.sampling.max_tokens
             writer = Writer(opened, choice, job, self._eog)
             opened.writers.append(writer)
             self._writers[id(job)] = writer
@@ -156,25 +164,32 @@ class Engine:
 
     # ------------------------------------------------------------------------------ states on disk
 
-    def _keep(self, seq: int, tokens: list[int], name: str) -> None:
-        if self._store is not None and len(tokens) >= LEAST_TOKENS:
-            self._store.put(name, list(tokens), self._context.save_state(seq))
-
-    def _bring_back(self, prepared: Prepared) -> None:
-        """Put the conversation's stored state into the cache when it saves more than what is there."""
-        stored, name = prepared.stored, prepared.request.conversation
-        if stored is None:
-            return
-        common = common_prefix(stored.tokens, prepared.tokens, len(stored.tokens))
-        if common >= self.scheduler.best(prepared.tokens) + LEAST_TOKENS:
-            self.scheduler.restore(stored.tokens, lambda seq: self._load_state(seq, stored), name)
-
-    def _load_state(self, seq: int, stored: Stored) -> bool:
-        if self._context.load_state(seq, stored.state) and self._context.held(seq) == len(stored.tokens):
-            return True
-        self._context.trim(seq, 0)
-        log.info("a stored state of %d tokens does not fit this context", len(stored.tokens))
+    def _save_one(self) -> bool:
+        """Hand one conversation that the disk has not to the store; False: there is none."""
+        store = self._store
+        if store is None:
+            return False
+        for seq, tokens, name in self.scheduler.named():
+            if store.wants(name, tokens):
+                store.put(name, list(tokens), self._context.save_state(seq))
+                return True
+        here = {name for _, _, name in self.scheduler.named()}
+        for entry in self.shelf.named():
+            if entry.name not in here and store.wants(entry.name, entry.tokens):
+                store.put(entry.name, entry.tokens, entry.state)
+                return True
         return False
+
+    def forget(self, conversation: str) -> None:
+        """A conversation was deleted for good: nothing of it goes to the disk any more. (On the engine thread.)"""
+        self.scheduler.unname(conversation)
+        self.shelf.forget(conversation)
+        if self._store is not None:
+            self._store.forget(conversation)
+
+    def names(self) -> set[str]:
+        """Conversations whose state is in memory. (From any thread.)"""
+        return self.scheduler.names() | self.shelf.names()
 
     def _never_started(self, opened: Open) -> None:
         self._cancelled.discard(opened.key)
@@ -327,6 +342,7 @@ class Engine:
         )
 
     def _close(self, writer: Writer) -> None:
+        self._saved = False
         self.scheduler.remove(writer.job)
         del self._writers[id(writer.job)]
         writer.owner.writers.remove(writer)
@@ -391,3 +407,17 @@ class Engine:
             "kv_used": scheduler.ledger.used,
             "kv_total": scheduler.n_cells,
         }
+
+
+def copy_steps(context: Context) -> int:
+    """See ``Scheduler``: idle cells cost something only where all sequences share one cache."""
+    if not context.plan.kv_unified or context.model.recurrent:
+        return 0
+    return DEVICE_COPY_STEPS if context.on_device else COPY_STEPS
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can be had without swapping."""
+    import psutil  # noqa: PLC0415 - 30 ms, and the first idle conversation is soon enough
+
+    return int(psutil.virtual_memory().available)

@@ -1,7 +1,16 @@
 """The scheduler's nouns: a job is one answer being written, a step is a batch of pieces of jobs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+
+class Saved(Protocol):
+    """The state of a sequence that is not in the cache but can be put there."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """What it computed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -21,6 +30,10 @@ class Job:
     name: str = ""
     """The conversation it belongs to; its sequence keeps the name."""
     preempted: int = 0
+    limit: int | None = None
+    """Tokens it may write; None: nobody knows."""
+    stored: Saved | None = None
+    """Its conversation's state on disk, until it is placed."""
 
     @property
     def gap(self) -> int:
@@ -68,3 +81,17 @@ class Cache(Protocol):
 
     def share(self, source: int, target: int, length: int) -> int:
         """Let the empty ``target`` begin with the first ``length`` tokens of ``source``; returns how many it got."""
+
+
+class Shelf(Protocol):
+    """Where the states of idle sequences are while their cells are used for something else."""
+
+    def keep(self, seq: int, tokens: list[int], name: str, *, last: bool) -> bool:
+        """Remember the state of ``seq``; ``last``: it is about to be emptied whatever comes of it. False: there is no
+        room for it."""
+
+    def found(self, job: Job) -> Iterable[Saved]:
+        """States that may begin as the job's tokens do."""
+
+    def load(self, saved: Saved, seq: int, used: int) -> bool:
+        """Put a state into the empty ``seq``, for the sake of its first ``used`` tokens. False leaves it empty."""

@@ -1,6 +1,7 @@
 """KV states of conversations on disk: a chat that is opened again after a restart goes on without a prefill.
 
-One file for each conversation and model, written when its sequence leaves the cache. A file is used only when its key
+One file for each conversation and model, written when its state leaves the memory, and when nothing was asked for a
+while (a worker that is killed then takes little with it). A file is used only when its key
 (the model's bytes, the plan's fields that shape the cache, llama.cpp's version) and its digest fit; otherwise it is
 deleted. All files together stay below a cap, the least recently used go first.
 
@@ -23,6 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.types import LoadPlan
+from app.runtime.shelf import State
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Stored(Struct, frozen=True):
     """What a file held: the tokens, and the state of a sequence that computed them."""
 
     tokens: list[int]
-    state: bytes
+    state: State
 
 
 class KvStore:
@@ -62,8 +64,10 @@ class KvStore:
 
     def __init__(self, folder: Path, key: str, cap: int = CAP) -> None:
         self._folder, self._key, self._cap = folder, key, cap
-        self._queue: SimpleQueue[tuple[str, list[int], bytes] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[str, list[int], State] | str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._known: dict[str, list[int]] = {}
+        """Conversation -> the tokens whose state was read or written last."""
 
     def path(self, conversation: str) -> Path:
         """Where this conversation's state is, if anywhere."""
@@ -86,16 +90,30 @@ class KvStore:
             _remove(path)
             return None
         _touch(path)
+        self._known[conversation] = found.tokens
         return found
 
     # ------------------------------------------------------------------------------ writing
 
-    def put(self, conversation: str, tokens: list[int], state: bytes) -> None:
+    def wants(self, conversation: str, tokens: list[int]) -> bool:
+        """The conversation has a name, is long enough, and what is on disk of it is something else."""
+        return bool(conversation) and len(tokens) >= LEAST_TOKENS and self._known.get(conversation) != tokens
+
+    def put(self, conversation: str, tokens: list[int], state: State) -> None:
         """Keep a state; returns at once."""
+        self._known[conversation] = tokens
+        self._later((conversation, tokens, state))
+
+    def forget(self, conversation: str) -> None:
+        """Delete a conversation's state, after what waits to be written; returns at once."""
+        self._known.pop(conversation, None)
+        self._later(conversation)
+
+    def _later(self, item: tuple[str, list[int], State] | str) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_all, name="kvstore", daemon=True)
             self._thread.start()
-        self._queue.put((conversation, tokens, state))
+        self._queue.put(item)
 
     def close(self) -> None:
         """Write what waits, then end the thread. Idempotent."""
@@ -107,11 +125,14 @@ class KvStore:
     def _write_all(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                self._write(*item)
+                if isinstance(item, str):
+                    _remove(self.path(item))
+                else:
+                    self._write(*item)
             except OSError as error:
                 log.info("the state of a conversation is not kept: %s", error)
 
-    def _write(self, conversation: str, tokens: list[int], state: bytes) -> None:
+    def _write(self, conversation: str, tokens: list[int], state: State) -> None:
         data = build(self._key, conversation, tokens, state)
         self._folder.mkdir(parents=True, exist_ok=True)
         room = min(self._cap, shutil.disk_usage(self._folder).free // DISK_SHARE)
@@ -129,7 +150,7 @@ class KvStore:
             raise
 
 
-def build(key: str, conversation: str, tokens: list[int], state: bytes) -> bytes:
+def build(key: str, conversation: str, tokens: list[int], state: State) -> bytes:
     """A file's content."""
     numbers = array("i", tokens).tobytes()
     header = msgspec.msgpack.encode(
@@ -161,7 +182,7 @@ def parse(data: bytes, key: str, conversation: str) -> Stored:
     return Stored(array("i", numbers).tolist(), state)
 
 
-def _digest(numbers: bytes, state: bytes) -> bytes:
+def _digest(numbers: bytes, state: State) -> bytes:
     digest = hashlib.blake2b(numbers, digest_size=32)
     digest.update(state)
     return digest.digest()

@@ -60,6 +60,11 @@ class Ledger:
         """Cells that at least one of ``seqs`` holds."""
         return sum(run.length for run in {id(run): run for seq in seqs for run in self._runs[seq]}.values())
 
+    def share_of(self, seq: int, others: Iterable[int]) -> float:
+        """Cells that ``seq`` holds and none of ``others`` does; what it shares with still others counts in parts."""
+        theirs = {id(run) for other in others for run in self._runs[other]}
+        return sum(run.length / run.refs for run in self._runs[seq] if id(run) not in theirs)
+
     def _split(self, run: _Run, at: int) -> None:
         tail = _Run(run.length - at, run.refs)
         run.length = at

@@ -35,6 +35,13 @@ _seq_rm = fast("llama_memory_seq_rm", ctypes.c_bool, ctypes.c_void_p, *[ctypes.c
 _seq_cp = fast("llama_memory_seq_cp", None, ctypes.c_void_p, *[ctypes.c_int32] * 4)
 _pos_min = fast("llama_memory_seq_pos_min", ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32)
 _pos_max = fast("llama_memory_seq_pos_max", ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32)
+_state_size = fast("llama_state_seq_get_size", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int32)
+_state_get = fast(
+    "llama_state_seq_get_data", ctypes.c_size_t, *[ctypes.c_void_p] * 2, ctypes.c_size_t, ctypes.c_int32
+)
+_state_set = fast(
+    "llama_state_seq_set_data", ctypes.c_size_t, *[ctypes.c_void_p] * 2, ctypes.c_size_t, ctypes.c_int32
+)
 
 
 class Batch:
@@ -106,6 +113,10 @@ class Context:
         windowed = bool(model.n_swa) and not plan.swa_full
         self.can_cut = not model.recurrent
         self.can_share = plan.kv_unified and self.can_cut and not windowed and self.memory is not None
+        self.on_device: bool = (
+            plan.offload_kqv and plan.n_gpu_layers != 0 and lib.llama_supports_gpu_offload()
+        )
+        """The KV cache is (or may be) in a GPU's memory."""
         self._views: dict[int, Floats] = {}
         self._abort = ctypes.create_string_buffer(2)
         self._adapters: list[Any] = []
@@ -236,18 +247,22 @@ class Context:
 
     # ------------------------------------------------------------------------------ state of one sequence
 
-    def save_state(self, seq: int) -> bytes:
-        """A sequence's KV state, in llama.cpp's own form (bound to model, context size and KV types)."""
-        size = lib.llama_state_seq_get_size(self.pointer, seq)
-        buffer = (ctypes.c_uint8 * size)()
-        written = lib.llama_state_seq_get_data(self.pointer, buffer, size, seq)
-        return bytes(memoryview(buffer)[:written])
+    def state_size(self, seq: int) -> int:
+        """Bytes of a sequence's state."""
+        return int(_state_size(self.pointer, seq))
 
-    def load_state(self, seq: int, state: bytes) -> bool:
-        """Put a saved state into an empty sequence; False leaves it empty."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if lib.llama_state_seq_set_data(self.pointer, buffer, len(state), seq):
+    def save_state(self, seq: int) -> memoryview:
+        """A sequence's KV state, in llama.cpp's own form (bound to model, context size and KV types)."""
+        buffer = np.empty(self.state_size(seq), np.uint8)
+        written = _state_get(self.pointer, buffer.ctypes.data, buffer.size, seq)
+        return memoryview(buffer)[:written]
+
+    def load_state(self, seq: int, state: bytes | memoryview, length: int) -> bool:
+        """Put a saved state of ``length`` tokens into an empty sequence; False leaves it empty."""
+        data = np.frombuffer(state, np.uint8)
+        if _state_set(self.pointer, data.ctypes.data, data.size, seq) and self.held(seq) == length:
             return True
+        log.info("a saved state of %d tokens does not fit this context", length)
         _seq_rm(self.memory, seq, -1, -1)
         return False
 

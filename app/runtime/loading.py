@@ -75,7 +75,7 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     engine = Engine(model, context, send, watch, store)
 
     def find(conversation: str) -> Stored | None:
-        here = store is None or conversation in engine.scheduler.names()
+        here = store is None or conversation in engine.names()
         return None if here or store is None else store.find(conversation)
 
     intake, embedder = Intake(model, context.n_ctx, find), Embedder(model, context)

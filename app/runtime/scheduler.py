@@ -7,16 +7,25 @@ leave between steps. (The idea is vLLM's: v1/core/sched/scheduler.py.)
 A sequence is llama.cpp's: a row of the KV cache with an id. When its job has ended it stays *idle* with what it
 holds, so that a prompt that begins the same does not compute it again: the job takes the idle sequence over, or shares
 the common prefix of any sequence, a busy one too, without copying a byte (``llama_memory_seq_cp`` in a unified cache).
+
+Every step walks over all cells up to the last one in use, those of idle sequences too (two idle ones of 500 tokens cost
+an answer 12 % on a small model). So a job that will write enough sends the idle sequences that share nothing with it to
+the *shelf*, in main memory, and gets its own state from there.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.runtime.jobs import Cache, Chunk, Job, Step
+from app.runtime.jobs import Cache, Chunk, Job, Saved, Shelf, Step
 from app.runtime.ledger import Ledger, common_prefix
 
 SHARE_WAIT = 16
 """A prompt waits for another one that is computing the same prefix if that saves at least so many tokens."""
+WORTH_LOADING = 32
+"""A saved state is put back into the cache if it saves at least so many tokens."""
+LONG_ANSWER = 512
+"""Tokens that an answer is taken to have when nobody limits it."""
+SHELVED_AT_ONCE = 4096
+"""Tokens whose states are copied while other answers wait for their next word."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,13 +50,23 @@ class Scheduler:
     """Places jobs in sequences and fills batches. Not thread-safe: the engine thread alone calls it.
 
     ``n_ctx`` bounds one sequence, ``n_cells`` the whole cache, ``n_running`` the jobs that compute at a time (the
-    other sequences stay idle and keep their prefixes), ``n_batch`` the tokens of a step.
+    other sequences stay idle and keep their prefixes), ``n_batch`` the tokens of a step. ``copy_steps`` is how many
+    steps over a cell cost as much as copying it to the shelf and back (0: idle cells cost nothing).
     """
 
     def __init__(
-        self, cache: Cache, *, n_seq: int, n_running: int, n_ctx: int, n_cells: int, n_batch: int
+        self,
+        cache: Cache,
+        *,
+        n_seq: int,
+        n_running: int,
+        n_ctx: int,
+        n_cells: int,
+        n_batch: int,
+        copy_steps: int = 0,
+        shelf: Shelf | None = None,
     ) -> None:
-        self._cache = cache
+        self._cache, self._shelf, self._copy_steps = cache, shelf, copy_steps
         self.n_ctx, self.n_cells = n_ctx, n_cells
         self._n_running, self._n_batch = min(n_running, n_seq), n_batch
         self.ledger = Ledger(n_seq)
@@ -57,8 +76,8 @@ class Scheduler:
         self._ticks = 0
         self._squeezed: int | None = None
         self._full_up = False
-        self.on_evict: Callable[[int, list[int], str], None] | None = None
-        """Told (sequence, tokens, name) before a named idle sequence is emptied for another use."""
+        self._reach = 0
+        """At most so many cells are before the end of the last one in use."""
 
     # ------------------------------------------------------------------------------ jobs come and go
 
@@ -131,6 +150,7 @@ class Scheduler:
         for chunk in step.chunks:
             chunk.job.computed = chunk.start + chunk.count
             self.ledger.grow(chunk.job.seq, chunk.count)
+        self._reach = max(self._reach, self.ledger.used)
 
     def interrupted(self, job: Job, computed: int) -> None:
         """A step was cut short: ``computed`` tokens of the job are in the cache."""
@@ -207,10 +227,21 @@ class Scheduler:
         return True
 
     def _clear(self, slot: _Slot) -> None:
-        if slot.held and slot.name and self.on_evict is not None:
-            self.on_evict(slot.seq, slot.held, slot.name)
+        if slot.held and self._shelf is not None:
+            self._shelf.keep(slot.seq, slot.held, slot.name, last=True)
+        self._empty(slot)
+
+    def _to_shelf(self, slot: _Slot) -> bool:
+        if self._shelf is None or not self._shelf.keep(slot.seq, slot.held, slot.name, last=False):
+            return False
+        self._empty(slot)
+        return True
+
+    def _empty(self, slot: _Slot) -> None:
         self._cache.trim(slot.seq, 0)
         self.ledger.trim(slot.seq, 0)
+        if not self.ledger.used:
+            self._reach = 0
         slot.held, slot.name = [], ""
 
     def _preempt(self, job: Job) -> None:
@@ -229,30 +260,46 @@ class Scheduler:
             if len(self.running) >= self._n_running:
                 return
             source, length = self._best_prefix(job)
-            if self._worth_waiting(job, length):
+            saved, better = self._best_saved(job, length)
+            if self._worth_waiting(job, better):
                 continue
             if not self._affordable(job, length if source and source.job else 0):
                 return
             self.waiting.remove(job)
-            self._place(job, source, length)
+            if saved is None and source and self._far_out(job, source) and self._to_shelf(source):
+                saved, better = self._best_saved(job, 0)
+            if saved is None or not self._bring_back(job, saved, better):
+                self._place(job, *self._best_prefix(job))
+            job.stored = None
+            self._shelve(job)
 
     def _best_prefix(self, job: Job) -> tuple[_Slot | None, int]:
         best, best_length = None, 0
         for slot in self._slots:
-            length = self._usable(
-                slot, common_prefix(slot.tokens, job.tokens, slot.computed), len(job.tokens)
-            )
+            if slot.job and not self._cache.can_share:
+                continue
+            common = common_prefix(slot.tokens, job.tokens, slot.computed)
+            length = 0 if slot.job and not self._cache.can_cut else self._usable(common, slot.computed, job)
             if length > best_length or (length == best_length > 0 and slot.job is None):
                 best, best_length = slot, length
         return best, best_length
 
-    def _usable(self, slot: _Slot, length: int, wanted: int) -> int:
+    def _usable(self, common: int, computed: int, job: Job) -> int:
         # The last prompt token is always computed: its logits are needed.
-        if not self._cache.can_cut and (slot.job or length < slot.computed or length >= wanted):
+        wanted = len(job.tokens)
+        if not self._cache.can_cut and (common < computed or common >= wanted):
             return 0
-        if slot.job and not self._cache.can_share:
-            return 0
-        return min(length, wanted - 1)
+        return min(common, wanted - 1)
+
+    def _best_saved(self, job: Job, length: int) -> tuple[Saved | None, int]:
+        """The state from elsewhere that saves more than the ``length`` tokens in the cache, and what it saves."""
+        best, best_length = None, length
+        for saved in self._shelf.found(job) if self._shelf is not None else ():
+            common = common_prefix(saved.tokens, job.tokens, len(saved.tokens))
+            usable = self._usable(common, len(saved.tokens), job)
+            if usable >= length + WORTH_LOADING and usable > best_length:
+                best, best_length = saved, usable
+        return best, best_length
 
     def _worth_waiting(self, job: Job, length: int) -> bool:
         if not self._cache.can_share:
@@ -272,20 +319,45 @@ class Scheduler:
 
     def _place(self, job: Job, source: _Slot | None, length: int) -> None:
         if source is not None and source.job is None and self._take_over(source, length):
-            slot = source
-            kept = self._cache.trim(slot.seq, length) if length < len(slot.held) else length
-            self.ledger.trim(slot.seq, kept)
+            slot, kept = source, self._cut(source, length)
         else:
             slot = self._emptiest(source)
             self._clear(slot)
             kept = self._cache.share(source.seq, slot.seq, length) if source else 0
             if source and kept:
                 self.ledger.share(source.seq, slot.seq, kept)
+        self._start(job, slot, kept)
+
+    def _cut(self, slot: _Slot, length: int) -> int:
+        kept = self._cache.trim(slot.seq, length) if length < len(slot.held) else length
+        self.ledger.trim(slot.seq, kept)
+        return kept
+
+    def _start(self, job: Job, slot: _Slot, kept: int) -> None:
+        self._reach = max(self._reach, self.ledger.used)
         slot.held, slot.job, slot.name = [], job, job.name
         job.seq, job.computed = slot.seq, kept
         if not job.placed:
             job.cached, job.placed = kept, True
         self.running.append(job)
+
+    def _bring_back(self, job: Job, saved: Saved, length: int) -> bool:
+        """Place the job on a saved state. False: there is no room for it, or it was refused."""
+        self._shelve(job)
+        slot, wanted = self._emptiest(None), len(saved.tokens)
+        pinned = self.ledger.pinned(other.seq for other in self.running)
+        if self._shelf is None or wanted > self.n_ctx or pinned + wanted > self.n_cells:
+            return False
+        self._clear(slot)
+        while self.n_cells - self.ledger.used < wanted:
+            if not self._evict_oldest(slot):
+                return False
+        if not self._shelf.load(saved, slot.seq, length):
+            return False
+        slot.held = list(saved.tokens)
+        self.ledger.grow(slot.seq, wanted)
+        self._start(job, slot, self._cut(slot, length))
+        return True
 
     def _take_over(self, slot: _Slot, length: int) -> bool:
         # A prefix that is a small part of another conversation is shared, so that both stay.
@@ -299,6 +371,29 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------ idle sequences
 
+    def _shelve(self, job: Job) -> None:
+        """Idle cells that hold up the job's answer more than copying them does go to the shelf."""
+        if self._shelf is None or not self._copy_steps:
+            return
+        busy = [other.seq for other in self.running]
+        left = SHELVED_AT_ONCE if any(other is not job for other in self.running) else self.n_cells
+        for slot in sorted((slot for slot in self._slots if slot.job is None and slot.held), key=_used_at):
+            freed = self.ledger.share_of(slot.seq, busy)
+            copied = len(slot.held)
+            if copied <= left and self._pays(job, freed, copied) and self._to_shelf(slot):
+                left -= copied
+
+    def _pays(self, job: Job, freed: float, copied: int) -> bool:
+        steps = min(LONG_ANSWER, self.n_ctx - len(job.tokens), job.limit or LONG_ANSWER)
+        return freed * steps >= copied * self._copy_steps
+
+    def _far_out(self, job: Job, source: _Slot) -> bool:
+        """The idle sequence that the job goes on with lies behind many cells that are free (or will be): through the
+        shelf it comes to the front."""
+        if self.running or not self._copy_steps or self._shelf is None:
+            return False
+        return self._pays(job, self._reach - len(source.held), len(source.held))
+
     def forget(self) -> None:
         """Empty every idle sequence."""
         while self._evict_oldest(None):
@@ -308,6 +403,13 @@ class Scheduler:
         """Conversations that are in the cache. (May be asked from another thread: it only reads.)"""
         return {slot.name for slot in self._slots if slot.name}
 
+    def unname(self, name: str) -> None:
+        """Sequences and jobs of this conversation belong to none from now on."""
+        for slot in self._slots:
+            slot.name = "" if slot.name == name else slot.name
+        for job in (*self.running, *self.waiting):
+            job.name = "" if job.name == name else job.name
+
     def named(self) -> list[tuple[int, list[int], str]]:
         """(sequence, tokens, name) of idle conversations, the most recently used first."""
         slots = sorted(
@@ -315,31 +417,10 @@ class Scheduler:
         )
         return [(slot.seq, slot.held, slot.name) for slot in reversed(slots)]
 
-    def best(self, tokens: list[int]) -> int:
-        """How many of these tokens a new job would find in the cache."""
-        return self._best_prefix(Job(None, tokens))[1]
-
     def idle(self) -> list[tuple[int, list[int]]]:
         """(sequence, tokens it holds) of idle sequences that hold something, the least recently used first."""
         slots = sorted((slot for slot in self._slots if slot.job is None and slot.held), key=_used_at)
         return [(slot.seq, slot.held) for slot in slots]
-
-    def restore(self, tokens: list[int], load: Callable[[int], bool], name: str = "") -> bool:
-        """Fill an idle sequence from elsewhere: ``load(seq)`` puts ``tokens`` into the emptied ``seq``, or fails and
-        leaves it empty."""
-        idle = [slot for slot in self._slots if slot.job is None]
-        if not idle or len(tokens) > self.n_ctx:
-            return False
-        slot = self._emptiest(None)
-        self._clear(slot)
-        while self.n_cells - self.ledger.used < len(tokens):
-            if not self._evict_oldest(slot):
-                return False
-        if not load(slot.seq):
-            return False
-        slot.held, slot.used_at, slot.name = list(tokens), self._tick(), name
-        self.ledger.grow(slot.seq, len(tokens))
-        return True
 
 
 def _rank(job: Job) -> tuple[int, int]:

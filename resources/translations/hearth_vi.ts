@@ -521,12 +521,32 @@
         <translation>Không có kho tệp GGUF nào khớp với “{words}”. Hãy thử ít từ hơn.</translation>
     </message>
     <message>
+        <source>Fetching more…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>“{words}” is not the address of a model on the Hub.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No repository with GGUF files matches “{words}” and the filters.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Clear the search</source>
         <translation>Xóa từ tìm kiếm</translation>
     </message>
     <message>
         <source>Try again</source>
         <translation>Thử lại</translation>
+    </message>
+    <message>
+        <source>Filters ({count})</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Filters</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Opening {repo}…</source>
@@ -551,6 +571,18 @@
     <message>
         <source>Results</source>
         <translation>Kết quả</translation>
+    </message>
+    <message>
+        <source>Back (Alt+Left)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forward (Alt+Right)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Best match</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Trending</source>
@@ -1242,6 +1274,86 @@
     <message>
         <source>Close (Esc)</source>
         <translation>Đóng (Esc)</translation>
+    </message>
+</context>
+<context>
+    <name>Folders</name>
+    <message>
+        <source>Hearth's own folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hugging Face's cache</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>LM Studio's models</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Ollama's store</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Added folder</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>FoldersDialog</name>
+    <message>
+        <source>Folders with models</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Models are read where they are, at any depth. Taking a folder away deletes nothing.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Add a folder…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Done</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Other programs' models on this machine</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n model(s)</source>
+        <translation type="unfinished">
+            <numerusform>%n mô hình</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>This folder is not there now.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open</source>
+        <translation type="unfinished">Mở</translation>
+    </message>
+    <message>
+        <source>Take away</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Take away {folder}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Add</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Add {folder}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Add a folder</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2026,6 +2138,77 @@
     </message>
 </context>
 <context>
+    <name>ModelFileDialog</name>
+    <message>
+        <source>Chat template</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Filter by name or type</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Filter tensors</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tensor</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Type</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Shape</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Size (MB)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Key</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Value</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tensors</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation type="unfinished">Đóng</translation>
+    </message>
+    <message>
+        <source>Reading the header…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>There is none in the file.</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n tensor(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n key(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+</context>
+<context>
     <name>ModelPicker</name>
     <message>
         <source>Choose a model</source>
@@ -2061,6 +2244,97 @@
     <message>
         <source>{count} tokens of context</source>
         <translation>ngữ cảnh {count} token</translation>
+    </message>
+</context>
+<context>
+    <name>Notes</name>
+    <message>
+        <source>Nothing came for {seconds} s: connecting again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The address was refused. Trying again in {seconds} s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The connection broke. Trying again in {seconds} s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The file changed on the Hub: it starts again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The server asks us to wait {seconds} s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The server has a problem (HTTP {status}). Trying again in {seconds} s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Waiting for the hours set ({hours}).</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Wrong bytes came: looking for the part to fetch again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Wrong bytes came: the file is fetched once more.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{host} can't be reached. Trying again in {seconds} s.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>Notifications</name>
+    <message>
+        <source>The answer is there</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The answer broke off</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Download finished</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Download failed</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>OfflineView</name>
+    <message numerus="yes">
+        <source>%n model(s) on this machine, your chats and the local server work as always.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Chats, files you import and the local server work as always.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Search, model pages and new downloads wait until it is back; downloads go on by themselves.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The Hub can't be reached</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation type="unfinished">Thử lại</translation>
+    </message>
+    <message>
+        <source>Go to the library</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2131,6 +2405,49 @@
     <message>
         <source>Settings</source>
         <translation>Cài đặt</translation>
+    </message>
+</context>
+<context>
+    <name>Palette</name>
+    <message>
+        <source>Find a command, page, chat, model or setting</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What was found</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Nothing has these letters.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Page</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Command</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Setting</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat without a title</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Chat with {model}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Model</source>
+        <translation type="unfinished">Mô hình</translation>
     </message>
 </context>
 <context>
@@ -2269,10 +2586,136 @@
     </message>
 </context>
 <context>
+    <name>PresetDialog</name>
+    <message>
+        <source>How {model} runs</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Profile</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>This model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Every model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Own way of answering</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Loading: what is checked differs from the settings</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Answers</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Name</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Description</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>For</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation type="unfinished">Xóa</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation type="unfinished">Xuất…</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished">Hủy</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Kept as it is: {names}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Profiles (*.json)</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>ProfilesBox</name>
+    <message>
+        <source>Usually: {choices}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Usually: as the settings say</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Load with {preset}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Change {preset}…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import a profile</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Profiles (*.json)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Change…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>New profile…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Another way to load and ask the same file: nothing is copied.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import…</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>QuantCell</name>
     <message>
         <source>Download of {name}</source>
         <translation>Việc tải {name}</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation type="unfinished">Tiếp tục</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation type="unfinished">Tạm dừng</translation>
     </message>
     <message>
         <source>{speed}, {left} left</source>
@@ -2293,6 +2736,55 @@
     <message>
         <source>Download {size}</source>
         <translation>Tải {size}</translation>
+    </message>
+</context>
+<context>
+    <name>QuantTable</name>
+    <message>
+        <source>Quant</source>
+        <translation type="unfinished">Lượng tử</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation type="unfinished">Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>On this machine</source>
+        <translation type="unfinished">Trên máy này</translation>
+    </message>
+    <message>
+        <source>{quant} (recommended)</source>
+        <translation type="unfinished">{quant} (nên chọn)</translation>
+    </message>
+    <message>
+        <source>{bits} bits</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{bits} bits per weight, all weights counted</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>In %n file(s), downloaded as one</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Not known yet.</source>
+        <translation type="unfinished">Chưa biết.</translation>
+    </message>
+    <message>
+        <source>Needs about {size} of memory.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The speed is a forecast from what was measured on this machine.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>about {low}{dash}{high} tokens/s</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2427,6 +2919,53 @@
     </message>
 </context>
 <context>
+    <name>QuickAsk</name>
+    <message>
+        <source>No model here yet</source>
+        <translation type="unfinished">Chưa có mô hình nào</translation>
+    </message>
+    <message>
+        <source>Reading the question…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Writing…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quick ask</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Ask anything</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Question</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Ask</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Continue in Hearth</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open Hearth</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>ReasoningFold</name>
     <message>
         <source>Thinking for {seconds} s</source>
@@ -2446,38 +2985,93 @@
     </message>
 </context>
 <context>
-    <name>RepoView</name>
+    <name>RepoHead</name>
     <message>
-        <source>Quant</source>
-        <translation>Lượng tử</translation>
+        <source>Parameters</source>
+        <translation type="unfinished">Tham số</translation>
     </message>
     <message>
-        <source>{quant} (recommended)</source>
-        <translation>{quant} (nên chọn)</translation>
-    </message>
-    <message>
-        <source>Bits</source>
-        <translation>Bit</translation>
-    </message>
-    <message>
-        <source>Size (GB)</source>
-        <translation>Cỡ (GB)</translation>
-    </message>
-    <message>
-        <source>On this machine</source>
-        <translation>Trên máy này</translation>
-    </message>
-    <message>
-        <source>Not known yet.</source>
-        <translation>Chưa biết.</translation>
+        <source>Architecture</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{count} context</source>
-        <translation>ngữ cảnh {count}</translation>
+        <translation type="unfinished">ngữ cảnh {count}</translation>
+    </message>
+    <message>
+        <source>Trained context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>gated</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its licence must be accepted before a download.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tag</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{count} downloads a month</source>
-        <translation>{count} lượt tải mỗi tháng</translation>
+        <translation type="unfinished">{count} lượt tải mỗi tháng</translation>
+    </message>
+    <message>
+        <source>Last change</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n layer(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>{used} of {count} experts at a time</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} words in its vocabulary</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>window of {count} tokens</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>chat template</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>no chat template</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>From the file's header: {facts}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation type="unfinished">Trang trên Hub</translation>
+    </message>
+</context>
+<context>
+    <name>RepoView</name>
+    <message numerus="yes">
+        <source>Show %n picture(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>They are fetched from where the card says, which then knows your address.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{repo} asks you to accept its licence before you download.</source>
@@ -2492,8 +3086,44 @@
         <translation>Kho này không có tệp GGUF.</translation>
     </message>
     <message>
-        <source>Page on the Hub</source>
-        <translation>Trang trên Hub</translation>
+        <source>None of these files fits this machine wholly.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{quant} is recommended: the usual balance of size and quality</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{quant} is recommended: the model was trained for this format</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{quant} is recommended: the best that fits here</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{quant} is recommended: the smallest there is</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>, and it runs wholly on the GPU.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>, and it fits in memory.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measuring, up to a minute…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure this machine's speed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Then every file here shows how quick it would be, before a download.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Files to download</source>
@@ -2886,7 +3516,7 @@
     </message>
     <message>
         <source>Idle conversations (MiB)</source>
-        <translation type="unfinished" />
+        <translation>Hội thoại đang nghỉ (MiB)</translation>
     </message>
     <message>
         <source>In percent, for the whole window; Ctrl + and Ctrl - too.</source>
@@ -2950,7 +3580,7 @@
     </message>
     <message>
         <source>Main memory for conversations in between: they slow no other and go on at once; 0 switches it off.</source>
-        <translation type="unfinished" />
+        <translation>Bộ nhớ chính dành cho các hội thoại tạm nghỉ: không làm chậm hội thoại khác và tiếp tục được ngay; 0 là tắt.</translation>
     </message>
     <message>
         <source>Map the file</source>
@@ -3331,8 +3961,28 @@
         <translation>Phím tắt</translation>
     </message>
     <message>
+        <source>Search shortcuts</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Use it here instead</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reset all</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Close</source>
         <translation>Đóng</translation>
+    </message>
+    <message>
+        <source>Back to the default for: {command}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{keys} is the key of “{command}”.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3426,6 +4076,37 @@
     <message>
         <source>Jump to the end</source>
         <translation>Đến cuối</translation>
+    </message>
+</context>
+<context>
+    <name>Tray</name>
+    <message>
+        <source>Server: {address}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Server: off</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Server: not answering</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quick ask…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show Hearth</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>New window</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation type="unfinished">Thoát</translation>
     </message>
 </context>
 <context>
@@ -3617,6 +4298,22 @@
     <message>
         <source>Other</source>
         <translation>Khác</translation>
+    </message>
+    <message>
+        <source>Lets a model see images; it is loaded beside the model.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Proposes tokens that the model then checks: faster answers, the same text.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Says which weights matter most; used when a model is quantized.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>about {low} to {high}</source>

@@ -167,6 +167,12 @@ def test_models_with_windows_keep_no_idle_sequences(tmp_path: Path) -> None:
     assert _plan(_machine(64)).plan.n_idle == 8
 
 
+def test_idle_conversations_take_a_small_part_of_main_memory() -> None:
+    assert [_plan(_machine(memory)).plan.cache_ram_mb for memory in (7, 63)] == [492, 1024]
+    asked = plan(RECORD, _machine(8), Wishes(extra={"cache_ram_mb": 2000}), facts=EIGHT)
+    assert asked.plan.cache_ram_mb == 2000
+
+
 def test_shared_memory_is_counted_once() -> None:
     machine = _machine(16, 16, unified=True)
     assert Fitter(machine).label(20 * GIB) == "too_large"

@@ -151,3 +151,26 @@ def test_a_chat_goes_on_after_a_restart(tmp_path: Path, starter: Path) -> None:
     supervisor = restarted(tmp_path, starter)
     assert turn(supervisor, history).finished().usage.cached == 0
     supervisor.close()
+
+
+def test_two_chats_in_turn_are_prefilled_once(tmp_path: Path, starter: Path) -> None:
+    supervisor = restarted(tmp_path, starter, n_parallel=1)
+    chats = [(Message("user", f"Say {word}. " + "word " * 240),) for word in ("yes", "no")]
+    sampling = SamplingParams(temperature=0, max_tokens=24, ignore_eos=True)
+
+    def say(chat: int, history: tuple[Message, ...]) -> Reply:
+        asked = request(messages=history, sampling=sampling, conversation=f"chat-{chat}")
+        return ask(supervisor, asked).wait()
+
+    try:
+        firsts = [say(at, history).text() for at, history in enumerate(chats)]
+        for at, history in enumerate(chats):
+            chats[at] = (*history, Message("assistant", firsts[at]), Message("user", "Go on."))
+            usage = say(at, chats[at]).finished().usage
+            assert usage.cached >= usage.prompt - 20
+        again = say(0, chats[0][:1])
+        assert again.finished().usage.cached > 240
+        assert again.text() == firsts[0]
+    finally:
+        supervisor.close()
+    assert len(list((tmp_path / "cache" / "kv").glob("*.kv"))) == 2

@@ -11,19 +11,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from app.runtime.jobs import Job, Step
 from app.runtime.ledger import Ledger, common_prefix
 from app.runtime.scheduler import Scheduler
+from app.runtime.shelf import Entry, StateShelf
 
 
 class Cells:
-    """Cells with a position, a token and the sequences that hold them; decoding asks for free ones."""
+    """Cells with a place, a position, a token and the sequences that hold them; decoding takes the first free ones."""
 
     def __init__(self, count: int, *, can_cut: bool = True, can_share: bool = True) -> None:
         self.count, self.can_cut, self.can_share = count, can_cut, can_share
-        self.cells: list[tuple[int, int, set[int]]] = []
+        self.cells: list[tuple[int, int, int, set[int]]] = []
 
     def trim(self, seq: int, length: int) -> int:
         if length and not self.can_cut and length < self.length(seq):
             length = 0
-        for pos, _, holders in self.cells:
+        for _, pos, _, holders in self.cells:
             if pos >= length:
                 holders.discard(seq)
         self._drop()
@@ -31,19 +32,19 @@ class Cells:
 
     def share(self, source: int, target: int, length: int) -> int:
         assert not self.length(target)
-        for pos, _, holders in self.cells:
+        for _, pos, _, holders in self.cells:
             if source in holders and pos < length:
                 holders.add(target)
         return length
 
     def _drop(self) -> None:
-        self.cells = [cell for cell in self.cells if cell[2]]
+        self.cells = [cell for cell in self.cells if cell[3]]
 
     def length(self, seq: int) -> int:
-        return sum(seq in holders for _, _, holders in self.cells)
+        return sum(seq in holders for *_, holders in self.cells)
 
     def tokens(self, seq: int) -> list[int]:
-        return [token for _, token, holders in sorted(self.cells, key=lambda c: c[0]) if seq in holders]
+        return [token for _, _, token, holders in sorted(self.cells, key=lambda c: c[1]) if seq in holders]
 
     def decode(self, step: Step) -> bool:
         if len(self.cells) + step.tokens > self.count:
@@ -52,7 +53,32 @@ class Cells:
             assert self.length(chunk.job.seq) == chunk.start, "positions are contiguous"
             for offset in range(chunk.count):
                 pos = chunk.start + offset
-                self.cells.append((pos, chunk.job.tokens[pos], {chunk.job.seq}))
+                self._take(pos, chunk.job.tokens[pos], chunk.job.seq)
+        return True
+
+    def _take(self, pos: int, token: int, seq: int) -> None:
+        taken = {cell[0] for cell in self.cells}
+        free = next(place for place in range(self.count) if place not in taken)
+        self.cells.append((free, pos, token, {seq}))
+
+    # A state is its tokens, a byte each (below 256) or two.
+
+    def state_size(self, seq: int) -> int:
+        return self.length(seq)
+
+    def save_state(self, seq: int) -> bytes:
+        return self.state_of(self.tokens(seq))
+
+    def state_of(self, tokens: list[int]) -> bytes:
+        return bytes(token % 251 for token in tokens)
+
+    def load_state(self, seq: int, state: bytes, length: int) -> bool:
+        assert not self.length(seq)
+        if len(state) != length:
+            return False
+        assert len(self.cells) + length <= self.count
+        for pos, token in enumerate(state):
+            self._take(pos, token, seq)
         return True
 
 
@@ -291,18 +317,130 @@ def test_a_cache_that_can_not_cut_is_used_only_whole() -> None:
     assert longer.cached == len(held)
 
 
-def test_restore_fills_an_idle_sequence() -> None:
-    cells = Cells(64)
-    scheduler = make(cells)
-    loaded = []
-    assert scheduler.restore([1, 2, 3, 4], lambda seq: bool(loaded.append(seq)) or True)
-    cells.cells = [(pos, token, {loaded[0]}) for pos, token in enumerate([1, 2, 3, 4])]
-    job = Job("a", [1, 2, 3, 4, 5])
+def over(scheduler: Scheduler, cells: Cells, job: Job, count: int = 1) -> Job:
+    """The job has written ``count`` tokens and is gone."""
     scheduler.add(job)
-    assert scheduler.step().tokens == 1
-    assert job.cached == 4
-    assert not scheduler.restore([9], lambda _: False)
-    assert not scheduler.restore(list(range(100)), lambda _: True)
+    run(scheduler, cells, job, count)
+    scheduler.remove(job)
+    return job
+
+
+def shelved(cells: Cells, cap: int = 1000, **changes: int) -> tuple[Scheduler, StateShelf]:
+    shelf = StateShelf(cells, cap)
+    numbers = {"n_seq": 6, "n_running": 3, "n_ctx": 200, "n_cells": cells.count, "n_batch": 64} | changes
+    return Scheduler(cells, shelf=shelf, **{"copy_steps": 4, **numbers}), shelf
+
+
+def test_alternating_conversations_have_the_cache_to_themselves() -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells)
+    first = over(scheduler, cells, Job("a", list(range(60)), name="one"), 9)
+    second = over(scheduler, cells, Job("b", list(range(100, 160)), name="two"), 9)
+    assert scheduler.ledger.used == len(cells.cells) == 68
+    assert (shelf.names(), scheduler.names()) == ({"one"}, {"two"})
+    for _ in range(3):
+        first = over(scheduler, cells, Job("a", [*first.tokens, 7, 7], name="one"), 9)
+        second = over(scheduler, cells, Job("b", [*second.tokens, 7, 7], name="two"), 9)
+        assert first.cached == second.cached > 60
+        first.cached = second.cached = 0
+        assert len(shelf) == 1
+        assert max(place for place, *_ in cells.cells) < len(cells.cells) == scheduler.ledger.used
+
+
+def test_a_short_answer_moves_nothing() -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells)
+    over(scheduler, cells, Job("a", list(range(60))))
+    over(scheduler, cells, Job("b", list(range(100, 160)), limit=3))
+    assert len(shelf) == 0
+    assert len(scheduler.idle()) == 2
+
+
+def test_a_shared_beginning_stays_for_those_who_need_it() -> None:
+    cells, common = Cells(400), list(range(80))
+    scheduler, shelf = shelved(cells)
+    over(scheduler, cells, Job("a", [*common, *[1] * 100]))
+    second = over(scheduler, cells, Job("b", [*common, *[2] * 90]))
+    assert (second.cached, len(shelf)) == (80, 1)
+    assert scheduler.ledger.used == 170
+    busy = Job("c", [*common, *[3] * 90])
+    scheduler.add(busy)
+    run(scheduler, cells, busy, 1)
+    again = over(scheduler, cells, Job("d", [*common, *[1] * 100, 4]))
+    assert (busy.cached, again.cached) == (80, 180)
+
+
+def test_what_the_shelf_can_not_take_stays_in_the_cache() -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells, cap=50)
+    first = over(scheduler, cells, Job("a", list(range(60))))
+    over(scheduler, cells, Job("b", list(range(100, 160))))
+    assert len(shelf) == 0
+    again = Job("c", [*first.tokens, 5])
+    scheduler.add(again)
+    scheduler.step()
+    assert again.cached == 60
+
+
+def test_a_conversation_behind_free_cells_comes_to_the_front() -> None:
+    cells = Cells(400)
+    scheduler, _ = shelved(cells)
+    other, chat = Job("a", list(range(90))), Job("b", list(range(100, 160)))
+    scheduler.add(other)
+    scheduler.add(chat)
+    run(scheduler, cells, chat, 3)
+    for job in (other, chat):
+        scheduler.remove(job)
+    assert max(place for place, *_ in cells.cells) > 150
+    again = Job("c", [*chat.tokens, 9])
+    scheduler.add(again)
+    step = scheduler.step()
+    assert again.cached >= 60
+    assert step.tokens < 5
+    assert max(place for place, *_ in cells.cells) < 65
+
+
+def test_a_job_that_had_to_go_gets_its_state_back() -> None:
+    cells = Cells(100)
+    scheduler, shelf = shelved(cells, n_running=2, n_ctx=100)
+    first, second = Job("a", list(range(40))), Job("b", list(range(100, 140)))
+    scheduler.add(first)
+    scheduler.add(second)
+    run(scheduler, cells, first, 22)
+    assert (second.preempted, len(shelf)) == (1, 1)
+    scheduler.remove(first)
+    step = scheduler.step()
+    assert [chunk.job for chunk in step.chunks] == [second]
+    assert step.tokens <= 2
+
+
+def test_a_state_from_the_disk_is_used_when_it_saves_more() -> None:
+    cells = Cells(400)
+    scheduler, _ = shelved(cells)
+    stored = Entry(list(range(50)), "", cells.state_of(list(range(50))))
+    job = Job("a", [*range(50), 9, 9], stored=stored)
+    scheduler.add(job)
+    assert (scheduler.step().tokens, job.cached, job.stored) == (2, 50, None)
+    damaged = Entry(list(range(60)), "", b"")
+    job = Job("b", [*range(60), 9], stored=damaged)
+    scheduler.add(job)
+    scheduler.step()
+    assert job.cached == 50
+
+
+def test_a_deleted_conversation_has_no_name() -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells)
+    over(scheduler, cells, Job("a", list(range(60)), name="one"))
+    running = Job("b", list(range(100, 160)), name="two")
+    scheduler.add(running)
+    run(scheduler, cells, running, 1)
+    for name in ("one", "two"):
+        scheduler.unname(name)
+        shelf.forget(name)
+    scheduler.remove(running)
+    assert scheduler.names() | shelf.names() == set()
+    assert shelf.used == len(shelf) == 0
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)), st.integers(0, 400), st.integers(0, 300))
@@ -353,9 +491,12 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cells = Cells(48)
-        self.scheduler = make(self.cells, n_seq=4, n_running=3, n_ctx=40, n_batch=12)
+        self.scheduler = self.made()
         self.jobs: list[Job] = []
         self.known: dict[int, list[int]] = {}
+
+    def made(self) -> Scheduler:
+        return make(self.cells, n_seq=4, n_running=3, n_ctx=40, n_batch=12)
 
     @rule(
         prompt=st.lists(st.integers(0, 1), min_size=1, max_size=38),
@@ -363,7 +504,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         priority=st.integers(0, 1),
     )
     def add(self, prompt: list[int], same: int, priority: int) -> None:
-        tokens = ([5] * same + prompt)[:38]
+        size = self.scheduler.n_ctx - 2
+        tokens = ([5] * (same * size // 38) + prompt)[:size]
         job = Job(len(self.known), tokens, priority)
         self.jobs.append(job)
         self.known[id(job)] = list(tokens)
@@ -417,7 +559,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_is_right(self) -> None:
-        assert self.scheduler.ledger.used == len(self.cells.cells) <= 48
+        assert self.scheduler.ledger.used == len(self.cells.cells) <= self.cells.count
 
     def teardown(self) -> None:
         for _ in range(400):
@@ -435,7 +577,24 @@ class SchedulerMachine(RuleBasedStateMachine):
         pytest.fail("jobs never end")
 
 
+class ShelfMachine(SchedulerMachine):
+    """The same with a shelf that is small and used often."""
+
+    def made(self) -> Scheduler:
+        self.cells = Cells(100)
+        self.shelf = StateShelf(self.cells, 150)
+        numbers = {"n_seq": 4, "n_running": 3, "n_ctx": 80, "n_cells": 100, "n_batch": 12}
+        return Scheduler(self.cells, shelf=self.shelf, copy_steps=1, **numbers)
+
+    @invariant()
+    def the_shelf_is_right(self) -> None:
+        assert self.shelf.used == sum(len(entry.state) for entry in self.shelf.entries()) <= 150
+        assert all(bytes(entry.tokens) == entry.state for entry in self.shelf.entries())
+
+
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestShelf = ShelfMachine.TestCase
+TestShelf.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
