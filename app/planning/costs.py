@@ -85,6 +85,7 @@ class ApiPrice(Struct, frozen=True, omit_defaults=True):
     output: float
     currency: str = "USD"
     as_of: str = ""
+    source: str = ""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Money for these tokens."""
