@@ -7,12 +7,16 @@ from PySide6.QtCore import QCoreApplication, QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
+from app.ui.keys import keymap, text_of
+from app.ui.levels import Level, levels
+
 translate = QCoreApplication.translate
 
 
 @dataclass(frozen=True)
 class Command:
-    """``menu`` is the menu's name ("view/theme" is a submenu); ``words`` gives the text in the language in force."""
+    """``menu`` is the menu's name ("view/theme" is a submenu); ``words`` gives the text in the language in force.
+    ``keys`` are the default ones, several joined by "; ". Those who chose less than ``level`` don't see it."""
 
     name: str
     menu: str
@@ -22,6 +26,7 @@ class Command:
     checkable: bool = False
     group: str = ""
     role: QAction.MenuRole = QAction.MenuRole.NoRole
+    level: Level = "simple"
 
 
 SEPARATOR = "-"
@@ -35,6 +40,7 @@ def menu_titles() -> dict[str, str]:
         "view": translate("Menus", "&View"),
         "view/theme": translate("Menus", "Theme"),
         "view/language": translate("Menus", "Language"),
+        "view/level": translate("Menus", "How much is shown"),
         "model": translate("Menus", "&Model"),
         "server": translate("Menus", "&Server"),
         "help": translate("Menus", "&Help"),
@@ -50,7 +56,7 @@ class Actions(QObject):
         self._bar = bar
         self._menus: dict[str, QMenu] = {}
         self._groups: dict[str, QActionGroup] = {}
-        self._commands: dict[str, Command] = {}
+        self.commands: dict[str, Command] = {}
         self.by_name: dict[str, QAction] = {}
         for name in menu_titles():
             self._menu(name)
@@ -59,6 +65,10 @@ class Actions(QObject):
                 self._menus[command.removeprefix(SEPARATOR)].addSeparator()
             else:
                 self._add(command)
+        keymap().changed.connect(self.set_keys)
+        levels().changed.connect(self.show_level)
+        self.set_keys()
+        self.show_level()
         self.retranslate()
 
     def _menu(self, name: str) -> None:
@@ -73,8 +83,6 @@ class Actions(QObject):
         action = QAction(self)
         action.setMenuRole(command.role)
         action.setCheckable(command.checkable or bool(command.group))
-        if command.keys:
-            action.setShortcut(QKeySequence(command.keys))
         if command.group:
             self._groups.setdefault(command.group, QActionGroup(self)).addAction(action)
         action.triggered.connect(lambda: command.run())  # noqa: PLW0108 - drops Qt's argument
@@ -82,14 +90,29 @@ class Actions(QObject):
         if "/" in command.menu and not menu.actions():
             self._menus[command.menu.split("/")[0]].addMenu(menu)
         menu.addAction(action)
-        self._commands[command.name] = command
+        self.commands[command.name] = command
         self.by_name[command.name] = action
+
+    def set_keys(self) -> None:
+        """Give every action the keys it has now."""
+        for name, command in self.commands.items():
+            self.by_name[name].setShortcuts(keymap().sequences(name, command.keys))
+
+    def show_level(self) -> None:
+        """Show what the level in force shows; what is hidden has no keys either."""
+        for name, command in self.commands.items():
+            self.by_name[name].setVisible(levels().allows(command.level))
+        for name, menu in self._menus.items():
+            if "/" not in name:
+                menu.menuAction().setVisible(
+                    any(a.isVisible() and not a.isSeparator() for a in menu.actions())
+                )
 
     def retranslate(self) -> None:
         """Put the words in place again."""
         for name, words in menu_titles().items():
             self._menus[name].setTitle(words)
-        for name, command in self._commands.items():
+        for name, command in self.commands.items():
             self.by_name[name].setText(command.words())
 
     def check(self, name: str, on: bool = True) -> None:
@@ -104,10 +127,12 @@ class Actions(QObject):
         """An action's shortcut as this platform writes it."""
         return self.by_name[name].shortcut().toString(QKeySequence.SequenceFormat.NativeText)
 
-    def shortcuts(self) -> list[tuple[str, str]]:
-        """(words, keys) of every action that has keys."""
-        return [
-            (action.text().replace("&", ""), self.keys(name))
-            for name, action in self.by_name.items()
-            if not action.shortcut().isEmpty()
-        ]
+    def words(self, name: str) -> str:
+        """What an action is called, with its menu where the name alone says too little."""
+        command, titles = self.commands[name], menu_titles()
+        text = self.by_name[name].text().replace("&", "")
+        return f"{titles[command.menu]}: {text}" if command.group else text
+
+    def taken(self) -> dict[str, str]:
+        """Every command with the keys it has now, as they are kept."""
+        return {name: text_of(action.shortcuts()) for name, action in self.by_name.items()}

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.core.errors import AlreadyRunningError, HearthError
 from app.core.paths import Paths, find_paths
-from app.ui import tasks, theme, translate
+from app.ui import tasks, translate
 from app.ui.resources import resource
 from app.ui.single import SingleWindow
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from app.compose import Services
     from app.ui.main_window import MainWindow
+    from app.ui.windows import Windows
 
 log = logging.getLogger(__name__)
 
@@ -84,27 +85,27 @@ def _refuse(error: HearthError) -> int:
 
 
 def _show(application: QApplication, services: "Services", single: SingleWindow, args: list[str]) -> int:
-    from app.ui.main_window import MainWindow  # noqa: PLC0415 - a second copy that only knocks needs none of it
+    from app.ui import look  # noqa: PLC0415 - a second copy that only knocks needs none of it
+    from app.ui.windows import Windows  # noqa: PLC0415
 
     general = services.settings.value.general
     translate.install(general.language)
-    theme.notifier().apply(general.theme)
-    window = MainWindow(services)
-    single.asked.connect(window.raise_with)
-    window.painted.connect(lambda: _after_paint(window, single, args))
-    notifier = _quit_on_signals(application)
-    window.show()
+    look.apply(general)
+    windows = Windows(services, application)
+    single.asked.connect(windows.raise_with)
+    notifier = _quit_on_signals(application, windows)
+    window = windows.open()
+    window.painted.connect(lambda: _after_paint(windows, window, single, args))
     code = application.exec()
     if notifier is not None:
         notifier.setEnabled(False)
         signal.set_wakeup_fd(-1)
-    window.shut()
-    window.deleteLater()
+    windows.close()
     application.processEvents()
     return code
 
 
-def _after_paint(window: "MainWindow", single: SingleWindow, args: list[str]) -> None:
+def _after_paint(windows: "Windows", window: "MainWindow", single: SingleWindow, args: list[str]) -> None:
     trace = os.environ.get("HEARTH_TRACE_START")
     if trace:
         print(f"painted {time.time()}", flush=True)
@@ -113,6 +114,7 @@ def _after_paint(window: "MainWindow", single: SingleWindow, args: list[str]) ->
             return
     QTimer.singleShot(0, window.panels.fill)
     QTimer.singleShot(50, single.listen)
+    QTimer.singleShot(100, windows.start)
     tasks.run(window.services.start, owner=window)
     if window.services.settings.value.server.autostart:
         window.server.turn(True)
@@ -120,7 +122,7 @@ def _after_paint(window: "MainWindow", single: SingleWindow, args: list[str]) ->
         window.raise_with(str(Path(args[0]).absolute()))
 
 
-def _quit_on_signals(application: QApplication) -> QSocketNotifier | None:
+def _quit_on_signals(application: QApplication, windows: "Windows") -> QSocketNotifier | None:
     """Ctrl-C and TERM close the window as a click does. Python runs its handlers only between bytecodes, so the
     signal's wake-up byte is what gets us out of Qt's loop."""
     if sys.platform == "win32":
@@ -132,9 +134,12 @@ def _quit_on_signals(application: QApplication) -> QSocketNotifier | None:
         end.setblocking(False)
     signal.set_wakeup_fd(writer.fileno())
     notifier = QSocketNotifier(reader.fileno(), QSocketNotifier.Type.Read, application)
-    notifier.activated.connect(
-        lambda *_: (reader.recv(64), application.closeAllWindows(), application.quit())
-    )
+
+    def asked(*_: object) -> None:
+        reader.recv(64)
+        windows.quit()
+
+    notifier.activated.connect(asked)
     notifier.setProperty("ends", (reader, writer))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

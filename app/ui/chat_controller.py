@@ -59,6 +59,8 @@ class ChatController(QObject):
     fed = Signal(object, str)
     status = Signal(int, str)
     finished = Signal(int, object)
+    answered = Signal(int, object)
+    """An answer has ended, in the open conversation or another: the conversation and the Entry."""
     busy_changed = Signal(bool)
     models_changed = Signal(list, str)
     load_progress = Signal(object)
@@ -271,7 +273,9 @@ class ChatController(QObject):
         else:
             chat, text = self.chat, self._draft
             self._unsaved[chat] = text
-            self._run(lambda: self._store.save_draft(chat, text).result(), partial(self._draft_saved, chat, text))
+            self._run(
+                lambda: self._store.save_draft(chat, text).result(), partial(self._draft_saved, chat, text)
+            )
 
     def _draft_saved(self, chat: int, text: str, _done: None) -> None:
         if self._unsaved.get(chat) == text:
@@ -504,6 +508,7 @@ class ChatController(QObject):
         details = snapshot.error.details if snapshot is not None and snapshot.error is not None else ""
         turn.end(event, details)
         self._turns.pop(turn.tag, None)
+        self.answered.emit(event.conversation, turn.entry)
         if not self._turns:
             self._live.stop()
         if turn.conversation == self.chat:

@@ -36,7 +36,8 @@ class ChatStyle:
 
 
 def make_style(zoom: float = 1.0) -> ChatStyle:
-    """The style of the current theme; ``zoom`` 1.0 is 100 %."""
+    """The style of the current theme; ``zoom`` 1.0 is the size of the rest of the window."""
+    zoom *= theme.notifier().zoom
     body, mono, small = QFont(), QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont), QFont()
     body.setPixelSize(round(15 * zoom))
     mono.setPixelSize(round(13 * zoom))

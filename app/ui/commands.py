@@ -1,13 +1,15 @@
 """The menu bar's content: what each command is called, its keys, and what it does."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from PySide6.QtCore import QCoreApplication, QUrl
 from PySide6.QtGui import QAction, QDesktopServices
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.ui.actions import Command
-from app.ui.page_list import PAGES, page_words
+from app.ui.levels import ORDER
+from app.ui.page_list import LEVELS, PAGES, page_words
+from app.ui.theme import Mode
 
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
@@ -34,6 +36,21 @@ def _file(window: "MainWindow") -> list[Command | str]:
             "new_chat", "file", lambda: translate("Menus", "New chat"), lambda: _new_chat(window), "Ctrl+N"
         ),
         Command(
+            "new_window",
+            "file",
+            lambda: translate("Menus", "New window"),
+            lambda: window.asked.emit("new_window"),
+            "Ctrl+Shift+N",
+        ),
+        Command(
+            "quick_ask",
+            "file",
+            lambda: translate("Menus", "Quick ask"),
+            lambda: window.asked.emit("quick_ask"),
+            "Ctrl+Shift+Space",
+        ),
+        "-file",
+        Command(
             "import",
             "file",
             lambda: translate("Menus", "Import a model…"),
@@ -45,13 +62,17 @@ def _file(window: "MainWindow") -> list[Command | str]:
             "file",
             lambda: translate("Menus", "Open the models folder"),
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models))),
+            level="full",
         ),
         "-file",
+        Command(
+            "close_window", "file", lambda: translate("Menus", "Close the window"), window.close, "Ctrl+W"
+        ),
         Command(
             "quit",
             "file",
             lambda: translate("Menus", "Quit"),
-            window.close,
+            lambda: window.asked.emit("quit"),
             "Ctrl+Q",
             role=QAction.MenuRole.QuitRole,
         ),
@@ -95,7 +116,16 @@ def _find(window: "MainWindow") -> None:
 
 
 def _view(window: "MainWindow") -> list[Command | str]:
-    found: list[Command | str] = []
+    found: list[Command | str] = [
+        Command(
+            "palette",
+            "view",
+            lambda: translate("Menus", "Find a command, chat or model…"),
+            window.open_palette,
+            "Ctrl+K",
+        ),
+        "-view",
+    ]
     for at, (name, _icon) in enumerate(PAGES):
         found.append(_page_command(window, name, at + 1))
     found += [
@@ -107,6 +137,7 @@ def _view(window: "MainWindow") -> list[Command | str]:
             lambda: window.panels.setVisible(window.panels.isHidden()),
             "Ctrl+Shift+L",
             checkable=True,
+            level="full",
         ),
         Command(
             "full_screen",
@@ -116,10 +147,35 @@ def _view(window: "MainWindow") -> list[Command | str]:
             "F11",
         ),
         "-view",
-        *(_choice(window, "theme", value) for value in ("system", "light", "dark")),
+        *_zoom(window),
+        "-view",
+        *(_choice(window, "theme", value) for value in get_args(Mode)),
         *(_choice(window, "language", value) for value in ("system", "en", "vi")),
+        *(_choice(window, "level", value) for value in ORDER),
     ]
     return found
+
+
+def _zoom(window: "MainWindow") -> list[Command | str]:
+    return [
+        Command(
+            "zoom_in",
+            "view",
+            lambda: translate("Menus", "Larger"),
+            lambda: window.zoom_by(1),
+            "Ctrl++; Ctrl+=",
+        ),
+        Command(
+            "zoom_out", "view", lambda: translate("Menus", "Smaller"), lambda: window.zoom_by(-1), "Ctrl+-"
+        ),
+        Command(
+            "zoom_reset",
+            "view",
+            lambda: translate("Menus", "Usual size"),
+            lambda: window.set_setting("general.zoom", 100),
+            "Ctrl+0",
+        ),
+    ]
 
 
 def _page_command(window: "MainWindow", name: str, number: int) -> Command:
@@ -128,18 +184,30 @@ def _page_command(window: "MainWindow", name: str, number: int) -> Command:
         if hasattr(page, "focus"):
             page.focus()
 
-    return Command(f"page_{number}", "view", lambda: page_words(name), run, f"Ctrl+{number}")
+    return Command(
+        f"page_{number}",
+        "view",
+        lambda: page_words(name),
+        run,
+        f"Ctrl+{number}",
+        level=LEVELS.get(name, "simple"),
+    )
 
 
 def _choice(window: "MainWindow", setting: str, value: str) -> Command:
-    words = {
-        "themesystem": lambda: translate("Menus", "Follow the system"),
-        "themelight": lambda: translate("Menus", "Light"),
-        "themedark": lambda: translate("Menus", "Dark"),
-        "languagesystem": lambda: translate("Menus", "Follow the system"),
-        "languageen": lambda: "English",
-        "languagevi": lambda: "Tiếng Việt",
-    }[setting + value]
+    def words() -> str:
+        return {
+            "system": translate("Menus", "Follow the system"),
+            "light": translate("Menus", "Light"),
+            "dark": translate("Menus", "Dark"),
+            "contrast-light": translate("Menus", "High contrast, light"),
+            "contrast-dark": translate("Menus", "High contrast, dark"),
+            "en": "English",
+            "vi": "Tiếng Việt",
+            "simple": translate("Menus", "Simple"),
+            "full": translate("Menus", "Full"),
+            "developer": translate("Menus", "Developer"),
+        }[value]
 
     def run() -> None:
         window.set_setting(f"general.{setting}", value)
@@ -174,6 +242,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
             lambda: window.server.turn(not window.server.on),
             "Ctrl+Shift+S",
             checkable=True,
+            level="full",
         ),
         Command(
             "copy_address",
@@ -181,6 +250,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
             lambda: translate("Menus", "Copy address"),
             window.server.copy_address,
             "Ctrl+Shift+A",
+            level="full",
         ),
         "-server",
         Command(
@@ -188,6 +258,7 @@ def _server(window: "MainWindow") -> list[Command | str]:
             "server",
             lambda: translate("Menus", "Requests and settings"),
             lambda: window.open_page("server"),
+            level="full",
         ),
     ]
 
@@ -207,6 +278,7 @@ def _help(window: "MainWindow") -> list[Command | str]:
             "help",
             lambda: translate("Menus", "Open the log folder"),
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(logs))),
+            level="full",
         ),
         "-help",
         Command(
@@ -222,7 +294,7 @@ def _help(window: "MainWindow") -> list[Command | str]:
 def _shortcuts(window: "MainWindow") -> None:
     from app.ui.dialogs.shortcuts import ShortcutsDialog  # noqa: PLC0415 - rarely opened
 
-    ShortcutsDialog(window.actions_.shortcuts(), window).open()
+    ShortcutsDialog(window.actions_, window.services.settings, window).open()
 
 
 def _about(window: "MainWindow") -> None:

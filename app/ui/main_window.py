@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QSettings, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
     QCloseEvent,
     QDesktopServices,
     QDragEnterEvent,
@@ -17,13 +19,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.core.events import DownloadChanged, ServerChanged, SettingChanged
-from app.ui import tasks, theme, translate
+from app.ui import keys, look, tasks, theme, translate, zoom
 from app.ui.actions import Actions
 from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
 from app.ui.errors import describe
+from app.ui.layout_memory import LayoutMemory
+from app.ui.levels import levels
 from app.ui.model_commands import ModelCommands
-from app.ui.page_list import PAGES, make_page, page_words
+from app.ui.page_list import LEVELS, PAGES, make_page, page_words
 from app.ui.panel_dock import NARROW, PanelDock
 from app.ui.rail import Rail
 from app.ui.server_switch import ServerSwitch
@@ -32,9 +36,12 @@ from app.ui.widgets import Banner
 
 if TYPE_CHECKING:
     from app.compose import Services
+    from app.ui.entries import Entry
 
 _BUSY = ("queued", "running", "waiting", "verifying")
-_LAYOUT_VERSION = 1
+_SMALLEST = (960, 600)
+_SPOKEN = 400
+"""So many characters of a finished answer are announced; the rest is read in the chat."""
 
 
 class MainWindow(QMainWindow):
@@ -43,10 +50,21 @@ class MainWindow(QMainWindow):
     painted = Signal()
     closing = Signal()
     """Pages end what they keep running."""
+    closed = Signal()
+    asked = Signal(str)
+    """What concerns the whole program: "new_window", "quick_ask" or "quit"."""
+    answered = Signal(int, object)
+    """An answer has ended in this window: its conversation and its Entry."""
+    announced = Signal(str)
+    """What screen readers were told."""
 
-    def __init__(self, services: "Services") -> None:
+    def __init__(self, services: "Services", number: int = 1) -> None:
+        """``number`` tells the windows' layouts apart."""
         super().__init__()
         self.services = services
+        self.stays: Callable[[], bool] = lambda: False
+        """Asked on closing: whether the window is only hidden."""
+        self.layout_memory = LayoutMemory(services.paths.config / "window.ini", number)
         self.bridge = Bridge(services.bus, self)
         self.server = ServerSwitch(services, self.bridge, self)
         self.models = ModelCommands(self)
@@ -55,7 +73,6 @@ class MainWindow(QMainWindow):
         self._banner_about = ""
         self._downloads: dict[str, str] = {}
         self.setAcceptDrops(True)
-        self.setMinimumSize(960, 600)
         self.setWindowTitle("Hearth")
         self._build()
         self.actions_ = Actions(self.menuBar(), make_commands(self), self)
@@ -87,6 +104,9 @@ class MainWindow(QMainWindow):
     def _listen(self) -> None:
         self.rail.chosen.connect(self.open_page)
         self.status.server_clicked.connect(lambda: self.open_page("server"))
+        self.answered.connect(self._on_answer)
+        levels().changed.connect(self._show_level)
+        theme.notifier().changed.connect(self._fit_minimum)
         self.banner.triggered.connect(lambda action: self.obey(action, self._banner_about))
         self.server.changed.connect(self._on_server)
         self.panels.visibilityChanged.connect(lambda _on: self._show_panels_action())
@@ -96,24 +116,40 @@ class MainWindow(QMainWindow):
             self._on_download(download)
 
     def _restore(self) -> None:
-        self._geometry = QSettings(str(self.services.paths.config / "window.ini"), QSettings.Format.IniFormat)
-        geometry, state = self._geometry.value("geometry"), self._geometry.value("layout")
-        if isinstance(geometry, QByteArray) and self.restoreGeometry(geometry):
-            if isinstance(state, QByteArray):
-                self.restoreState(state, _LAYOUT_VERSION)
-        else:
-            self.resize(QSize(1280, 800))
         general = self.services.settings.value.general
-        self.open_page("chat" if general.welcomed else "welcome")
+        keys.keymap().set_own(general.shortcuts)
+        self._fit_minimum()
+        self.layout_memory.restore_window(self)
+        names = {name for name, _icon in PAGES}
+        last = self.layout_memory.page()
+        self.open_page((last if last in names else "chat") if general.welcomed else "welcome")
         self._check_choices()
+        self._show_level()
+
+    def _fit_minimum(self) -> None:
+        room = self.screen().availableSize()
+        wide, high = _SMALLEST
+        z = theme.notifier().zoom  # a small one needs as much: rows of buttons shrink less than their texts
+        self.setMinimumSize(
+            max(wide, min(round(wide * z), room.width())), max(high, min(round(high * z), room.height()))
+        )
+
+    def _show_level(self) -> None:
+        for name, button in self.rail.buttons.items():
+            button.setVisible(levels().allows(LEVELS.get(name, "simple")))
+        simple = not levels().allows("full")
+        self.panels.keep_away(simple)
+        self.status.set_simple(simple)
 
     # ------------------------------------------------------------------ pages
 
     def page(self, name: str) -> QWidget:
         """A page, built when first asked for."""
         if name not in self.pages:
-            self.pages[name] = make_page(name, self)
-            self.stack.addWidget(self.pages[name])
+            page = self.pages[name] = make_page(name, self)
+            zoom.resize_tree(page, theme.notifier().zoom)
+            self.layout_memory.restore_page(name, page)
+            self.stack.addWidget(page)
         return self.pages[name]
 
     def open_page(self, name: str) -> QWidget:
@@ -123,6 +159,25 @@ class MainWindow(QMainWindow):
         if name in self.rail.buttons:
             self.rail.show_active(name)
         return page
+
+    def page_shown(self) -> str:
+        """The name of the page in front."""
+        return next((name for name, page in self.pages.items() if page is self.stack.currentWidget()), "")
+
+    def open_palette(self) -> None:
+        """Find anything by typing."""
+        from app.ui.palette import Palette  # noqa: PLC0415 - not before it is asked for
+
+        Palette(self).begin()
+
+    def open_chat(self, chat: int) -> None:
+        """Show a conversation."""
+        getattr(self.open_page("chat"), "open_chat", lambda _chat: None)(chat)
+
+    def zoom_by(self, direction: int) -> None:
+        """A step larger (1) or smaller (-1)."""
+        now = self.services.settings.value.general.zoom
+        self.set_setting("general.zoom", zoom.step(now, direction))
 
     def obey(self, command: str, argument: Any) -> None:
         """Do what a page, a banner or an error's button asked for; unknown commands are ignored."""
@@ -186,11 +241,29 @@ class MainWindow(QMainWindow):
             self.open_page("server")
 
     def _on_setting(self, event: SettingChanged) -> None:
-        if event.key == "general.language":
-            translate.install(str(event.value))
-        elif event.key == "general.theme":
-            theme.notifier().apply(event.value)  # type: ignore[arg-type]
+        general = self.services.settings.value.general
+        if event.key == "general.language" and translate.installed() != general.language:
+            translate.install(general.language)
+        elif event.key in look.KEYS:
+            look.apply(general)
+        elif event.key == "general.shortcuts":
+            keys.keymap().set_own(general.shortcuts)
         self._check_choices()
+
+    def _on_answer(self, _chat: int, entry: "Entry") -> None:
+        if entry.timings is not None:
+            self.status.show_answer(entry.model, entry.timings.decode_per_second)
+        if not self.isActiveWindow():
+            return
+        if entry.error is not None:
+            self.announce(self.tr("The answer broke off: {why}").format(why=describe(entry.error).sentence))
+        else:
+            self.announce(self.tr("Answer finished. {text}").format(text=entry.text[:_SPOKEN]))
+
+    def announce(self, words: str) -> None:
+        """Have screen readers say something that has no control of its own."""
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, words))
+        self.announced.emit(words)
 
     def set_setting(self, key: str, value: object) -> None:
         """Keep a setting; one that can't be written is said above the page."""
@@ -200,6 +273,7 @@ class MainWindow(QMainWindow):
         general = self.services.settings.value.general
         self.actions_.check(f"theme_{general.theme}")
         self.actions_.check(f"language_{general.language}")
+        self.actions_.check(f"level_{general.level}")
         self.actions_.check("server_on", self.server.on)
         self.actions_.enable("copy_address", self.server.state.state == "on")
         self._show_panels_action()
@@ -247,25 +321,37 @@ class MainWindow(QMainWindow):
             self.models.import_files(files)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self._geometry.setValue("geometry", self.saveGeometry())
-        self._geometry.setValue("layout", self.saveState(_LAYOUT_VERSION))
-        self._geometry.sync()
+        self.layout_memory.keep(self)
+        if self.stays():
+            event.ignore()
+            self.hide()
+            return
         super().closeEvent(event)
+        self.closed.emit()
+
+    def come_forward(self) -> None:
+        """In front of every other window, from wherever it is."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
 
     def raise_with(self, path: str) -> None:
         """A second copy was started: come to the front, and take its file."""
-        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
-        self.raise_()
-        self.activateWindow()
+        self.come_forward()
         QApplication.alert(self)
         if path:
             self.models.import_files([Path(path)])
 
     def shut(self) -> None:
-        """Stop listening and drop what still runs in the background; the window may be deleted then."""
+        """Leave, as the last window: what still runs in the background is dropped."""
+        self.leave()
+        tasks.close()
+
+    def leave(self) -> None:
+        """Stop listening; the window may be deleted then."""
         self.closing.emit()
         self.bridge.close()
-        tasks.close()
 
 
 def gguf_files(urls: list[QUrl]) -> list[Path]:

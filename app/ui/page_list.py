@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QWidget
 
+from app.ui.levels import Level
+
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
 
@@ -16,6 +18,9 @@ PAGES = [
     ("server", "server"),
     ("settings", "settings"),
 ]
+
+LEVELS: dict[str, Level] = {"server": "full", "lab": "developer", "usage": "full"}
+"""Pages that those who chose less don't see."""
 
 
 def page_words(name: str) -> str:
@@ -74,6 +79,7 @@ def _chat(window: "MainWindow") -> QWidget:
     page.starter_requested.connect(lambda: window.obey("starter", None))
     page.load_options_requested.connect(lambda model: window.obey("load", model))
     page.context_changed.connect(window.panels.show_context)
+    page.controller.answered.connect(window.answered)
     window.closing.connect(page.controller.session.close)
     window.closing.connect(page.controller.close)
     return page

@@ -21,7 +21,7 @@ class PanelDock(QDockWidget):
         self._services, self._window = services, window
         self._panels: LivePanels | None = None
         self._context: Any = None
-        self._strip = False
+        self._strip = self.kept_away = False
         self.setObjectName("panels")
         self.setMinimumWidth(WIDTH)
         self._scroll = QScrollArea(self)
@@ -49,6 +49,15 @@ class PanelDock(QDockWidget):
         self._context = use
         if self._panels is not None:
             self._panels.show_context(use)
+
+    def keep_away(self, away: bool) -> None:
+        """Not shown at all to those who chose the simple window; back where it was otherwise."""
+        if away and not self.isHidden():
+            self.kept_away = True
+            self.hide()
+        elif not away and self.kept_away:
+            self.kept_away = False
+            self.show()
 
     def fit(self, width: int) -> None:
         """Stand at the right of a wide window, lie below in a narrow one; a floating dock is left alone."""

@@ -8,6 +8,8 @@ from app.ui import theme
 
 WIDTH = 64
 _HEIGHT = 56
+_LEAST = 30
+"""Where there is no room for words, icons alone."""
 
 
 class RailButton(QAbstractButton):
@@ -18,7 +20,7 @@ class RailButton(QAbstractButton):
         self._icon_name, self.count = icon, 0
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def set_count(self, count: int) -> None:
         """0 shows no count."""
@@ -28,7 +30,10 @@ class RailButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         words = QFontMetrics(_font()).horizontalAdvance(self.text()) + 6
-        return QSize(max(WIDTH, words), _HEIGHT)
+        return QSize(max(theme.px(WIDTH), words), theme.px(_HEIGHT))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.sizeHint().width(), theme.px(_LEAST))
 
     def enterEvent(self, event: QEnterEvent) -> None:
         self.update()
@@ -50,15 +55,22 @@ class RailButton(QAbstractButton):
             painter.setBrush(theme.color("accent"))
             painter.drawRoundedRect(QRect(0, 10, 3, self.height() - 20), 1.5, 1.5)
         token = "text" if active else "text-2"
-        theme.icon(self._icon_name, token).paint(painter, QRect((self.width() - 22) // 2, 8, 22, 22))
-        painter.setFont(_font())
-        painter.setPen(theme.color(token))
-        words = QRect(0, 32, self.width(), 18)
-        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.text())
+        self._paint_face(painter, token)
         if self.count:
             self._paint_count(painter)
         if self.hasFocus():
             self._paint_focus(painter, box)
+
+    def _paint_face(self, painter: QPainter, token: str) -> None:
+        side, lines = theme.px(22), theme.px(_HEIGHT - 10)
+        roomy = self.height() >= lines
+        top = (self.height() - (lines if roomy else side)) // 2 + (theme.px(3) if roomy else 0)
+        theme.icon(self._icon_name, token).paint(painter, QRect((self.width() - side) // 2, top, side, side))
+        painter.setFont(_font())
+        painter.setPen(theme.color(token))
+        if roomy:
+            words = QRect(0, top + theme.px(24), self.width(), theme.px(18))
+            painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.text())
 
     def _paint_count(self, painter: QPainter) -> None:
         text = str(min(self.count, 99))
@@ -82,7 +94,7 @@ class RailButton(QAbstractButton):
 
 def _font() -> QFont:
     made = theme.font("secondary")
-    made.setPixelSize(11)
+    made.setPixelSize(theme.px(11))
     return made
 
 
@@ -95,6 +107,7 @@ class Rail(QWidget):
         """``pages``: (name, icon) from the top; the last one goes to the bottom."""
         super().__init__(parent)
         self._group = QButtonGroup(self)
+        theme.notifier().changed.connect(self._resize)
         self.buttons: dict[str, RailButton] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 8)
@@ -110,6 +123,10 @@ class Rail(QWidget):
         self._group.addButton(button)
         self.buttons[name] = button
         return button
+
+    def _resize(self) -> None:
+        for button in self.buttons.values():
+            button.updateGeometry()
 
     def set_words(self, name: str, words: str, shortcut: str) -> None:
         """The word under the icon, and the tooltip."""

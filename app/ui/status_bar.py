@@ -30,6 +30,8 @@ class StatusBar(QStatusBar):
         self._services = services
         self._instances: dict[str, InstanceChanged] = {}
         self._speeds: dict[str, float] = {}
+        self._last: float | None = None
+        self._figures: list[QWidget] = []
         self._server = services.server.state()
         self.setFixedHeight(HEIGHT)
         self.setSizeGripEnabled(False)
@@ -56,8 +58,10 @@ class StatusBar(QStatusBar):
         row.setSpacing(12)
         row.addWidget(self.model, 1)
         for widget in (self.device, self.speed, self.server):
-            row.addWidget(self._bar(holder))
+            line = self._bar(holder)
+            row.addWidget(line)
             row.addWidget(widget)
+            self._figures += [line, widget]
         self.addPermanentWidget(holder, 1)
 
     @staticmethod
@@ -82,14 +86,30 @@ class StatusBar(QStatusBar):
         if not sample.source.startswith("instance:"):
             return
         value = sample.values.get("decode_tps")
-        if value is not None:
+        if value:  # 0 is a pause: a short answer is over before its speed is sampled
             self._speeds[sample.source] = value
+            self._last = None
             self._idle.start()
             self._show_speed()
 
     def _gone_quiet(self) -> None:
+        if self._last is None:
+            self._last = sum(self._speeds.values()) or None
         self._speeds.clear()
         self._show_speed()
+
+    def show_answer(self, _model: str, speed: float | None) -> None:
+        """An answer has ended at this speed (tokens/s): shown until something else is written."""
+        if speed is not None:
+            self._last = speed
+            self._speeds.clear()
+            self._idle.stop()
+            self._show_speed()
+
+    def set_simple(self, simple: bool) -> None:
+        """Model alone, or everything."""
+        for widget in self._figures:
+            widget.setVisible(not simple)
 
     def refresh(self) -> None:
         """Say everything again."""
@@ -116,7 +136,13 @@ class StatusBar(QStatusBar):
 
     def _show_speed(self) -> None:
         total = sum(self._speeds.values())
-        self.speed.setText(self.tr("{speed} tokens/s").format(speed=speed_text(total or None)))
+        self.speed.setText(self.tr("{speed} tokens/s").format(speed=speed_text(total or self._last)))
+        self.speed.setToolTip(self._speed_why(total))
+
+    def _speed_why(self, total: float) -> str:
+        if total:
+            return self.tr("Being written now, all models together.")
+        return self.tr("The last answer.") if self._last else self.tr("No model has been asked yet.")
 
     def _show_server(self) -> None:
         words = {

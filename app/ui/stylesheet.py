@@ -5,6 +5,10 @@ Roles are dynamic properties: ``role`` on buttons (primary, quiet, danger), labe
 chip) and frames (card, banner); set them with ``app.ui.widgets``.
 """
 
+import re
+
+_PIXELS = re.compile(r"(\d+)px")
+
 _TEMPLATE = """
 QToolTip {{ background: {raised}; color: {text}; border: 1px solid {line}; padding: 4px 6px; }}
 QMainWindow::separator {{ background: {line}; width: 1px; height: 1px; }}
@@ -152,10 +156,24 @@ def _mix(first: str, second: str, share: float) -> str:
     return "#" + "".join(f"{round(a * share + b * (1 - share)):02X}" for a, b in pairs)
 
 
-def stylesheet(tokens: dict[str, str], icons: str, scheme: str) -> str:
-    """The sheet for a palette; ``icons`` is the folder of the flat arrows Qt can only take as files."""
+def _sized(sheet: str, zoom: float) -> str:
+    """Lines of one and two pixels stay as thin as they are."""
+    if zoom == 1.0:
+        return sheet
+    return _PIXELS.sub(lambda found: f"{_measure(int(found[1]), zoom)}px", sheet)
+
+
+def _measure(pixels: int, zoom: float) -> int:
+    return pixels if pixels <= 2 else round(pixels * zoom)
+
+
+def stylesheet(
+    tokens: dict[str, str], icons: str, scheme: str, *, zoom: float = 1.0, still: bool = False
+) -> str:
+    """The sheet for a palette; ``icons`` is the folder of the flat arrows Qt can only take as files. ``still``: the
+    style animates nothing."""
     named = {name.replace("-", "_"): value for name, value in tokens.items()}
-    return _TEMPLATE.format(
+    sheet = _TEMPLATE.format(
         **named,
         icons=icons,
         scheme=scheme,
@@ -163,3 +181,4 @@ def stylesheet(tokens: dict[str, str], icons: str, scheme: str) -> str:
         hover=_mix(tokens["raised"], tokens["surface"], 0.5),
         accent_2=_mix(tokens["accent"], tokens["text"], 0.85),
     )
+    return _sized(sheet, zoom) + ("* { widget-animation-duration: 0; }\n" if still else "")

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from app.ui.resources import resource
 from app.ui.stylesheet import stylesheet
 
-Mode = Literal["system", "light", "dark"]
+Mode = Literal["system", "light", "dark", "contrast-light", "contrast-dark"]
 Scheme = Literal["light", "dark"]
 Role = Literal["text", "secondary", "chat", "title", "number", "mono"]
 
@@ -61,9 +61,16 @@ CONTROL_HEIGHT = 32
 ROW_HEIGHT = 36
 
 
-def high_contrast(palette: dict[str, str]) -> dict[str, str]:
-    """The same palette with every line as strong as text and no secondary text."""
-    return {**palette, "line": palette["text"], "text-2": palette["text"]}
+def high_contrast(scheme: Scheme) -> dict[str, str]:
+    """A scheme on plain black or white, with every line as strong as text and no secondary text."""
+    ground, ink, accent = (
+        ("#FFFFFF", "#000000", "#8A2F0C") if scheme == "light" else ("#000000", "#FFFFFF", "#FFB38A")
+    )
+    strong = {"good": "#14522A", "warn": "#5F3D00", "bad": "#8B0F0F"} if scheme == "light" else {}
+    raised = "#EDEDED" if scheme == "light" else "#1F1F1F"
+    grounds = {"window": ground, "surface": ground, "on-accent": ground, "raised": raised}
+    texts = {"text": ink, "text-2": ink, "line": ink, "accent": accent, "plot-1": accent}
+    return {**PALETTES[scheme], **grounds, **texts, **strong}
 
 
 class Theme(QObject):
@@ -76,21 +83,34 @@ class Theme(QObject):
         self.mode: Mode = "system"
         self.scheme: Scheme = "light"
         self.tokens = PALETTES["light"]
+        self.zoom = 1.0
+        self.reduced_motion = False
         self._following = False
+        self._stale = False
 
     def apply(self, mode: Mode) -> None:
         """Dress the application; "system" goes on following the desktop until another mode is applied."""
         self.mode = mode
         self._follow()
         scheme = self._wanted()
-        tokens = high_contrast(PALETTES[scheme]) if _wants_contrast() else PALETTES[scheme]
+        tokens = high_contrast(scheme) if self._wants_contrast() else PALETTES[scheme]
         application = QApplication.instance()
         if not isinstance(application, QApplication):
             return
-        changed = tokens != self.tokens or not application.styleSheet()
-        self.scheme, self.tokens = scheme, tokens
+        changed = tokens != self.tokens or self._stale or not application.styleSheet()
+        self.scheme, self.tokens, self._stale = scheme, tokens, False
         if changed:
             self._dress(application)
+
+    def set_zoom(self, zoom: float) -> None:
+        """Everything in another size, 1.0 being 100 %; drawn with the next ``apply``."""
+        self._stale = self._stale or zoom != self.zoom
+        self.zoom = zoom
+
+    def set_motion(self, reduced: bool) -> None:
+        """Nothing moves that the user did not move; the style sheet follows with the next ``apply``."""
+        self._stale = self._stale or reduced != self.reduced_motion
+        self.reduced_motion = reduced
 
     def _dress(self, application: QApplication) -> None:
         _tinted.cache_clear()
@@ -100,13 +120,22 @@ class Theme(QObject):
         application.setStyleSheet("")
         application.setPalette(make_palette(self.tokens))
         application.setFont(font("text"))
-        application.setStyleSheet(stylesheet(self.tokens, resource("icons").as_posix(), self.scheme))
+        application.setStyleSheet(
+            stylesheet(
+                self.tokens,
+                resource("icons").as_posix(),
+                self.scheme,
+                zoom=self.zoom,
+                still=self.reduced_motion,
+            )
+        )
         self.changed.emit()
 
     def _follow(self) -> None:
         hints = QGuiApplication.styleHints()
         if not self._following:
             hints.colorSchemeChanged.connect(self._on_system)
+            hints.accessibility().contrastPreferenceChanged.connect(self._on_system)
             self._following = True
 
     def _on_system(self) -> None:
@@ -115,8 +144,11 @@ class Theme(QObject):
 
     def _wanted(self) -> Scheme:
         if self.mode != "system":
-            return self.mode
+            return "dark" if self.mode.endswith("dark") else "light"
         return "dark" if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else "light"
+
+    def _wants_contrast(self) -> bool:
+        return self.mode.startswith("contrast") or (self.mode == "system" and _system_contrast())
 
 
 @lru_cache(maxsize=1)
@@ -142,7 +174,7 @@ def _tinted(name: str, _token: str, tint: str) -> QIcon:
     source = resource("icons", f"{name}.svg").read_text("utf-8").replace("currentColor", tint)
     renderer = QSvgRenderer(source.encode())
     made = QIcon()
-    for side in (16, 20, 24):
+    for side in (16, 20, 24, *({px(16), px(24)} - {16, 20, 24})):
         for ratio in _ratios():
             made.addPixmap(_draw(renderer, side, ratio))
     return made
@@ -163,12 +195,22 @@ def _draw(renderer: object, side: int, ratio: float) -> QPixmap:
     return pixmap
 
 
+def px(size: int) -> int:
+    """A measure at 100 % in the zoom in force."""
+    return round(size * notifier().zoom)
+
+
+def reduced_motion() -> bool:
+    """Whoever moves something asks this first."""
+    return notifier().reduced_motion
+
+
 def font(role: Role) -> QFont:
     """The system's font in the size of a role; numbers are tabular, titles semi-bold."""
     made = QFontDatabase.systemFont(
         QFontDatabase.SystemFont.FixedFont if role == "mono" else QFontDatabase.SystemFont.GeneralFont
     )
-    made.setPixelSize(_SIZES[role])
+    made.setPixelSize(px(_SIZES[role]))
     if role == "title":
         made.setWeight(QFont.Weight.DemiBold)
     return tabular(made) if role == "number" else made
@@ -181,7 +223,7 @@ def tabular(base: QFont) -> QFont:
     return made
 
 
-def _wants_contrast() -> bool:
+def _system_contrast() -> bool:
     hints = QGuiApplication.styleHints()  # kept in a name: its parts die with the wrapper
     return bool(hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast)
 

@@ -77,11 +77,18 @@ def resolve(language: str) -> str:
 
 
 _installed: TsTranslator | None = None
+_language = ""
+
+
+def installed() -> str:
+    """The language that was asked for last, "system" included."""
+    return _language
 
 
 def install(language: str) -> str:
     """Switch the application to a language (LanguageChange reaches every widget); returns the one in force."""
-    global _installed
+    global _installed, _language
+    _language = language
     wanted = resolve(language)
     if _installed is not None:
         QCoreApplication.removeTranslator(_installed)

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication
 
 from app.ui import theme
 from app.ui.resources import ROOT, resource
@@ -44,9 +45,35 @@ def test_the_contrast_formula_knows_black_on_white() -> None:
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21.0)
 
 
-def test_high_contrast_has_no_secondary_text_and_strong_lines() -> None:
-    palette = theme.high_contrast(theme.PALETTES["dark"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_high_contrast_has_no_secondary_text_and_strong_lines(scheme: Any) -> None:
+    palette = theme.high_contrast(scheme)
     assert palette["line"] == palette["text-2"] == palette["text"]
+    assert palette.keys() == theme.PALETTES[scheme].keys()
+    assert contrast(palette["text"], palette["window"]) == pytest.approx(21.0)
+    for text in TEXTS:
+        assert min(contrast(palette[text], palette[ground]) for ground in GROUNDS) >= 7.0, text
+    assert contrast(palette["on-accent"], palette["accent"]) >= 7.0
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "contrast-light", "contrast-dark"])
+def test_every_pair_of_qt_s_own_palette_is_readable(qtbot: Any, mode: Any) -> None:
+    theme.notifier().apply(mode)
+    palette, role = QApplication.palette(), QPalette.ColorRole
+    pairs = (
+        (role.WindowText, role.Window),
+        (role.Text, role.Base),
+        (role.Text, role.AlternateBase),
+        (role.ButtonText, role.Button),
+        (role.PlaceholderText, role.Base),
+        (role.ToolTipText, role.ToolTipBase),
+        (role.HighlightedText, role.Highlight),
+        (role.Link, role.Base),
+        (role.BrightText, role.Window),
+    )
+    for front, back in pairs:
+        assert contrast(palette.color(front).name(), palette.color(back).name()) >= 4.5, (front, back)
+    theme.notifier().apply("light")
 
 
 def test_both_palettes_have_the_same_tokens() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QFont, QKeySequence, QResizeEvent, QShortcut, QShowEvent
+from PySide6.QtGui import QDesktopServices, QFont, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import ErrorInfo, LibraryChanged, SettingChanged
-from app.ui import chat_export, errors, theme
+from app.ui import chat_export, errors, keys, theme
 from app.ui.chat_controller import ChatController
 from app.ui.chat_list import ChatList
 from app.ui.composer import Composer
@@ -163,19 +163,13 @@ class ChatPage(QWidget):
         self._shortcuts()
 
     def _shortcuts(self) -> None:
-        for keys, slot in (
-            ("Ctrl+L", self.picker.open),
-            ("Ctrl+Shift+F", self.search_chats),
-            ("Alt+Up", partial(self.transcript.jump_question, -1)),
-            ("Alt+Down", partial(self.transcript.jump_question, 1)),
-            ("Ctrl++", partial(self._zoom_by, 0.1)),
-            ("Ctrl+=", partial(self._zoom_by, 0.1)),
-            ("Ctrl+-", partial(self._zoom_by, -0.1)),
-            ("Ctrl+0", lambda: self.transcript.set_zoom(1.0)),
+        for name, slot in (
+            ("chat_model", self.picker.open),
+            ("chat_search", self.search_chats),
+            ("chat_question_up", partial(self.transcript.jump_question, -1)),
+            ("chat_question_down", partial(self.transcript.jump_question, 1)),
         ):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(slot)
+            keys.bind(self, name, slot)
 
     def _connect_controller(self) -> None:
         controller = self.controller
@@ -346,9 +340,6 @@ class ChatPage(QWidget):
         opens.setEnabled(allowed)
         opens.clicked.connect(lambda: QDesktopServices.openUrl(url))
         box.open()
-
-    def _zoom_by(self, step: float) -> None:
-        self.transcript.set_zoom(round(self.transcript.zoom + step, 2))
 
     def _toggle_list(self) -> None:
         self._list_wanted = not self.list.isVisible()

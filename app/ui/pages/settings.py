@@ -253,6 +253,14 @@ class SettingsPage(Page):
         bar = self._scroll.verticalScrollBar()
         bar.setValue(self._headings[group].y() - 12)
 
+    def show_setting(self, key: str) -> None:
+        """Bring one setting into view and give it the keyboard."""
+        self.search.clear()
+        row = self.rows.get(key)
+        if row is not None:
+            self._scroll.ensureWidgetVisible(row)
+            row.field.setFocus()
+
     def _on_setting(self, event: SettingChanged) -> None:
         card = self.cards.get(event.key.partition(".")[0])
         row = card.rows.get(event.key) if card else None

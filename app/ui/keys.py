@@ -1,0 +1,114 @@
+"""Keys a person may change: those of the menus' commands and those that work on one page only.
+
+``KeyMap`` holds what was changed (the setting ``general.shortcuts``); the menus and ``bind`` follow it at once. Keys
+are written as Qt's portable text; several for one command are joined by "; ".
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
+
+translate = QCoreApplication.translate
+
+PAGE_KEYS: dict[str, str] = {
+    "chat_model": "Ctrl+L",
+    "chat_search": "Ctrl+Shift+F",
+    "chat_question_up": "Alt+Up",
+    "chat_question_down": "Alt+Down",
+}
+"""Default keys of what one page offers beyond the menus."""
+
+
+def page_key_words(name: str) -> str:
+    """What a page's key does, in the language in force."""
+    return {
+        "chat_model": translate("Keys", "Chat: choose a model"),
+        "chat_search": translate("Keys", "Chat: search all chats"),
+        "chat_question_up": translate("Keys", "Chat: previous question"),
+        "chat_question_down": translate("Keys", "Chat: next question"),
+    }.get(name, name)
+
+
+class KeyMap(QObject):
+    """What the user changed; ``changed`` fires after it did."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own: Mapping[str, str] = {}
+
+    def set_own(self, own: Mapping[str, str]) -> None:
+        """Take over what the settings hold."""
+        if dict(own) != dict(self.own):
+            self.own = dict(own)
+            self.changed.emit()
+
+    def sequences(self, name: str, default: str) -> list[QKeySequence]:
+        """The keys of a command now."""
+        return sequences(self.own.get(name, default))
+
+
+@lru_cache(maxsize=1)
+def keymap() -> KeyMap:
+    """The one map of the program."""
+    return KeyMap()
+
+
+def sequences(text: str) -> list[QKeySequence]:
+    """Portable text to keys; what is no key is left out."""
+    found = [QKeySequence(part.strip()) for part in text.split("; ")]
+    return [key for key in found if not key.isEmpty() and _known(key)]
+
+
+def _known(key: QKeySequence) -> bool:
+    return all(
+        key[at].key()  # type: ignore[index]
+        != Qt.Key.Key_unknown
+        for at in range(key.count())
+    )
+
+
+def text_of(keys: list[QKeySequence]) -> str:
+    """Keys as they are kept."""
+    return "; ".join(key.toString(QKeySequence.SequenceFormat.PortableText) for key in keys)
+
+
+class PageKey(QShortcut):
+    """A key of ``PAGE_KEYS`` on a page, changed with the rest."""
+
+    def __init__(self, owner: QWidget, name: str) -> None:
+        super().__init__(owner)
+        self.setObjectName(name)
+        keymap().changed.connect(self._renew)
+        self._renew()
+
+    def _renew(self) -> None:
+        self.setKeys(keymap().sequences(self.objectName(), PAGE_KEYS[self.objectName()]))
+
+
+def bind(
+    owner: QWidget,
+    name: str,
+    slot: Callable[[], object],
+    context: Qt.ShortcutContext = Qt.ShortcutContext.WidgetWithChildrenShortcut,
+) -> PageKey:
+    """Let a key of ``PAGE_KEYS`` call ``slot`` while ``owner`` or what is in it has the keyboard."""
+    key = PageKey(owner, name)
+    key.setContext(context)
+    key.activated.connect(slot)
+    return key
+
+
+def conflict(key: QKeySequence, taken: Mapping[str, list[QKeySequence]], besides: str) -> str:
+    """The name of another command that has this key, or one that begins with it; "" when it is free."""
+    exact = QKeySequence.SequenceMatch.NoMatch
+    for name, others in taken.items():
+        if name != besides and any(
+            other.matches(key) != exact or key.matches(other) != exact for other in others
+        ):
+            return name
+    return ""

@@ -1,0 +1,82 @@
+"""What a window remembers of its layout: place and size, docks, the page in front, where splitters stand.
+
+Qt's INI loses types across processes, so only texts and byte arrays are kept here; settings have their own file.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, QSettings
+from PySide6.QtWidgets import QSplitter, QWidget
+
+if TYPE_CHECKING:
+    from app.ui.main_window import MainWindow
+
+_VERSION = 1
+_FIRST_SIZE = (1280, 800)
+_MOST = 6
+_APART = 32
+"""Pixels between one window and the next when nothing is remembered."""
+
+
+class LayoutMemory:
+    """One window's part of ``window.ini``."""
+
+    def __init__(self, file: Path, number: int) -> None:
+        self._number = number
+        self._prefix = "" if number == 1 else f"window{number}/"
+        self._store = QSettings(str(file), QSettings.Format.IniFormat)
+
+    def restore_window(self, window: "MainWindow") -> None:
+        """Place, size and docks as they were; the usual size the first time."""
+        geometry, state = self._bytes("geometry"), self._bytes("layout")
+        if geometry is not None and window.restoreGeometry(geometry):
+            if state is not None:
+                window.restoreState(state, _VERSION)
+            return
+        window.resize(*_FIRST_SIZE)
+        if self._number > 1:
+            window.move(_APART * self._number, _APART * self._number)
+
+    def page(self) -> str:
+        """The page that was in front, or ""."""
+        return str(self._store.value(self._prefix + "page") or "")
+
+    def restore_page(self, name: str, page: QWidget) -> None:
+        """Put a page's splitters where they stood."""
+        for at, splitter in enumerate(page.findChildren(QSplitter)):
+            state = self._bytes(f"splitters/{name}{at}")
+            if state is not None:
+                splitter.restoreState(state)
+
+    def keep(self, window: "MainWindow") -> None:
+        """Write everything down."""
+        self._put("geometry", window.saveGeometry())
+        if not window.panels.kept_away:  # the simple window must not teach the full one to hide them
+            self._put("layout", window.saveState(_VERSION))
+        self._put("page", window.page_shown())
+        for name, page in window.pages.items():
+            for at, splitter in enumerate(page.findChildren(QSplitter)):
+                self._put(f"splitters/{name}{at}", splitter.saveState())
+        self._store.sync()
+
+    def _put(self, name: str, value: object) -> None:
+        self._store.setValue(self._prefix + name, value)
+
+    def _bytes(self, name: str) -> QByteArray | None:
+        value = self._store.value(self._prefix + name)
+        return value if isinstance(value, QByteArray) else None
+
+    @property
+    def number(self) -> int:
+        """Which window this is, from 1."""
+        return self._number
+
+    def count(self) -> int:
+        """How many windows were open when Hearth was quit."""
+        return max(1, min(_MOST, int(str(self._store.value("windows") or 1))))
+
+    def keep_count(self, count: int) -> None:
+        """Remember how many windows are open."""
+        self._store.setValue("windows", str(count))
+        self._store.sync()

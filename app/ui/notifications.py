@@ -1,0 +1,95 @@
+"""Tells that a long answer or a download has ended while no window of Hearth is in front.
+
+By the tray's message where there is a tray, else by the desktop's own program for it; the window asks for attention
+in any case.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QProcess, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from app.core.events import DownloadChanged
+
+if TYPE_CHECKING:
+    from app.ui.entries import Entry
+    from app.ui.main_window import MainWindow
+    from app.ui.windows import Windows
+
+LONG_ANSWER = 10.0
+"""Seconds from the question to the end from which an answer is worth a notification."""
+_CLIP = 160
+
+
+class Notifications(QObject):
+    """Follows downloads by itself and is told of answers."""
+
+    def __init__(self, windows: "Windows") -> None:
+        super().__init__(windows)
+        self._windows = windows
+        self._running: set[str] = set()
+        self._act: Callable[[], object] | None = None
+        self.program = shutil.which("notify-send") or ""
+        windows.bridge.on(DownloadChanged, self._on_download, self)
+        for download in windows.services.downloads.snapshots():
+            self._on_download(download)
+
+    def wanted(self) -> bool:
+        """The user asked for them and looks at something else."""
+        away = QGuiApplication.applicationState() != Qt.ApplicationState.ApplicationActive
+        return self._windows.services.settings.value.general.notify and away
+
+    def answer_ended(self, window: "MainWindow", chat: int, entry: "Entry") -> None:
+        """An answer has ended in a window."""
+        timings = entry.timings
+        seconds = timings.queued + timings.prefill + timings.decode if timings is not None else 0.0
+        if seconds < LONG_ANSWER and entry.error is None:
+            return
+        if entry.reason == "cancelled" or not self.wanted():
+            return
+        title = self.tr("The answer is there") if entry.error is None else self.tr("The answer broke off")
+
+        def clicked() -> None:
+            window.come_forward()
+            window.open_chat(chat)
+
+        self.tell(title, entry.text, clicked)
+
+    def _on_download(self, event: DownloadChanged) -> None:
+        if event.state in {"running", "verifying", "waiting", "queued"}:
+            self._running.add(event.id)
+        elif event.id in self._running:
+            self._running.discard(event.id)
+            if event.state in {"done", "failed"} and self.wanted():
+                self._tell_download(event)
+
+    def _tell_download(self, event: DownloadChanged) -> None:
+        done = event.state == "done"
+        title = self.tr("Download finished") if done else self.tr("Download failed")
+        name = f"{event.repo} {event.quant}".strip() or event.file
+        front = self._windows.front()
+
+        def clicked() -> None:
+            front.come_forward()
+            front.open_page("downloads")
+
+        self.tell(title, name, clicked)
+
+    def tell(self, title: str, text: str, clicked: Callable[[], object]) -> None:
+        """Show one; a click on it does ``clicked`` where the desktop says so."""
+        text = " ".join(text.split())[:_CLIP]
+        QApplication.alert(self._windows.front())
+        tray = self._windows.tray
+        if tray is not None and tray.tell(title, text):
+            if self._act is None:
+                tray.message_clicked.connect(self._clicked)
+            self._act = clicked
+        elif self.program:
+            QProcess.startDetached(self.program, ["--app-name=Hearth", "--", title, text])
+
+    def _clicked(self) -> None:
+        if self._act is not None:
+            self._act()

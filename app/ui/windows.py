@@ -1,0 +1,173 @@
+"""The program's windows, and what belongs to none of them: the tray, the quick question, notifications, the end.
+
+All windows share the services; a chat open in two of them is one conversation of the store.
+"""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QApplication
+
+from app.core.events import SettingChanged
+from app.ui import tasks
+from app.ui.bridge import Bridge
+from app.ui.main_window import MainWindow
+
+if TYPE_CHECKING:
+    from app.compose import Services
+    from app.ui.hotkey import GlobalKey
+    from app.ui.notifications import Notifications
+    from app.ui.quick_ask import QuickAsk
+    from app.ui.tray import Tray
+
+
+class Windows(QObject):
+    """Opens windows, knows the one in front, ends the program with the last one."""
+
+    def __init__(self, services: "Services", application: QApplication) -> None:
+        super().__init__()
+        self.services, self._application = services, application
+        self.open_ones: list[MainWindow] = []
+        self._last_front: MainWindow | None = None
+        self.bridge = Bridge(services.bus, self)
+        self.tray: Tray | None = None
+        self.quick: QuickAsk | None = None
+        self.key: GlobalKey | None = None
+        self.notifications: Notifications | None = None
+        self._quitting = False
+        # A small window closed last must not end the program: it ends with its last main window.
+        application.setQuitOnLastWindowClosed(False)
+        application.focusWindowChanged.connect(self._note_front)
+
+    # ------------------------------------------------------------------ windows
+
+    def open(self) -> MainWindow:
+        """One more window, shown."""
+        taken = {window.layout_memory.number for window in self.open_ones}
+        number = next(at for at in range(1, len(taken) + 2) if at not in taken)
+        window = MainWindow(self.services, number)
+        window.stays = self._stays
+        window.closed.connect(lambda: self._closed(window))
+        window.asked.connect(lambda what: self._do(what, window))
+        window.answered.connect(lambda chat, entry: self._answered(window, chat, entry))
+        self.open_ones.append(window)
+        window.show()
+        if len(self.open_ones) > 1:
+            window.panels.fill()
+        return window
+
+    def front(self) -> MainWindow:
+        """The window that was used last."""
+        if self._last_front in self.open_ones:
+            assert self._last_front is not None
+            return self._last_front
+        return self.open_ones[-1]
+
+    def _note_front(self, _window: object) -> None:
+        active = QApplication.activeWindow()
+        if isinstance(active, MainWindow):
+            self._last_front = active
+
+    def _do(self, what: str, window: MainWindow) -> None:
+        if what == "new_window":
+            self.open().open_page(window.page_shown() or "chat")
+        elif what == "quick_ask":
+            self.ask_quickly()
+        elif what == "quit":
+            self.quit()
+
+    def raise_with(self, path: str) -> None:
+        """A second copy was started: come to the front with its file."""
+        self.front().raise_with(path)
+
+    def _stays(self) -> bool:
+        last = sum(window.isVisible() for window in self.open_ones) <= 1
+        wanted = self.services.settings.value.general.close_to_tray
+        return bool(not self._quitting and last and wanted and self.tray is not None and self.tray.shown)
+
+    def _closed(self, window: MainWindow) -> None:
+        if window not in self.open_ones:
+            return
+        if self._quitting:
+            return
+        if len(self.open_ones) == 1:
+            window.layout_memory.keep_count(1)
+            self._application.quit()
+            return
+        self.open_ones.remove(window)
+        window.leave()
+        window.deleteLater()
+
+    def quit(self) -> None:
+        """Close everything; what is asked before closing is asked."""
+        self._quitting = True
+        self.open_ones[0].layout_memory.keep_count(len(self.open_ones))
+        for window in tuple(self.open_ones):
+            window.close()
+        self._application.quit()
+
+    # ------------------------------------------------------------------ after the first paint
+
+    def start(self) -> None:
+        """What the first paint should not wait for: the other windows of last time, the tray, the global key."""
+        from app.ui.notifications import Notifications  # noqa: PLC0415 - not before the first paint
+
+        for _more in range(self.open_ones[0].layout_memory.count() - 1):
+            self.open()
+        self.notifications = Notifications(self)
+        self._follow_settings()
+        self.bridge.on(SettingChanged, self._on_setting, self)
+
+    def _on_setting(self, event: SettingChanged) -> None:
+        if event.key in {"general.tray", "general.quick_key"}:
+            self._follow_settings()
+
+    def _follow_settings(self) -> None:
+        from app.ui.hotkey import GlobalKey  # noqa: PLC0415 - see start
+        from app.ui.tray import Tray  # noqa: PLC0415
+
+        general = self.services.settings.value.general
+        if self.tray is None:
+            self.tray = Tray(self)
+        self.tray.show(general.tray)
+        if self.key is None:
+            self.key = GlobalKey(self)
+            self.key.pressed.connect(self.ask_quickly)
+        self.key.take(general.quick_key)
+
+    def ask_quickly(self) -> None:
+        """The small window for one question."""
+        if self.quick is None:
+            from app.ui.quick_ask import QuickAsk  # noqa: PLC0415 - not before it is asked for
+
+            self.quick = QuickAsk(self.services)
+            self.quick.open_asked.connect(self._open_chat)
+        self.quick.begin()
+
+    def _open_chat(self, chat: int) -> None:
+        window = self.front()
+        window.come_forward()
+        if chat:
+            window.open_chat(chat)
+
+    def _answered(self, window: MainWindow, chat: int, entry: object) -> None:
+        if self.notifications is not None:
+            self.notifications.answer_ended(window, chat, entry)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------ the end
+
+    def close(self) -> None:
+        """Everything shuts; idempotent."""
+        if self.key is not None:
+            self.key.close()
+        if self.tray is not None:
+            self.tray.close()
+        if self.quick is not None:
+            self.quick.leave()
+            self.quick = None
+        self.bridge.close()
+        for window in self.open_ones:
+            window.leave()
+            window.deleteLater()
+        self.open_ones.clear()
+        tasks.close()
