@@ -67,7 +67,7 @@ def high_contrast(scheme: Scheme) -> dict[str, str]:
         ("#FFFFFF", "#000000", "#8A2F0C") if scheme == "light" else ("#000000", "#FFFFFF", "#FFB38A")
     )
     strong = {"good": "#14522A", "warn": "#5F3D00", "bad": "#8B0F0F"} if scheme == "light" else {}
-    raised = "#EDEDED" if scheme == "light" else "#1F1F1F"
+    raised = "#EDEDED" if scheme == "light" else "#161616"
     grounds = {"window": ground, "surface": ground, "on-accent": ground, "raised": raised}
     texts = {"text": ink, "text-2": ink, "line": ink, "accent": accent, "plot-1": accent}
     return {**PALETTES[scheme], **grounds, **texts, **strong}

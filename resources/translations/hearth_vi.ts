@@ -98,6 +98,13 @@
     </message>
 </context>
 <context>
+    <name>BarChart</name>
+    <message>
+        <source>nothing measured</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>CareBox</name>
     <message>
         <source>Download {size}</source>
@@ -149,7 +156,7 @@
     </message>
     <message>
         <source>Stop</source>
-        <translation type="unfinished" />
+        <translation>Dừng</translation>
     </message>
     <message>
         <source>Look for a newer file</source>
@@ -157,14 +164,29 @@
     </message>
 </context>
 <context>
+    <name>ChatContext</name>
+    <message>
+        <source>The model shortens this message…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The model gave no shorter text. The message stays as it is.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>ChatController</name>
     <message>
-        <source>Chat deleted</source>
-        <translation>Đã xóa cuộc trò chuyện</translation>
+        <source>The temporary chat was left</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Message deleted, with what follows it</source>
         <translation>Đã xóa tin nhắn và những gì theo sau</translation>
+    </message>
+    <message>
+        <source>{title} (branch)</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -223,6 +245,14 @@
     <message>
         <source>{title}, pinned</source>
         <translation>{title}, đã ghim</translation>
+    </message>
+    <message>
+        <source>Not in a folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Folder {name}, {count} chats</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -301,6 +331,19 @@
     </message>
 </context>
 <context>
+    <name>ChatShelf</name>
+    <message>
+        <source>Chat deleted</source>
+        <translation type="unfinished">Đã xóa cuộc trò chuyện</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n chat(s) imported</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+</context>
+<context>
     <name>Choices</name>
     <message>
         <source>Follow the system</source>
@@ -313,6 +356,26 @@
     <message>
         <source>Dark</source>
         <translation>Tối</translation>
+    </message>
+    <message>
+        <source>High contrast, light</source>
+        <translation>Tương phản cao, sáng</translation>
+    </message>
+    <message>
+        <source>High contrast, dark</source>
+        <translation>Tương phản cao, tối</translation>
+    </message>
+    <message>
+        <source>Simple</source>
+        <translation>Đơn giản</translation>
+    </message>
+    <message>
+        <source>Full</source>
+        <translation>Đầy đủ</translation>
+    </message>
+    <message>
+        <source>Developer</source>
+        <translation>Nhà phát triển</translation>
     </message>
     <message>
         <source>Automatic</source>
@@ -482,6 +545,47 @@
     </message>
 </context>
 <context>
+    <name>Deletion</name>
+    <message>
+        <source>Delete {model}?</source>
+        <translation type="unfinished">Xóa {model}?</translation>
+    </message>
+    <message numerus="yes">
+        <source>Delete %n model(s)?</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>{size} go to the system's bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete {size}</source>
+        <translation type="unfinished">Xóa {size}</translation>
+    </message>
+    <message>
+        <source>{model} is in the bin.</source>
+        <translation type="unfinished">{model} đã vào thùng rác.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n model(s) are in the bin.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>{model} is deleted.</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n model(s) are deleted.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+</context>
+<context>
     <name>DeviceBars</name>
     <message>
         <source>Memory of {device}</source>
@@ -599,6 +703,57 @@
     <message>
         <source>Recently updated</source>
         <translation>Mới cập nhật</translation>
+    </message>
+</context>
+<context>
+    <name>DiskUse</name>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation type="unfinished">Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>Used</source>
+        <translation type="unfinished">Dùng</translation>
+    </message>
+    <message>
+        <source>Times used</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Models take {size}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{size} are free on this disk</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>green: used this week, blue: these two months, ochre: longer ago or never</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete {size}…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation type="unfinished">Xóa…</translation>
+    </message>
+    <message>
+        <source>What to delete first</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Large and long unused comes first; favourites and loaded models stay.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Models by size</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1439,19 +1594,19 @@
     <name>Keys</name>
     <message>
         <source>Chat: choose a model</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện: chọn mô hình</translation>
     </message>
     <message>
         <source>Chat: search all chats</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện: tìm trong mọi cuộc</translation>
     </message>
     <message>
         <source>Chat: previous question</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện: câu hỏi trước</translation>
     </message>
     <message>
         <source>Chat: next question</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện: câu hỏi sau</translation>
     </message>
 </context>
 <context>
@@ -1486,7 +1641,7 @@
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Keep loaded</source>
@@ -1539,38 +1694,6 @@
 </context>
 <context>
     <name>LibraryPage</name>
-    <message>
-        <source>Model</source>
-        <translation>Mô hình</translation>
-    </message>
-    <message>
-        <source>Quant</source>
-        <translation>Lượng tử</translation>
-    </message>
-    <message>
-        <source>Parameters</source>
-        <translation>Tham số</translation>
-    </message>
-    <message>
-        <source>Size (GB)</source>
-        <translation>Cỡ (GB)</translation>
-    </message>
-    <message>
-        <source>Context</source>
-        <translation>Ngữ cảnh</translation>
-    </message>
-    <message>
-        <source>Used</source>
-        <translation>Dùng</translation>
-    </message>
-    <message>
-        <source>never</source>
-        <translation>chưa dùng</translation>
-    </message>
-    <message>
-        <source>State</source>
-        <translation>Trạng thái</translation>
-    </message>
     <message numerus="yes">
         <source>%n model(s)</source>
         <translation>
@@ -1578,104 +1701,52 @@
         </translation>
     </message>
     <message>
-        <source>Loading {share} %</source>
-        <translation>Đang nạp {share} %</translation>
-    </message>
-    <message>
-        <source>Damaged</source>
-        <translation>Bị hỏng</translation>
-    </message>
-    <message>
-        <source>Starting</source>
-        <translation>Đang mở</translation>
-    </message>
-    <message>
-        <source>Loaded</source>
-        <translation>Đã nạp</translation>
-    </message>
-    <message>
-        <source>Unloading</source>
-        <translation>Đang gỡ</translation>
-    </message>
-    <message>
-        <source>Failed</source>
-        <translation>Thất bại</translation>
-    </message>
-    <message>
-        <source>On disk</source>
-        <translation>Trên đĩa</translation>
-    </message>
-    <message>
-        <source>Unload it first.</source>
-        <translation>Hãy gỡ nó ra trước.</translation>
-    </message>
-    <message>
-        <source>{bits} bits per weight</source>
-        <translation>{bits} bit mỗi trọng số</translation>
-    </message>
-    <message>
-        <source>Delete {model}?</source>
-        <translation>Xóa {model}?</translation>
-    </message>
-    <message>
-        <source>{size} go to the system's bin. It can be downloaded again.</source>
-        <translation>{size} sẽ vào thùng rác của hệ thống. Có thể tải lại được.</translation>
-    </message>
-    <message>
-        <source>Delete {size}</source>
-        <translation>Xóa {size}</translation>
-    </message>
-    <message>
-        <source>{model} is in the bin.</source>
-        <translation>{model} đã vào thùng rác.</translation>
-    </message>
-    <message>
         <source>Library</source>
         <translation>Thư viện</translation>
-    </message>
-    <message>
-        <source>Filter by name, quant, …</source>
-        <translation>Lọc theo tên, lượng tử, …</translation>
-    </message>
-    <message>
-        <source>Filter models</source>
-        <translation>Lọc mô hình</translation>
     </message>
     <message>
         <source>Models on this machine</source>
         <translation>Mô hình trên máy này</translation>
     </message>
     <message>
-        <source>Import a file…</source>
-        <translation>Nhập tệp…</translation>
+        <source>{store} is on this machine: its models can be read where they are.</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Open folder</source>
-        <translation>Mở thư mục</translation>
+        <source>Choose folders…</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Load…</source>
-        <translation>Nạp…</translation>
+        <source>Rename</source>
+        <translation type="unfinished">Đổi tên</translation>
     </message>
     <message>
-        <source>Unload</source>
-        <translation>Gỡ ra</translation>
+        <source>Name of {model}; empty gives its own back</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Chat</source>
-        <translation>Trò chuyện</translation>
+        <source>Search name, tag, note, …</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Show file</source>
-        <translation>Hiện tệp</translation>
+        <source>Search models</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Page on the Hub</source>
-        <translation>Trang trên Hub</translation>
+        <source>Which models are shown</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Delete…</source>
-        <translation>Xóa…</translation>
+        <source>Disk use</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Folders…</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>No models yet</source>
@@ -1812,14 +1883,55 @@
     </message>
 </context>
 <context>
-    <name>MainWindow</name>
+    <name>MachineCard</name>
     <message>
-        <source>The answer broke off: {why}</source>
+        <source>Measuring, under a minute for each device…</source>
         <translation type="unfinished" />
     </message>
     <message>
-        <source>Answer finished. {text}</source>
+        <source>Measure</source>
         <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure again</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: not measured as it is now</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: reads {speed} GB/s at best, measured {when}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No answer has been compared with its forecast yet.</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>Our forecasts of %n answer(s) were off by {median} % (median), {worst} % at worst.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Speed of this machine</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Takes under a minute for each device; other programs should be quiet.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
+    <message>
+        <source>The answer broke off: {why}</source>
+        <translation>Câu trả lời bị ngắt: {why}</translation>
+    </message>
+    <message>
+        <source>Answer finished. {text}</source>
+        <translation>Đã trả lời xong. {text}</translation>
     </message>
     <message>
         <source>Pages</source>
@@ -1940,7 +2052,7 @@
     </message>
     <message>
         <source>How much is shown</source>
-        <translation type="unfinished" />
+        <translation>Mức hiển thị</translation>
     </message>
     <message>
         <source>&amp;Model</source>
@@ -1960,11 +2072,11 @@
     </message>
     <message>
         <source>New window</source>
-        <translation type="unfinished" />
+        <translation>Cửa sổ mới</translation>
     </message>
     <message>
         <source>Quick ask</source>
-        <translation type="unfinished" />
+        <translation>Hỏi nhanh</translation>
     </message>
     <message>
         <source>Import a model…</source>
@@ -1976,7 +2088,7 @@
     </message>
     <message>
         <source>Close the window</source>
-        <translation type="unfinished" />
+        <translation>Đóng cửa sổ</translation>
     </message>
     <message>
         <source>Quit</source>
@@ -2008,7 +2120,7 @@
     </message>
     <message>
         <source>Find a command, chat or model…</source>
-        <translation type="unfinished" />
+        <translation>Tìm lệnh, cuộc trò chuyện hay mô hình…</translation>
     </message>
     <message>
         <source>Live panels</source>
@@ -2020,15 +2132,15 @@
     </message>
     <message>
         <source>Larger</source>
-        <translation type="unfinished" />
+        <translation>Phóng to</translation>
     </message>
     <message>
         <source>Smaller</source>
-        <translation type="unfinished" />
+        <translation>Thu nhỏ</translation>
     </message>
     <message>
         <source>Usual size</source>
-        <translation type="unfinished" />
+        <translation>Cỡ thường</translation>
     </message>
     <message>
         <source>Follow the system</source>
@@ -2044,23 +2156,23 @@
     </message>
     <message>
         <source>High contrast, light</source>
-        <translation type="unfinished" />
+        <translation>Tương phản cao, sáng</translation>
     </message>
     <message>
         <source>High contrast, dark</source>
-        <translation type="unfinished" />
+        <translation>Tương phản cao, tối</translation>
     </message>
     <message>
         <source>Simple</source>
-        <translation type="unfinished" />
+        <translation>Đơn giản</translation>
     </message>
     <message>
         <source>Full</source>
-        <translation type="unfinished" />
+        <translation>Đầy đủ</translation>
     </message>
     <message>
         <source>Developer</source>
-        <translation type="unfinished" />
+        <translation>Nhà phát triển</translation>
     </message>
     <message>
         <source>Load a model…</source>
@@ -2293,19 +2405,19 @@
     <name>Notifications</name>
     <message>
         <source>The answer is there</source>
-        <translation type="unfinished" />
+        <translation>Đã có câu trả lời</translation>
     </message>
     <message>
         <source>The answer broke off</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời bị ngắt</translation>
     </message>
     <message>
         <source>Download finished</source>
-        <translation type="unfinished" />
+        <translation>Đã tải xong</translation>
     </message>
     <message>
         <source>Download failed</source>
-        <translation type="unfinished" />
+        <translation>Tải không thành công</translation>
     </message>
 </context>
 <context>
@@ -2411,43 +2523,43 @@
     <name>Palette</name>
     <message>
         <source>Find a command, page, chat, model or setting</source>
-        <translation type="unfinished" />
+        <translation>Tìm lệnh, trang, cuộc trò chuyện, mô hình hay thiết lập</translation>
     </message>
     <message>
         <source>What was found</source>
-        <translation type="unfinished" />
+        <translation>Kết quả tìm</translation>
     </message>
     <message>
         <source>Nothing has these letters.</source>
-        <translation type="unfinished" />
+        <translation>Không có gì khớp với các chữ này.</translation>
     </message>
     <message>
         <source>Page</source>
-        <translation type="unfinished" />
+        <translation>Trang</translation>
     </message>
     <message>
         <source>Command</source>
-        <translation type="unfinished" />
+        <translation>Lệnh</translation>
     </message>
     <message>
         <source>Setting</source>
-        <translation type="unfinished" />
+        <translation>Thiết lập</translation>
     </message>
     <message>
         <source>Chat without a title</source>
-        <translation type="unfinished" />
+        <translation>Cuộc trò chuyện chưa có tên</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Chat with {model}</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện với {model}</translation>
     </message>
     <message>
         <source>Model</source>
-        <translation type="unfinished">Mô hình</translation>
+        <translation>Mô hình</translation>
     </message>
 </context>
 <context>
@@ -2466,6 +2578,10 @@
     <message>
         <source>Sizes are what is downloaded; the model needs a little more memory than that.</source>
         <translation>Cỡ là lượng tải về; mô hình cần bộ nhớ nhiều hơn một chút.</translation>
+    </message>
+    <message>
+        <source>For computers with {count} GB of memory</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Look</source>
@@ -2922,47 +3038,47 @@
     <name>QuickAsk</name>
     <message>
         <source>No model here yet</source>
-        <translation type="unfinished">Chưa có mô hình nào</translation>
+        <translation>Chưa có mô hình nào</translation>
     </message>
     <message>
         <source>Reading the question…</source>
-        <translation type="unfinished" />
+        <translation>Đang đọc câu hỏi…</translation>
     </message>
     <message>
         <source>Writing…</source>
-        <translation type="unfinished" />
+        <translation>Đang viết…</translation>
     </message>
     <message>
         <source>Quick ask</source>
-        <translation type="unfinished" />
+        <translation>Hỏi nhanh</translation>
     </message>
     <message>
         <source>Ask anything</source>
-        <translation type="unfinished" />
+        <translation>Hỏi gì cũng được</translation>
     </message>
     <message>
         <source>Question</source>
-        <translation type="unfinished" />
+        <translation>Câu hỏi</translation>
     </message>
     <message>
         <source>Answer</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời</translation>
     </message>
     <message>
         <source>Stop</source>
-        <translation type="unfinished" />
+        <translation>Dừng</translation>
     </message>
     <message>
         <source>Ask</source>
-        <translation type="unfinished" />
+        <translation>Hỏi</translation>
     </message>
     <message>
         <source>Continue in Hearth</source>
-        <translation type="unfinished" />
+        <translation>Tiếp tục trong Hearth</translation>
     </message>
     <message>
         <source>Open Hearth</source>
-        <translation type="unfinished" />
+        <translation>Mở Hearth</translation>
     </message>
 </context>
 <context>
@@ -3328,7 +3444,7 @@
     </message>
     <message>
         <source>A key that works in every program, on X11 and Windows; elsewhere use the tray. Empty: none.</source>
-        <translation type="unfinished" />
+        <translation>Phím dùng được trong mọi chương trình, trên X11 và Windows; nơi khác hãy dùng khay hệ thống. Để trống: không có.</translation>
     </message>
     <message>
         <source>API key</source>
@@ -3372,7 +3488,7 @@
     </message>
     <message>
         <source>Closing goes to the tray</source>
-        <translation type="unfinished" />
+        <translation>Đóng thì thu vào khay</translation>
     </message>
     <message>
         <source>Connections for each file</source>
@@ -3472,7 +3588,7 @@
     </message>
     <message>
         <source>Hearth goes on working when its last window is closed; quit from the tray or the menu.</source>
-        <translation type="unfinished" />
+        <translation>Hearth vẫn chạy khi cửa sổ cuối cùng đóng lại; thoát từ khay hệ thống hoặc từ menu.</translation>
     </message>
     <message>
         <source>Hours</source>
@@ -3492,7 +3608,7 @@
     </message>
     <message>
         <source>How much is shown</source>
-        <translation type="unfinished" />
+        <translation>Mức hiển thị</translation>
     </message>
     <message>
         <source>How much memory a load must leave free; off loads whatever it takes.</source>
@@ -3512,7 +3628,7 @@
     </message>
     <message>
         <source>Icon in the tray</source>
-        <translation type="unfinished" />
+        <translation>Biểu tượng ở khay hệ thống</translation>
     </message>
     <message>
         <source>Idle conversations (MiB)</source>
@@ -3520,7 +3636,7 @@
     </message>
     <message>
         <source>In percent, for the whole window; Ctrl + and Ctrl - too.</source>
-        <translation type="unfinished" />
+        <translation>Theo phần trăm, cho cả cửa sổ; cũng bằng Ctrl + và Ctrl -.</translation>
     </message>
     <message>
         <source>In seconds; it is then cut short. 0 lets it take as long as it needs.</source>
@@ -3620,11 +3736,11 @@
     </message>
     <message>
         <source>Nothing slides or fades, and the caret does not blink.</source>
-        <translation type="unfinished" />
+        <translation>Không có gì trượt hay mờ dần, con trỏ không nhấp nháy.</translation>
     </message>
     <message>
         <source>Notifications</source>
-        <translation type="unfinished" />
+        <translation>Thông báo</translation>
     </message>
     <message>
         <source>Numbers with commas: 3,1 gives the first three quarters.</source>
@@ -3696,15 +3812,15 @@
     </message>
     <message>
         <source>Quick ask from anywhere</source>
-        <translation type="unfinished" />
+        <translation>Hỏi nhanh từ bất cứ đâu</translation>
     </message>
     <message>
         <source>Quick questions and the server's state, where there is one.</source>
-        <translation type="unfinished" />
+        <translation>Hỏi nhanh và trạng thái máy chủ, ở nơi có khay hệ thống.</translation>
     </message>
     <message>
         <source>Reduce motion</source>
-        <translation type="unfinished" />
+        <translation>Giảm chuyển động</translation>
     </message>
     <message>
         <source>Requests a minute</source>
@@ -3748,7 +3864,7 @@
     </message>
     <message>
         <source>Simple: ask and answer. Full: models, server, figures. Developer: raw texts and all else.</source>
-        <translation type="unfinished" />
+        <translation>Đơn giản: hỏi và đáp. Đầy đủ: mô hình, máy chủ, số liệu. Nhà phát triển: văn bản thô và mọi thứ khác.</translation>
     </message>
     <message>
         <source>Speed limit</source>
@@ -3764,7 +3880,7 @@
     </message>
     <message>
         <source>System follows your desktop, high contrast too.</source>
-        <translation type="unfinished" />
+        <translation>“Theo hệ thống” đi theo màn hình nền của bạn, kể cả tương phản cao.</translation>
     </message>
     <message>
         <source>System prompt</source>
@@ -3864,7 +3980,7 @@
     </message>
     <message>
         <source>When a long answer or a download ends and Hearth is not in front.</source>
-        <translation type="unfinished" />
+        <translation>Khi một câu trả lời dài hay một lượt tải kết thúc mà Hearth không ở trước mặt.</translation>
     </message>
     <message>
         <source>When set, clients must send it. Set one before you answer the network.</source>
@@ -3912,7 +4028,7 @@
     </message>
     <message>
         <source>Zoom</source>
-        <translation type="unfinished" />
+        <translation>Thu phóng</translation>
     </message>
     <message>
         <source>auto takes Xet from the Hub itself and plain HTTP from mirrors.</source>
@@ -3962,15 +4078,15 @@
     </message>
     <message>
         <source>Search shortcuts</source>
-        <translation type="unfinished" />
+        <translation>Tìm phím tắt</translation>
     </message>
     <message>
         <source>Use it here instead</source>
-        <translation type="unfinished" />
+        <translation>Dùng cho lệnh này</translation>
     </message>
     <message>
         <source>Reset all</source>
-        <translation type="unfinished" />
+        <translation>Đặt lại tất cả</translation>
     </message>
     <message>
         <source>Close</source>
@@ -3978,11 +4094,11 @@
     </message>
     <message>
         <source>Back to the default for: {command}</source>
-        <translation type="unfinished" />
+        <translation>Về mặc định cho: {command}</translation>
     </message>
     <message>
         <source>{keys} is the key of “{command}”.</source>
-        <translation type="unfinished" />
+        <translation>{keys} đang là phím của “{command}”.</translation>
     </message>
 </context>
 <context>
@@ -4024,15 +4140,15 @@
     </message>
     <message>
         <source>Being written now, all models together.</source>
-        <translation type="unfinished" />
+        <translation>Đang viết, tính chung mọi mô hình.</translation>
     </message>
     <message>
         <source>The last answer.</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời gần nhất.</translation>
     </message>
     <message>
         <source>No model has been asked yet.</source>
-        <translation type="unfinished">Chưa hỏi mô hình nào.</translation>
+        <translation>Chưa hỏi mô hình nào.</translation>
     </message>
     <message>
         <source>starting</source>
@@ -4082,31 +4198,31 @@
     <name>Tray</name>
     <message>
         <source>Server: {address}</source>
-        <translation type="unfinished" />
+        <translation>Máy chủ: {address}</translation>
     </message>
     <message>
         <source>Server: off</source>
-        <translation type="unfinished" />
+        <translation>Máy chủ: tắt</translation>
     </message>
     <message>
         <source>Server: not answering</source>
-        <translation type="unfinished" />
+        <translation>Máy chủ: chưa trả lời</translation>
     </message>
     <message>
         <source>Quick ask…</source>
-        <translation type="unfinished" />
+        <translation>Hỏi nhanh…</translation>
     </message>
     <message>
         <source>Show Hearth</source>
-        <translation type="unfinished" />
+        <translation>Hiện Hearth</translation>
     </message>
     <message>
         <source>New window</source>
-        <translation type="unfinished" />
+        <translation>Cửa sổ mới</translation>
     </message>
     <message>
         <source>Quit</source>
-        <translation type="unfinished">Thoát</translation>
+        <translation>Thoát</translation>
     </message>
 </context>
 <context>
