@@ -72,6 +72,7 @@ class Presets:
         self._folder = folder
         self._defaults = folder / "models"
         self._lock = threading.Lock()
+        self._in_use: dict[str, Preset] = {}
         self.problems: list[str] = []
         """Files that could not be read, in words."""
 
@@ -130,6 +131,19 @@ class Presets:
                 path.unlink(missing_ok=True)
             else:
                 write_preset(path, replace(preset, name=preset.name or model, model=model))
+
+    def use(self, model: str, preset: Preset | None) -> None:
+        """A model was loaded with this profile (None: in its usual way): ``current`` answers so until the next
+        load, in this process."""
+        with self._lock:
+            if preset is None:
+                self._in_use.pop(model, None)
+            else:
+                self._in_use[model] = preset
+
+    def current(self, model: str) -> Preset | None:
+        """The profile a model was loaded with, else its defaults."""
+        return self._in_use.get(model) or self.default_for(model)
 
     def _read(self, folder: Path) -> Iterator[Preset]:
         for path in sorted(folder.glob("*.json")):

@@ -32,7 +32,7 @@ from app.ui.panel_dock import NARROW, PanelDock
 from app.ui.rail import Rail
 from app.ui.server_switch import ServerSwitch
 from app.ui.status_bar import StatusBar
-from app.ui.widgets import Banner
+from app.ui.widgets import Banner, Words
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -195,6 +195,7 @@ class MainWindow(QMainWindow):
             "library": lambda model: self._page_call("library", "select", model or ""),
             "load": models.ask_load,
             "load_options": models.ask_load,
+            "load_profile": lambda pair: models.load_profile(*pair),
             "load_again": models.load_now,
             "unload": models.unload,
             "chat": self._chat_with,
@@ -219,7 +220,7 @@ class MainWindow(QMainWindow):
         if model:
             getattr(page, "choose_model", lambda _model: None)(model)
 
-    def say(self, words: str, tone: str = "", label: str = "", action: str = "") -> None:
+    def say(self, words: Words, tone: str = "", label: Words = "", action: str = "") -> None:
         """A line above the page for what belongs to no page."""
         self.banner.show_words(words, tone, label, action)
 
@@ -311,14 +312,18 @@ class MainWindow(QMainWindow):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if gguf_files(event.mimeData().urls()):
+        urls = event.mimeData().urls()
+        if gguf_files(urls) or folders(urls):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        files = gguf_files(event.mimeData().urls())
-        if files:
+        urls = event.mimeData().urls()
+        files, places = gguf_files(urls), folders(urls)
+        if files or places:
             event.acceptProposedAction()
-            self.models.import_files(files)
+        self.models.import_files(files)
+        for place in places:
+            self.models.add_folder(place)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.layout_memory.keep(self)
@@ -358,6 +363,11 @@ def gguf_files(urls: list[QUrl]) -> list[Path]:
     """The local .gguf files among dropped addresses."""
     paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
     return [path for path in paths if path.suffix.lower() == ".gguf"]
+
+
+def folders(urls: list[QUrl]) -> list[Path]:
+    """The local folders among dropped addresses: their models are read in place."""
+    return [path for url in urls if url.isLocalFile() and (path := Path(url.toLocalFile())).is_dir()]
 
 
 def _open_folder(path: str) -> None:

@@ -1,15 +1,18 @@
 """What can be done with models from anywhere in the window: load, unload, import, fetch the starter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QFileDialog
 
 from app.core.errors import LoadCancelledError, UsageError
 from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
+from app.models.presets import Preset
+from app.models.quants import split_names
 from app.ui import picks, tasks
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
     from app.planning.planner import Wishes
     from app.ui.main_window import MainWindow
+
+
+_POLL_MS = 300
 
 
 class ModelCommands(QObject):
@@ -47,6 +53,7 @@ class ModelCommands(QObject):
     def load_now(self, model: str, wishes: "Wishes | None" = None) -> None:
         """Load and go to the chat, where its progress is shown."""
         services = self._window.services
+        services.presets.use(model, None)
         follow = self._follow(model)
 
         def failed(error: Exception) -> None:
@@ -78,6 +85,22 @@ class ModelCommands(QObject):
         off = self._window.bridge.on(InstanceChanged, on_instance, self)
         return choose
 
+    def load_profile(self, model: str, preset: Preset) -> None:
+        """Load with a named profile; what is loaded otherwise is loaded again."""
+        services = self._window.services
+
+        def plan() -> "Wishes":
+            from app.planning.choices import with_choices  # noqa: PLC0415 - see load_now
+            from app.planning.wishes import from_settings  # noqa: PLC0415
+
+            return from_settings(with_choices(services.settings.value.engine, preset.load))
+
+        def planned(wishes: "Wishes") -> None:
+            self.load_now(model, wishes)
+            services.presets.use(model, preset)
+
+        tasks.run(plan, planned, self._window.say_error, self)
+
     def unload(self, model: str) -> None:
         """Free a model's memory."""
         future = self._window.services.supervisor.unload(model)
@@ -99,22 +122,49 @@ class ModelCommands(QObject):
         self.import_files([Path(path) for path in paths])
 
     def import_files(self, paths: list[Path]) -> None:
-        """Take files into the library, one task each, and show them there."""
-        for path in paths:
+        """Take files into the library, a split set as one, and show them there."""
+        for path in first_parts(paths):
             self._import(path)
 
     def _import(self, path: Path) -> None:
-        library = self._window.services.library
-        self._window.say(self.tr("Importing {file}…").format(file=path.name))
+        library, name = self._window.services.library, path.name
+        self._window.say(lambda: self.tr("Importing {file}…").format(file=name))
+        copied = [0, 0]
+        clock = QTimer(self, interval=_POLL_MS)
+
+        def note(done: int, total: int) -> None:
+            copied[:] = done, total  # from the pool's thread: read by the clock
+
+        def tell() -> None:
+            if copied[1]:
+                share = round(100 * copied[0] / copied[1])
+                self._window.say(
+                    lambda: self.tr("Importing {file}: {share} %").format(file=name, share=share)
+                )
 
         def done(record: ModelRecord) -> None:
-            self._window.say(self.tr("{name} is in the library.").format(name=record.name), "good")
+            clock.deleteLater()
+            self._window.say(lambda: self.tr("{name} is in the library.").format(name=record.name), "good")
             self._window.obey("library", record.id)
 
         def failed(error: Exception) -> None:
+            clock.deleteLater()
             self._window.say_error(error)
 
-        tasks.run(lambda: library.import_file(path), done, failed, self)
+        clock.timeout.connect(tell)
+        clock.start()
+        tasks.run(lambda: library.import_file(path, progress=note), done, failed, self)
+
+    def add_folder(self, path: Path) -> None:
+        """Read a folder's models in place from now on, and show them."""
+        library = self._window.services.library
+
+        def done(_none: object) -> None:
+            text = partial(self.tr("Models in {folder} are read there from now on.").format, folder=path)
+            self._window.say(text, "good")
+            self._window.obey("library", "")
+
+        tasks.run(lambda: library.add_folder(path), done, self._window.say_error, self)
 
     # ------------------------------------------------------------------ the starter
 
@@ -140,3 +190,8 @@ class ModelCommands(QObject):
                 self._window.obey("downloads", None)
 
         tasks.run(find, found, self._window.say_error, self)
+
+
+def first_parts(paths: Sequence[Path]) -> list[Path]:
+    """One path for each file or split set, in their order."""
+    return list(dict.fromkeys(path.with_name(split_names(path.name)[0]) for path in paths))
