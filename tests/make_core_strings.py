@@ -8,6 +8,7 @@ from pathlib import Path
 from app.core.errors import all_errors
 from app.core.settings import GROUP_TITLES, describe
 from app.models.quants import DESCRIPTION, all_notes
+from app.models.transfer_notes import NOTES
 from app.planning.reasons import REASONS
 from app.ui.errors import ACTION_LABELS
 
@@ -35,6 +36,7 @@ def collect() -> list[tuple[str, str]]:
     found |= {("Settings", title) for title in GROUP_TITLES.values()}
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
     found |= {("Planning", text) for text in REASONS.values()}
+    found |= {("Notes", text) for text in NOTES.values()}
     found |= {("Actions", text) for text in ACTION_LABELS.values()}
     return sorted(found)
 

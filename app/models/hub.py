@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from app import __version__
 from app.core.errors import HubError, HubNotFoundError, HubUnauthorizedError
 from app.core.settings_groups import Hub as HubSettings
-from app.models import hub_parse, hub_query
+from app.models import hub_images, hub_parse, hub_query
 from app.models.hub_address import Address, parse_address
 from app.models.hub_client import READ, library_for, translated
 from app.models.hub_mirrors import Mirrors
@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 CARD_LIMIT = 2_000_000
+IMAGE_HOPS = 5
+WINDOWS = 8  # headers kept in memory, the oldest is dropped
 SEARCH_PAGES = 5  # of the Hub's, looked through for one of ours when most of it is left out
 
 
@@ -141,6 +143,25 @@ class Hub:
             _, _, text = text[3:].partition("\n---")
         return text.strip()
 
+    def image(self, repo: str, written: str) -> bytes:
+        """A picture of a card, as its text names it; only once a person asked for it. No token leaves for another
+        host, and a redirect is not followed into one that may not be asked. Raises HubError."""
+        library, url = library_for(self._settings()), hub_images.address(self.endpoint, repo, written)
+        for _ in range(IMAGE_HOPS):
+            headers = self._headers(self.endpoint)
+            if _origin(url) != _origin(self.endpoint):
+                headers = _anonymous(headers)
+            with (
+                translated(url, "The picture"),
+                library.get_session().stream("GET", url, headers=headers, follow_redirects=False) as answer,
+            ):
+                following = answer.headers.get("Location") if answer.is_redirect else None
+                if following is None:
+                    library.hf_raise_for_status(answer)
+                    return hub_images.take(answer.iter_bytes(65536))
+            url = hub_images.address(self.endpoint, repo, urljoin(url, following))
+        raise HubError(detail="a picture's address leads on and on")
+
     def locate(self, repo: str, revision: str, file: str) -> RemoteFile:
         """Where a file's bytes are now, and what they should be. Signed addresses expire: ask again then."""
         return self._mirrors.ask(self.endpoints, lambda base: self._locate_at(base, repo, revision, file))
@@ -181,7 +202,10 @@ class Hub:
         remote = self.locate(repo, revision, file)
         key = remote.etag or remote.url
         with self._lock:
-            window = self._windows.setdefault(key, Window())
+            window = self._windows.pop(key, None) or Window()
+            self._windows[key] = window
+            while len(self._windows) > WINDOWS:
+                self._windows.pop(next(iter(self._windows)))
         return RangeReader(f"{repo}/{file}", remote.size or 0, window, functools.partial(self._bytes, remote))
 
     def whoami(self, token: str | None = None) -> str | None:

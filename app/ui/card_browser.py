@@ -1,31 +1,87 @@
-"""Shows a model card safely: Markdown without HTML, and nothing is ever fetched for it."""
+"""Shows a model card safely: Markdown without HTML; pictures only when asked for, and never fetched by the view."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices, QTextDocument
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QSize, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QImage, QImageReader, QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QTextBrowser, QWidget
+
+from app.ui.card_text import images, plain_card, without_images
+
+_PIXELS = 25_000_000
+"""A picture with more is not decoded: a few bytes can promise gigabytes."""
+_WIDEST = 560
 
 
 class CardBrowser(QTextBrowser):
-    """A model card: Markdown without HTML, and nothing is ever fetched for it."""
+    """A model card. ``pictures`` are the addresses it names; ``show_pictures`` puts those in that were fetched."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self.pictures: list[str] = []
+        self.repo_url = ""
+        """Where relative links lead."""
+        self._text = ""
+        self._fetched: dict[str, QImage] = {}
         self.setOpenLinks(False)
         self.setFrameShape(QTextBrowser.Shape.NoFrame)
         self.anchorClicked.connect(self._open)
 
-    def loadResource(self, _kind: int, _name: QUrl | str) -> Any:
-        return None
+    @property
+    def has_pictures(self) -> bool:
+        """Whether any of its pictures is shown."""
+        return bool(self._fetched)
 
-    @staticmethod
-    def _open(url: QUrl) -> None:
-        if url.scheme() in {"http", "https"}:
-            QDesktopServices.openUrl(url)
+    def loadResource(self, kind: int, name: QUrl | str) -> Any:
+        address = name.toString() if isinstance(name, QUrl) else name
+        return self._fetched.get(address) if kind == QTextDocument.ResourceType.ImageResource.value else None
+
+    def _open(self, url: QUrl) -> None:
+        whole = QUrl(f"{self.repo_url}/").resolved(url) if self.repo_url else url
+        if whole.scheme() in {"http", "https"} and not url.toString().startswith("#"):
+            QDesktopServices.openUrl(whole)
 
     def show_markdown(self, text: str) -> None:
-        """Replace the content."""
+        """Replace the content; pictures are left out until they are asked for."""
+        self._text, self._fetched = plain_card(text), {}
+        self.pictures = images(self._text)
+        self._render(without_images(self._text))
+        self.verticalScrollBar().setValue(0)
+
+    def show_pictures(self, fetched: Mapping[str, bytes]) -> None:
+        """Put pictures in, as bytes by the addresses in ``pictures``; those that can't be decoded stay out."""
+        decoded = {address: _decode(data) for address, data in fetched.items()}
+        self._fetched = {address: image for address, image in decoded.items() if image is not None}
+        self._render(without_images(self._text, keep=self._fetched))
+
+    def _render(self, text: str) -> None:
         dialect = QTextDocument.MarkdownFeature
         self.document().setMarkdown(text, dialect.MarkdownDialectGitHub | dialect.MarkdownNoHTML)
-        self.verticalScrollBar().setValue(0)
+        self._calm_headings()
+
+    def _calm_headings(self) -> None:
+        # A card's headings are smaller than the page's own.
+        block = self.document().begin()
+        while block.isValid():
+            if level := block.blockFormat().headingLevel():
+                cursor = QTextCursor(block)
+                cursor.select(QTextCursor.SelectionType.BlockUnderCursor)
+                style = cursor.charFormat()
+                style.setProperty(QTextFormat.Property.FontSizeAdjustment, max(0, 2 - level))
+                cursor.setCharFormat(style)
+            block = block.next()
+
+
+def _decode(data: bytes) -> QImage | None:
+    buffer = QBuffer()
+    buffer.setData(QByteArray(data))
+    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
+    reader = QImageReader(buffer)
+    size = reader.size()
+    if not size.isValid() or size.width() * size.height() > _PIXELS:
+        return None
+    if size.width() > _WIDEST:
+        reader.setScaledSize(size.scaled(QSize(_WIDEST, size.height()), Qt.AspectRatioMode.KeepAspectRatio))
+    image = reader.read()
+    return None if image.isNull() else image

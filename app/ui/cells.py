@@ -66,12 +66,17 @@ class TwoLineDelegate(QStyledItemDelegate):
             icon.paint(painter, QRect(rect.left(), rect.center().y() - 8, 18, 18))
             rect.setLeft(rect.left() + 28)
         note = str(index.data(NOTE_ROLE) or "")
+        across = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole) or 0)
+        across &= Qt.AlignmentFlag.AlignHorizontal_Mask
         upper, lower = QRect(rect), QRect(rect)
         if note:
             upper.setBottom(rect.center().y() + 1)
             lower.setTop(rect.center().y() + 1)
-            self._line(painter, lower, "secondary", theme.color("text-2"), note, Qt.AlignmentFlag.AlignTop)
+            self._line(
+                painter, lower, "secondary", theme.color("text-2"), note, Qt.AlignmentFlag.AlignTop | across
+            )
         side = Qt.AlignmentFlag.AlignBottom if note else Qt.AlignmentFlag.AlignVCenter
+        side |= across
         shade = index.data(Qt.ItemDataRole.ForegroundRole) or theme.color("text")
         self._line(painter, upper, "text", shade, text, side)
         painter.restore()
@@ -84,7 +89,7 @@ class TwoLineDelegate(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(shade)
         shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
-        painter.drawText(rect, side | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.drawText(rect, side, shown)
 
 
 class ActionCell(QWidget):

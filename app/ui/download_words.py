@@ -2,7 +2,9 @@
 
 from PySide6.QtCore import QCoreApplication
 
+from app.core.errors import fill
 from app.core.events import DownloadChanged
+from app.models.transfer_notes import NOTES
 
 translate = QCoreApplication.translate
 _TOKENS = {"done": "good", "failed": "bad", "waiting": "warn", "paused": "text-2", "cancelled": "text-2"}
@@ -47,3 +49,9 @@ def progress(row: DownloadChanged) -> float:
     if row.state == "done":
         return 1.0
     return min(1.0, row.done / row.total) if row.total else 0.0
+
+
+def note_words(row: DownloadChanged) -> str:
+    """What it waits for or did by itself, or ""."""
+    template = NOTES.get(row.note_code)
+    return fill(translate("Notes", template), row.note_params) if template else row.note

@@ -11,12 +11,14 @@ from app.ui.resources import resource
 
 
 class Pick(Struct, frozen=True):
-    """One recommendation: what it is good for (a key the window translates) and the memory it wants, in GB."""
+    """One recommendation: what it is good for (a key the window translates), the size of its file, and the memory of
+    the smallest computer that runs it well beside a browser; both in GB."""
 
     repo: str
     quant: str
     purpose: str
     gigabytes: float
+    memory: int
     starter: bool = False
 
     @property

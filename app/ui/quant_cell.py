@@ -1,26 +1,51 @@
 """What stands at the end of a quant's row: download it, how far it is, or load it."""
 
 from msgspec import Struct
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QCoreApplication, Signal
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
 from app.core.events import DownloadChanged
 from app.models.hub_types import QuantFile
 from app.ui import theme, words
-from app.ui.download_words import progress
+from app.ui.download_words import note_words, progress, state_words
 from app.ui.errors import describe
+from app.ui.prospects import Prospect
 from app.ui.widgets import IconButton, make_button, make_label, set_property
 
 _BUSY = ("queued", "running", "waiting", "verifying", "paused")
+_SIDES, _PADDING = 16, 24
 
 
 class QuantRow(Struct, frozen=True):
     """A quant with what this machine says about it."""
 
     quant: QuantFile
-    fit: str = ""
+    prospect: Prospect = Prospect()
     recommended: bool = False
     here: bool = False
+
+    @property
+    def fit(self) -> str:
+        """The planner's label, "" while nothing is known."""
+        return self.prospect.fit
+
+
+def cell_width() -> int:
+    """Pixels that the longest of its buttons needs in the language in force."""
+    texts = [_download_words("888.8 GB"), *(_button_words(action) for action in ("load", "retry"))]
+    metrics = QFontMetrics(theme.font("text"))
+    return max(metrics.horizontalAdvance(text) for text in texts) + _PADDING + _SIDES
+
+
+def _download_words(amount: str) -> str:
+    return QCoreApplication.translate("QuantCell", "Download {size}").format(size=amount)
+
+
+def _button_words(action: str) -> str:
+    if action == "load":
+        return QCoreApplication.translate("QuantCell", "Load…")
+    return QCoreApplication.translate("QuantCell", "Try again")
 
 
 class QuantCell(QWidget):
@@ -31,30 +56,38 @@ class QuantCell(QWidget):
     def __init__(self, row: QuantRow, parent: QWidget) -> None:
         super().__init__(parent)
         self._row = row
-        self.button = make_button(self._press, "", self, compact=True)
+        self.button = make_button(self.press, "", self, compact=True)
         self.bar, self.share = QProgressBar(self), make_label("secondary", self)
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
         self.share.setFont(theme.tabular(theme.font("secondary")))
+        self.hold = IconButton("pause", self._hold, self)
         self.stop = IconButton("close", lambda: self.pressed.emit("cancel"), self)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(8, 0, 8, 0)
-        layout.setSpacing(8)
+        layout.setContentsMargins(_SIDES // 2, 0, _SIDES // 2, 0)
+        layout.setSpacing(4)
         layout.addWidget(self.bar, 1)
         layout.addWidget(self.share)
+        layout.addWidget(self.hold)
         layout.addWidget(self.stop)
         layout.addWidget(self.button, 1)
         self._download: DownloadChanged | None = None
         self._action = "download"
 
-    def _press(self) -> None:
-        self.pressed.emit(self._action)
+    def press(self) -> None:
+        """Do what the button says; nothing while a download is under way."""
+        if not self.button.isHidden():
+            self.pressed.emit(self._action)
+
+    def _hold(self) -> None:
+        paused = self._download is not None and self._download.state == "paused"
+        self.pressed.emit("resume" if paused else "pause")
 
     def show_row(self, row: QuantRow, download: DownloadChanged | None) -> None:
         """Fit the widgets to where this quant stands."""
         self._row, self._download = row, download
         busy = download is not None and download.state in _BUSY
-        for widget in (self.bar, self.share, self.stop):
+        for widget in (self.bar, self.share, self.hold, self.stop):
             widget.setVisible(busy)
         self.button.setVisible(not busy)
         if download is not None and busy:
@@ -67,24 +100,30 @@ class QuantCell(QWidget):
         self.bar.setValue(round(value * 1000))
         self.bar.setAccessibleName(self.tr("Download of {name}").format(name=download.id))
         self.share.setText(words.number(value * 100) + " %")
+        set_property(self.bar, "tone", "warn" if download.state != "running" else "")
+        self.setToolTip(self._tip(download))
+        paused = download.state == "paused"
+        self.hold.show_icon("play" if paused else "pause")
+        self.hold.set_words(self.tr("Resume") if paused else self.tr("Pause"))
+        self.stop.set_words(self.tr("Cancel and delete what came"))
+
+    def _tip(self, download: DownloadChanged) -> str:
+        if download.error is not None:
+            return describe(download.error).sentence
+        if download.state != "running" or download.speed is None:
+            return note_words(download) or state_words(download)
         left = words.duration(download.eta)
         tip = self.tr("{speed}, {left} left").format(speed=words.transfer_speed(download.speed), left=left)
-        self.setToolTip(tip if download.state == "running" else "")
-        set_property(self.bar, "tone", "warn" if download.state != "running" else "")
-        self.stop.set_words(self.tr("Cancel and delete what came"))
+        return f"{tip}\n{note_words(download)}".strip()
 
     def _show_button(self, row: QuantRow, download: DownloadChanged | None) -> None:
         failed = download is not None and download.state == "failed"
         here = row.here or (download is not None and download.state == "done")
         self._action = "load" if here else ("retry" if failed else "download")
-        amount = words.size(row.quant.bytes)
-        self.button.setText(
-            {
-                "load": self.tr("Load…"),
-                "retry": self.tr("Try again"),
-                "download": self.tr("Download {size}").format(size=amount),
-            }[self._action]
-        )
+        if self._action == "download":
+            self.button.setText(_download_words(words.size(row.quant.bytes)))
+        else:
+            self.button.setText(_button_words(self._action))
         self.button.setAccessibleName(f"{self.button.text()}, {row.quant.id}")
         set_property(self.button, "role", "primary" if row.recommended and not here else "")
         error = download.error if download is not None else None

@@ -1,33 +1,34 @@
-"""One repository: its facts, its quants with what each takes, and its card."""
+"""One repository: its facts, its files with what each takes here, and its card."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.core.events import DownloadChanged, LibraryChanged
-from app.models.hub_types import QuantFile, RepoDetail
-from app.ui import tasks, theme, words
+from app.core.errors import HearthError
+from app.core.events import DownloadChanged, LibraryChanged, SettingChanged
+from app.models.hub_types import RepoDetail
+from app.ui import tasks
 from app.ui.bridge import Bridge
 from app.ui.card_browser import CardBrowser
-from app.ui.cells import TwoLineDelegate
 from app.ui.errors import describe
-from app.ui.figures import DASH
-from app.ui.quant_cell import QuantCell, QuantRow
-from app.ui.recommend import recommend
-from app.ui.table_model import Column, Table, TableModel
-from app.ui.widgets import Banner, Elided, make_button, make_label
+from app.ui.prospects import Prospect, Prospects, closer_look, merged, quick_look
+from app.ui.quant_cell import QuantRow
+from app.ui.quant_table import QuantTable
+from app.ui.recommend import Choice, recommend
+from app.ui.repo_head import RepoHead
+from app.ui.widgets import Banner, make_button, make_label
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.compose import Services
+
+
+_LAST = ("projector", "draft", "imatrix", "adapter", "other")
+_PICTURES = 20
 
 
 class RepoView(QWidget):
@@ -39,112 +40,100 @@ class RepoView(QWidget):
         super().__init__(parent)
         self._services = services
         self._detail: RepoDetail | None = None
-        self._fits: dict[str, str] = {}
+        self._point = ""
+        self.prospects = Prospects()
         self._here: set[str] = set()
         self._downloads = {item.id: item for item in services.downloads.snapshots()}
-        self._cells: dict[str, QuantCell] = {}
         self._tasks: list[tasks.Task[Any]] = []
-        self.name, self.chips = Elided("text", self), QHBoxLayout()
-        self.page = make_button(self._open_page, "", self, compact=True)
+        self.head, self.banner = RepoHead(self), Banner(self)
         self.note = make_label("secondary", self, wrap=True)
-        self.banner = Banner(self)
-        self.model: TableModel[QuantRow] = TableModel(self._columns(), lambda row: row.quant.id, self)
-        self.table = Table(self.model, self, sortable=False)
-        self.table.verticalHeader().setDefaultSectionSize(46)
-        self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
+        self.measure = make_button(self._measure, "link", self, compact=True)
+        self.table = QuantTable(self)
+        self.card_title = make_label("heading", self)
+        self.pictures = make_button(self._fetch_pictures, "link", self, compact=True)
         self.card = CardBrowser(self)
         self._lay_out()
         bridge.on(DownloadChanged, self._on_download, self)
         bridge.on(LibraryChanged, lambda _event: self._read_library(), self)
+        bridge.on(SettingChanged, self._on_setting, self)
+        self.head.page_asked.connect(self._open_page)
+        self.table.pressed.connect(self._act)
         self.banner.triggered.connect(self._fix)
         self.retranslate()
 
     # ------------------------------------------------------------------ building
 
     def _lay_out(self) -> None:
-        font = theme.font("chat")
-        font.setBold(True)
-        self.name.setFont(font)
-        head = QHBoxLayout()
-        head.setSpacing(8)
-        head.addWidget(self.name, 1)
-        head.addWidget(self.page)
-        self.chips.setSpacing(6)
+        about, title = QHBoxLayout(), QHBoxLayout()
+        about.addWidget(self.note, 1)
+        about.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignTop)
+        title.addWidget(self.card_title)
+        title.addStretch(1)
+        title.addWidget(self.pictures)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(8)
-        column.addLayout(head)
-        column.addLayout(self.chips)
-        column.addWidget(self.banner)
-        column.addWidget(self.note)
-        column.addWidget(self.table, 0)
+        for part in (self.head, self.banner, about, self.table, title):
+            if isinstance(part, QWidget):
+                column.addWidget(part)
+            else:
+                column.addLayout(part)
         column.addWidget(self.card, 1)
-        self._column = column
+        self.measure.hide()
+        self.pictures.hide()
 
-    def _columns(self) -> list[Column[QuantRow]]:
-        return [
-            Column(
-                lambda: self.tr("Quant"),
-                lambda row: (
-                    self.tr("{quant} (recommended)").format(quant=row.quant.quant)
-                    if row.recommended
-                    else row.quant.quant
-                ),
-                note=self._plain,
-                tip=lambda row: words.quant_tip(row.quant.quant),
-                icon=lambda row: "check" if row.here else "",
-                token=lambda row: "text",
-            ),
-            Column(
-                lambda: self.tr("Bits"),
-                lambda row: words.number(row.quant.bits_per_weight, 1) if row.quant.bits_per_weight else DASH,
-                right=True,
-                width=48,
-            ),
-            Column(
-                lambda: self.tr("Size (GB)"),
-                lambda row: words.gigabytes(row.quant.bytes),
-                right=True,
-                width=72,
-            ),
-            Column(
-                lambda: self.tr("On this machine"),
-                lambda row: words.fit_words(row.fit),
-                width=126,
-                token=lambda row: words.FIT_TOKENS.get(row.fit, "text-2"),
-                icon=lambda row: words.FIT_ICONS.get(row.fit, ""),
-                tip=lambda row: "" if row.fit else self.tr("Not known yet."),
-            ),
-            Column(lambda: "", lambda _row: "", width=152),
-        ]
+    def _size_table(self) -> None:
+        # As high as its rows, so that the card follows at once; it scrolls when it would take more than its share.
+        self.table.setFixedHeight(max(80, min(self.table.wanted_height(), round(self.height() * 0.6))))
 
-    def _plain(self, row: QuantRow) -> str:
-        if row.quant.kind not in {"text", "embedding", "reranker"}:
-            return words.kind_words(row.quant.kind)
-        return words.quant_note(row.quant.quant)
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_table()
 
     # ------------------------------------------------------------------ content
 
-    def show_repo(self, detail: RepoDetail) -> None:
-        """Show a repository; fit labels and the card follow as they are known."""
+    def show_repo(self, detail: RepoDetail, point: str = "") -> None:
+        """Show a repository, pointing at a quant or a file; what it would mean here and its card follow."""
+        self._drop_tasks()
+        self._detail, self._point, self.prospects = detail, point, Prospects()
+        self.head.show_detail(detail)
+        self.banner.hide()
+        self.measure.hide()
+        self._show_gate()
+        self.table.model_.set_rows(())
+        self._fill()
+        self._show_card("")
+        self.card.repo_url = self._services.hub.page_url(detail.id) + "/blob/main"
+        services = self._services
+        self._run(lambda: quick_look(services, detail), self._show_quick)
+        self._run(lambda: services.hub.card(detail.id), self._show_card)
+        self._read_library()
+
+    def _run(self, work: Any, done: Any, failed: Any = None) -> None:
+        self._tasks.append(tasks.run(work, done, failed or (lambda _error: None), self))
+
+    def _drop_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self._detail, self._fits = detail, {}
-        self.name.setText(detail.id)
-        self.banner.hide()
-        self._show_chips()
-        self._show_note()
-        self.model.set_rows(())
+        self._tasks = []
+
+    def _show_quick(self, found: Prospects) -> None:
+        self.prospects = found
         self._fill()
-        self.card.show_markdown("")
-        services = self._services
-        self._tasks = [
-            tasks.run(lambda: fit_labels(services, detail), self._show_fits, lambda _error: None, self),
-            tasks.run(
-                lambda: services.hub.card(detail.id), self.card.show_markdown, lambda _error: None, self
-            ),
-        ]
-        self._read_library()
+        self._look_closer()
+
+    def _look_closer(self) -> None:
+        detail, quick, services, choice = self._detail, self.prospects, self._services, self._choice()
+        if detail is not None and quick.of:
+            first = choice.id if choice else ""
+            self._run(lambda: merged(quick, closer_look(services, detail, first)), self._show_close)
+
+    def _show_close(self, found: Prospects) -> None:
+        self.prospects = found
+        self.head.show_summary(found.summary)
+        self.measure.setVisible(not found.measured)
+        self._fill()
+        self._size_table()
 
     def _read_library(self) -> None:
         library = self._services.library
@@ -154,116 +143,161 @@ class RepoView(QWidget):
         self._here = ids
         self._fill()
 
-    def _show_fits(self, fits: dict[str, str]) -> None:
-        self._fits = fits
-        self._fill()
+    def _choice(self) -> Choice | None:
+        fits = {key: found.fit for key, found in self.prospects.of.items() if found.fit}
+        return recommend(self._detail.quants, fits) if self._detail else None
 
     def _fill(self) -> None:
         if self._detail is None:
             return
-        best = recommend(self._detail.quants, self._fits)
-        self.model.set_rows(
-            [
-                QuantRow(quant, self._fits.get(quant.id, ""), quant.id == best, quant.id in self._here)
-                for quant in sorted(self._detail.quants, key=lambda item: item.bytes)
-            ]
-        )
-        self._size_table()
-        known = {row.quant.id for row in self.model.rows}
-        self._cells = {key: cell for key, cell in self._cells.items() if key in known}
-        for at, row in enumerate(self.model.rows):
-            self._place_cell(at, row)
-
-    def _size_table(self) -> None:
-        # As high as its rows, so that the card follows at once; it scrolls when it would take more than its share.
-        rows = self.table.verticalHeader().length() + self.table.horizontalHeader().sizeHint().height() + 6
-        self.table.setFixedHeight(max(80, min(rows, round(self.height() * 0.62))))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._size_table()
-
-    def _place_cell(self, at: int, row: QuantRow) -> None:
-        index, key = self.model.index(at, len(self.model.columns) - 1), row.quant.id
-        cell = self._cells.get(key)
-        if cell is None or self.table.indexWidget(index) is not cell:
-            cell = QuantCell(row, self.table)
-            cell.pressed.connect(partial(self._act, row.quant))
-            self._cells[key] = cell
-            self.table.setIndexWidget(index, cell)
-        cell.show_row(row, self._downloads.get(key))
-
-    def _show_chips(self) -> None:
-        while self.chips.count():
-            item = self.chips.takeAt(0)
-            if item is not None and (widget := item.widget()) is not None:
-                widget.deleteLater()
-        for text in self._chip_texts():
-            chip = QLabel(text, self)
-            chip.setTextFormat(Qt.TextFormat.PlainText)
-            chip.setProperty("role", "chip")
-            self.chips.addWidget(chip)
-        self.chips.addStretch(1)
-
-    def _chip_texts(self) -> list[str]:
-        detail = self._detail
-        if detail is None:
-            return []
-        texts = [words.parameters(detail.parameters), detail.architecture or ""]
-        if detail.context_length:
-            texts.append(self.tr("{count} context").format(count=words.tokens(detail.context_length)))
-        texts.append(detail.license or "")
-        if detail.downloads is not None:
-            texts.append(
-                self.tr("{count} downloads a month").format(count=words.short_count(detail.downloads))
+        choice, of = self._choice(), self.prospects.of
+        quants = sorted(self._detail.quants, key=lambda item: (item.kind in _LAST, item.bytes))
+        rows = [
+            QuantRow(
+                quant,
+                of.get(quant.id, Prospect()),
+                choice is not None and quant.id == choice.id,
+                quant.id in self._here,
             )
-        return [text for text in texts if text]
+            for quant in quants
+        ]
+        self.table.show_rows(rows, self._downloads)
+        self._size_table()
+        self._show_note(choice)
+        if self._point and self.table.point_at(self._point):
+            self._point = ""
 
-    def _show_note(self) -> None:
-        detail = self._detail
+    # ------------------------------------------------------------------ the card
+
+    def _show_card(self, text: str) -> None:
+        self.card.show_markdown(text)
+        self.card_title.setVisible(bool(text))
+        self._show_pictures_button()
+
+    def _show_pictures_button(self) -> None:
+        count = len(self.card.pictures)
+        self.pictures.setVisible(count > 0 and not self.card.has_pictures)
+        self.pictures.setText(self.tr("Show %n picture(s)", "", count))
+        self.pictures.setToolTip(
+            self.tr("They are fetched from where the card says, which then knows your address.")
+        )
+
+    def _fetch_pictures(self) -> None:
+        detail, hub = self._detail, self._services.hub
         if detail is None:
             return
-        if detail.gated:
-            self.banner.show_words(
-                lambda: self.tr("{repo} asks you to accept its licence before you download.").format(
-                    repo=detail.id
-                ),
-                "warn",
-                lambda: self.tr("Open its page"),
-                "open_license",
-            )
-        self.note.setVisible(not detail.quants)
-        self.note.setText(self.tr("This repository has no GGUF file.") if not detail.quants else "")
+        wanted = self.card.pictures[:_PICTURES]
+        self.pictures.setEnabled(False)
 
-    # ------------------------------------------------------------------ actions
+        def fetch() -> dict[str, bytes]:
+            found = {}
+            for address in wanted:
+                try:
+                    found[address] = hub.image(detail.id, address)
+                except HearthError:
+                    continue
+            return found
+
+        self._run(fetch, self._show_pictures)
+
+    def _show_pictures(self, fetched: dict[str, bytes]) -> None:
+        self.card.show_pictures(fetched)
+        self.pictures.setEnabled(True)
+        self.pictures.hide()
+
+    # ------------------------------------------------------------------ words above the table
+
+    def _show_gate(self) -> None:
+        if self._detail is not None and self._detail.gated:
+            text = self.tr("{repo} asks you to accept its licence before you download.")
+            self.banner.show_words(
+                text.format(repo=self._detail.id), "warn", self.tr("Open its page"), "open_license"
+            )
+
+    def _show_note(self, choice: Choice | None) -> None:
+        if self._detail is None:
+            return
+        self.note.setText(self._note_words(self._detail, choice))
+        self.note.setVisible(bool(self.note.text()))
+
+    def _note_words(self, detail: RepoDetail, choice: Choice | None) -> str:
+        if not detail.quants:
+            return self.tr("This repository has no GGUF file.")
+        if choice is None:
+            known = any(found.fit for found in self.prospects.of.values())
+            return self.tr("None of these files fits this machine wholly.") if known else ""
+        name = next(quant.quant for quant in detail.quants if quant.id == choice.id)
+        reason = {
+            "usual": self.tr("{quant} is recommended: the usual balance of size and quality"),
+            "trained": self.tr("{quant} is recommended: the model was trained for this format"),
+            "best": self.tr("{quant} is recommended: the best that fits here"),
+            "smallest": self.tr("{quant} is recommended: the smallest there is"),
+        }[choice.why].format(quant=name)
+        found = self.prospects.of.get(choice.id)
+        fits = {
+            "full_gpu": self.tr(", and it runs wholly on the GPU."),
+            "fits_in_memory": self.tr(", and it fits in memory."),
+        }
+        return reason + fits.get(found.fit if found else "", ".")
+
+    def _measure(self) -> None:
+        outlook = self._services.outlook
+        self.measure.setEnabled(False)
+        self.measure.setText(self.tr("Measuring, up to a minute…"))
+        tasks.run(outlook.measure, self._measured, self._not_measured, self)
+
+    def _measured(self, _none: object) -> None:
+        self._name_measure()
+        self._look_closer()
+
+    def _not_measured(self, error: Exception) -> None:
+        self._name_measure()
+        self.banner.show_error(describe(error))
+
+    def _name_measure(self) -> None:
+        self.measure.setEnabled(True)
+        self.measure.setText(self.tr("Measure this machine's speed"))
+        self.measure.setToolTip(
+            self.tr("Then every file here shows how quick it would be, before a download.")
+        )
+
+    # ------------------------------------------------------------------ what happens
 
     def _on_download(self, event: DownloadChanged) -> None:
         self._downloads[event.id] = event
-        at = self.model.find(event.id)
-        if at is None:
-            return
-        self._place_cell(at, self.model.rows[at])
-        if event.state == "failed" and event.error is not None:
+        if self.table.show_download(event) and event.state == "failed" and event.error is not None:
             self.banner.show_error(describe(event.error))
 
-    def _act(self, quant: QuantFile, action: str) -> None:
-        downloads = self._services.downloads
+    def _on_setting(self, event: SettingChanged) -> None:
+        if event.key.startswith("engine.") and self._detail is not None and self.isVisible():
+            services, detail = self._services, self._detail
+            self._run(lambda: quick_look(services, detail), self._show_quick)
+
+    def _act(self, key: str, action: str) -> None:
         if action == "load":
-            self.asked.emit("load", quant.id)
-        elif action == "cancel":
-            tasks.run(lambda: downloads.cancel(quant.id), owner=self)
-        else:
-            work = {"download": lambda: downloads.enqueue(quant), "retry": lambda: downloads.retry(quant.id)}[
-                action
-            ]
-            tasks.run(work, None, lambda error: self.banner.show_error(describe(error)), self)
+            self.asked.emit("load", key)
+            return
+        downloads = self._services.downloads
+        quant = next((row.quant for row in self.table.model_.rows if row.quant.id == key), None)
+        if quant is None:
+            return
+        work: dict[str, Callable[[], object]] = {
+            "download": partial(downloads.enqueue, quant),
+            "retry": partial(downloads.retry, key),
+            "cancel": partial(downloads.cancel, key),
+            "pause": partial(downloads.pause, key),
+            "resume": partial(downloads.resume, key),
+        }
+        if action in {"download", "retry"}:
+            self.asked.emit("downloading", key)
+        tasks.run(work[action], None, lambda error: self.banner.show_error(describe(error)), self)
 
     def _fix(self, action: str) -> None:
-        if action == "retry" and self._detail is not None:
-            for row in self.model.rows:
+        if action in {"retry", "download_again"}:
+            for row in self.table.model_.rows:
                 download = self._downloads.get(row.quant.id)
                 if download is not None and download.state == "failed":
-                    self._act(row.quant, "retry")
+                    self._act(row.quant.id, "retry")
             self.banner.hide()
         elif self._detail is not None:
             self.asked.emit(action, self._detail.id)
@@ -274,12 +308,12 @@ class RepoView(QWidget):
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
-        self.page.setText(self.tr("Page on the Hub"))
         self.table.setAccessibleName(self.tr("Files to download"))
         self.card.setAccessibleName(self.tr("Model card"))
-        self._show_chips()
-        self._show_note()
-        self.model.refresh()
+        self.card_title.setText(self.tr("Model card"))
+        self._name_measure()
+        self._show_pictures_button()
+        self.table.model_.refresh()
         self.table.fit_columns()
         self._fill()
 
@@ -287,11 +321,3 @@ class RepoView(QWidget):
         if event.type() == QEvent.Type.LanguageChange:
             self.retranslate()
         super().changeEvent(event)
-
-
-def fit_labels(services: "Services", detail: RepoDetail) -> Mapping[str, str]:
-    """Fit by quant id, from the planner's quick estimate on this machine (blocks: asks for the hardware)."""
-    from app.planning.fit import Fitter  # noqa: PLC0415 - not before someone looks at a repository
-
-    fitter = Fitter(services.machine(), services.settings.value.engine.n_ctx)
-    return {quant.id: fitter.label(quant.bytes, detail.parameters) for quant in detail.quants}

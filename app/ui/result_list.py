@@ -57,6 +57,10 @@ class ResultModel(QAbstractListModel):
             self.items += fresh
             self.endInsertRows()
 
+    def stalled(self) -> None:
+        """The next page did not come: it may be asked for again."""
+        self._asked = False
+
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() else len(self.items)
 
@@ -97,11 +101,11 @@ class _Delegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_back(painter, rect, option)
         inner = rect.adjusted(16, 8, -12, -8)
-        counts = self._paint_counts(painter, inner, item)
-        text = inner.adjusted(0, 0, -counts - 12, 0)
-        upper, lower = QRect(text), QRect(text)
+        upper, lower = QRect(inner), QRect(inner)
         upper.setHeight(22)
         lower.setTop(upper.bottom() + 2)
+        upper.setRight(inner.right() - self._paint_counts(painter, upper, item) - 8)
+        lower.setRight(inner.right() - self._paint_count(painter, lower, "heart", item.likes) - 8)
         publisher, _, name = item.id.partition("/")
         strong = theme.font("text")
         strong.setBold(True)
@@ -122,29 +126,26 @@ class _Delegate(QStyledItemDelegate):
             painter.setBrush(theme.color("accent"))
             painter.drawRoundedRect(QRect(rect.left() + 4, rect.top() + 14, 3, rect.height() - 28), 1.5, 1.5)
 
+    def _paint_counts(self, painter: QPainter, rect: QRect, item: RepoSummary) -> int:
+        used = self._paint_count(painter, rect, "downloads", item.downloads)
+        if item.gated:
+            theme.icon("lock", "warn").paint(painter, QRect(rect.right() - used - 18, rect.top() + 4, 14, 14))
+            used += 18
+        return used
+
     @staticmethod
-    def _paint_counts(painter: QPainter, rect: QRect, item: RepoSummary) -> int:
+    def _paint_count(painter: QPainter, rect: QRect, icon: str, count: int | None) -> int:
+        """An icon and a number at the right end; the pixels they take."""
+        if count is None:
+            return 0
         font = theme.tabular(theme.font("secondary"))
-        metrics, widest = QFontMetrics(font), 0
+        text = words.short_count(count)
+        width = QFontMetrics(font).horizontalAdvance(text)
         painter.setFont(font)
         painter.setPen(theme.color("text-2"))
-        rows = (("downloads", item.downloads), ("heart", item.likes))
-        for at, (icon, count) in enumerate(rows):
-            if count is None:
-                continue
-            text = words.short_count(count)
-            width = metrics.horizontalAdvance(text)
-            top = rect.top() + at * 22
-            box = QRect(rect.right() - width, top, width + 1, 20)
-            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, text)
-            theme.icon(icon).paint(painter, QRect(rect.right() - width - 18, top + 3, 14, 14))
-            widest = max(widest, width + 18)
-        if item.gated:
-            theme.icon("lock", "warn").paint(
-                painter, QRect(rect.right() - widest - 18, rect.top() + 3, 14, 14)
-            )
-            widest += 18
-        return widest
+        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, text)
+        theme.icon(icon).paint(painter, QRect(rect.right() - width - 18, rect.center().y() - 6, 14, 14))
+        return width + 18
 
     @staticmethod
     def _line(painter: QPainter, rect: QRect, font: Any, token: str, text: str) -> None:
@@ -169,6 +170,10 @@ class ResultList(QListView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.selectionModel().currentChanged.connect(self._on_current)
+
+    def clear_choice(self) -> None:
+        """No result is the current one."""
+        self.selectionModel().clear()
 
     def _on_current(self, index: QModelIndex, _old: QModelIndex) -> None:
         item = index.data(ROW_ROLE)

@@ -153,3 +153,15 @@ def kind_words(kind: str) -> str:
         "imatrix": translate("Words", "Importance matrix"),
         "adapter": translate("Words", "Adapter"),
     }.get(kind, translate("Words", "Other"))
+
+
+def kind_tip(kind: str) -> str:
+    """What a file that is no model by itself is good for."""
+    return {
+        "projector": translate("Words", "Lets a model see images; it is loaded beside the model."),
+        "draft": translate(
+            "Words", "Proposes tokens that the model then checks: faster answers, the same text."
+        ),
+        "imatrix": translate("Words", "Says which weights matter most; used when a model is quantized."),
+        "adapter": translate("Words", "Changes a model's manner (LoRA); it is loaded beside the model."),
+    }.get(kind, "")

@@ -76,6 +76,41 @@
     </message>
 </context>
 <context>
+    <name>ApiTable</name>
+    <message>
+        <source>{provider}, prices of {date}: {source}. Double-click to change.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>entered by you</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prices of hosted models</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hosted model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Read ($/M tokens)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Written ($/M tokens)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>These tokens there</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Against here</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>AttachmentBar</name>
     <message>
         <source>Take out {name} ({size})</source>
@@ -626,15 +661,15 @@
     </message>
     <message>
         <source>Fetching more…</source>
-        <translation type="unfinished" />
+        <translation>Đang lấy thêm…</translation>
     </message>
     <message>
         <source>“{words}” is not the address of a model on the Hub.</source>
-        <translation type="unfinished" />
+        <translation>“{words}” không phải là địa chỉ của một mô hình trên Hub.</translation>
     </message>
     <message>
         <source>No repository with GGUF files matches “{words}” and the filters.</source>
-        <translation type="unfinished" />
+        <translation>Không có kho nào có tệp GGUF khớp với “{words}” và các bộ lọc.</translation>
     </message>
     <message>
         <source>Clear the search</source>
@@ -646,11 +681,11 @@
     </message>
     <message>
         <source>Filters ({count})</source>
-        <translation type="unfinished" />
+        <translation>Bộ lọc ({count})</translation>
     </message>
     <message>
         <source>Filters</source>
-        <translation type="unfinished" />
+        <translation>Bộ lọc</translation>
     </message>
     <message>
         <source>Opening {repo}…</source>
@@ -678,15 +713,15 @@
     </message>
     <message>
         <source>Back (Alt+Left)</source>
-        <translation type="unfinished" />
+        <translation>Quay lại (Alt+Trái)</translation>
     </message>
     <message>
         <source>Forward (Alt+Right)</source>
-        <translation type="unfinished" />
+        <translation>Đi tới (Alt+Phải)</translation>
     </message>
     <message>
         <source>Best match</source>
-        <translation type="unfinished" />
+        <translation>Khớp nhất</translation>
     </message>
     <message>
         <source>Trending</source>
@@ -713,7 +748,7 @@
     </message>
     <message>
         <source>Size (GB)</source>
-        <translation type="unfinished">Cỡ (GB)</translation>
+        <translation>Cỡ (GB)</translation>
     </message>
     <message>
         <source>Used</source>
@@ -1301,107 +1336,107 @@
     <name>FilterBar</name>
     <message>
         <source>Any task</source>
-        <translation type="unfinished" />
+        <translation>Mọi tác vụ</translation>
     </message>
     <message>
         <source>Text</source>
-        <translation type="unfinished">Văn bản</translation>
+        <translation>Văn bản</translation>
     </message>
     <message>
         <source>Text and images</source>
-        <translation type="unfinished" />
+        <translation>Văn bản và hình ảnh</translation>
     </message>
     <message>
         <source>Embedding</source>
-        <translation type="unfinished">Nhúng</translation>
+        <translation>Nhúng</translation>
     </message>
     <message>
         <source>Reranking</source>
-        <translation type="unfinished" />
+        <translation>Xếp hạng lại</translation>
     </message>
     <message>
         <source>Several kinds at once</source>
-        <translation type="unfinished" />
+        <translation>Nhiều dạng cùng lúc</translation>
     </message>
     <message>
         <source>Any architecture</source>
-        <translation type="unfinished" />
+        <translation>Mọi kiến trúc</translation>
     </message>
     <message>
         <source>Any licence</source>
-        <translation type="unfinished" />
+        <translation>Mọi giấy phép</translation>
     </message>
     <message>
         <source>Open or gated</source>
-        <translation type="unfinished" />
+        <translation>Mở hoặc cần chấp thuận</translation>
     </message>
     <message>
         <source>Open</source>
-        <translation type="unfinished">Mở</translation>
+        <translation>Mở</translation>
     </message>
     <message>
         <source>Gated</source>
-        <translation type="unfinished" />
+        <translation>Cần chấp thuận</translation>
     </message>
     <message>
         <source>Publisher</source>
-        <translation type="unfinished" />
+        <translation>Nhà phát hành</translation>
     </message>
     <message>
         <source>Fits this machine</source>
-        <translation type="unfinished" />
+        <translation>Vừa với máy này</translation>
     </message>
     <message>
         <source>Its usual quant (about 5 bits a weight) fits into memory here.</source>
-        <translation type="unfinished" />
+        <translation>Bản lượng tử thường dùng (khoảng 5 bit mỗi trọng số) vừa với bộ nhớ ở đây.</translation>
     </message>
     <message>
         <source>Trained for quantization (QAT)</source>
-        <translation type="unfinished" />
+        <translation>Được huấn luyện để lượng tử hóa (QAT)</translation>
     </message>
     <message>
         <source>Clear</source>
-        <translation type="unfinished" />
+        <translation>Xóa</translation>
     </message>
     <message>
         <source>Task</source>
-        <translation type="unfinished" />
+        <translation>Tác vụ</translation>
     </message>
     <message>
         <source>Size</source>
-        <translation type="unfinished" />
+        <translation>Cỡ</translation>
     </message>
     <message>
         <source>Architecture</source>
-        <translation type="unfinished" />
+        <translation>Kiến trúc</translation>
     </message>
     <message>
         <source>Licence</source>
-        <translation type="unfinished" />
+        <translation>Giấy phép</translation>
     </message>
     <message>
         <source>Access</source>
-        <translation type="unfinished" />
+        <translation>Quyền truy cập</translation>
     </message>
     <message>
         <source>Clear all filters</source>
-        <translation type="unfinished" />
+        <translation>Xóa mọi bộ lọc</translation>
     </message>
     <message>
         <source>Any size</source>
-        <translation type="unfinished" />
+        <translation>Mọi cỡ</translation>
     </message>
     <message>
         <source>Up to {high}B parameters</source>
-        <translation type="unfinished" />
+        <translation>Đến {high}B tham số</translation>
     </message>
     <message>
         <source>Over {low}B parameters</source>
-        <translation type="unfinished" />
+        <translation>Trên {low}B tham số</translation>
     </message>
     <message>
         <source>{low}B to {high}B parameters</source>
-        <translation type="unfinished" />
+        <translation>{low}B đến {high}B tham số</translation>
     </message>
 </context>
 <context>
@@ -1488,7 +1523,7 @@
     </message>
     <message>
         <source>Open</source>
-        <translation type="unfinished">Mở</translation>
+        <translation>Mở</translation>
     </message>
     <message>
         <source>Take away</source>
@@ -1629,7 +1664,7 @@
     </message>
     <message>
         <source>{count} context</source>
-        <translation type="unfinished">ngữ cảnh {count}</translation>
+        <translation>ngữ cảnh {count}</translation>
     </message>
     <message>
         <source>Load…</source>
@@ -1661,7 +1696,7 @@
     </message>
     <message>
         <source>Page on the Hub</source>
-        <translation type="unfinished">Trang trên Hub</translation>
+        <translation>Trang trên Hub</translation>
     </message>
     <message>
         <source>Tensors, template and all keys…</source>
@@ -1859,7 +1894,7 @@
     </message>
     <message>
         <source>Measure this machine's speed</source>
-        <translation type="unfinished" />
+        <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
         <source>Takes under a minute; other programs should be quiet.</source>
@@ -2245,8 +2280,16 @@
         <translation>Đang nhập {file}…</translation>
     </message>
     <message>
+        <source>Importing {file}: {share} %</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>{name} is in the library.</source>
         <translation>{name} đã có trong thư viện.</translation>
+    </message>
+    <message>
+        <source>Models in {folder} are read there from now on.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2362,43 +2405,43 @@
     <name>Notes</name>
     <message>
         <source>Nothing came for {seconds} s: connecting again.</source>
-        <translation type="unfinished" />
+        <translation>Không nhận được gì trong {seconds} giây: đang kết nối lại.</translation>
     </message>
     <message>
         <source>The address was refused. Trying again in {seconds} s.</source>
-        <translation type="unfinished" />
+        <translation>Địa chỉ bị từ chối. Thử lại sau {seconds} giây.</translation>
     </message>
     <message>
         <source>The connection broke. Trying again in {seconds} s.</source>
-        <translation type="unfinished" />
+        <translation>Kết nối bị đứt. Thử lại sau {seconds} giây.</translation>
     </message>
     <message>
         <source>The file changed on the Hub: it starts again.</source>
-        <translation type="unfinished" />
+        <translation>Tệp đã thay đổi trên Hub: tải lại từ đầu.</translation>
     </message>
     <message>
         <source>The server asks us to wait {seconds} s.</source>
-        <translation type="unfinished" />
+        <translation>Máy chủ yêu cầu đợi {seconds} giây.</translation>
     </message>
     <message>
         <source>The server has a problem (HTTP {status}). Trying again in {seconds} s.</source>
-        <translation type="unfinished" />
+        <translation>Máy chủ gặp sự cố (HTTP {status}). Thử lại sau {seconds} giây.</translation>
     </message>
     <message>
         <source>Waiting for the hours set ({hours}).</source>
-        <translation type="unfinished" />
+        <translation>Đang chờ đến giờ đã đặt ({hours}).</translation>
     </message>
     <message>
         <source>Wrong bytes came: looking for the part to fetch again.</source>
-        <translation type="unfinished" />
+        <translation>Nhận sai byte: đang tìm phần cần tải lại.</translation>
     </message>
     <message>
         <source>Wrong bytes came: the file is fetched once more.</source>
-        <translation type="unfinished" />
+        <translation>Nhận sai byte: tệp được tải lại một lần nữa.</translation>
     </message>
     <message>
         <source>{host} can't be reached. Trying again in {seconds} s.</source>
-        <translation type="unfinished" />
+        <translation>Không kết nối được {host}. Thử lại sau {seconds} giây.</translation>
     </message>
 </context>
 <context>
@@ -2424,29 +2467,29 @@
     <name>OfflineView</name>
     <message numerus="yes">
         <source>%n model(s) on this machine, your chats and the local server work as always.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n mô hình trên máy này, các cuộc trò chuyện và máy chủ cục bộ vẫn chạy như thường.</numerusform>
         </translation>
     </message>
     <message>
         <source>Chats, files you import and the local server work as always.</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện, các tệp bạn nhập và máy chủ cục bộ vẫn chạy như thường.</translation>
     </message>
     <message>
         <source>Search, model pages and new downloads wait until it is back; downloads go on by themselves.</source>
-        <translation type="unfinished" />
+        <translation>Tìm kiếm, trang mô hình và lượt tải mới phải chờ đến khi có lại; các lượt tải sẽ tự tiếp tục.</translation>
     </message>
     <message>
         <source>The Hub can't be reached</source>
-        <translation type="unfinished" />
+        <translation>Không kết nối được với Hub</translation>
     </message>
     <message>
         <source>Try again</source>
-        <translation type="unfinished">Thử lại</translation>
+        <translation>Thử lại</translation>
     </message>
     <message>
         <source>Go to the library</source>
-        <translation type="unfinished" />
+        <translation>Đến thư viện</translation>
     </message>
 </context>
 <context>
@@ -2581,7 +2624,7 @@
     </message>
     <message>
         <source>For computers with {count} GB of memory</source>
-        <translation type="unfinished" />
+        <translation>Cho máy có bộ nhớ {count} GB</translation>
     </message>
     <message>
         <source>Look</source>
@@ -2777,6 +2820,89 @@
     </message>
 </context>
 <context>
+    <name>PriceCard</name>
+    <message>
+        <source>My model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Nothing was asked in this time.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Choose what you pay for electricity, and this says whether an API is cheaper.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No model of this table is cheaper.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The cheapest of this table, {name}, is below the cost here.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tariff of {date}: {source}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>1 USD = {rate} {currency}, as you entered it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today's rate.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Power is an estimate from the watts you entered.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prices change: check them, and change them here.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Count no money</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>My own price (Settings)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Beside an API</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Electricity</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Electricity tariff</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Own price, watts, hardware…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Edit the tariffs…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Add a model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Back to our table</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>ProfilesBox</name>
     <message>
         <source>Usually: {choices}</source>
@@ -2827,11 +2953,11 @@
     </message>
     <message>
         <source>Resume</source>
-        <translation type="unfinished">Tiếp tục</translation>
+        <translation>Tiếp tục</translation>
     </message>
     <message>
         <source>Pause</source>
-        <translation type="unfinished">Tạm dừng</translation>
+        <translation>Tạm dừng</translation>
     </message>
     <message>
         <source>{speed}, {left} left</source>
@@ -2858,49 +2984,49 @@
     <name>QuantTable</name>
     <message>
         <source>Quant</source>
-        <translation type="unfinished">Lượng tử</translation>
+        <translation>Lượng tử</translation>
     </message>
     <message>
         <source>Size (GB)</source>
-        <translation type="unfinished">Cỡ (GB)</translation>
+        <translation>Cỡ (GB)</translation>
     </message>
     <message>
         <source>On this machine</source>
-        <translation type="unfinished">Trên máy này</translation>
+        <translation>Trên máy này</translation>
     </message>
     <message>
         <source>{quant} (recommended)</source>
-        <translation type="unfinished">{quant} (nên chọn)</translation>
+        <translation>{quant} (nên chọn)</translation>
     </message>
     <message>
         <source>{bits} bits</source>
-        <translation type="unfinished" />
+        <translation>{bits} bit</translation>
     </message>
     <message>
         <source>{bits} bits per weight, all weights counted</source>
-        <translation type="unfinished" />
+        <translation>{bits} bit mỗi trọng số, tính mọi trọng số</translation>
     </message>
     <message numerus="yes">
         <source>In %n file(s), downloaded as one</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Gồm %n tệp, tải về như một</numerusform>
         </translation>
     </message>
     <message>
         <source>Not known yet.</source>
-        <translation type="unfinished">Chưa biết.</translation>
+        <translation>Chưa biết.</translation>
     </message>
     <message>
         <source>Needs about {size} of memory.</source>
-        <translation type="unfinished" />
+        <translation>Cần khoảng {size} bộ nhớ.</translation>
     </message>
     <message>
         <source>The speed is a forecast from what was measured on this machine.</source>
-        <translation type="unfinished" />
+        <translation>Tốc độ là dự báo từ những gì đã đo trên máy này.</translation>
     </message>
     <message>
         <source>about {low}{dash}{high} tokens/s</source>
-        <translation type="unfinished" />
+        <translation>khoảng {low}{dash}{high} token/giây</translation>
     </message>
 </context>
 <context>
@@ -3104,90 +3230,90 @@
     <name>RepoHead</name>
     <message>
         <source>Parameters</source>
-        <translation type="unfinished">Tham số</translation>
+        <translation>Tham số</translation>
     </message>
     <message>
         <source>Architecture</source>
-        <translation type="unfinished" />
+        <translation>Kiến trúc</translation>
     </message>
     <message>
         <source>{count} context</source>
-        <translation type="unfinished">ngữ cảnh {count}</translation>
+        <translation>ngữ cảnh {count}</translation>
     </message>
     <message>
         <source>Trained context</source>
-        <translation type="unfinished" />
+        <translation>Ngữ cảnh khi huấn luyện</translation>
     </message>
     <message>
         <source>Licence</source>
-        <translation type="unfinished" />
+        <translation>Giấy phép</translation>
     </message>
     <message>
         <source>gated</source>
-        <translation type="unfinished" />
+        <translation>cần chấp thuận</translation>
     </message>
     <message>
         <source>Its licence must be accepted before a download.</source>
-        <translation type="unfinished" />
+        <translation>Phải chấp thuận giấy phép trước khi tải.</translation>
     </message>
     <message>
         <source>Tag</source>
-        <translation type="unfinished" />
+        <translation>Thẻ</translation>
     </message>
     <message>
         <source>{count} downloads a month</source>
-        <translation type="unfinished">{count} lượt tải mỗi tháng</translation>
+        <translation>{count} lượt tải mỗi tháng</translation>
     </message>
     <message>
         <source>Last change</source>
-        <translation type="unfinished" />
+        <translation>Thay đổi gần nhất</translation>
     </message>
     <message numerus="yes">
         <source>%n layer(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n lớp</numerusform>
         </translation>
     </message>
     <message>
         <source>{used} of {count} experts at a time</source>
-        <translation type="unfinished" />
+        <translation>mỗi lúc dùng {used} trong {count} chuyên gia</translation>
     </message>
     <message>
         <source>{count} words in its vocabulary</source>
-        <translation type="unfinished" />
+        <translation>từ vựng {count} mục</translation>
     </message>
     <message>
         <source>window of {count} tokens</source>
-        <translation type="unfinished" />
+        <translation>cửa sổ {count} token</translation>
     </message>
     <message>
         <source>chat template</source>
-        <translation type="unfinished" />
+        <translation>có khuôn mẫu trò chuyện</translation>
     </message>
     <message>
         <source>no chat template</source>
-        <translation type="unfinished" />
+        <translation>không có khuôn mẫu trò chuyện</translation>
     </message>
     <message>
         <source>From the file's header: {facts}.</source>
-        <translation type="unfinished" />
+        <translation>Từ phần đầu của tệp: {facts}.</translation>
     </message>
     <message>
         <source>Page on the Hub</source>
-        <translation type="unfinished">Trang trên Hub</translation>
+        <translation>Trang trên Hub</translation>
     </message>
 </context>
 <context>
     <name>RepoView</name>
     <message numerus="yes">
         <source>Show %n picture(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Hiện %n hình</numerusform>
         </translation>
     </message>
     <message>
         <source>They are fetched from where the card says, which then knows your address.</source>
-        <translation type="unfinished" />
+        <translation>Chúng được lấy từ nơi thẻ mô hình chỉ ra; nơi đó sẽ biết địa chỉ của bạn.</translation>
     </message>
     <message>
         <source>{repo} asks you to accept its licence before you download.</source>
@@ -3203,43 +3329,43 @@
     </message>
     <message>
         <source>None of these files fits this machine wholly.</source>
-        <translation type="unfinished" />
+        <translation>Không tệp nào vừa trọn với máy này.</translation>
     </message>
     <message>
         <source>{quant} is recommended: the usual balance of size and quality</source>
-        <translation type="unfinished" />
+        <translation>Nên chọn {quant}: cân bằng thường dùng giữa cỡ và chất lượng</translation>
     </message>
     <message>
         <source>{quant} is recommended: the model was trained for this format</source>
-        <translation type="unfinished" />
+        <translation>Nên chọn {quant}: mô hình được huấn luyện cho định dạng này</translation>
     </message>
     <message>
         <source>{quant} is recommended: the best that fits here</source>
-        <translation type="unfinished" />
+        <translation>Nên chọn {quant}: bản tốt nhất vừa với máy này</translation>
     </message>
     <message>
         <source>{quant} is recommended: the smallest there is</source>
-        <translation type="unfinished" />
+        <translation>Nên chọn {quant}: bản nhỏ nhất hiện có</translation>
     </message>
     <message>
         <source>, and it runs wholly on the GPU.</source>
-        <translation type="unfinished" />
+        <translation>, và chạy trọn trên GPU.</translation>
     </message>
     <message>
         <source>, and it fits in memory.</source>
-        <translation type="unfinished" />
+        <translation>, và vừa với bộ nhớ.</translation>
     </message>
     <message>
         <source>Measuring, up to a minute…</source>
-        <translation type="unfinished" />
+        <translation>Đang đo, tối đa một phút…</translation>
     </message>
     <message>
         <source>Measure this machine's speed</source>
-        <translation type="unfinished" />
+        <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
         <source>Then every file here shows how quick it would be, before a download.</source>
-        <translation type="unfinished" />
+        <translation>Khi đó mỗi tệp ở đây cho biết sẽ nhanh đến đâu, trước khi tải.</translation>
     </message>
     <message>
         <source>Files to download</source>
@@ -3455,6 +3581,10 @@
         <translation>Địa chỉ</translation>
     </message>
     <message>
+        <source>After its first answer the model names the chat; off keeps the question's first words.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Allowed web pages</source>
         <translation>Trang web được phép</translation>
     </message>
@@ -3653,6 +3783,10 @@
     <message>
         <source>KV cache type</source>
         <translation>Kiểu bộ đệm KV</translation>
+    </message>
+    <message>
+        <source>Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Keep the computer awake</source>
@@ -3929,6 +4063,14 @@
     <message>
         <source>Time to finish</source>
         <translation>Thời gian để xong</translation>
+    </message>
+    <message>
+        <source>Titles by the model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Token probabilities</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Tokens computed at once; more is faster on GPUs and takes memory.</source>
@@ -4252,6 +4394,191 @@
     </message>
 </context>
 <context>
+    <name>UsagePage</name>
+    <message>
+        <source>Answers</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Read (tokens)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Written (tokens)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Energy</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>J/token read</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>J/token written</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cost</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A million tokens</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} of {total} answers measured</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>power can't be read here: enter watts in the settings</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>tokens: {read} read, {written} written</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>energy of all answers</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>for a million tokens</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>electricity</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>electricity {electricity}, hardware {hardware}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>read</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>written</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>reading</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>writing</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>idle share</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Model</source>
+        <translation type="unfinished">Mô hình</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Day</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Month</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>API server</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Terminal</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Other chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A chat that is gone</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export as CSV</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Table (*.csv)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Written to {path}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Usage</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n day(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Export CSV</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tokens a day</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Energy a day</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Money a day</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>By model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>By chat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>By day</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>By month</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Sums</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What your models cost</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Every answer is counted here: tokens, electricity and money, by model and by chat, beside what a hosted model would have cost. Ask something, and it begins.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open the chat</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>WelcomePage</name>
     <message>
         <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
@@ -4417,19 +4744,19 @@
     </message>
     <message>
         <source>Lets a model see images; it is loaded beside the model.</source>
-        <translation type="unfinished" />
+        <translation>Giúp mô hình nhìn được hình ảnh; được nạp cùng mô hình.</translation>
     </message>
     <message>
         <source>Proposes tokens that the model then checks: faster answers, the same text.</source>
-        <translation type="unfinished" />
+        <translation>Đề xuất token để mô hình kiểm tra: trả lời nhanh hơn, văn bản như cũ.</translation>
     </message>
     <message>
         <source>Says which weights matter most; used when a model is quantized.</source>
-        <translation type="unfinished" />
+        <translation>Cho biết trọng số nào quan trọng nhất; dùng khi lượng tử hóa mô hình.</translation>
     </message>
     <message>
         <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
-        <translation type="unfinished" />
+        <translation>Thay đổi cách trả lời của mô hình (LoRA); được nạp cùng mô hình.</translation>
     </message>
     <message>
         <source>about {low} to {high}</source>

@@ -130,10 +130,10 @@ def _discover(studio: Studio) -> None:
     studio.wait(lambda: page.results.items)
     studio.take("discover")
     page.show_repo("Qwen/Qwen3-8B-GGUF")
-    studio.wait(lambda: page.repo.model.rows and page.repo._fits)
+    studio.wait(lambda: page.repo.table.model_.rows and page.repo.prospects.of)
     studio.take("repository")
     page.show_repo("meta-llama/Llama-3.1-8B-Instruct-GGUF")
-    studio.wait(lambda: page.repo._fits and "meta" in page.repo.name.text())
+    studio.wait(lambda: page.repo.prospects.of and "meta" in page.repo.head.name.text())
     studio.take("repository-gated")
     page.search("there is no such model")
     studio.wait(lambda: page.left.currentWidget() is page.nothing)
@@ -211,7 +211,7 @@ def _offline(studio: Studio) -> None:
     hub._endpoint = "http://127.0.0.1:9"
     page = studio.window.open_page("discover")
     page.search("qwen")
-    studio.wait(lambda: not page.banner.isHidden())
+    studio.wait(lambda: page.whole.currentWidget() is page.offline)
     studio.take("discover-offline")
 
 

@@ -36,7 +36,7 @@ def discover(qtbot: Any, local_hub: Any, window: Any) -> Any:
 def test_a_search_lists_repositories(qtbot: Any, discover: Any) -> None:
     qtbot.keyClicks(discover.search_line, "smollm2-135m")
     qtbot.waitUntil(lambda: [item.id for item in discover.results.items] == [STARTER_REPO], timeout=LONG)
-    qtbot.waitUntil(lambda: discover.repo.model.find(STARTER) is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: discover.repo.table.model_.find(STARTER) is not None, timeout=LONG)
     assert discover.status.text() == "1 result"
 
 
@@ -91,9 +91,10 @@ def test_nothing_found_says_so_and_offers_a_way_out(qtbot: Any, discover: Any) -
 
 def test_a_hub_that_is_away_is_said_with_a_retry(qtbot: Any, home: Path, window: Any) -> None:
     page = window.open_page("discover")
-    qtbot.waitUntil(lambda: not page.banner.isHidden(), timeout=LONG)
-    assert "can't be reached" in page.banner.words.text()
-    assert page.banner.button.text() == "Try again"
+    qtbot.waitUntil(lambda: page.whole.currentWidget() is page.offline, timeout=LONG)
+    assert "can't be reached" in page.offline._text.text()
+    assert "work as always" in page.offline._text.text()
+    assert page.offline.button.text() == "Try again"
 
 
 def test_a_gated_repository_says_what_to_do(qtbot: Any, discover: Any) -> None:
@@ -105,8 +106,8 @@ def test_a_gated_repository_says_what_to_do(qtbot: Any, discover: Any) -> None:
 
 def test_quants_show_fit_and_one_is_recommended(qtbot: Any, discover: Any) -> None:
     discover.show_repo(STARTER_REPO)
-    qtbot.waitUntil(lambda: bool(discover.repo._fits), timeout=LONG)
-    rows = discover.repo.model.rows
+    qtbot.waitUntil(lambda: discover.repo.prospects.summary is not None, timeout=LONG)
+    rows = discover.repo.table.model_.rows
     assert {row.fit for row in rows} <= {"fits_in_memory", "full_gpu"}
     assert [row.quant.quant for row in rows if row.recommended] == ["Q4_K_M"]
     assert [row.quant.bytes for row in rows] == sorted(row.quant.bytes for row in rows)
@@ -115,8 +116,8 @@ def test_quants_show_fit_and_one_is_recommended(qtbot: Any, discover: Any) -> No
 def test_a_download_goes_from_button_to_load(qtbot: Any, discover: Any, window: Any, services: Any) -> None:
     services.start()
     discover.show_repo(STARTER_REPO)
-    qtbot.waitUntil(lambda: STARTER in discover.repo._cells, timeout=LONG)
-    cell = discover.repo._cells[STARTER]
+    qtbot.waitUntil(lambda: discover.repo.table.cell(STARTER) is not None, timeout=LONG)
+    cell = discover.repo.table.cell(STARTER)
     assert cell.button.text() == "Download 98 MB"
     cell.button.click()
     qtbot.waitUntil(lambda: cell.button.isVisible() and cell.button.text() == "Load…", timeout=60000)

@@ -2,26 +2,40 @@
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QComboBox, QLineEdit, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QKeySequence, QMouseEvent, QShortcut
+from PySide6.QtWidgets import (
+    QComboBox,
+    QLineEdit,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
-from app.core.errors import HearthError
+from app.core.errors import HearthError, HubUnreachableError
+from app.models.hub_address import Address, parse_address
 from app.models.hub_types import RepoDetail, SearchPage
-from app.ui import tasks
+from app.ui import tasks, theme
 from app.ui.bridge import Bridge
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
+from app.ui.filter_bar import FilterBar
+from app.ui.offline_view import OfflineView
 from app.ui.page import Page
 from app.ui.pick_list import PickList
 from app.ui.repo_view import RepoView
 from app.ui.result_list import ResultList, ResultModel
-from app.ui.widgets import Banner, make_label
+from app.ui.searcher import Searcher
+from app.ui.visits import Visit, Visits, Wanted
+from app.ui.widgets import Banner, Hairline, IconButton, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
 
 _SETTLE_MS = 300
-_SORTS = ("trending", "downloads", "likes", "updated")
+_SORTS = ("match", "trending", "downloads", "likes", "updated")
 
 
 class DiscoverPage(Page):
@@ -29,37 +43,58 @@ class DiscoverPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self._asked_for: tuple[str, str] | None = None
-        self._cursor: str | None = None
-        self._search_task: tasks.Task[Any] | None = None
+        self.searcher, self.visits = Searcher(services, self), Visits()
         self._repo_task: tasks.Task[Any] | None = None
-        self._repo = ""
+        self._repo, self._address = "", Address("")
+        self._details: dict[str, RepoDetail] = {}
+        self.back, self.forward = (
+            IconButton("chevron-left", self._go_back, self),
+            IconButton("chevron-right", self._go_forward, self),
+        )
         self.search_line, self.sort = QLineEdit(self), QComboBox(self)
+        self.filters_button: QPushButton = make_button(self._toggle_filters, "", self)
+        self.filters = FilterBar(self)
         self.results = ResultModel(self)
         self.list = ResultList(self.results, self)
         self.banner, self.status = Banner(self, closable=False), make_label("secondary", self)
-        self.nothing = EmptyState(self)
-        self.picks, self.repo = PickList(self), RepoView(services, bridge, self)
+        self.nothing, self.offline = EmptyState(self), OfflineView(services, self)
+        self.picks, self.repo = PickList(services, self), RepoView(services, bridge, self)
         self.loading = make_label("muted", self)
         self.repo_banner = Banner(self)
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._patience = QTimer(self, singleShot=True, interval=_SETTLE_MS)
-        self._patience.timeout.connect(self._show_loading)
         self._lay_out()
         self._connect()
         self.retranslate()
+        self._show_ways()
 
     # ------------------------------------------------------------------ building
 
     def _lay_out(self) -> None:
         self.search_line.setClearButtonEnabled(True)
-        self.search_line.setMinimumWidth(240)
+        self.search_line.setMinimumWidth(180)
         for value in _SORTS:
             self.sort.addItem(value, value)
-        self.header.addSpacing(8)
+        self.filters_button.setCheckable(True)
+        self.header.addSpacing(4)
+        for widget in (self.back, self.forward):
+            self.header.addWidget(widget)
         self.header.addWidget(self.search_line, 1)
+        self.header.addWidget(self.filters_button)
         self.header.addWidget(self.sort)
         self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(0)
+        self._under_filters = Hairline(self)
+        self.body.addWidget(self.filters)
+        self.body.addWidget(self._under_filters)
+        self.filters.hide()
+        self._under_filters.hide()
+        self.whole = QStackedWidget(self)
+        self.whole.addWidget(self._split())
+        self.whole.addWidget(self.offline)
+        self.body.addWidget(self.whole, 1)
+
+    def _split(self) -> QSplitter:
         split = QSplitter(Qt.Orientation.Horizontal, self)
         split.addWidget(self._left())
         split.addWidget(self._right())
@@ -68,7 +103,7 @@ class DiscoverPage(Page):
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 3)
         split.setSizes([280, 660])
-        self.body.addWidget(split, 1)
+        return split
 
     def _left(self) -> QWidget:
         self.list.setProperty("role", "flat")
@@ -102,61 +137,82 @@ class DiscoverPage(Page):
     def _connect(self) -> None:
         self.search_line.textEdited.connect(lambda _text: self._settle.start())
         self.search_line.returnPressed.connect(self._search_now)
-        self._settle.timeout.connect(self._search_now)
+        self._settle.timeout.connect(lambda: self._search_now(typed=True))
+        self._patience.timeout.connect(self._show_loading)
         self.sort.activated.connect(lambda _at: self._search_now())
+        self.filters.changed.connect(self._search_now)
+        self.searcher.first.connect(self._show_first)
+        self.searcher.more.connect(self._show_more)
+        self.searcher.failed.connect(self._show_failure)
         self.results.more_wanted.connect(self._next_page)
         self.list.opened.connect(self.show_repo)
         self.picks.chosen.connect(self.show_repo)
         self.repo.asked.connect(self.asked)
-        self.nothing.primary.connect(lambda: self.search(""))
+        self.nothing.primary.connect(self._clear)
+        self.offline.again.connect(self._retry)
+        self.offline.library_asked.connect(lambda: self.asked.emit("library", ""))
         self.banner.triggered.connect(self._fix)
         self.repo_banner.triggered.connect(self._fix_repo)
+        self._connect_ways()
+
+    def _connect_ways(self) -> None:
+        ways = (("Alt+Left", self._go_back), ("Alt+Right", self._go_forward))
+        for keys, go in ways:
+            shortcut = QShortcut(QKeySequence(keys), self, go)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        for area in (self.list, self.picks, self.repo.table, self.repo.card):
+            area.viewport().installEventFilter(self)
 
     # ------------------------------------------------------------------ searching
 
     def search(self, words: str) -> None:
         """Search for these words now (empty: what the Hub's users like)."""
         self.search_line.setText(words)
-        self._asked_for = None
-        self._search_now()
+        self._search_now(again=True)
         self.search_line.setFocus()
 
-    def _search_now(self) -> None:
+    def _wanted(self) -> Wanted:
+        words = self.search_line.text().strip()
+        return self.filters.choice(Wanted(words, self.sort.currentData()))
+
+    def _search_now(self, *, typed: bool = False, again: bool = False) -> None:
         self._settle.stop()
-        wanted = (self.search_line.text().strip(), str(self.sort.currentData()))
-        if wanted == self._asked_for:
+        wanted = self._wanted()
+        self._name_filters()
+        if wanted == self.searcher.wanted and not again:
             return
-        self._asked_for = wanted
-        self._ask(wanted, None, self._show_first)
+        self.visits.search(wanted, typed=typed)
+        self._ask(wanted, again=again)
+
+    def _ask(self, wanted: Wanted, *, again: bool = False) -> None:
+        self._address = parse_address(wanted.words, self.services.hub.endpoint) or Address("")
+        self.searcher.ask(wanted, again=again)
+        if self.searcher.busy:
+            self.status.setText(self.tr("Searching…"))
+        self._show_ways()
 
     def _next_page(self) -> None:
-        if self._asked_for is not None and self._cursor:
-            self._ask(self._asked_for, self._cursor, self._show_more)
+        self.status.setText(self.tr("Fetching more…"))
+        self.searcher.ask_more()
 
-    def _ask(self, wanted: tuple[str, str], cursor: str | None, done: Any) -> None:
-        if self._search_task is not None:
-            self._search_task.cancel()
-        hub, (words, sort) = self.services.hub, wanted
-        self.status.setText(self.tr("Searching…"))
-        self._search_task = tasks.run(
-            lambda: hub.search(words, sort=sort, cursor=cursor),  # type: ignore[arg-type]
-            done,
-            self._show_failure,
-            self,
-        )
+    def _retry(self) -> None:
+        self._search_now(again=True)
+
+    def _clear(self) -> None:
+        self.filters.show_choice(Wanted())
+        self.search("")
 
     def _show_first(self, page: SearchPage) -> None:
         self.banner.hide()
-        self._cursor = page.cursor
+        self.whole.setCurrentIndex(0)
         self.results.show_first(page.items, page.cursor is not None)
         self.list.scrollToTop()
         self._show_nothing(not page.items)
         self._show_status()
-        if len(page.items) == 1:
-            self.show_repo(page.items[0].id)
+        if len(page.items) == 1 and not self._going:
+            self._open(page.items[0].id, self._address)
 
     def _show_more(self, page: SearchPage) -> None:
-        self._cursor = page.cursor
         self.results.add(page.items, page.cursor is not None)
         self._show_status()
 
@@ -168,59 +224,154 @@ class DiscoverPage(Page):
         )
 
     def _show_nothing(self, on: bool) -> None:
-        words = self.search_line.text().strip()
         self.left.setCurrentWidget(self.nothing if on else self.list)
-        if on:
-            self.nothing.show_state(
-                self.tr("Nothing found"),
-                self.tr("No repository with GGUF files matches “{words}”. Try fewer words.").format(
-                    words=words
-                ),
-                self.tr("Clear the search"),
-            )
-
-    def _show_failure(self, error: Exception) -> None:
-        self.status.setText("")
-        self._asked_for = None
-        self.left.setCurrentWidget(self.list)
-        described = describe(error)
-        again = isinstance(error, HearthError)
-        self.banner.show_words(
-            lambda: describe(error).sentence,
-            "bad",
-            lambda: describe(error).label or (self.tr("Try again") if again else ""),
-            described.action or "retry",
-            described.details,
+        if not on:
+            return
+        words = self.search_line.text().strip()
+        if "://" in words and not self._address.repo:
+            text = self.tr("“{words}” is not the address of a model on the Hub.")
+        elif self.filters.count():
+            text = self.tr("No repository with GGUF files matches “{words}” and the filters.")
+        else:
+            text = self.tr("No repository with GGUF files matches “{words}”. Try fewer words.")
+        self.nothing.show_state(
+            self.tr("Nothing found"), text.format(words=words), self.tr("Clear the search")
         )
 
+    def _show_failure(self, error: Exception, first: bool) -> None:
+        self._show_status()
+        described = describe(error)
+        if first and isinstance(error, HubUnreachableError):
+            self.results.show_first((), False)
+            self.offline.show_reason(described.text)
+            self.whole.setCurrentWidget(self.offline)
+            return
+        self.left.setCurrentWidget(self.list)
+        self.results.stalled()
+        label = described.label or (self.tr("Try again") if isinstance(error, HearthError) else "")
+        action = (described.action or "retry") if first else "more"
+        self.banner.show_words(described.sentence, "bad", label, action, described.details)
+
     def _fix(self, action: str) -> None:
-        if action == "retry":
-            self._asked_for = None
-            self._search_now()
+        self.banner.hide()
+        if action == "more":
+            self._next_page()
+        elif action == "retry":
+            self._retry()
         else:
             self.asked.emit(action, None)
+
+    # ------------------------------------------------------------------ filters
+
+    def _toggle_filters(self) -> None:
+        on = self.filters_button.isChecked()
+        self.filters.setVisible(on)
+        self._under_filters.setVisible(on)
+        if on:
+            self.filters.task.setFocus()
+
+    def _name_filters(self) -> None:
+        count = self.filters.count()
+        self.filters_button.setText(
+            self.tr("Filters ({count})").format(count=count) if count else self.tr("Filters")
+        )
+
+    # ------------------------------------------------------------------ back and forward
+
+    _going = False
+    """On the way to a place that was visited: what is shown then is no new place."""
+
+    def _go_back(self) -> None:
+        if self.visits.can_go_back:
+            self._go(self.visits.back())
+
+    def _go_forward(self) -> None:
+        if self.visits.can_go_forward:
+            self._go(self.visits.forward())
+
+    def _go(self, visit: Visit) -> None:
+        self._settle.stop()
+        self._going = True
+        self.search_line.setText(visit.wanted.words)
+        self.sort.setCurrentIndex(max(0, self.sort.findData(visit.wanted.sort)))
+        self.filters.show_choice(visit.wanted)
+        self._name_filters()
+        if visit.wanted != self.searcher.wanted:
+            self._ask(visit.wanted)
+        if visit.repo:
+            self._open(visit.repo)
+        else:
+            self._close_repo()
+        self._going = self.searcher.busy
+        self._show_ways()
+
+    def _show_ways(self) -> None:
+        self.back.setEnabled(self.visits.can_go_back)
+        self.forward.setEnabled(self.visits.can_go_forward)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        # Lists and texts keep the mouse's further buttons to themselves; everything else passes them up to the page.
+        if (
+            isinstance(event, QMouseEvent)
+            and event.type() == QEvent.Type.MouseButtonPress
+            and self._turn(event)
+        ):
+            return True
+        return super().eventFilter(watched, event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if not self._turn(event):
+            super().mousePressEvent(event)
+
+    def _turn(self, event: QMouseEvent) -> bool:
+        ways = {Qt.MouseButton.BackButton: self._go_back, Qt.MouseButton.ForwardButton: self._go_forward}
+        go = ways.get(event.button())
+        if go is not None:
+            go()
+        return go is not None
 
     # ------------------------------------------------------------------ one repository
 
     def show_repo(self, repo: str) -> None:
-        """Open a repository's page."""
+        """Open a repository's page (``owner/name``, or with ``:QUANT``)."""
+        self._open(repo)
+
+    def _open(self, repo: str, address: Address | None = None) -> None:
+        asked = address if address and address.repo == repo else parse_address(repo) or Address(repo)
+        self._going = self._going and self.searcher.busy
+        if not self._going and self.visits.here.repo != repo:
+            self.visits.open(repo)
         if self._repo_task is not None:
             self._repo_task.cancel()
         self._repo = repo
         self.repo_banner.hide()
+        self._show_ways()
         self.loading.setText(self.tr("Opening {repo}…").format(repo=repo))
         self._patience.start()
-        hub = self.services.hub
-        self._repo_task = tasks.run(lambda: hub.repo(repo), self._show_detail, self._show_repo_failure, self)
+        hub, point = self.services.hub, asked.file or asked.quant or ""
+        self._repo_task = tasks.run(
+            lambda: hub.repo(asked.repo or repo, asked.revision),
+            lambda detail: self._show_detail(detail, point),
+            self._show_repo_failure,
+            self,
+        )
+
+    def _close_repo(self) -> None:
+        if self._repo_task is not None:
+            self._repo_task.cancel()
+            self._repo_task = None
+        self._repo = ""
+        self.list.clear_choice()
+        self.right.setCurrentWidget(self.picks)
 
     def _show_loading(self) -> None:
         # Only when it takes a while: a quick answer must not flicker.
         if self._repo_task is not None:
             self.right.setCurrentWidget(self.loading)
 
-    def _show_detail(self, detail: RepoDetail) -> None:
+    def _show_detail(self, detail: RepoDetail, point: str) -> None:
         self._repo_task = None
-        self.repo.show_repo(detail)
+        self.repo.show_repo(detail, point)
         self.right.setCurrentWidget(self.repo)
 
     def _show_repo_failure(self, error: Exception) -> None:
@@ -237,8 +388,11 @@ class DiscoverPage(Page):
     # ------------------------------------------------------------------ page
 
     def entered(self) -> None:
-        if self._asked_for is None:
-            self._search_now()
+        if self.searcher.wanted is None:
+            self._search_now(again=True)
+
+    def restyle(self) -> None:
+        self.filters_button.setIcon(theme.icon("filter"))
 
     def focus(self) -> None:
         self.search_line.setFocus()
@@ -250,7 +404,10 @@ class DiscoverPage(Page):
         self.search_line.setAccessibleName(self.tr("Search the Hub"))
         self.sort.setAccessibleName(self.tr("Order"))
         self.list.setAccessibleName(self.tr("Results"))
+        self.back.set_words(self.tr("Back (Alt+Left)"))
+        self.forward.set_words(self.tr("Forward (Alt+Right)"))
         names = {
+            "match": self.tr("Best match"),
             "trending": self.tr("Trending"),
             "downloads": self.tr("Most downloaded"),
             "likes": self.tr("Most liked"),
@@ -258,4 +415,7 @@ class DiscoverPage(Page):
         }
         for at in range(self.sort.count()):
             self.sort.setItemText(at, names[self.sort.itemData(at)])
+        self._name_filters()
+        self.restyle()
         self._show_status()
+        self.offline.retranslate()

@@ -1,0 +1,54 @@
+"""The same model in another quant: what is known of one file of a repository, carried over to its neighbours.
+
+Only the sizes differ between them: layers, widths of the cache and the shapes of the matrices are the same.
+"""
+
+import re
+
+import msgspec
+
+from app.planning.model_facts import Layer, Mix, ModelFacts, Work
+
+_TYPE = re.compile(
+    r"(I?Q\d_K|I?Q\d_[01]|IQ\d_(?:XXS|XS|S|M|NL)|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)", re.IGNORECASE
+)
+
+
+def weight_type(quant: str) -> str:
+    """The ggml type most of a quant's weights have: ``UD-Q4_K_XL`` is mostly Q4_K. Q4_K when the name says nothing."""
+    match = _TYPE.search(quant)
+    return match[1].upper() if match else "Q4_K"
+
+
+def requantized(facts: ModelFacts, total: int, kind: str) -> ModelFacts:
+    """``facts`` as of a file of ``total`` bytes whose weights are mostly of ``kind``; not exact any more."""
+    share = total / (facts.bytes or total or 1)
+    return msgspec.structs.replace(
+        facts,
+        layers=tuple(_scaled(layer, share) for layer in facts.layers),
+        input_bytes=int(facts.input_bytes * share),
+        output_bytes=int(facts.output_bytes * share),
+        tensors={name: int(count * share) for name, count in facts.tensors.items()},
+        exact=False,
+        body_mix=_all_of(facts.body_mix, kind, share),
+        expert_mix=_all_of(facts.expert_mix, kind, share),
+        output_mix=_all_of(facts.output_mix, kind, share),
+    )
+
+
+def _scaled(layer: Layer, share: float) -> Layer:
+    return msgspec.structs.replace(
+        layer, weights=int(layer.weights * share), experts=int(layer.experts * share)
+    )
+
+
+def _all_of(mix: Mix, kind: str, share: float) -> dict[str, Work]:
+    if not mix:
+        return {}
+    return {
+        kind: Work(
+            int(sum(work.bytes for work in mix.values()) * share),
+            sum(work.rows for work in mix.values()),
+            sum(work.elements for work in mix.values()),
+        )
+    }
