@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.chat.store import ChatStore
 from app.core.engine_settings import Engine
-from app.core.events import Bus, InstanceChanged
+from app.core.events import Bus, ChatsPurged, InstanceChanged
 from app.core.paths import Paths, find_paths
 from app.core.presence import PresenceFile
 from app.core.series import SeriesStore
@@ -230,6 +230,7 @@ def compose(paths: Paths | None = None) -> Services:
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
     )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
+    bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence, usage, recorder, presets, outlook,

@@ -62,11 +62,14 @@ class TurnOptions(Struct, frozen=True):
     quant: str = ""
     sampling: SamplingParams = DEFAULT_SAMPLING
     context_policy: ContextPolicy = "stop"
+    """For conversations without a policy of their own (``ChatStore.set_policy``)."""
     reasoning: ReasoningOptions = ReasoningOptions()
     response_format: ResponseFormat = ResponseFormat()
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     template_kwargs: dict[str, object] = {}
+    images: bool = True
+    """False: the model can't see; images stay in the chat and are not sent."""
 
 
 class ChatSession:
@@ -201,11 +204,11 @@ class ChatSession:
     ) -> "Future[Picture]":
         """What fills the model's window if ``text`` were asked now, message by message, in its own tokens."""
         messages = self.messages_for(conversation, text, attachments)
-        path = self.in_window(self.store.conversation(conversation), self.store.messages(conversation))
+        found = self.store.conversation(conversation)
+        path = self.in_window(found, self.store.messages(conversation))
+        policy = found.policy or options.context_policy
         limit = options.sampling.max_tokens
-        return self._fitter.picture(
-            options.model, messages, options.context_policy, limit, coming, _pinned(path)
-        )
+        return self._fitter.picture(options.model, messages, policy, limit, coming, _pinned(path))
 
     def summarise(self, message: int, model: str) -> "Future[str]":
         """Have the model shorten a message; the summary stands for it in the window from then on. Gives the summary,
@@ -337,7 +340,7 @@ class ChatSession:
         asked = self.in_window(conversation, path)
         return GenerateRequest(
             id=uuid.uuid4().hex,
-            messages=tuple(self._message(message) for message in asked),
+            messages=tuple(self._message(message, options.images) for message in asked),
             sampling=options.sampling,
             tools=options.tools,
             tool_choice=options.tool_choice,
@@ -345,12 +348,12 @@ class ChatSession:
             reasoning=options.reasoning,
             template_kwargs=options.template_kwargs,
             continue_last=goes_on,
-            context_policy=options.context_policy,
+            context_policy=conversation.policy or options.context_policy,
             conversation="" if self._private else conversation.key,
         )
 
-    def _message(self, message: StoredMessage) -> Message:
-        pictures = [attachment for attachment in message.attachments if attachment.kind == "image"]
+    def _message(self, message: StoredMessage, with_images: bool = True) -> Message:
+        pictures = [file for file in message.attachments if file.kind == "image" and with_images]
         images = tuple(ImagePart(self.store.attachment_data(found.id), found.mime) for found in pictures)
         return message.as_message(images)
 

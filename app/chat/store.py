@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from msgspec.structs import replace
 
@@ -32,8 +32,8 @@ from app.chat.store_salvage import Salvaged
 from app.chat.store_search import SearchFilter
 from app.chat.store_types import ContextMark, Conversation, Hit, NewAttachment, StoredMessage
 from app.core.errors import HearthError, StoreDamagedError, UsageError
-from app.core.events import Bus, ChatChanged, ErrorInfo
-from app.core.generate import Role, SamplingParams, Timings, TokenLogprob, ToolCall, Usage
+from app.core.events import Bus, ChatChanged, ChatsPurged, ErrorInfo
+from app.core.generate import ContextPolicy, Role, SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -148,6 +148,14 @@ class ChatStore:
         sql = f"UPDATE conversation SET {', '.join(f'{name} = ?' for name in changes)} WHERE id = ?"
         self._write(lambda connection: connection.execute(sql, (*values, number)), ChatChanged(None))
 
+    def set_policy(self, number: int, policy: "ContextPolicy | None") -> None:
+        """What happens when this conversation no longer fits into the model's context; None: as the setting
+        ``chat.context_policy`` says. ``ChatSession`` follows it from the next turn on. Raises UsageError."""
+        if policy not in (None, *get_args(ContextPolicy)):
+            raise UsageError(detail=f"There is no context policy {policy}.")
+        sql = "UPDATE conversation SET policy = ? WHERE id = ?"
+        self._write(lambda connection: connection.execute(sql, (policy or "", number)), ChatChanged(None))
+
     def save_draft(self, number: int, text: str) -> "Future[None]":
         """Keep what is typed but not sent; does not wait for the disk."""
 
@@ -172,18 +180,23 @@ class ChatStore:
         """Delete for good: one conversation, or what has been in the bin for more than ``older_than`` seconds (by
         default 30 days), deleted messages included. Returns how many conversations went."""
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: sqlite3.Connection) -> tuple[str, ...]:
             if number is not None:
-                return connection.execute("DELETE FROM conversation WHERE id = ?", (number,)).rowcount
+                gone = connection.execute("DELETE FROM conversation WHERE id = ? RETURNING key", (number,))
+                return tuple(key for (key,) in gone)
             return _empty_bin(connection, BIN_DAYS * 86400 if older_than is None else older_than)
 
-        return self._write(work, ChatChanged(None))
+        keys = self._write(work, ChatChanged(None))
+        self._bus.publish(ChatsPurged(keys))
+        return len(keys)
 
     def _maintain(self, connection: sqlite3.Connection) -> None:
         """Once in a while, when there is time: empty the bin of what is old."""
         if not self._file.closing:
-            _empty_bin(connection, BIN_DAYS * 86400)
+            keys = _empty_bin(connection, BIN_DAYS * 86400)
             connection.execute("PRAGMA optimize")
+            if keys:
+                self._bus.publish(ChatsPurged(keys))
 
     def fork(self, message: int, title: str = "") -> Conversation:
         """A new conversation that begins with the way to ``message``, which it ends with."""
@@ -193,7 +206,8 @@ class ChatStore:
         def work(connection: sqlite3.Connection) -> int:
             sql = (
                 "INSERT INTO conversation (key, title, auto_title, model, system, folder, colour, tags, sampling,"
-                " created_at, updated_at) SELECT ?, ?, 0, model, system, folder, colour, tags, sampling, ?, ?"
+                " policy, created_at, updated_at)"
+                " SELECT ?, ?, 0, model, system, folder, colour, tags, sampling, policy, ?, ?"
                 " FROM conversation WHERE id = ?"
             )
             made = connection.execute(sql, (key, title or source.title, now, now, source.id)).lastrowid
@@ -491,10 +505,12 @@ def _on_open(connection: sqlite3.Connection) -> None:
     store_journal.recover(connection)
 
 
-def _empty_bin(connection: sqlite3.Connection, older_than: float) -> int:
+def _empty_bin(connection: sqlite3.Connection, older_than: float) -> tuple[str, ...]:
+    """Keys of the conversations that went."""
     limit = time.time() - older_than
     connection.execute("DELETE FROM message WHERE deleted_at <= ?", (limit,))
-    return connection.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,)).rowcount
+    gone = connection.execute("DELETE FROM conversation WHERE deleted_at <= ? RETURNING key", (limit,))
+    return tuple(key for (key,) in gone)
 
 
 def _renamed(number: int, title: str, auto: bool) -> Callable[[sqlite3.Connection], None]:

@@ -11,7 +11,7 @@ from app.core.generate import SamplingParams, Timings, ToolCall, Usage
 
 CONVERSATION = (
     "id, key, title, auto_title, model, system, folder, pinned, colour, tags, draft, sampling, created_at, updated_at,"
-    " deleted_at"
+    " deleted_at, policy"
 )
 MESSAGE = (
     "id, conversation, parent, role, text, reasoning, tool_calls, tool_call_id, name, model, quant, state, reason,"
@@ -58,6 +58,7 @@ def conversation(row: tuple[Any, ...]) -> Conversation:
         created_at=times[0],
         updated_at=times[1],
         deleted_at=times[2],
+        policy=times[3] or None,
     )
 
 

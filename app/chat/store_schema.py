@@ -80,6 +80,7 @@ MIGRATIONS: tuple[str, ...] = (
         message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE, data BLOB NOT NULL
     );
     """,
+    "ALTER TABLE conversation ADD COLUMN policy TEXT NOT NULL DEFAULT '';",
 )
 
 VERSION = len(MIGRATIONS)

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from app.core.events import ErrorInfo
 from app.core.generate import (
+    ContextPolicy,
     ImagePart,
     Message,
     Part,
@@ -43,6 +44,8 @@ class Conversation(Struct, frozen=True):
     created_at: float = 0.0
     updated_at: float = 0.0
     deleted_at: float | None = None
+    policy: ContextPolicy | None = None
+    """Its own context policy; None: the setting's."""
 
 
 class NewAttachment(Struct, frozen=True):

@@ -131,6 +131,12 @@ class SettingChanged(Struct, frozen=True):
     value: object
 
 
+class ChatsPurged(Struct, frozen=True):
+    """Conversations were deleted for good; ``keys`` are theirs. What is kept of them elsewhere must go too."""
+
+    keys: tuple[str, ...]
+
+
 class ChatChanged(Struct, frozen=True):
     """Conversations or their messages changed (None: the list as a whole)."""
 

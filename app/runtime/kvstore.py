@@ -17,6 +17,7 @@ import struct
 import tempfile
 import threading
 from array import array
+from collections.abc import Collection
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 MAGIC = b"HKV1"
 LEAST_TOKENS = 256
 """Shorter conversations are prefilled sooner than written."""
+STATES = "kv"
+"""The folder, in the cache folder."""
 CAP = 4 << 30
 DISK_SHARE = 10
 """At most a tenth of what is free on the disk."""
@@ -204,9 +207,10 @@ def make_room(folder: Path, room: int, *, keep: Path) -> None:
         _remove(path)
 
 
-def drop_conversation(folder: Path, conversation: str) -> int:
-    """Delete every state of a conversation, whatever the model (its chat was deleted for good); returns how many."""
-    found = [path for path in folder.glob("*.kv") if _conversation_of(path) == conversation]
+def drop_conversations(folder: Path, names: Collection[str]) -> int:
+    """Delete every state of these conversations, whatever the model (the chats were deleted for good); returns how
+    many."""
+    found = [path for path in folder.glob("*.kv") if _conversation_of(path) in names]
     for path in found:
         _remove(path)
     return len(found)

@@ -255,7 +255,7 @@ class Context:
         """A sequence's KV state, in llama.cpp's own form (bound to model, context size and KV types)."""
         buffer = np.empty(self.state_size(seq), np.uint8)
         written = _state_get(self.pointer, buffer.ctypes.data, buffer.size, seq)
-        return memoryview(buffer)[:written]
+        return memoryview(buffer.data)[:written]
 
     def load_state(self, seq: int, state: bytes | memoryview, length: int) -> bool:
         """Put a saved state of ``length`` tokens into an empty sequence; False leaves it empty."""

@@ -15,7 +15,7 @@ from app.runtime.cores import FREE, CoreWatch
 from app.runtime.embedding import Embedder
 from app.runtime.engine import Engine
 from app.runtime.intake import Intake
-from app.runtime.kvstore import KvStore, Stored, key_of
+from app.runtime.kvstore import STATES, KvStore, Stored, key_of
 from app.runtime.llama import lib, start
 from app.runtime.llama_context import OK, Context
 from app.runtime.llama_log import LogCapture, memory_use
@@ -91,7 +91,7 @@ def open_store(command: Load) -> KvStore | None:
     except OSError as error:
         log.info("states of conversations are not kept: %s", error)
         return None
-    return KvStore(Path(command.cache) / "kv", key)
+    return KvStore(Path(command.cache) / STATES, key)
 
 
 def _teller(send: Callable[[Report], None]) -> Callable[[float], bool]:

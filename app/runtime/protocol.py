@@ -72,11 +72,17 @@ class Embed(Struct, frozen=True, tag="embed", omit_defaults=True):
     normalize: bool = True
 
 
+class Forget(Struct, frozen=True, tag="forget"):
+    """These conversations were deleted for good: their states are not kept."""
+
+    conversations: tuple[str, ...]
+
+
 class Unload(Struct, frozen=True, tag="unload"):
     """End every request, free the model and exit."""
 
 
-Command = Load | Submit | Cancel | Render | Tokenize | Detokenize | Embed | Unload
+Command = Load | Submit | Cancel | Render | Tokenize | Detokenize | Embed | Forget | Unload
 
 # ----------------------------------------------------------------------------------------- reports
 

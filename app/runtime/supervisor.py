@@ -25,12 +25,14 @@ from app.core.types import LoadPlan
 from app.runtime.callers import Asked, Sink, deliver
 from app.runtime.channel import Waiter
 from app.runtime.instance import Instance, Surroundings
+from app.runtime.kvstore import STATES, drop_conversations
 from app.runtime.protocol import (
     Cancel,
     Command,
     Detokenize,
     Embed,
     Embeddings,
+    Forget,
     Render,
     Rendered,
     Submit,
@@ -117,6 +119,14 @@ class Supervisor:
         future: Future[None] = Future()
         self._post(lambda: self._instance(model_id).unload(future))
         return future
+
+    def forget(self, conversations: Sequence[str]) -> None:
+        """Conversations were deleted for good: no state of them is kept, in memory or on disk."""
+        names = tuple(conversations)
+        if names and self._thread is not None and not self._closing:
+            self._post(lambda: self._tell_all(Forget(names)))
+        if names and self._around.cache is not None:
+            drop_conversations(self._around.cache / STATES, names)
 
     def snapshots(self) -> tuple[InstanceChanged, ...]:
         """Every instance that is not stopped."""
@@ -251,6 +261,10 @@ class Supervisor:
     def _forget(self, keys: list[int]) -> None:
         for key in keys:
             self._open.pop(self._ids.pop(key, ""), None)
+
+    def _tell_all(self, command: Command) -> None:
+        for instance in self._instances.values():
+            instance.tell(command)
 
     def _close_all(self, timeout: float) -> None:
         end = time.monotonic() + timeout

@@ -25,6 +25,7 @@ from app.runtime.protocol import (
     Event,
     Events,
     Fatal,
+    Forget,
     Load,
     Refused,
     Render,
@@ -169,6 +170,8 @@ class Worker:
                 self.send(Text(key, self._intake.detokenize(tokens)))
             case Embed():
                 self._embed(command)
+            case Forget(conversations):
+                self._engine.call(lambda: [self._engine.forget(name) for name in conversations])
             case Unload():
                 self._engine.stop()
             case Load():

@@ -127,7 +127,8 @@ def test_a_turn_is_fitted_and_says_what_was_left_out(store: ChatStore) -> None:
     engine = CountingEngine()
     session = ChatSession(store, engine)
     chat = store.create(system="Be kind.").id
-    options = TurnOptions("m", context_policy="rolling", sampling=SamplingParams(max_tokens=20))
+    store.set_policy(chat, "rolling")
+    options = TurnOptions("m", sampling=SamplingParams(max_tokens=20))
     events: list[object] = []
     for text in LONG[:4]:
         session.ask(chat, text, options, events.append)

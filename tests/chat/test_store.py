@@ -17,7 +17,7 @@ from app.chat.store import ChatStore
 from app.chat.store_search import SearchFilter, fold, match_expression
 from app.chat.store_types import NewAttachment, StoredMessage
 from app.core.errors import ReadOnlyError, StoreDamagedError, StoreNewerError, UsageError
-from app.core.events import Bus, ChatChanged, ErrorInfo
+from app.core.events import Bus, ChatChanged, ChatsPurged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 
 
@@ -229,6 +229,28 @@ def test_the_bin(store: ChatStore) -> None:
     assert store.purge(older_than=0) == 1
     with pytest.raises(UsageError):
         store.restore_message(1)
+
+
+def test_what_is_deleted_for_good_is_told(store: ChatStore, bus: Bus) -> None:
+    gone: list[ChatsPurged] = []
+    bus.subscribe(ChatsPurged, gone.append)
+    made, other = store.create("gone"), store.create("gone too")
+    store.delete(made.id)
+    store.purge(older_than=0)
+    store.purge(other.id)
+    assert [event.keys for event in gone] == [(made.key,), (other.key,)]
+
+
+def test_each_chat_may_have_its_own_context_policy(store: ChatStore) -> None:
+    made = store.create("long")
+    assert made.policy is None
+    store.set_policy(made.id, "rolling")
+    assert store.conversation(made.id).policy == "rolling"
+    assert store.fork(store.append(made.id, None, "user", "hello").id).policy == "rolling"
+    store.set_policy(made.id, None)
+    assert store.conversation(made.id).policy is None
+    with pytest.raises(UsageError, match="sideways"):
+        store.set_policy(made.id, "sideways")  # type: ignore[arg-type]
 
 
 def test_the_bin_empties_itself_after_a_month(file: Path, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -603,3 +625,12 @@ def test_a_summary_stands_for_a_message(store: ChatStore) -> None:
     assert store.message(made.id).summary == "short"
     with pytest.raises(UsageError):
         store.set_context(made.id + 1, "pinned")
+
+
+def test_a_conversation_has_a_context_policy_of_its_own(store: ChatStore) -> None:
+    chat = store.create()
+    assert chat.policy is None
+    store.set_policy(chat.id, "drop_middle")
+    assert store.conversation(chat.id).policy == "drop_middle"
+    store.set_policy(chat.id, None)
+    assert store.conversation(chat.id).policy is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.core.events import Bus
 from app.core.generate import Message, SamplingParams
 from app.core.types import LoadPlan
-from app.runtime.kvstore import KvStore, build, drop_conversation, key_of, make_room, parse
+from app.runtime.kvstore import KvStore, build, drop_conversations, key_of, make_room, parse
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, Reply, ask, request, small_plan
 
@@ -70,8 +70,8 @@ def test_a_deleted_chat_leaves_nothing(tmp_path: Path) -> None:
     for key in ("one", "two"):
         kept(tmp_path, key)
     (tmp_path / "junk.kv").write_bytes(b"x")
-    assert drop_conversation(tmp_path, "other") == 0
-    assert drop_conversation(tmp_path, "chat") == 2
+    assert drop_conversations(tmp_path, ["other"]) == 0
+    assert drop_conversations(tmp_path, ["chat", "other"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["junk.kv"]
 
 
@@ -171,6 +171,8 @@ def test_two_chats_in_turn_are_prefilled_once(tmp_path: Path, starter: Path) -> 
         again = say(0, chats[0][:1])
         assert again.finished().usage.cached > 240
         assert again.text() == firsts[0]
+        supervisor.forget(["chat-1"])
+        say(0, chats[0][:1])  # it was heard before this
     finally:
         supervisor.close()
-    assert len(list((tmp_path / "cache" / "kv").glob("*.kv"))) == 2
+    assert len(list((tmp_path / "cache" / "kv").glob("*.kv"))) == 1

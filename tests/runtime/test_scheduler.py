@@ -12,74 +12,7 @@ from app.runtime.jobs import Job, Step
 from app.runtime.ledger import Ledger, common_prefix
 from app.runtime.scheduler import Scheduler
 from app.runtime.shelf import Entry, StateShelf
-
-
-class Cells:
-    """Cells with a place, a position, a token and the sequences that hold them; decoding takes the first free ones."""
-
-    def __init__(self, count: int, *, can_cut: bool = True, can_share: bool = True) -> None:
-        self.count, self.can_cut, self.can_share = count, can_cut, can_share
-        self.cells: list[tuple[int, int, int, set[int]]] = []
-
-    def trim(self, seq: int, length: int) -> int:
-        if length and not self.can_cut and length < self.length(seq):
-            length = 0
-        for _, pos, _, holders in self.cells:
-            if pos >= length:
-                holders.discard(seq)
-        self._drop()
-        return length
-
-    def share(self, source: int, target: int, length: int) -> int:
-        assert not self.length(target)
-        for _, pos, _, holders in self.cells:
-            if source in holders and pos < length:
-                holders.add(target)
-        return length
-
-    def _drop(self) -> None:
-        self.cells = [cell for cell in self.cells if cell[3]]
-
-    def length(self, seq: int) -> int:
-        return sum(seq in holders for *_, holders in self.cells)
-
-    def tokens(self, seq: int) -> list[int]:
-        return [token for _, _, token, holders in sorted(self.cells, key=lambda c: c[1]) if seq in holders]
-
-    def decode(self, step: Step) -> bool:
-        if len(self.cells) + step.tokens > self.count:
-            return False
-        for chunk in step.chunks:
-            assert self.length(chunk.job.seq) == chunk.start, "positions are contiguous"
-            for offset in range(chunk.count):
-                pos = chunk.start + offset
-                self._take(pos, chunk.job.tokens[pos], chunk.job.seq)
-        return True
-
-    def _take(self, pos: int, token: int, seq: int) -> None:
-        taken = {cell[0] for cell in self.cells}
-        free = next(place for place in range(self.count) if place not in taken)
-        self.cells.append((free, pos, token, {seq}))
-
-    # A state is its tokens, a byte each (below 256) or two.
-
-    def state_size(self, seq: int) -> int:
-        return self.length(seq)
-
-    def save_state(self, seq: int) -> bytes:
-        return self.state_of(self.tokens(seq))
-
-    def state_of(self, tokens: list[int]) -> bytes:
-        return bytes(token % 251 for token in tokens)
-
-    def load_state(self, seq: int, state: bytes, length: int) -> bool:
-        assert not self.length(seq)
-        if len(state) != length:
-            return False
-        assert len(self.cells) + length <= self.count
-        for pos, token in enumerate(state):
-            self._take(pos, token, seq)
-        return True
+from tests.fakes.cells import Cells
 
 
 def make(cells: Cells, **changes: int) -> Scheduler:
@@ -325,10 +258,21 @@ def over(scheduler: Scheduler, cells: Cells, job: Job, count: int = 1) -> Job:
     return job
 
 
-def shelved(cells: Cells, cap: int = 1000, **changes: int) -> tuple[Scheduler, StateShelf]:
+def shelved(
+    cells: Cells, cap: int = 1000, n_running: int = 3, n_ctx: int = 200
+) -> tuple[Scheduler, StateShelf]:
     shelf = StateShelf(cells, cap)
-    numbers = {"n_seq": 6, "n_running": 3, "n_ctx": 200, "n_cells": cells.count, "n_batch": 64} | changes
-    return Scheduler(cells, shelf=shelf, **{"copy_steps": 4, **numbers}), shelf
+    made = Scheduler(
+        cells,
+        n_seq=6,
+        n_running=n_running,
+        n_ctx=n_ctx,
+        n_cells=cells.count,
+        n_batch=64,
+        copy_steps=4,
+        shelf=shelf,
+    )
+    return made, shelf
 
 
 def test_alternating_conversations_have_the_cache_to_themselves() -> None:
@@ -583,8 +527,16 @@ class ShelfMachine(SchedulerMachine):
     def made(self) -> Scheduler:
         self.cells = Cells(100)
         self.shelf = StateShelf(self.cells, 150)
-        numbers = {"n_seq": 4, "n_running": 3, "n_ctx": 80, "n_cells": 100, "n_batch": 12}
-        return Scheduler(self.cells, shelf=self.shelf, copy_steps=1, **numbers)
+        return Scheduler(
+            self.cells,
+            n_seq=4,
+            n_running=3,
+            n_ctx=80,
+            n_cells=100,
+            n_batch=12,
+            shelf=self.shelf,
+            copy_steps=1,
+        )
 
     @invariant()
     def the_shelf_is_right(self) -> None:
