@@ -202,6 +202,19 @@ def _layer(root: Path, layer: dict[str, Any], label: str) -> Found | None:
     )
 
 
+def recognise(path: Path) -> Folder:
+    """A folder the user chose, with its kind: somebody else's store is told by what lies in it."""
+    kind: FolderKind = "folder"
+    try:
+        if (path / "manifests").is_dir() and (path / "blobs").is_dir():
+            kind = "ollama"
+        elif next(path.glob("models--*/snapshots"), None) is not None:
+            kind = "huggingface"
+    except OSError as error:
+        log.info("%s can't be looked into: %s", path, error)
+    return Folder(str(path), kind)
+
+
 def suggestions(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> list[Folder]:
     """Stores of other programs that exist on this machine (documented by each program)."""
     home = home or Path.home()

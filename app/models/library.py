@@ -19,7 +19,7 @@ from app.core.events import Bus, LibraryChanged
 from app.core.paths import Paths
 from app.core.types import ModelRecord, Source
 from app.models import library_bin, library_care, library_files, library_watch, quants
-from app.models.folders import IMPORTED, Folder, look_at, suggestions, walk
+from app.models.folders import IMPORTED, Folder, look_at, recognise, suggestions, walk
 from app.models.library_care import Checked, Facts, Removed
 from app.models.library_index import FileRow, Index, ModelRow
 from app.models.library_scan import WEIGHTS, Item, Scan, read_file, scan, shown_name
@@ -137,7 +137,7 @@ class Library:
 
     def add_folder(self, folder: Folder | Path) -> None:
         """Read models there in place from now on, and rescan. Raises UsageError when it is no folder."""
-        wanted = folder if isinstance(folder, Folder) else Folder(str(folder.expanduser().absolute()))
+        wanted = folder if isinstance(folder, Folder) else recognise(folder.expanduser().absolute())
         if not Path(wanted.path).is_dir():
             raise UsageError(detail=f"{wanted.path} is not a folder.")
         self._index.add_folder(wanted)

@@ -21,6 +21,37 @@
     </message>
 </context>
 <context>
+    <name>AccountRow</name>
+    <message>
+        <source>Hub account</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A token from HF_TOKEN is used.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A token is kept in the system's keyring.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The token of the Hub's own command line is used.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Not signed in; needed for gated and private models only.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Change…</source>
+        <translation>Sửa…</translation>
+    </message>
+    <message>
+        <source>Sign in…</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>Actions</name>
     <message>
         <source>Change how it loads</source>
@@ -33,10 +64,6 @@
     <message>
         <source>Download again</source>
         <translation>Tải lại</translation>
-    </message>
-    <message>
-        <source>How to sign in</source>
-        <translation>Cách đăng nhập</translation>
     </message>
     <message>
         <source>Load again</source>
@@ -61,6 +88,10 @@
     <message>
         <source>Show that window</source>
         <translation>Hiện cửa sổ đó</translation>
+    </message>
+    <message>
+        <source>Sign in…</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Try again</source>
@@ -143,51 +174,51 @@
     <name>CareBox</name>
     <message>
         <source>Download {size}</source>
-        <translation type="unfinished">Tải {size}</translation>
+        <translation>Tải {size}</translation>
     </message>
     <message>
         <source>Stopped.</source>
-        <translation type="unfinished" />
+        <translation>Đã dừng.</translation>
     </message>
     <message>
         <source>Its bytes differ from what was published. Download it again.</source>
-        <translation type="unfinished" />
+        <translation>Nội dung khác với bản đã phát hành. Hãy tải lại.</translation>
     </message>
     <message>
         <source>Every byte is as it was published.</source>
-        <translation type="unfinished" />
+        <translation>Từng byte đều đúng như bản đã phát hành.</translation>
     </message>
     <message>
         <source>Read whole. There was no hash to compare with; it is kept from now on.</source>
-        <translation type="unfinished" />
+        <translation>Đã đọc hết. Chưa có mã băm để so; từ nay mã này được lưu lại.</translation>
     </message>
     <message>
         <source>This is the newest: the Hub has the same bytes.</source>
-        <translation type="unfinished" />
+        <translation>Đây là bản mới nhất: trên Hub là cùng nội dung.</translation>
     </message>
     <message>
         <source>The Hub has another file (page changed {when}).</source>
-        <translation type="unfinished" />
+        <translation>Trên Hub có tệp khác (trang đổi {when}).</translation>
     </message>
     <message>
         <source>Its repository no longer has this file.</source>
-        <translation type="unfinished" />
+        <translation>Kho của nó không còn tệp này.</translation>
     </message>
     <message>
         <source>The size is the same. Verify it, then ask again: there is no hash to compare with yet.</source>
-        <translation type="unfinished" />
+        <translation>Kích thước như nhau. Hãy kiểm tra rồi hỏi lại: chưa có mã băm để so.</translation>
     </message>
     <message>
         <source>Verify</source>
-        <translation type="unfinished" />
+        <translation>Kiểm tra</translation>
     </message>
     <message>
         <source>Reads every byte and compares with the download's hashes.</source>
-        <translation type="unfinished" />
+        <translation>Đọc từng byte và so với mã băm của bản tải về.</translation>
     </message>
     <message>
         <source>Verifying</source>
-        <translation type="unfinished" />
+        <translation>Đang kiểm tra</translation>
     </message>
     <message>
         <source>Stop</source>
@@ -195,7 +226,7 @@
     </message>
     <message>
         <source>Look for a newer file</source>
-        <translation type="unfinished" />
+        <translation>Tìm tệp mới hơn</translation>
     </message>
 </context>
 <context>
@@ -231,8 +262,12 @@
         <translation>Không tìm thấy gì.</translation>
     </message>
     <message>
-        <source>Your chats will be listed here.</source>
-        <translation>Các cuộc trò chuyện của bạn sẽ hiện ở đây.</translation>
+        <source>Take out of the bin</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete for good…</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Rename</source>
@@ -247,12 +282,172 @@
         <translation>Ghim</translation>
     </message>
     <message>
+        <source>Folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Colour</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tags…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Export…</source>
         <translation>Xuất…</translation>
     </message>
     <message>
         <source>Delete</source>
         <translation>Xóa</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation type="unfinished">Không</translation>
+    </message>
+    <message>
+        <source>New folder…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Name of the folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tags</source>
+        <translation>Thẻ</translation>
+    </message>
+    <message>
+        <source>Tags, with spaces between them</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Orange</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Blue</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Green</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Violet</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Yellow</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Red</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Rename…</source>
+        <translation>Đổi tên…</translation>
+    </message>
+    <message>
+        <source>Dissolve the folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Tag</source>
+        <translation type="unfinished">Thẻ</translation>
+    </message>
+    <message>
+        <source>Any</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Changed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show all</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>At any time</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In the last 24 hours</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In the last 7 days</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In the last 30 days</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In the last year</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>New temporary chat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It is never written to the disk.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import chats…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import a folder…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export all chats…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prompts and system prompts…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Leave the bin</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bin</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Empty the bin…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Your chats will be listed here. Files from other programs can be dropped.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The bin is empty.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bin: kept for 30 days</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show all chats again ({words})</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show all chats again</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Search chats</source>
@@ -263,8 +458,12 @@
         <translation>Trò chuyện mới (Ctrl+N)</translation>
     </message>
     <message>
-        <source>New chat</source>
-        <translation>Trò chuyện mới</translation>
+        <source>Filter by model, date, folder or tag</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import, export, bin and more</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Chats</source>
@@ -583,40 +782,40 @@
     <name>Deletion</name>
     <message>
         <source>Delete {model}?</source>
-        <translation type="unfinished">Xóa {model}?</translation>
+        <translation>Xóa {model}?</translation>
     </message>
     <message numerus="yes">
         <source>Delete %n model(s)?</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Xóa %n mô hình?</numerusform>
         </translation>
     </message>
     <message>
         <source>{size} go to the system's bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
-        <translation type="unfinished" />
+        <translation>{size} sẽ vào thùng rác của hệ thống, nếu có, và lấy lại được từ đó. Chỗ trống chỉ có sau khi dọn thùng rác.</translation>
     </message>
     <message>
         <source>Delete {size}</source>
-        <translation type="unfinished">Xóa {size}</translation>
+        <translation>Xóa {size}</translation>
     </message>
     <message>
         <source>{model} is in the bin.</source>
-        <translation type="unfinished">{model} đã vào thùng rác.</translation>
+        <translation>{model} đã vào thùng rác.</translation>
     </message>
     <message numerus="yes">
         <source>%n model(s) are in the bin.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n mô hình đã vào thùng rác.</numerusform>
         </translation>
     </message>
     <message>
         <source>{model} is deleted.</source>
-        <translation type="unfinished" />
+        <translation>{model} đã bị xóa.</translation>
     </message>
     <message numerus="yes">
         <source>%n model(s) are deleted.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n mô hình đã bị xóa.</numerusform>
         </translation>
     </message>
 </context>
@@ -752,43 +951,51 @@
     </message>
     <message>
         <source>Used</source>
-        <translation type="unfinished">Dùng</translation>
+        <translation>Dùng lần cuối</translation>
     </message>
     <message>
         <source>Times used</source>
-        <translation type="unfinished" />
+        <translation>Số lần dùng</translation>
     </message>
     <message>
         <source>Models take {size}</source>
-        <translation type="unfinished" />
+        <translation>Mô hình chiếm {size}</translation>
     </message>
     <message>
         <source>{size} are free on this disk</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>green: used this week, blue: these two months, ochre: longer ago or never</source>
-        <translation type="unfinished" />
+        <translation>ổ đĩa này còn trống {size}</translation>
     </message>
     <message>
         <source>Delete {size}…</source>
-        <translation type="unfinished" />
+        <translation>Xóa {size}…</translation>
     </message>
     <message>
         <source>Delete…</source>
-        <translation type="unfinished">Xóa…</translation>
+        <translation>Xóa…</translation>
+    </message>
+    <message>
+        <source>used this week</source>
+        <translation>dùng trong tuần này</translation>
+    </message>
+    <message>
+        <source>in the last two months</source>
+        <translation>trong hai tháng qua</translation>
+    </message>
+    <message>
+        <source>longer ago or never</source>
+        <translation>lâu hơn hoặc chưa bao giờ</translation>
     </message>
     <message>
         <source>What to delete first</source>
-        <translation type="unfinished" />
+        <translation>Nên xóa gì trước</translation>
     </message>
     <message>
         <source>Large and long unused comes first; favourites and loaded models stay.</source>
-        <translation type="unfinished" />
+        <translation>Lớn và lâu không dùng đứng trước; mô hình yêu thích và đang nạp được giữ.</translation>
     </message>
     <message>
         <source>Models by size</source>
-        <translation type="unfinished" />
+        <translation>Mô hình theo kích thước</translation>
     </message>
 </context>
 <context>
@@ -1470,56 +1677,56 @@
     <name>Folders</name>
     <message>
         <source>Hearth's own folder</source>
-        <translation type="unfinished" />
+        <translation>Thư mục của Hearth</translation>
     </message>
     <message>
         <source>Hugging Face's cache</source>
-        <translation type="unfinished" />
+        <translation>Bộ nhớ đệm của Hugging Face</translation>
     </message>
     <message>
         <source>LM Studio's models</source>
-        <translation type="unfinished" />
+        <translation>Mô hình của LM Studio</translation>
     </message>
     <message>
         <source>Ollama's store</source>
-        <translation type="unfinished" />
+        <translation>Kho của Ollama</translation>
     </message>
     <message>
         <source>Added folder</source>
-        <translation type="unfinished" />
+        <translation>Thư mục đã thêm</translation>
     </message>
 </context>
 <context>
     <name>FoldersDialog</name>
     <message>
         <source>Folders with models</source>
-        <translation type="unfinished" />
+        <translation>Thư mục chứa mô hình</translation>
     </message>
     <message>
         <source>Models are read where they are, at any depth. Taking a folder away deletes nothing.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình được đọc ngay tại chỗ, ở mọi cấp thư mục. Bỏ một thư mục không xóa gì cả.</translation>
     </message>
     <message>
         <source>Add a folder…</source>
-        <translation type="unfinished" />
+        <translation>Thêm thư mục…</translation>
     </message>
     <message>
         <source>Done</source>
-        <translation type="unfinished" />
+        <translation>Xong</translation>
     </message>
     <message>
         <source>Other programs' models on this machine</source>
-        <translation type="unfinished" />
+        <translation>Mô hình của chương trình khác trên máy này</translation>
     </message>
     <message numerus="yes">
         <source>%n model(s)</source>
-        <translation type="unfinished">
+        <translation>
             <numerusform>%n mô hình</numerusform>
         </translation>
     </message>
     <message>
         <source>This folder is not there now.</source>
-        <translation type="unfinished" />
+        <translation>Hiện không có thư mục này.</translation>
     </message>
     <message>
         <source>Open</source>
@@ -1527,23 +1734,23 @@
     </message>
     <message>
         <source>Take away</source>
-        <translation type="unfinished" />
+        <translation>Bỏ ra</translation>
     </message>
     <message>
         <source>Take away {folder}</source>
-        <translation type="unfinished" />
+        <translation>Bỏ {folder} ra</translation>
     </message>
     <message>
         <source>Add</source>
-        <translation type="unfinished" />
+        <translation>Thêm</translation>
     </message>
     <message>
         <source>Add {folder}</source>
-        <translation type="unfinished" />
+        <translation>Thêm {folder}</translation>
     </message>
     <message>
         <source>Add a folder</source>
-        <translation type="unfinished" />
+        <translation>Thêm thư mục</translation>
     </message>
 </context>
 <context>
@@ -1610,7 +1817,7 @@
     </message>
     <message>
         <source>Save</source>
-        <translation type="unfinished" />
+        <translation>Lưu</translation>
     </message>
     <message>
         <source>As this model's defaults</source>
@@ -1648,19 +1855,19 @@
     <name>LibraryDetails</name>
     <message>
         <source>The same bytes also lie here:</source>
-        <translation type="unfinished" />
+        <translation>Cùng nội dung này còn nằm ở:</translation>
     </message>
     <message>
         <source>It belongs to Ollama, which must remove it.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình này thuộc về Ollama; phải xóa bằng Ollama.</translation>
     </message>
     <message>
         <source>Delete…</source>
-        <translation type="unfinished">Xóa…</translation>
+        <translation>Xóa…</translation>
     </message>
     <message>
         <source>Unload it first.</source>
-        <translation type="unfinished">Hãy gỡ nó ra trước.</translation>
+        <translation>Hãy gỡ khỏi bộ nhớ trước.</translation>
     </message>
     <message>
         <source>{count} context</source>
@@ -1668,11 +1875,11 @@
     </message>
     <message>
         <source>Load…</source>
-        <translation type="unfinished">Nạp…</translation>
+        <translation>Nạp…</translation>
     </message>
     <message>
         <source>Unload</source>
-        <translation type="unfinished">Gỡ ra</translation>
+        <translation>Gỡ</translation>
     </message>
     <message>
         <source>Chat</source>
@@ -1680,19 +1887,19 @@
     </message>
     <message>
         <source>Keep loaded</source>
-        <translation type="unfinished" />
+        <translation>Giữ trong bộ nhớ</translation>
     </message>
     <message>
         <source>Neither idle time nor another model unloads it.</source>
-        <translation type="unfinished" />
+        <translation>Dù rảnh lâu hay nạp mô hình khác, nó vẫn không bị gỡ.</translation>
     </message>
     <message>
         <source>Favourite</source>
-        <translation type="unfinished" />
+        <translation>Yêu thích</translation>
     </message>
     <message>
         <source>Show file</source>
-        <translation type="unfinished">Hiện tệp</translation>
+        <translation>Hiện tệp</translation>
     </message>
     <message>
         <source>Page on the Hub</source>
@@ -1700,31 +1907,31 @@
     </message>
     <message>
         <source>Tensors, template and all keys…</source>
-        <translation type="unfinished" />
+        <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
     </message>
     <message>
         <source>Bytes by tensor type</source>
-        <translation type="unfinished" />
+        <translation>Dung lượng theo kiểu tensor</translation>
     </message>
     <message>
         <source>Profiles</source>
-        <translation type="unfinished" />
+        <translation>Hồ sơ</translation>
     </message>
     <message>
         <source>Tags and notes</source>
-        <translation type="unfinished" />
+        <translation>Thẻ và ghi chú</translation>
     </message>
     <message>
         <source>Tags, separated by commas</source>
-        <translation type="unfinished" />
+        <translation>Các thẻ, cách nhau bằng dấu phẩy</translation>
     </message>
     <message>
         <source>Tags</source>
-        <translation type="unfinished" />
+        <translation>Thẻ</translation>
     </message>
     <message>
         <source>Notes</source>
-        <translation type="unfinished" />
+        <translation>Ghi chú</translation>
     </message>
 </context>
 <context>
@@ -1745,43 +1952,43 @@
     </message>
     <message>
         <source>{store} is on this machine: its models can be read where they are.</source>
-        <translation type="unfinished" />
+        <translation>{store} có trên máy này: mô hình trong đó đọc được ngay tại chỗ.</translation>
     </message>
     <message>
         <source>Choose folders…</source>
-        <translation type="unfinished" />
+        <translation>Chọn thư mục…</translation>
     </message>
     <message>
         <source>Rename</source>
-        <translation type="unfinished">Đổi tên</translation>
+        <translation>Đổi tên</translation>
     </message>
     <message>
         <source>Name of {model}; empty gives its own back</source>
-        <translation type="unfinished" />
+        <translation>Tên của {model}; để trống thì lấy lại tên gốc</translation>
     </message>
     <message>
         <source>Search name, tag, note, …</source>
-        <translation type="unfinished" />
+        <translation>Tìm tên, thẻ, ghi chú, …</translation>
     </message>
     <message>
         <source>Search models</source>
-        <translation type="unfinished" />
+        <translation>Tìm mô hình</translation>
     </message>
     <message>
         <source>Which models are shown</source>
-        <translation type="unfinished" />
+        <translation>Hiện những mô hình nào</translation>
     </message>
     <message>
         <source>Disk use</source>
-        <translation type="unfinished" />
+        <translation>Dung lượng đĩa</translation>
     </message>
     <message>
         <source>Import…</source>
-        <translation type="unfinished" />
+        <translation>Nhập…</translation>
     </message>
     <message>
         <source>Folders…</source>
-        <translation type="unfinished" />
+        <translation>Thư mục…</translation>
     </message>
     <message>
         <source>No models yet</source>
@@ -2281,7 +2488,7 @@
     </message>
     <message>
         <source>Importing {file}: {share} %</source>
-        <translation type="unfinished" />
+        <translation>Đang nhập {file}: {share} %</translation>
     </message>
     <message>
         <source>{name} is in the library.</source>
@@ -2289,77 +2496,77 @@
     </message>
     <message>
         <source>Models in {folder} are read there from now on.</source>
-        <translation type="unfinished" />
+        <translation>Từ nay các mô hình trong {folder} được đọc tại chỗ.</translation>
     </message>
 </context>
 <context>
     <name>ModelFileDialog</name>
     <message>
         <source>Chat template</source>
-        <translation type="unfinished" />
+        <translation>Mẫu hội thoại</translation>
     </message>
     <message>
         <source>Filter by name or type</source>
-        <translation type="unfinished" />
+        <translation>Lọc theo tên hoặc kiểu</translation>
     </message>
     <message>
         <source>Filter tensors</source>
-        <translation type="unfinished" />
+        <translation>Lọc tensor</translation>
     </message>
     <message>
         <source>Tensor</source>
-        <translation type="unfinished" />
+        <translation>Tensor</translation>
     </message>
     <message>
         <source>Type</source>
-        <translation type="unfinished" />
+        <translation>Kiểu</translation>
     </message>
     <message>
         <source>Shape</source>
-        <translation type="unfinished" />
+        <translation>Hình dạng</translation>
     </message>
     <message>
         <source>Size (MB)</source>
-        <translation type="unfinished" />
+        <translation>Kích thước (MB)</translation>
     </message>
     <message>
         <source>Key</source>
-        <translation type="unfinished" />
+        <translation>Khóa</translation>
     </message>
     <message>
         <source>Value</source>
-        <translation type="unfinished" />
+        <translation>Giá trị</translation>
     </message>
     <message>
         <source>Tensors</source>
-        <translation type="unfinished" />
+        <translation>Tensor</translation>
     </message>
     <message>
         <source>Keys</source>
-        <translation type="unfinished" />
+        <translation>Khóa</translation>
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
     <message>
         <source>Reading the header…</source>
-        <translation type="unfinished" />
+        <translation>Đang đọc phần đầu tệp…</translation>
     </message>
     <message>
         <source>There is none in the file.</source>
-        <translation type="unfinished" />
+        <translation>Trong tệp không có.</translation>
     </message>
     <message numerus="yes">
         <source>%n tensor(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n tensor</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>%n key(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n khóa</numerusform>
         </translation>
     </message>
 </context>
@@ -2552,6 +2759,10 @@
     <message>
         <source>Downloads</source>
         <translation>Tải xuống</translation>
+    </message>
+    <message>
+        <source>Usage</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Server</source>
@@ -2748,75 +2959,75 @@
     <name>PresetDialog</name>
     <message>
         <source>How {model} runs</source>
-        <translation type="unfinished" />
+        <translation>Cách chạy {model}</translation>
     </message>
     <message>
         <source>Profile</source>
-        <translation type="unfinished" />
+        <translation>Hồ sơ</translation>
     </message>
     <message>
         <source>This model</source>
-        <translation type="unfinished" />
+        <translation>Mô hình này</translation>
     </message>
     <message>
         <source>Every model</source>
-        <translation type="unfinished" />
+        <translation>Mọi mô hình</translation>
     </message>
     <message>
         <source>Own way of answering</source>
-        <translation type="unfinished" />
+        <translation>Cách trả lời riêng</translation>
     </message>
     <message>
         <source>Loading: what is checked differs from the settings</source>
-        <translation type="unfinished" />
+        <translation>Khi nạp: mục được đánh dấu khác với cài đặt</translation>
     </message>
     <message>
         <source>Answers</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời</translation>
     </message>
     <message>
         <source>Name</source>
-        <translation type="unfinished" />
+        <translation>Tên</translation>
     </message>
     <message>
         <source>Description</source>
-        <translation type="unfinished" />
+        <translation>Mô tả</translation>
     </message>
     <message>
         <source>For</source>
-        <translation type="unfinished" />
+        <translation>Dành cho</translation>
     </message>
     <message>
         <source>Forget</source>
-        <translation type="unfinished" />
+        <translation>Quên</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished">Xóa</translation>
+        <translation>Xóa</translation>
     </message>
     <message>
         <source>Export…</source>
-        <translation type="unfinished">Xuất…</translation>
+        <translation>Xuất…</translation>
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished">Hủy</translation>
+        <translation>Hủy</translation>
     </message>
     <message>
         <source>Save</source>
-        <translation type="unfinished" />
+        <translation>Lưu</translation>
     </message>
     <message>
         <source>Kept as it is: {names}</source>
-        <translation type="unfinished" />
+        <translation>Giữ nguyên: {names}</translation>
     </message>
     <message>
         <source>Export</source>
-        <translation type="unfinished" />
+        <translation>Xuất</translation>
     </message>
     <message>
         <source>Profiles (*.json)</source>
-        <translation type="unfinished" />
+        <translation>Hồ sơ (*.json)</translation>
     </message>
 </context>
 <context>
@@ -2906,43 +3117,43 @@
     <name>ProfilesBox</name>
     <message>
         <source>Usually: {choices}</source>
-        <translation type="unfinished" />
+        <translation>Thường dùng: {choices}</translation>
     </message>
     <message>
         <source>Usually: as the settings say</source>
-        <translation type="unfinished" />
+        <translation>Thường dùng: theo cài đặt</translation>
     </message>
     <message>
         <source>Load with {preset}</source>
-        <translation type="unfinished" />
+        <translation>Nạp với {preset}</translation>
     </message>
     <message>
         <source>Change {preset}…</source>
-        <translation type="unfinished" />
+        <translation>Sửa {preset}…</translation>
     </message>
     <message>
         <source>Import a profile</source>
-        <translation type="unfinished" />
+        <translation>Nhập hồ sơ</translation>
     </message>
     <message>
         <source>Profiles (*.json)</source>
-        <translation type="unfinished" />
+        <translation>Hồ sơ (*.json)</translation>
     </message>
     <message>
         <source>Change…</source>
-        <translation type="unfinished" />
+        <translation>Sửa…</translation>
     </message>
     <message>
         <source>New profile…</source>
-        <translation type="unfinished" />
+        <translation>Hồ sơ mới…</translation>
     </message>
     <message>
         <source>Another way to load and ask the same file: nothing is copied.</source>
-        <translation type="unfinished" />
+        <translation>Một cách nạp và hỏi khác cho cùng tệp: không sao chép gì cả.</translation>
     </message>
     <message>
         <source>Import…</source>
-        <translation type="unfinished" />
+        <translation>Nhập…</translation>
     </message>
 </context>
 <context>
@@ -4244,6 +4455,77 @@
     </message>
 </context>
 <context>
+    <name>SignInDialog</name>
+    <message>
+        <source>Looking…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Signed in as {name}; the token comes from HF_TOKEN.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Signed in as {name}; the token is in the system's keyring.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Signed in as {name}; the token is the one of the Hub's own command line.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Not signed in.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Access to {repo}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Sign in to the Hub</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its publisher asks you to accept a licence on its page. The download goes on by itself then.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Open its page</source>
+        <translation type="unfinished">Mở trang của nó</translation>
+    </message>
+    <message>
+        <source>Hearth needs a token of the account that accepted it. Reading is all it must allow.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>For gated and private models. A token that may read is enough; it goes to the Hub only.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Token (hf_…)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Token</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Get a token</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Sign out</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>Đóng</translation>
+    </message>
+    <message>
+        <source>Sign in</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>SpeedPanel</name>
     <message>
         <source>Tokens per second</source>
@@ -4397,26 +4679,10 @@
     <name>UsagePage</name>
     <message>
         <source>Answers</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>Read (tokens)</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>Written (tokens)</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời</translation>
     </message>
     <message>
         <source>Energy</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>J/token read</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>J/token written</source>
         <translation type="unfinished" />
     </message>
     <message>
@@ -4424,7 +4690,23 @@
         <translation type="unfinished" />
     </message>
     <message>
-        <source>A million tokens</source>
+        <source>Tokens read</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Written</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>J/token</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Per million</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>For each token: {read} to read it, {written} to write it.</source>
         <translation type="unfinished" />
     </message>
     <message>
@@ -4477,11 +4759,11 @@
     </message>
     <message>
         <source>Model</source>
-        <translation type="unfinished">Mô hình</translation>
+        <translation>Mô hình</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Day</source>

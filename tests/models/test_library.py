@@ -409,6 +409,15 @@ def test_ollamas_store_is_read_in_place(library: Library, tmp_path: Path) -> Non
         library.remove("llama3.2:1b")
 
 
+def test_a_chosen_folder_is_recognised_by_what_lies_in_it(library: Library, tmp_path: Path) -> None:
+    for name in ("ollama/manifests", "ollama/blobs", "hub/models--o--r/snapshots", "plain"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("ollama", "hub", "plain"):
+        library.add_folder(tmp_path / name)
+    kinds = {Path(folder.path).name: folder.kind for folder in library.folders()}
+    assert (kinds["ollama"], kinds["hub"], kinds["plain"]) == ("ollama", "huggingface", "folder")
+
+
 def test_stores_of_other_programs_are_suggested(tmp_path: Path) -> None:
     for place in (".lmstudio/models", ".ollama/models", ".cache/huggingface/hub"):
         (tmp_path / place).mkdir(parents=True)

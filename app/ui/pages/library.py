@@ -1,152 +1,131 @@
 """The Library page: every model on this machine, and what can be done with it."""
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, Qt, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QComboBox, QInputDialog, QLineEdit, QMenu, QStackedWidget, QWidget
 
 from app.core.events import InstanceChanged, LibraryChanged
-from app.core.types import ModelRecord
-from app.ui import tasks, words
+from app.models.folders import Folder
+from app.models.library_care import Facts
+from app.ui import library_rows, tasks, words
 from app.ui.bridge import Bridge
 from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
-from app.ui.figures import DASH
+from app.ui.folder_words import folder_words
+from app.ui.library_delete import Deletion
+from app.ui.library_details import WIDTH, LibraryDetails
+from app.ui.library_disk import DiskUse
+from app.ui.library_menu import fill_menu
+from app.ui.library_parts import GapSplitter
+from app.ui.library_rows import ORDER, WIDTHS, Row, States, columns, shown_name, view_words
 from app.ui.page import Page
-from app.ui.table_model import Column, Table, TableModel
-from app.ui.widgets import Banner, Elided, make_button, make_label
+from app.ui.table_model import Table, TableModel
+from app.ui.undo_bar import UndoBar
+from app.ui.widgets import Banner, IconButton, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
+    from app.core.types import ModelRecord
 
-_LIVE = ("starting", "loading", "ready", "stopping")
-_RUNS = ("text", "embedding", "reranker")
+_TICK_MS = 5000
+"""How often the idle time of what is loaded is told again."""
+_ROW = 46
+
+Found = tuple[tuple["ModelRecord", ...], dict[str, Facts], tuple[Folder, ...]]
 
 
 class LibraryPage(Page):
-    """A sorted, filtered table; what is selected has its actions below."""
+    """A table that is sorted, searched and narrowed, with the details of what is selected beside it; or a picture of
+    what fills the disk."""
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self._instances: dict[str, InstanceChanged] = {
-            item.model: item for item in services.supervisor.snapshots()
-        }
+        self.states = States(services.supervisor.snapshots(), services.residency.pinned)
         self._wanted = ""
-        self._read_once = False
-        self.model: TableModel[ModelRecord] = TableModel(self._columns(), lambda record: record.id, self)
+        self._suggested: tuple[Folder, ...] = ()
+        self._offered = False
+        self.model: TableModel[Row] = TableModel(columns(self.states), lambda row: row.id, self)
         self.table = Table(self.model, self)
-        self.table.verticalHeader().setDefaultSectionSize(46)
-        self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
-        self.search, self.count = QLineEdit(self), make_label("secondary", self)
+        self.table.verticalHeader().setDefaultSectionSize(_ROW)
+        for at in (0, len(ORDER) - 1):
+            self.table.setItemDelegateForColumn(at, TwoLineDelegate(self.table))
+        self.search, self.view, self.count = QLineEdit(self), QComboBox(self), make_label("secondary", self)
         self.banner, self.empty = Banner(self), EmptyState(self)
-        self.folder = make_button(lambda: self.asked.emit("open_folder", None), "", self, compact=True)
+        self.disk_button = IconButton("disk-use", self._toggle_disk, self)
+        self.disk_button.setCheckable(True)
+        self.folders = make_button(self._open_folders, "", self, compact=True)
         self.importing = make_button(self._choose, "primary", self, compact=True)
-        self.name, self.facts = Elided("text", self, middle=True), Elided("text-2", self)
-        self.problem = make_label("bad", self, wrap=True)
-        self.load = make_button(lambda: self._ask("load"), "primary", self)
-        self.unload = make_button(lambda: self._ask("unload"), "", self)
-        self.chat = make_button(lambda: self._ask("chat"), "", self)
-        self.show_file = make_button(self._reveal, "", self)
-        self.page = make_button(self._open_hub, "", self)
-        self.delete = make_button(self._ask_delete, "danger", self)
+        self.details = LibraryDetails(services, self.states, self)
+        self.deletion = Deletion(services, self.states, self)
+        self.disk = DiskUse(services, self.states, self)
+        self._tick = QTimer(self, interval=_TICK_MS)
+        self._tick.timeout.connect(self._refresh_states)
         self._lay_out()
+        self.undo = UndoBar(self.stack)
         self._connect()
         self.retranslate()
 
     # ------------------------------------------------------------------ building
 
-    def _columns(self) -> list[Column[ModelRecord]]:
-        return [
-            Column(
-                lambda: self.tr("Model"),
-                _name,
-                sort=lambda r: r.id.lower(),
-                note=_note,
-                icon=lambda r: "error" if r.damaged else "model",
-                token=lambda r: "bad" if r.damaged else "",
-                tip=lambda r: r.damaged or r.path,
-            ),
-            Column(lambda: self.tr("Quant"), _quant, width=84, tip=lambda r: words.quant_tip(_quant(r))),
-            Column(
-                lambda: self.tr("Parameters"),
-                lambda r: words.parameters(_parameters(r)) or DASH,
-                sort=lambda r: float(_parameters(r) or 0),
-                right=True,
-                width=84,
-            ),
-            Column(
-                lambda: self.tr("Size (GB)"),
-                lambda r: words.gigabytes(r.bytes),
-                sort=lambda r: float(r.bytes),
-                right=True,
-                width=80,
-            ),
-            Column(
-                lambda: self.tr("Context"),
-                lambda r: words.tokens(_trained(r)),
-                sort=lambda r: float(_trained(r) or 0),
-                right=True,
-                width=76,
-            ),
-            Column(lambda: self.tr("Used"), self._used, sort=lambda r: float(r.last_used_at or 0), width=110),
-            Column(lambda: self.tr("State"), self._state_words, width=110, token=self._state_token),
-        ]
-
-    def _used(self, record: ModelRecord) -> str:
-        return words.ago(record.last_used_at) if record.last_used_at else self.tr("never")
-
     def _lay_out(self) -> None:
         self.search.setClearButtonEnabled(True)
-        self.search.setMaximumWidth(320)
+        self.search.setMaximumWidth(280)
         self.header.addWidget(self.count)
         self.header.addStretch(1)
         self.header.addWidget(self.search, 2)
-        self.header.addWidget(self.folder)
-        self.header.addWidget(self.importing)
+        for widget in (self.view, self.disk_button, self.folders, self.importing):
+            self.header.addWidget(widget)
         self.stack = QStackedWidget(self)
-        self.stack.addWidget(self.table)
-        self.stack.addWidget(self.empty)
+        for page in (self.table, self.disk, self.empty):
+            self.stack.addWidget(page)
+        self.split = GapSplitter(self)
+        self.split.addWidget(self.stack)
+        self.split.addWidget(self.details)
+        self.split.setStretchFactor(0, 1)
+        self.split.setStretchFactor(1, 0)
+        self.split.setSizes([800, WIDTH])
         self.body.addWidget(self.banner)
-        self.body.addWidget(self.stack, 1)
-        self.detail = self._detail_card()
-        self.body.addWidget(self.detail)
-
-    def _detail_card(self) -> QWidget:
-        card = QFrame(self)
-        card.setProperty("role", "card")
-        column = QVBoxLayout(card)
-        column.setContentsMargins(16, 12, 16, 12)
-        column.setSpacing(8)
-        column.addWidget(self.name)
-        column.addWidget(self.facts)
-        column.addWidget(self.problem)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        for button in (self.load, self.unload, self.chat):
-            row.addWidget(button)
-        row.addStretch(1)
-        for button in (self.page, self.show_file, self.delete):
-            row.addWidget(button)
-        column.addLayout(row)
-        return card
+        self.body.addWidget(self.split, 1)
 
     def _connect(self) -> None:
+        if self.table.proxy is not None:
+            self.table.proxy.look_in(library_rows.haystack)
         self.search.textChanged.connect(self._filter)
-        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_detail())
+        self.view.activated.connect(lambda _at: self._show_view())
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_details())
         self.table.doubleClicked.connect(lambda _index: self._ask("load"))
-        self.table.activated.connect(lambda _index: None)
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.table.customContextMenuRequested.connect(self._menu)
-        self.table.sortByColumn(5, Qt.SortOrder.DescendingOrder)
-        for keys, call in (("Return", lambda: self._ask("load")), ("Delete", self._ask_delete)):
-            shortcut = QShortcut(QKeySequence(keys), self.table)
+        self.table.sortByColumn(ORDER.index("used"), Qt.SortOrder.DescendingOrder)
+        keys = (("Return", "load"), ("Enter", "load"), ("Delete", "delete"), ("F2", "rename"))
+        for key, action in keys:
+            shortcut = QShortcut(QKeySequence(key), self.table)
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-            shortcut.activated.connect(call)
+            shortcut.activated.connect(partial(self._ask, action))
+        down = QShortcut(QKeySequence("Down"), self.search)
+        down.setContext(Qt.ShortcutContext.WidgetShortcut)
+        down.activated.connect(self.table.setFocus)
+        self.details.asked.connect(self._ask)
+        self.details.failed.connect(self._show_error)
+        self.details.profiles.load_asked.connect(
+            lambda model, preset: self.asked.emit("load_profile", (model, preset))
+        )
+        self.details.care.downloading.connect(lambda: self.asked.emit("downloads", None))
+        self.disk.chosen.connect(self.select_quietly)
+        self.disk.map.opened.connect(self._leave_disk)
+        self.disk.delete_asked.connect(self._ask_delete)
+        self.deletion.undoable.connect(self.undo.offer)
+        self.deletion.said.connect(lambda text: self.banner.show_words(text, "good"))
+        self.deletion.restored.connect(self.select)
+        self.deletion.failed.connect(self._show_error)
         self.empty.primary.connect(lambda: self.asked.emit("starter", None))
         self.empty.secondary.connect(lambda: self.asked.emit("search", ""))
-        self.banner.triggered.connect(lambda action: self.asked.emit(action, self._wanted))
+        self.banner.triggered.connect(self._fix)
         self.bridge.on(LibraryChanged, lambda _event: self.reload(), self)
         self.bridge.on(InstanceChanged, self._on_instance, self)
 
@@ -154,191 +133,284 @@ class LibraryPage(Page):
 
     def reload(self) -> None:
         """Read the library again, off the GUI thread."""
-        tasks.run(self.services.library.records, self._show_records, self._show_error, self)
+        tasks.run(self._find, self._show_found, self._show_error, self)
 
-    def _show_records(self, records: tuple[ModelRecord, ...]) -> None:
-        self._read_once = True
-        self.model.set_rows(records)
-        self.stack.setCurrentWidget(self.table if records else self.empty)
-        self.search.setEnabled(bool(records))
+    def _find(self) -> Found:
+        library = self.services.library
+        return library.records(), library.all_facts(), library.suggested_folders()
+
+    def _look_again(self) -> Found:
+        self.services.library.rescan()
+        return self._find()
+
+    def _show_found(self, found: Found) -> None:
+        records, facts, self._suggested = found
+        rows = [Row(record, facts.get(record.id, Facts())) for record in records]
+        self.model.set_rows(rows)
+        self.search.setEnabled(bool(rows))
+        self._show_front()
+        self._show_views()
         self._show_count()
+        if self.disk_button.isChecked():
+            self.disk.show_rows(rows)
         if self._wanted and self.table.select(self._wanted):
             self._wanted = ""
-        elif records and self.table.current() is None and self.table.model().rowCount():
+        elif rows and self.table.current() is None and self.table.model().rowCount():
             self.table.selectRow(0)
-        self._show_detail()
+        self._show_details()
+        self._offer_stores()
+
+    def _show_front(self) -> None:
+        if not self.model.rows:
+            self.stack.setCurrentWidget(self.empty)
+        else:
+            self.stack.setCurrentWidget(self.disk if self.disk_button.isChecked() else self.table)
+
+    def _offer_stores(self) -> None:
+        """Say once that other programs' models are here."""
+        if self._offered or not self._suggested or self.banner.isVisible():
+            return
+        self._offered = True
+        folder = self._suggested[0]
+        self.banner.show_words(
+            lambda: self.tr("{store} is on this machine: its models can be read where they are.").format(
+                store=folder_words(folder.kind)
+            ),
+            "",
+            lambda: self.tr("Choose folders…"),
+            "folders",
+        )
+
+    def _fix(self, action: str) -> None:
+        if action == "folders":
+            self.banner.hide()
+            self._open_folders()
+        else:
+            self.asked.emit(action, self._wanted or self._current_id())
 
     def _show_error(self, error: Exception) -> None:
         self.banner.show_error(describe(error))
 
     def _show_count(self) -> None:
-        total = sum(record.bytes for record in self.model.rows)
+        total = sum(row.record.bytes for row in self.model.rows)
         count = len(self.model.rows)
         text = self.tr("%n model(s)", "", count)
         self.count.setText(f"{text}, {words.size(total)}" if count else "")
 
+    def _tags(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for row in self.model.rows:
+            for tag in row.facts.tags:
+                found[tag] = found.get(tag, 0) + 1
+        return dict(sorted(found.items()))
+
+    def _show_views(self) -> None:
+        """The views, and one for each tag; the one that is chosen stays."""
+        chosen = str(self.view.currentData() or "")
+        names = list(library_rows.tests(self.states, self._tags()))
+        self.view.clear()
+        for name in names:
+            self.view.addItem(view_words(name), name)
+        self.view.setCurrentIndex(max(0, self.view.findData(chosen)))
+        self._show_view()
+
+    def _show_view(self) -> None:
+        name = str(self.view.currentData() or "")
+        test = library_rows.tests(self.states, self._tags()).get(name)
+        if self.table.proxy is not None:
+            self.table.proxy.keep(test if name else None)
+        self._show_details()
+
     def _filter(self, text: str) -> None:
         if self.table.proxy is not None:
             self.table.proxy.set_words(text)
+        self._show_details()
+
+    def _show_details(self) -> None:
+        row: Row | None = self.table.current()
+        self.details.setVisible(row is not None)
+        self.details.show_row(row)
 
     def select(self, model: str) -> None:
         """Select a model, now or as soon as it is listed."""
+        if self.disk_button.isChecked():
+            self.disk_button.click()
         if model and not self.table.select(model):
             self._wanted = model
             self.reload()
         self.table.setFocus()
 
+    def select_quietly(self, model: str) -> None:
+        """Show a model's details and leave the view as it is."""
+        self.table.select(model)
+
     def _on_instance(self, event: InstanceChanged) -> None:
-        self._instances[event.model] = event
-        at = self.model.find(event.model)
-        if at is not None:
-            last = len(self.model.columns) - 1
-            self.model.dataChanged.emit(self.model.index(at, last), self.model.index(at, last))
-        self._show_detail()
+        self.states.instances[event.model] = event
+        self._refresh_states()
+        if self.view.currentData() == "loaded":
+            self._show_view()
 
-    # ------------------------------------------------------------------ words
+    def _refresh_states(self) -> None:
+        if self.model.rows:
+            last = len(ORDER) - 1
+            bottom = self.model.index(len(self.model.rows) - 1, last)
+            self.model.dataChanged.emit(self.model.index(0, last), bottom)
+        self.details.show_state()
+        self._keep_time()
 
-    def _state(self, record: ModelRecord) -> str:
-        if record.damaged:
-            return "damaged"
-        instance = self._instances.get(record.id)
-        return instance.state if instance is not None and instance.state in (*_LIVE, "failed") else ""
-
-    def _state_words(self, record: ModelRecord) -> str:
-        state = self._state(record)
-        if state == "loading":
-            return self.tr("Loading {share} %").format(share=round(self._instances[record.id].progress * 100))
-        return {
-            "damaged": self.tr("Damaged"),
-            "starting": self.tr("Starting"),
-            "ready": self.tr("Loaded"),
-            "stopping": self.tr("Unloading"),
-            "failed": self.tr("Failed"),
-        }.get(state, self.tr("On disk"))
-
-    def _state_token(self, record: ModelRecord) -> str:
-        return {"damaged": "bad", "failed": "bad", "ready": "good"}.get(self._state(record), "text-2")
-
-    def _show_detail(self) -> None:
-        record: ModelRecord | None = self.table.current()
-        self.detail.setVisible(record is not None)
-        if record is None:
-            return
-        live = self._state(record) in _LIVE
-        runs = not record.damaged and (record.summary is None or record.summary.kind in _RUNS)
-        self.name.setText(record.id)
-        self.facts.setText(self._facts(record))
-        self.problem.setText(self._problem(record))
-        self.problem.setVisible(bool(self.problem.text()))
-        self.load.setVisible(runs and not live)
-        self.unload.setVisible(live)
-        self.chat.setVisible(live and runs)
-        self.page.setVisible(record.source is not None)
-        self.delete.setEnabled(not live)
-        self.delete.setToolTip(self.tr("Unload it first.") if live else "")
-
-    def _problem(self, record: ModelRecord) -> str:
-        if record.damaged:
-            return record.damaged
-        instance = self._instances.get(record.id)
-        failed = instance is not None and instance.state == "failed" and instance.error is not None
-        return describe(instance.error).sentence if failed and instance and instance.error else ""
-
-    def _facts(self, record: ModelRecord) -> str:
-        summary = record.summary
-        parts = [words.size(record.bytes)]
-        if summary is not None:
-            parts.insert(0, f"{_quant(record)}: {words.quant_note(_quant(record))}")
-            parts += [words.kind_words(summary.kind), summary.architecture, summary.license]
-            if summary.bits_per_weight:
-                parts.append(
-                    self.tr("{bits} bits per weight").format(bits=words.number(summary.bits_per_weight, 2))
-                )
-        return "  ·  ".join(part for part in parts if part)
+    def _keep_time(self) -> None:
+        ready = any(item.state == "ready" for item in self.states.instances.values())
+        if ready and self.isVisible() and not self._tick.isActive():
+            self._tick.start()
+        elif not ready:
+            self._tick.stop()
 
     # ------------------------------------------------------------------ actions
 
-    def _ask(self, command: str) -> None:
-        record = self.table.current()
-        if record is None:
+    def _current(self) -> Row | None:
+        row: Row | None = self.table.current()
+        return row
+
+    def _current_id(self) -> str:
+        row = self._current()
+        return row.id if row else ""
+
+    def _ask(self, action: str) -> None:
+        row = self._current()
+        if row is None:
             return
-        if command == "load" and (record.damaged or self._state(record) in _LIVE):
-            command = "chat" if not record.damaged else ""
-        if command:
-            self.asked.emit(command, record.id)
+        own = {
+            "reveal": self._reveal,
+            "hub": self._open_hub,
+            "delete": self._ask_delete,
+            "rename": self._ask_name,
+            "file": self._open_file,
+            "star": self.details.toggle_star,
+        }
+        if action in own:
+            own[action]()
+            return
+        if action == "load" and (not row.runs or self.states.live(row)):
+            action = "chat" if row.runs else ""
+        if action:
+            self.asked.emit(action, row.id)
 
     def _choose(self) -> None:
         self.asked.emit("choose_import", None)
 
     def _reveal(self) -> None:
-        record = self.table.current()
-        if record is not None:
-            self.asked.emit("open_folder", record.path)
+        from app.ui.reveal import reveal  # noqa: PLC0415 - asks the desktop
+
+        row = self._current()
+        if row is not None:
+            tasks.run(partial(reveal, Path(row.record.path)), self._revealed, self._show_error, self)
+
+    def _revealed(self, shown: bool) -> None:
+        row = self._current()
+        if not shown and row is not None:
+            self.asked.emit("open_folder", row.record.path)
 
     def _open_hub(self) -> None:
-        record = self.table.current()
-        if record is not None and record.source is not None:
-            QDesktopServices.openUrl(QUrl(self.services.hub.page_url(record.source.repo)))
+        row = self._current()
+        if row is not None and row.record.source is not None:
+            QDesktopServices.openUrl(QUrl(self.services.hub.page_url(row.record.source.repo)))
 
-    def _ask_delete(self) -> None:
-        record = self.table.current()
-        if record is None or self._state(record) in _LIVE:
-            return
-        from app.ui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - rarely asked
+    def _open_file(self) -> None:
+        from app.ui.dialogs.model_file import ModelFileDialog  # noqa: PLC0415 - rarely asked
 
-        dialog = ConfirmDialog(
-            self.tr("Delete {model}?").format(model=record.id),
-            self.tr("{size} go to the system's bin. It can be downloaded again.").format(
-                size=words.size(record.bytes)
-            ),
-            self.tr("Delete {size}").format(size=words.size(record.bytes)),
-            self,
-        )
-        dialog.accepted.connect(lambda: self._delete(record))
+        row = self._current()
+        if row is not None:
+            ModelFileDialog(row.record, self).open()
+
+    def _open_folders(self) -> None:
+        from app.ui.dialogs.folders import FoldersDialog  # noqa: PLC0415 - rarely asked
+
+        dialog = FoldersDialog(self.services, self)
+        dialog.opened.connect(lambda path: self.asked.emit("open_folder", path))
         dialog.open()
 
-    def _delete(self, record: ModelRecord) -> None:
-        def done(_none: object) -> None:
-            text = self.tr("{model} is in the bin.").format(model=record.id)
-            self.banner.show_words(text, "good")
-            self.reload()
+    def _ask_name(self) -> None:
+        row = self._current()
+        if row is None:
+            return
+        name, agreed = QInputDialog.getText(
+            self,
+            self.tr("Rename"),
+            self.tr("Name of {model}; empty gives its own back").format(model=row.id),
+            QLineEdit.EchoMode.Normal,
+            shown_name(row.record),
+        )
+        if agreed:
+            self.rename(row.id, name)
 
-        tasks.run(lambda: self.services.library.remove(record.id), done, self._show_error, self)
+    def rename(self, model: str, name: str) -> None:
+        """Call a model otherwise here; its id and its file stay as they are."""
+        library = self.services.library
+        tasks.run(lambda: library.annotate(model, title=name), None, self._show_error, self)
+
+    # ------------------------------------------------------------------ disk use
+
+    def _toggle_disk(self) -> None:
+        if self.disk_button.isChecked():
+            self.disk.show_rows(self.model.rows)
+            self.disk.select(self._current_id())
+        self._show_front()
+
+    def _leave_disk(self, model: str) -> None:
+        self.disk_button.setChecked(False)
+        self._show_front()
+        self.select(model)
+
+    def _ask_delete(self, names: list[str] | None = None) -> None:
+        known = {row.id: row for row in self.model.rows}
+        self.deletion.ask([known[name] for name in names or [self._current_id()] if name in known])
+
+    # ------------------------------------------------------------------ menu
 
     def _menu(self, where: QPoint) -> None:
-        record = self.table.current()
-        if record is None:
+        row = self._current()
+        if row is None:
             return
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for button in (self.load, self.chat, self.unload, self.show_file, self.page, self.delete):
-            if button.isVisible():
-                action = menu.addAction(button.text())
-                action.setEnabled(button.isEnabled())
-                action.triggered.connect(button.click)
+        fill_menu(menu, row, self.states, self._ask)
         menu.popup(self.table.viewport().mapToGlobal(where))
+
+    # ------------------------------------------------------------------ moments
 
     def entered(self) -> None:
         # What is known at once, then what a look at the folders finds.
         self.reload()
-        tasks.run(self.services.library.rescan, self._show_records, self._show_error, self)
+        tasks.run(self._look_again, self._show_found, self._show_error, self)
+        self._keep_time()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._tick.stop()
+        self.details.flush()
+        super().hideEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self, self._fit_columns)
+
+    def _fit_columns(self) -> None:
+        """Columns give way when the table is narrow; the details say the same."""
+        for name, least in WIDTHS.items():
+            self.table.setColumnHidden(ORDER.index(name), self.stack.width() < least)
 
     def focus(self) -> None:
         self.search.setFocus()
+        self.search.selectAll()
 
     def retranslate(self) -> None:
         self.title.setText(self.tr("Library"))
-        self.search.setPlaceholderText(self.tr("Filter by name, quant, …"))
-        self.search.setAccessibleName(self.tr("Filter models"))
+        self.search.setPlaceholderText(self.tr("Search name, tag, note, …"))
+        self.search.setAccessibleName(self.tr("Search models"))
+        self.view.setAccessibleName(self.tr("Which models are shown"))
         self.table.setAccessibleName(self.tr("Models on this machine"))
-        self.importing.setText(self.tr("Import a file…"))
-        self.folder.setText(self.tr("Open folder"))
-        self.load.setText(self.tr("Load…"))
-        self.unload.setText(self.tr("Unload"))
-        self.chat.setText(self.tr("Chat"))
-        self.show_file.setText(self.tr("Show file"))
-        self.page.setText(self.tr("Page on the Hub"))
-        self.delete.setText(self.tr("Delete…"))
+        self.disk_button.set_words(self.tr("Disk use"))
+        self.importing.setText(self.tr("Import…"))
+        self.folders.setText(self.tr("Folders…"))
         self.empty.show_state(
             self.tr("No models yet"),
             self.tr("Models on this machine appear here. Drop a .gguf file on the window to import it."),
@@ -347,28 +419,6 @@ class LibraryPage(Page):
         )
         self.model.refresh()
         self.table.fit_columns()
+        self._show_views()
         self._show_count()
-        self._show_detail()
-
-
-def _parameters(record: ModelRecord) -> int | None:
-    return record.summary.parameters if record.summary else None
-
-
-def _trained(record: ModelRecord) -> int | None:
-    return record.summary.context_length if record.summary else None
-
-
-def _name(record: ModelRecord) -> str:
-    """What people call it: the repository's name without what repositories add, else the id."""
-    if record.source is None:
-        return record.name or record.id
-    return record.source.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
-
-
-def _note(record: ModelRecord) -> str:
-    return record.damaged or (record.source.repo.split("/")[0] if record.source else record.path)
-
-
-def _quant(record: ModelRecord) -> str:
-    return (record.summary.quant if record.summary else "") or DASH
+        self._show_details()

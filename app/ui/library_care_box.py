@@ -1,0 +1,203 @@
+"""Looking after one model: is every byte right, and is there a newer file on the Hub."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.core.errors import TransferCancelledError
+from app.models.library_care import Checked
+from app.models.library_updates import Update, compare
+from app.ui import tasks, words
+from app.ui.errors import describe
+from app.ui.library_parts import Work
+from app.ui.library_rows import Row
+from app.ui.widgets import make_button
+
+if TYPE_CHECKING:
+    from app.compose import Services
+
+_POLL_MS = 200
+Outcome = Callable[[], tuple[str, str]]
+"""Words and tone of what was found, in the language in force."""
+
+
+class CareBox(QWidget):
+    """Verify and look for an update. What runs goes on when another model is shown."""
+
+    downloading = Signal()
+
+    def __init__(self, services: "Services", parent: QWidget) -> None:
+        super().__init__(parent)
+        self._services = services
+        self._row: Row | None = None
+        self._checking = ""
+        self._began = 0.0
+        self._read = (0, 0)
+        self._task: tasks.Task[tuple[Checked, ...]] | None = None
+        self._checked: dict[str, Outcome] = {}
+        self._compared: dict[str, Outcome] = {}
+        self._newer: dict[str, Update] = {}
+        self.verify = Work(self._verify, self._stop, self)
+        self.update_ = Work(self._compare, lambda: None, self)
+        self.fetch = make_button(self._fetch, "primary", self, compact=True)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self._show_progress)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        for widget in (self.verify, self.update_, self.fetch):
+            column.addWidget(widget)
+        self.retranslate()
+
+    def show_row(self, row: Row) -> None:
+        """Show what is known about this model."""
+        self._row = row
+        self.setVisible(row.record.summary is not None or row.damaged is not None)
+        self.update_.setVisible(row.record.source is not None)
+        self._show()
+
+    def _show(self) -> None:
+        if self._row is None:
+            return
+        name = self._row.id
+        if self._checking != name:
+            self.verify.idle(*self._said(self._checked, name))
+            self.verify.button.setEnabled(not self._checking)
+        self.update_.idle(*self._said(self._compared, name))
+        newer = self._newer.get(name)
+        self.fetch.setVisible(newer is not None)
+        if newer is not None and newer.quant is not None:
+            self.fetch.setText(self.tr("Download {size}").format(size=words.size(newer.quant.bytes)))
+
+    @staticmethod
+    def _said(outcomes: dict[str, Outcome], name: str) -> tuple[str, str]:
+        outcome = outcomes.get(name)
+        return outcome() if outcome else ("", "")
+
+    # ------------------------------------------------------------------ verify
+
+    def _verify(self) -> None:
+        if self._row is None or self._checking:
+            return
+        name = self._checking = self._row.id
+        self._read, self._began = (0, self._row.record.bytes), time.monotonic()
+        task: tasks.Task[tuple[Checked, ...]]
+
+        def work() -> tuple[Checked, ...]:
+            return self._services.library.verify(name, self._note_progress, lambda: task.cancelled)
+
+        task = self._task = tasks.run(work, self._done, self._failed, self)
+        self._poll.start()
+        self._show_progress()
+
+    def _note_progress(self, done: int, total: int) -> None:
+        self._read = (done, total)  # from the pool's thread: one assignment, read by the timer
+
+    def _show_progress(self) -> None:
+        if self._row is not None and self._row.id == self._checking:
+            done, total = self._read
+            passed = time.monotonic() - self._began
+            left = passed * (total - done) / done if done and passed > 1 else None
+            self.verify.running(done, total, left)
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._end(lambda: (self.tr("Stopped."), "muted"))
+
+    def _done(self, checked: tuple[Checked, ...]) -> None:
+        self._end(lambda: self._verdict(checked))
+
+    def _verdict(self, checked: tuple[Checked, ...]) -> tuple[str, str]:
+        if any(item.ok is False for item in checked):
+            return self.tr("Its bytes differ from what was published. Download it again."), "bad"
+        if all(item.ok for item in checked):
+            return self.tr("Every byte is as it was published."), "good"
+        return self.tr("Read whole. There was no hash to compare with; it is kept from now on."), "muted"
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, TransferCancelledError):
+            self._end(lambda: (describe(error).sentence, "bad"))
+
+    def _end(self, outcome: Outcome) -> None:
+        self._poll.stop()
+        self._checked[self._checking] = outcome
+        self._checking, self._task = "", None
+        self._show()
+
+    # ------------------------------------------------------------------ newer files
+
+    def _compare(self) -> None:
+        row = self._row
+        if row is None or row.record.source is None:
+            return
+        repo, record = row.record.source.repo, row.record
+        self.update_.button.setEnabled(False)
+        hub = self._services.hub
+
+        def done(update: Update) -> None:
+            self._compared[row.id] = lambda: self._update_words(update)
+            self._newer.pop(row.id, None)
+            if update.verdict == "newer":
+                self._newer[row.id] = update
+            self._compare_ended()
+
+        def failed(error: Exception) -> None:
+            self._compared[row.id] = lambda: (describe(error).sentence, "bad")
+            self._compare_ended()
+
+        tasks.run(lambda: compare(record, hub.repo(repo)), done, failed, self)
+
+    def _compare_ended(self) -> None:
+        self.update_.button.setEnabled(True)
+        self._show()
+
+    def _update_words(self, update: Update) -> tuple[str, str]:
+        when = words.ago(update.updated)
+        return {
+            "same": (self.tr("This is the newest: the Hub has the same bytes."), "good"),
+            "newer": (self.tr("The Hub has another file (page changed {when}).").format(when=when), "warn"),
+            "gone": (self.tr("Its repository no longer has this file."), "muted"),
+            "unknown": (
+                self.tr(
+                    "The size is the same. Verify it, then ask again: there is no hash to compare with yet."
+                ),
+                "muted",
+            ),
+        }[update.verdict]
+
+    def _fetch(self) -> None:
+        update = self._newer.get(self._row.id) if self._row else None
+        if update is None or update.quant is None:
+            return
+        quant = update.quant
+
+        def done(_id: str) -> None:
+            self._newer.clear()
+            self.downloading.emit()
+
+        tasks.run(lambda: self._services.downloads.enqueue(quant), done, self._fetch_failed, self)
+
+    def _fetch_failed(self, error: Exception) -> None:
+        if self._row is not None:
+            self._compared[self._row.id] = lambda: (describe(error).sentence, "bad")
+        self._show()
+
+    # ------------------------------------------------------------------ words
+
+    def retranslate(self) -> None:
+        """Put every text in place again."""
+        self.verify.button.setText(self.tr("Verify"))
+        self.verify.button.setToolTip(self.tr("Reads every byte and compares with the download's hashes."))
+        self.verify.bar.setAccessibleName(self.tr("Verifying"))
+        self.verify.cancel.setText(self.tr("Stop"))
+        self.update_.button.setText(self.tr("Look for a newer file"))
+        self._show()
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self.retranslate()
+        super().changeEvent(event)

@@ -1,0 +1,51 @@
+"""The context menu of a model: everything that can be done with it, with its keys."""
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QMenu
+
+from app.ui.library_delete import removable
+from app.ui.library_rows import Row, States
+
+_translate = QCoreApplication.translate
+Entry = tuple[str, str, bool, str]
+"""Action, words, whether it can be done now, its key."""
+
+
+def fill_menu(menu: QMenu, row: Row, states: States, ask: Callable[[str], None]) -> None:
+    """Add every action; those that can't be done now are grey."""
+    for at, group in enumerate(_groups(row, states)):
+        if at:
+            menu.addSeparator()
+        for name, text, possible, keys in group:
+            action = menu.addAction(f"{text}\t{keys}" if keys else text)
+            action.setEnabled(possible)
+            action.triggered.connect(partial(ask, name))
+
+
+def _groups(row: Row, states: States) -> tuple[tuple[Entry, ...], ...]:
+    live, removes = states.live(row), removable(row, states)
+    star = (
+        _translate("Library", "No favourite any more")
+        if row.facts.favourite
+        else _translate("Library", "Favourite")
+    )
+    return (
+        (
+            ("load", _translate("Library", "Load…"), row.runs and not live, _translate("Library", "Enter")),
+            ("chat", _translate("Library", "Chat"), row.runs, ""),
+            ("unload", _translate("Library", "Unload"), live, ""),
+        ),
+        (
+            ("star", star, True, ""),
+            ("rename", _translate("Library", "Rename…"), True, "F2"),
+            ("file", _translate("Library", "Tensors, template and all keys…"), not row.damaged, ""),
+        ),
+        (
+            ("reveal", _translate("Library", "Show file"), True, ""),
+            ("hub", _translate("Library", "Page on the Hub"), row.record.source is not None, ""),
+        ),
+        (("delete", _translate("Library", "Delete…"), removes, _translate("Library", "Del")),),
+    )
