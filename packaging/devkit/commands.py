@@ -11,11 +11,11 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import engine, machine, peers, qtlibs, starter, venvs, vulkan
+from devkit import engine, machine, minilm, peers, qtlibs, starter, venvs, vulkan
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
-from devkit.venvs import LOCKER, MAIN, WITHOUT_QT
+from devkit.venvs import CLIENTS, LOCKER, MAIN, WITHOUT_QT
 
 TEST_WORKERS = 2
 """pytest-xdist's processes. More than two compete with the model workers that the tests start."""
@@ -32,7 +32,7 @@ LOCK_OPTIONS = [
     "--no-config",
     "--quiet",
 ]
-LOCKED = ("core", "gui", "test", "dev", "build", "lock")
+LOCKED = ("core", "gui", "test", "dev", "clients", "build", "package", "lock")
 """Requirement files in the order of who constrains whom."""
 INTERRUPTED = 130
 
@@ -146,11 +146,19 @@ def run(arguments: Sequence[str]) -> int:  # noqa: RET503 - execv does not retur
 def test(arguments: Sequence[str]) -> int:
     """All tests offscreen, those without a window where Qt is not installed; or the chosen ones, with Qt."""
     set_up()
+    _test_extras()
     began = time.monotonic()
     if arguments:
         return _call([MAIN.python, "-m", "pytest", *arguments], _test_env())
     statuses = [_test_without_qt(), _test_with_qt()]
     return next((status for status in statuses if status), None) or _all_passed(began)
+
+
+def _test_extras() -> None:
+    """What only the tests need: an embedding model, and the server's clients that can't live beside ours."""
+    minilm.ensure(MAIN)
+    with locked(BUILD / "setup.lock", "working on this clone"):
+        venvs.ensure(CLIENTS)
 
 
 def _all_passed(began: float) -> int:

@@ -61,7 +61,9 @@ class Environment:
 
 MAIN = Environment("venv", ROOT / ".venv", ("core.txt", "gui.txt", "test.txt", "dev.txt"))
 WITHOUT_QT = Environment("venv-noqt", BUILD / "venv-noqt", ("core.txt", "test.txt"))
+CLIENTS = Environment("venv-clients", BUILD / "venv-clients", ("clients.txt",))
 BUILDER = Environment("venv-build", BUILD / "venv-build", ("build.txt",))
+PACKAGER = Environment("venv-package", BUILD / "venv-package", ("core.txt", "gui.txt", "package.txt"))
 LOCKER = Environment("venv-lock", BUILD / "venv-lock", ("lock.txt",))
 
 

@@ -16,6 +16,7 @@ from app.models.gguf import read_header
 from app.models.summary import summarize
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
+from tests.fakes import minilm
 from tests.fakes.engine import FakeLibrary, FakeSupervisor
 
 
@@ -57,7 +58,8 @@ def http(served: Served) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server over real workers, one for all tests: ``model`` writes, ``vectors`` embeds."""
+    """A server over real workers, one for all tests: ``model`` writes, ``vectors`` embeds; ``minilm`` embeds with a
+    model that was made for it, loaded when first asked."""
     folder = tmp_path_factory.mktemp("real")
     bus = Bus()
     settings = SettingsStore(folder / "settings.toml", bus)
@@ -70,16 +72,30 @@ def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     embedder = replace(writer, id="vectors/SmolLM2-135M-Instruct:Q4_1")
     plan = LoadPlan(writer.path, n_ctx=2048, n_parallel=4)
     plans = {writer.id: plan, embedder.id: replace(plan, n_ctx=512, embeddings=True)}
+    small = _minilm(folder / "minilm.gguf")
+    plans[small.id] = LoadPlan(small.path, n_ctx=512, n_parallel=4, embeddings=True)
     supervisor = Supervisor(bus, folder)
-    loads = [supervisor.ensure_ready(name, wanted) for name, wanted in plans.items()]
+    loads = [supervisor.ensure_ready(record.id, plans[record.id]) for record in (writer, embedder)]
     for load in loads:
         load.result(60)
     series = SeriesStore(bus)
     planned = lambda record: SimpleNamespace(plan=plans[record.id])  # noqa: E731
-    host = ServerHost(FakeLibrary((writer, embedder)), supervisor, planned, bus, settings, series=series)
+    library = FakeLibrary((writer, embedder, small))
+    host = ServerHost(library, supervisor, planned, bus, settings, series=series)
     address = host.start("127.0.0.1", 0).address
-    ids = {"model": writer.id, "vectors": embedder.id}
+    ids = {"model": writer.id, "vectors": embedder.id, "minilm": small.id}
     yield Served(host=host, supervisor=supervisor, settings=settings, bus=bus, address=address, **ids)
     host.close()
     supervisor.close()
     series.close()
+
+
+def _minilm(path: Path) -> ModelRecord:
+    """Its GGUF, written now; the tests that use it skip where its weights were not fetched."""
+    summary, size = None, 1
+    if minilm.fetched():
+        summary, size = summarize(read_header(minilm.write_minilm(path))), path.stat().st_size
+    files = (ModelFile(str(path), size),)
+    return ModelRecord(
+        "sentence-transformers/all-MiniLM-L6-v2:F32", "MiniLM", files, size, summary, added_at=1.7e9
+    )

@@ -1,0 +1,57 @@
+"""Clients with requirements of their own (tests/clients), in an environment and a process of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from tests.fakes.minilm import needs_minilm
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "tests" / "clients"
+PYTHON = ROOT / "build" / "venv-clients" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="the clients are set up by `make test`")
+
+
+def run(name: str, cache: Path, **given: str) -> None:
+    """A file of tests/clients; what it says is shown when it fails. What failed is asked once more: where two tokens
+    are equally likely, a small model's answer depends on what was computed beside it."""
+    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, **local, **{f"HEARTH_{key.upper()}": value for key, value in given.items()}}
+    command = [PYTHON, "-m", "pytest", "-c", CLIENTS / "pytest.ini", "--rootdir", CLIENTS, "-q"]
+    command += ["-o", f"cache_dir={cache}", CLIENTS / name]
+    for more in ([], ["--last-failed"]):
+        done = subprocess.run(
+            [*command, *more], env=environ, cwd=CLIENTS, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 1:
+            break
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+    assert " passed" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def warm(real) -> object:
+    """The embedding model is loaded by a request before the tests' own checks begin."""
+    body = {"model": real.minilm, "input": "x"}
+    httpx.post(f"{real.address}/v1/embeddings", json=body, trust_env=False, timeout=60).raise_for_status()
+    yield real
+    real.supervisor.unload(real.minilm).result(30)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["test_litellm.py", "test_langchain.py"])
+@needs_minilm
+def test_a_client_is_content(warm, tmp_path, name) -> None:
+    run(name, tmp_path, address=warm.address, model=warm.model, vectors=warm.minilm)
+
+
+@pytest.mark.timeout(300)
+def test_schemathesis_finds_nothing(served, tmp_path) -> None:
+    run("test_schemathesis.py", tmp_path, address=served.address)
+    codes = {line.status for line in served.host.log()}
+    assert {200, 400} <= codes
+    assert max(codes) < 500
