@@ -7,7 +7,7 @@ from app.ui import words
 from app.ui.figures import DASH
 from app.ui.library_rows import quant, trained
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 _MIX_TOKENS = ("plot-1", "plot-2", "plot-3", "plot-4")
 
 Fact = tuple[str, str, str]
@@ -27,26 +27,26 @@ def _nature(record: ModelRecord) -> list[Fact]:
     context = trained(record)
     bits = summary.bits_per_weight
     return [
-        (_translate("Library", "Kind"), words.kind_words(summary.kind), ""),
-        (_translate("Library", "Architecture"), summary.architecture or DASH, _layers(record)),
+        (translate("Library", "Kind"), words.kind_words(summary.kind), ""),
+        (translate("Library", "Architecture"), summary.architecture or DASH, _layers(record)),
         (
-            _translate("Library", "Parameters"),
+            translate("Library", "Parameters"),
             words.parameters(summary.parameters) or DASH,
             words.number(summary.parameters) if summary.parameters else "",
         ),
         (
-            _translate("Library", "Quant"),
+            translate("Library", "Quant"),
             f"{name}: {words.quant_note(name)}" if name != DASH else DASH,
             words.quant_tip(name) if name != DASH else "",
         ),
-        (_translate("Library", "Bits per weight"), words.number(bits, 2) if bits else DASH, ""),
+        (translate("Library", "Bits per weight"), words.number(bits, 2) if bits else DASH, ""),
         (
-            _translate("Library", "Trained context"),
-            _translate("Library", "{count} tokens").format(count=words.number(context)) if context else DASH,
+            translate("Library", "Trained context"),
+            translate("Library", "{count} tokens").format(count=words.number(context)) if context else DASH,
             "",
         ),
-        (_translate("Library", "Chat template"), _template(record), ""),
-        (_translate("Library", "Licence"), summary.license or DASH, ""),
+        (translate("Library", "Chat template"), _template(record), ""),
+        (translate("Library", "Licence"), summary.license or DASH, ""),
     ]
 
 
@@ -54,13 +54,13 @@ def _layers(record: ModelRecord) -> str:
     summary = record.summary
     if summary is None or not summary.block_count:
         return ""
-    parts = [_translate("Library", "{count} layers").format(count=summary.block_count)]
+    parts = [translate("Library", "{count} layers").format(count=summary.block_count)]
     if summary.expert_count:
-        text = _translate("Library", "{used} of {count} experts at a time")
+        text = translate("Library", "{used} of {count} experts at a time")
         parts.append(text.format(used=summary.expert_used_count or DASH, count=summary.expert_count))
     if summary.vocab_size:
         count = words.number(summary.vocab_size)
-        parts.append(_translate("Library", "vocabulary of {count}").format(count=count))
+        parts.append(translate("Library", "vocabulary of {count}").format(count=count))
     return ", ".join(parts)
 
 
@@ -69,45 +69,45 @@ def _template(record: ModelRecord) -> str:
     if summary is None or summary.kind != "text":
         return DASH
     return (
-        _translate("Library", "in the file")
+        translate("Library", "in the file")
         if summary.has_template
-        else _translate("Library", "none in the file")
+        else translate("Library", "none in the file")
     )
 
 
 def _origin(record: ModelRecord) -> list[Fact]:
     source = record.source
-    where = source.repo if source else _translate("Library", "imported or found in a folder")
+    where = source.repo if source else translate("Library", "imported or found in a folder")
     revision = f"{source.file}\n{source.revision}".strip() if source else ""
     found = [
-        (_translate("Library", "Source"), where, revision),
+        (translate("Library", "Source"), where, revision),
         (
-            _translate("Library", "Size"),
+            translate("Library", "Size"),
             words.size(record.bytes),
-            _translate("Library", "{count} bytes").format(count=words.number(record.bytes)),
+            translate("Library", "{count} bytes").format(count=words.number(record.bytes)),
         ),
     ]
     if len(record.files) > 1:
         parts = len(record.files)
-        text = _translate("Library", "%n part(s)", "", parts)
+        text = translate("Library", "%n part(s)", "", parts)
         names = "\n".join(file.path for file in record.files)
-        found.append((_translate("Library", "Split set"), text, names))
+        found.append((translate("Library", "Split set"), text, names))
     if record.projector:
-        text = _translate("Library", "beside it: it can see pictures")
-        found.append((_translate("Library", "Vision projector"), text, record.projector))
+        text = translate("Library", "beside it: it can see pictures")
+        found.append((translate("Library", "Vision projector"), text, record.projector))
     return found
 
 
 def _history(record: ModelRecord) -> list[Fact]:
     times = record.times_used
     return [
-        (_translate("Library", "Added"), words.ago(record.added_at), _date(record.added_at)),
+        (translate("Library", "Added"), words.ago(record.added_at), _date(record.added_at)),
         (
-            _translate("Library", "Last used"),
-            words.ago(record.last_used_at) if record.last_used_at else _translate("Library", "never"),
+            translate("Library", "Last used"),
+            words.ago(record.last_used_at) if record.last_used_at else translate("Library", "never"),
             _date(record.last_used_at),
         ),
-        (_translate("Library", "Times used"), words.number(times), ""),
+        (translate("Library", "Times used"), words.number(times), ""),
     ]
 
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMenu
 from app.ui.library_delete import removable
 from app.ui.library_rows import Row, States
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 Entry = tuple[str, str, bool, str]
 """Action, words, whether it can be done now, its key."""
 
@@ -28,24 +28,24 @@ def fill_menu(menu: QMenu, row: Row, states: States, ask: Callable[[str], None])
 def _groups(row: Row, states: States) -> tuple[tuple[Entry, ...], ...]:
     live, removes = states.live(row), removable(row, states)
     star = (
-        _translate("Library", "No favourite any more")
+        translate("Library", "No favourite any more")
         if row.facts.favourite
-        else _translate("Library", "Favourite")
+        else translate("Library", "Favourite")
     )
     return (
         (
-            ("load", _translate("Library", "Load…"), row.runs and not live, _translate("Library", "Enter")),
-            ("chat", _translate("Library", "Chat"), row.runs, ""),
-            ("unload", _translate("Library", "Unload"), live, ""),
+            ("load", translate("Library", "Load…"), row.runs and not live, translate("Library", "Enter")),
+            ("chat", translate("Library", "Chat"), row.runs, ""),
+            ("unload", translate("Library", "Unload"), live, ""),
         ),
         (
             ("star", star, True, ""),
-            ("rename", _translate("Library", "Rename…"), True, "F2"),
-            ("file", _translate("Library", "Tensors, template and all keys…"), not row.damaged, ""),
+            ("rename", translate("Library", "Rename…"), True, "F2"),
+            ("file", translate("Library", "Tensors, template and all keys…"), not row.damaged, ""),
         ),
         (
-            ("reveal", _translate("Library", "Show file"), True, ""),
-            ("hub", _translate("Library", "Page on the Hub"), row.record.source is not None, ""),
+            ("reveal", translate("Library", "Show file"), True, ""),
+            ("hub", translate("Library", "Page on the Hub"), row.record.source is not None, ""),
         ),
-        (("delete", _translate("Library", "Delete…"), removes, _translate("Library", "Del")),),
+        (("delete", translate("Library", "Delete…"), removes, translate("Library", "Del")),),
     )

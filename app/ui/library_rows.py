@@ -18,7 +18,7 @@ RUNS = ("text", "embedding", "reranker")
 WIDTHS = {"added": 900, "context": 760, "used": 660, "parameters": 580}
 """Width of the table below which a column gives way, in the order in which they go."""
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 
 class Row(Struct, frozen=True):
@@ -67,14 +67,14 @@ class States:
         state = self.of(row)
         if state == "loading":
             share = round(self.instances[row.id].progress * 100)
-            return _translate("Library", "Loading {share} %").format(share=share)
+            return translate("Library", "Loading {share} %").format(share=share)
         return {
-            "damaged": _translate("Library", "Damaged"),
-            "starting": _translate("Library", "Starting"),
-            "ready": _translate("Library", "Loaded"),
-            "stopping": _translate("Library", "Unloading"),
-            "failed": _translate("Library", "Failed"),
-        }.get(state, _translate("Library", "On disk"))
+            "damaged": translate("Library", "Damaged"),
+            "starting": translate("Library", "Starting"),
+            "ready": translate("Library", "Loaded"),
+            "stopping": translate("Library", "Unloading"),
+            "failed": translate("Library", "Failed"),
+        }.get(state, translate("Library", "On disk"))
 
     def token(self, row: Row) -> str:
         """Its colour."""
@@ -96,20 +96,20 @@ class States:
     def idle(self, instance: InstanceChanged) -> str:
         """What it is doing, or since when nothing."""
         if instance.active or instance.waiting:
-            return _translate("Library", "answering")
+            return translate("Library", "answering")
         if self._pinned(instance.model) or instance.pinned:
-            return _translate("Library", "kept loaded")
+            return translate("Library", "kept loaded")
         passed = max(0.0, time.time() - instance.last_used)
         if not instance.last_used or passed < 5:
-            return _translate("Library", "ready")
-        return _translate("Library", "idle {time}").format(time=words.duration(passed))
+            return translate("Library", "ready")
+        return translate("Library", "idle {time}").format(time=words.duration(passed))
 
 
 def columns(states: States) -> list[Column[Row]]:
     """Every column; ``WIDTHS`` says which of them give way."""
     return [
         Column(
-            lambda: _translate("Library", "Model"),
+            lambda: translate("Library", "Model"),
             lambda r: shown_name(r.record),
             sort=lambda r: (shown_name(r.record).casefold(), r.record.bytes),
             note=_note,
@@ -118,7 +118,7 @@ def columns(states: States) -> list[Column[Row]]:
             tip=lambda r: r.damaged or r.record.path,
         ),
         Column(
-            lambda: _translate("Library", "Quant"),
+            lambda: translate("Library", "Quant"),
             lambda r: quant(r.record),
             width=84,
             tip=lambda r: words.quant_tip(quant(r.record)),
@@ -127,20 +127,20 @@ def columns(states: States) -> list[Column[Row]]:
         _number("Size (GB)", lambda r: words.gigabytes(r.record.bytes), lambda r: r.record.bytes, 80),
         _number("Context", lambda r: words.tokens(trained(r.record)), lambda r: trained(r.record), 76),
         Column(
-            lambda: _translate("Library", "Added"),
+            lambda: translate("Library", "Added"),
             lambda r: words.ago(r.record.added_at),
             sort=lambda r: r.record.added_at,
             width=110,
         ),
         Column(
-            lambda: _translate("Library", "Used"),
+            lambda: translate("Library", "Used"),
             used,
             sort=lambda r: float(r.record.last_used_at or 0),
             width=110,
             tip=times_used,
         ),
         Column(
-            lambda: _translate("Library", "State"),
+            lambda: translate("Library", "State"),
             states.words,
             width=150,
             token=states.token,
@@ -157,9 +157,9 @@ def _number(
     title: str, text: Callable[[Row], str], value: Callable[[Row], float | None], width: int
 ) -> Column[Row]:
     titles = {
-        "Parameters": lambda: _translate("Library", "Parameters"),
-        "Size (GB)": lambda: _translate("Library", "Size (GB)"),
-        "Context": lambda: _translate("Library", "Context"),
+        "Parameters": lambda: translate("Library", "Parameters"),
+        "Size (GB)": lambda: translate("Library", "Size (GB)"),
+        "Context": lambda: translate("Library", "Context"),
     }
     return Column(titles[title], text, sort=lambda r: float(value(r) or 0), right=True, width=width)
 
@@ -186,13 +186,13 @@ def _parameters(row: Row) -> int | None:
 def used(row: Row) -> str:
     """When it was used last."""
     moment = row.record.last_used_at
-    return words.ago(moment) if moment else _translate("Library", "never")
+    return words.ago(moment) if moment else translate("Library", "never")
 
 
 def times_used(row: Row) -> str:
     """How often it was loaded."""
     times = row.record.times_used
-    return _translate("Library", "Used %n time(s)", "", times)
+    return translate("Library", "Used %n time(s)", "", times)
 
 
 def _note(row: Row) -> str:
@@ -248,12 +248,12 @@ def _kind(row: Row) -> str:
 def view_words(name: str) -> str:
     """A view's name as it stands in the list."""
     return {
-        "": _translate("Library", "All models"),
-        "favourites": _translate("Library", "Favourites"),
-        "loaded": _translate("Library", "Loaded"),
-        "text": _translate("Library", "Text models"),
-        "embedding": _translate("Library", "Embedding models"),
-        "vision": _translate("Library", "With vision"),
-        "never": _translate("Library", "Never used"),
-        "damaged": _translate("Library", "Damaged"),
+        "": translate("Library", "All models"),
+        "favourites": translate("Library", "Favourites"),
+        "loaded": translate("Library", "Loaded"),
+        "text": translate("Library", "Text models"),
+        "embedding": translate("Library", "Embedding models"),
+        "vision": translate("Library", "With vision"),
+        "never": translate("Library", "Never used"),
+        "damaged": translate("Library", "Damaged"),
     }.get(name, name)

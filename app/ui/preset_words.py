@@ -8,7 +8,7 @@ from app.models.presets import Preset
 from app.ui import words
 from app.ui.fields import setting_words
 
-_translate = QCoreApplication.translate
+translate = QCoreApplication.translate
 
 LOAD_KEYS = ("n_ctx", "n_gpu_layers", "n_parallel", "n_threads", "kv_type", "flash_attn", "n_cpu_moe")
 """The engine's settings that the editor shows; further ones of a preset are kept as they are."""
@@ -49,30 +49,30 @@ def _sampler(name: str, title: str, text: str, default: float, high: float) -> S
 def sampler_words() -> dict[str, str]:
     """The titles and helps above in the language in force, by their English text."""
     return {
-        "Temperature": _translate("Sampling", "Temperature"),
-        "Top K": _translate("Sampling", "Top K"),
-        "Top P": _translate("Sampling", "Top P"),
-        "Min P": _translate("Sampling", "Min P"),
-        "Repeat penalty": _translate("Sampling", "Repeat penalty"),
-        "Longest answer": _translate("Sampling", "Longest answer"),
-        "Seed": _translate("Sampling", "Seed"),
-        "0 always takes the likeliest token; higher is freer.": _translate(
+        "Temperature": translate("Sampling", "Temperature"),
+        "Top K": translate("Sampling", "Top K"),
+        "Top P": translate("Sampling", "Top P"),
+        "Min P": translate("Sampling", "Min P"),
+        "Repeat penalty": translate("Sampling", "Repeat penalty"),
+        "Longest answer": translate("Sampling", "Longest answer"),
+        "Seed": translate("Sampling", "Seed"),
+        "0 always takes the likeliest token; higher is freer.": translate(
             "Sampling", "0 always takes the likeliest token; higher is freer."
         ),
-        "Only the K likeliest tokens; 0 takes all.": _translate(
+        "Only the K likeliest tokens; 0 takes all.": translate(
             "Sampling", "Only the K likeliest tokens; 0 takes all."
         ),
-        "The likeliest tokens that make up this share; 1 takes all.": _translate(
+        "The likeliest tokens that make up this share; 1 takes all.": translate(
             "Sampling", "The likeliest tokens that make up this share; 1 takes all."
         ),
-        "Leaves out what is less likely than this share of the best.": _translate(
+        "Leaves out what is less likely than this share of the best.": translate(
             "Sampling", "Leaves out what is less likely than this share of the best."
         ),
-        "Over 1 makes tokens that were there lately rarer.": _translate(
+        "Over 1 makes tokens that were there lately rarer.": translate(
             "Sampling", "Over 1 makes tokens that were there lately rarer."
         ),
-        "In tokens; 0: as long as it needs.": _translate("Sampling", "In tokens; 0: as long as it needs."),
-        "The same seed gives the same answer; -1: another each time.": _translate(
+        "In tokens; 0: as long as it needs.": translate("Sampling", "In tokens; 0: as long as it needs."),
+        "The same seed gives the same answer; -1: another each time.": translate(
             "Sampling", "The same seed gives the same answer; -1: another each time."
         ),
     }
@@ -89,17 +89,17 @@ def preset_words(preset: Preset) -> str:
     extra = chosen.pop("extra", {})
     found = []
     if isinstance(context := chosen.pop("n_ctx", None), int):
-        found.append(_translate("Profiles", "{count} context").format(count=words.tokens(context)))
+        found.append(translate("Profiles", "{count} context").format(count=words.tokens(context)))
     if kind := chosen.pop("kv_type", None):
         found.append(f"KV {kind}")
     if isinstance(layers := chosen.pop("n_gpu_layers", None), int) and layers >= 0:
-        found.append(_translate("Profiles", "{count} GPU layers").format(count=layers))
+        found.append(translate("Profiles", "{count} GPU layers").format(count=layers))
     further = len(chosen) + (len(extra) if isinstance(extra, dict) else 0)
     if further:
-        found.append(_translate("Profiles", "%n more", "", further))
+        found.append(translate("Profiles", "%n more", "", further))
     if preset.sampling is not None:
         warmth = words.number(preset.sampling.temperature, 2)
-        found.append(_translate("Profiles", "temperature {value}").format(value=warmth))
+        found.append(translate("Profiles", "temperature {value}").format(value=warmth))
     if preset.system:
-        found.append(_translate("Profiles", "a system prompt"))
-    return ", ".join(found) or _translate("Profiles", "as the settings say")
+        found.append(translate("Profiles", "a system prompt"))
+    return ", ".join(found) or translate("Profiles", "as the settings say")

@@ -999,6 +999,31 @@
     </message>
 </context>
 <context>
+    <name>DownloadDetails</name>
+    <message numerus="yes">
+        <source>and %n further file(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Show in the folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: verified, sha256 {digest}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: not begun</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: {done} of {total} are here</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>Downloads</name>
     <message>
         <source>Queued</source>
@@ -1852,6 +1877,253 @@
     </message>
 </context>
 <context>
+    <name>Library</name>
+    <message>
+        <source>Kind</source>
+        <translation>Loại</translation>
+    </message>
+    <message>
+        <source>Architecture</source>
+        <translation>Kiến trúc</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>Tham số</translation>
+    </message>
+    <message>
+        <source>Quant</source>
+        <translation>Lượng tử hóa</translation>
+    </message>
+    <message>
+        <source>Bits per weight</source>
+        <translation>Bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>Trained context</source>
+        <translation>Ngữ cảnh huấn luyện</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} token</translation>
+    </message>
+    <message>
+        <source>Chat template</source>
+        <translation>Mẫu hội thoại</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>Giấy phép</translation>
+    </message>
+    <message>
+        <source>{count} layers</source>
+        <translation>{count} lớp</translation>
+    </message>
+    <message>
+        <source>{used} of {count} experts at a time</source>
+        <translation>mỗi lần {used} trên {count} chuyên gia</translation>
+    </message>
+    <message>
+        <source>vocabulary of {count}</source>
+        <translation>bộ từ vựng {count}</translation>
+    </message>
+    <message>
+        <source>in the file</source>
+        <translation>có trong tệp</translation>
+    </message>
+    <message>
+        <source>none in the file</source>
+        <translation>không có trong tệp</translation>
+    </message>
+    <message>
+        <source>imported or found in a folder</source>
+        <translation>được nhập hoặc tìm thấy trong thư mục</translation>
+    </message>
+    <message>
+        <source>Source</source>
+        <translation>Nguồn</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>Kích thước</translation>
+    </message>
+    <message>
+        <source>{count} bytes</source>
+        <translation>{count} byte</translation>
+    </message>
+    <message>
+        <source>%n part(s)</source>
+        <translation>%n phần</translation>
+    </message>
+    <message>
+        <source>Split set</source>
+        <translation>Bộ chia nhiều tệp</translation>
+    </message>
+    <message>
+        <source>beside it: it can see pictures</source>
+        <translation>nằm cạnh: xem được hình ảnh</translation>
+    </message>
+    <message>
+        <source>Vision projector</source>
+        <translation>Bộ chiếu thị giác</translation>
+    </message>
+    <message>
+        <source>Added</source>
+        <translation>Đã thêm</translation>
+    </message>
+    <message>
+        <source>Last used</source>
+        <translation>Dùng lần cuối</translation>
+    </message>
+    <message>
+        <source>never</source>
+        <translation>chưa bao giờ</translation>
+    </message>
+    <message>
+        <source>Times used</source>
+        <translation>Số lần dùng</translation>
+    </message>
+    <message>
+        <source>No favourite any more</source>
+        <translation>Bỏ yêu thích</translation>
+    </message>
+    <message>
+        <source>Favourite</source>
+        <translation>Yêu thích</translation>
+    </message>
+    <message>
+        <source>Load…</source>
+        <translation>Nạp…</translation>
+    </message>
+    <message>
+        <source>Enter</source>
+        <translation>Enter</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation>Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation>Gỡ</translation>
+    </message>
+    <message>
+        <source>Rename…</source>
+        <translation>Đổi tên…</translation>
+    </message>
+    <message>
+        <source>Tensors, template and all keys…</source>
+        <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
+    </message>
+    <message>
+        <source>Show file</source>
+        <translation>Hiện tệp</translation>
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation>Trang trên Hub</translation>
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation>Xóa…</translation>
+    </message>
+    <message>
+        <source>Del</source>
+        <translation>Del</translation>
+    </message>
+    <message>
+        <source>Loading {share} %</source>
+        <translation>Đang nạp {share} %</translation>
+    </message>
+    <message>
+        <source>Damaged</source>
+        <translation>Bị hỏng</translation>
+    </message>
+    <message>
+        <source>Starting</source>
+        <translation>Đang khởi động</translation>
+    </message>
+    <message>
+        <source>Loaded</source>
+        <translation>Đã nạp</translation>
+    </message>
+    <message>
+        <source>Unloading</source>
+        <translation>Đang gỡ</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation>Thất bại</translation>
+    </message>
+    <message>
+        <source>On disk</source>
+        <translation>Trên đĩa</translation>
+    </message>
+    <message>
+        <source>answering</source>
+        <translation>đang trả lời</translation>
+    </message>
+    <message>
+        <source>kept loaded</source>
+        <translation>được giữ lại</translation>
+    </message>
+    <message>
+        <source>ready</source>
+        <translation>sẵn sàng</translation>
+    </message>
+    <message>
+        <source>idle {time}</source>
+        <translation>rảnh {time}</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Used</source>
+        <translation>Dùng lần cuối</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Trạng thái</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation>Kích thước (GB)</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>Ngữ cảnh</translation>
+    </message>
+    <message>
+        <source>Used %n time(s)</source>
+        <translation>Đã dùng %n lần</translation>
+    </message>
+    <message>
+        <source>All models</source>
+        <translation>Tất cả mô hình</translation>
+    </message>
+    <message>
+        <source>Favourites</source>
+        <translation>Yêu thích</translation>
+    </message>
+    <message>
+        <source>Text models</source>
+        <translation>Mô hình văn bản</translation>
+    </message>
+    <message>
+        <source>Embedding models</source>
+        <translation>Mô hình nhúng</translation>
+    </message>
+    <message>
+        <source>With vision</source>
+        <translation>Có thị giác</translation>
+    </message>
+    <message>
+        <source>Never used</source>
+        <translation>Chưa dùng bao giờ</translation>
+    </message>
+</context>
+<context>
     <name>LibraryDetails</name>
     <message>
         <source>The same bytes also lie here:</source>
@@ -2005,6 +2277,45 @@
     <message>
         <source>Search for a model</source>
         <translation>Tìm mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>LimitsButton</name>
+    <message>
+        <source>Speed limit</source>
+        <translation type="unfinished">Giới hạn tốc độ</translation>
+    </message>
+    <message>
+        <source>Hours</source>
+        <translation type="unfinished">Giờ tải</translation>
+    </message>
+    <message>
+        <source>Downloads at a time</source>
+        <translation type="unfinished">Số tệp tải cùng lúc</translation>
+    </message>
+    <message>
+        <source>All settings…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No limit</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>At any time</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Limits</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Speed limit, hours and number of downloads</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>at most {speed}</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3114,6 +3425,33 @@
     </message>
 </context>
 <context>
+    <name>Profiles</name>
+    <message>
+        <source>{count} context</source>
+        <translation>ngữ cảnh {count}</translation>
+    </message>
+    <message>
+        <source>{count} GPU layers</source>
+        <translation>{count} lớp trên GPU</translation>
+    </message>
+    <message>
+        <source>%n more</source>
+        <translation>thêm %n mục</translation>
+    </message>
+    <message>
+        <source>temperature {value}</source>
+        <translation>nhiệt độ {value}</translation>
+    </message>
+    <message>
+        <source>a system prompt</source>
+        <translation>một lời nhắc hệ thống</translation>
+    </message>
+    <message>
+        <source>as the settings say</source>
+        <translation>theo cài đặt</translation>
+    </message>
+</context>
+<context>
     <name>ProfilesBox</name>
     <message>
         <source>Usually: {choices}</source>
@@ -3585,6 +3923,65 @@
     <message>
         <source>Model card</source>
         <translation>Trang giới thiệu mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>Sampling</name>
+    <message>
+        <source>Temperature</source>
+        <translation>Nhiệt độ</translation>
+    </message>
+    <message>
+        <source>Top K</source>
+        <translation>Top K</translation>
+    </message>
+    <message>
+        <source>Top P</source>
+        <translation>Top P</translation>
+    </message>
+    <message>
+        <source>Min P</source>
+        <translation>Min P</translation>
+    </message>
+    <message>
+        <source>Repeat penalty</source>
+        <translation>Phạt lặp lại</translation>
+    </message>
+    <message>
+        <source>Longest answer</source>
+        <translation>Câu trả lời dài nhất</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>Hạt giống</translation>
+    </message>
+    <message>
+        <source>0 always takes the likeliest token; higher is freer.</source>
+        <translation>0 luôn lấy token có khả năng nhất; cao hơn thì phóng khoáng hơn.</translation>
+    </message>
+    <message>
+        <source>Only the K likeliest tokens; 0 takes all.</source>
+        <translation>Chỉ K token có khả năng nhất; 0 lấy tất cả.</translation>
+    </message>
+    <message>
+        <source>The likeliest tokens that make up this share; 1 takes all.</source>
+        <translation>Các token có khả năng nhất chiếm đủ tỉ lệ này; 1 lấy tất cả.</translation>
+    </message>
+    <message>
+        <source>Leaves out what is less likely than this share of the best.</source>
+        <translation>Bỏ token kém khả năng hơn tỉ lệ này so với token tốt nhất.</translation>
+    </message>
+    <message>
+        <source>Over 1 makes tokens that were there lately rarer.</source>
+        <translation>Trên 1 làm các token vừa xuất hiện hiếm đi.</translation>
+    </message>
+    <message>
+        <source>In tokens; 0: as long as it needs.</source>
+        <translation>Tính bằng token; 0: dài tùy ý.</translation>
+    </message>
+    <message>
+        <source>The same seed gives the same answer; -1: another each time.</source>
+        <translation>Cùng hạt giống cho cùng câu trả lời; -1: mỗi lần một khác.</translation>
     </message>
 </context>
 <context>
