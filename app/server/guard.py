@@ -27,6 +27,8 @@ MAX_BODIES = 128 * 2**20
 """All bodies that are being read or answered at the same time, but for small ones: those are always taken."""
 SMALL = 256 * 2**10
 LOCAL = ("localhost", "127.0.0.1", "::1")
+CONTAINERS = ("host.docker.internal", "host.containers.internal")
+"""What containers call this machine. ``.internal`` is nobody's on the Internet, so no page can be served from there."""
 METHODS = "GET, POST, DELETE, OPTIONS"
 
 
@@ -80,7 +82,7 @@ def host_allowed(host: str, listed: str = "") -> bool:
     """True for an address written in numbers, localhost, this machine's own name, and the names of listed origins:
     what no rebinding can use."""
     name = _name_of(host)
-    if name in LOCAL:
+    if name in LOCAL or name in CONTAINERS:
         return True
     try:
         ipaddress.ip_address(name)
