@@ -98,7 +98,8 @@ class DeviceBars(QWidget):
         }
         whole = max(device.total or 0, others + device.needed, 1)
         parts = [
-            (part_words(part), float(sizes[part]), words.fine_memory(sizes[part]), token) for part, token in PARTS
+            (part_words(part), float(sizes[part]), words.fine_memory(sizes[part]), token)
+            for part, token in PARTS
         ]
         if device.left is not None:
             free = max(0, device.left)

@@ -1,5 +1,6 @@
 """Which pages there are, in the rail's order, and how each is built."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication
@@ -15,6 +16,7 @@ PAGES = [
     ("discover", "discover"),
     ("library", "library"),
     ("downloads", "downloads"),
+    ("usage", "usage"),
     ("server", "server"),
     ("settings", "settings"),
 ]
@@ -30,6 +32,7 @@ def page_words(name: str) -> str:
         "discover": QCoreApplication.translate("Pages", "Discover"),
         "library": QCoreApplication.translate("Pages", "Library"),
         "downloads": QCoreApplication.translate("Pages", "Downloads"),
+        "usage": QCoreApplication.translate("Pages", "Usage"),
         "server": QCoreApplication.translate("Pages", "Server"),
         "settings": QCoreApplication.translate("Pages", "Settings"),
     }[name]
@@ -44,31 +47,25 @@ def make_page(name: str, window: "MainWindow") -> QWidget:
     return page
 
 
+_CLASSES = {
+    "discover": "DiscoverPage",
+    "library": "LibraryPage",
+    "downloads": "DownloadsPage",
+    "usage": "UsagePage",
+    "settings": "SettingsPage",
+    "welcome": "WelcomePage",
+}
+
+
 def _own(name: str, window: "MainWindow") -> QWidget:
     services, bridge = window.services, window.bridge
-    if name == "discover":
-        from app.ui.pages.discover import DiscoverPage  # noqa: PLC0415
-
-        return DiscoverPage(services, bridge, window)
-    if name == "library":
-        from app.ui.pages.library import LibraryPage  # noqa: PLC0415
-
-        return LibraryPage(services, bridge, window)
-    if name == "downloads":
-        from app.ui.pages.downloads import DownloadsPage  # noqa: PLC0415
-
-        return DownloadsPage(services, bridge, window)
     if name == "server":
         from app.ui.pages.server import ServerPage  # noqa: PLC0415
 
         return ServerPage(services, bridge, window.server, window)
-    if name == "settings":
-        from app.ui.pages.settings import SettingsPage  # noqa: PLC0415
-
-        return SettingsPage(services, bridge, window)
-    from app.ui.pages.welcome import WelcomePage  # noqa: PLC0415
-
-    return WelcomePage(services, bridge, window)
+    module = importlib.import_module(f"app.ui.pages.{name}")
+    page: QWidget = getattr(module, _CLASSES[name])(services, bridge, window)
+    return page
 
 
 def _chat(window: "MainWindow") -> QWidget:

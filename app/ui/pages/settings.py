@@ -15,8 +15,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollAre
 
 from app.core.events import SettingChanged
 from app.core.settings import GROUP_TITLES, SettingInfo, describe
+from app.ui.account_row import AccountRow
 from app.ui.bridge import Bridge
 from app.ui.forms import SettingRow, matches, setting_words
+from app.ui.machine_card import MachineCard
 from app.ui.page import Page
 from app.ui.widgets import Hairline, make_button, make_label
 
@@ -146,6 +148,8 @@ class SettingsPage(Page):
         self.cards: dict[str, GroupCard] = {}
         self.rows = Rows(self.cards)
         self._headings: dict[str, QLabel] = {}
+        self.account = AccountRow(services, self)
+        self.account.asked.connect(lambda: self.asked.emit("add_token", None))
         self.search = QLineEdit(self)
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(320)
@@ -177,6 +181,8 @@ class SettingsPage(Page):
             groups.setdefault(info.group, []).append(info)
         for group, infos in groups.items():
             self._add_group(group, infos, holder)
+        self.machine = MachineCard(self.services, holder)
+        self._column.addWidget(self.machine)
         self._column.addWidget(self._nothing)
         self._column.addStretch(1)
         self.body.addWidget(self._jump_row())
@@ -186,6 +192,8 @@ class SettingsPage(Page):
         self._headings[group] = make_label("heading", parent)
         self.cards[group] = GroupCard(infos, self.services, parent)
         self._column.addWidget(self._headings[group])
+        if group == "hub":
+            self._column.addWidget(self.account)
         self._column.addWidget(self.cards[group])
         self._column.addSpacing(12)
 
@@ -243,7 +251,12 @@ class SettingsPage(Page):
             shown = card.filter(words)
             self._headings[group].setVisible(shown)
             found = found or shown
+        account = self.account.matches(words)
+        self.account.setVisible(account)
+        self._headings["hub"].setVisible(account or not self.cards["hub"].isHidden())
+        found = found or account
         self._nothing.setVisible(not found)
+        self.machine.setVisible(not words)
 
     def _jump(self, group: str) -> None:
         self.search.clear()
@@ -252,6 +265,11 @@ class SettingsPage(Page):
         self._column.activate()
         bar = self._scroll.verticalScrollBar()
         bar.setValue(self._headings[group].y() - 12)
+
+    def show_group(self, group: str) -> None:
+        """Bring a group to the top; an unknown one leaves the page as it is."""
+        if group in self._headings:
+            self._jump(group)
 
     def show_setting(self, key: str) -> None:
         """Bring one setting into view and give it the keyboard."""
