@@ -12,11 +12,17 @@ class ContextUse(Struct, frozen=True):
     answer: int = 0
     limit: int | None = None
     why_unknown: str = ""
+    documents: int = 0
+    """Attached files and what was looked up."""
+    tools: int = 0
+    """Descriptions of tools, their calls and results."""
+    reused: int | None = None
+    """Tokens at the beginning that the next turn takes from the cache; None: not known."""
 
     @property
     def used(self) -> int:
         """All of it."""
-        return self.system + self.history + self.answer
+        return self.system + self.history + self.answer + self.documents + self.tools
 
 
 def context_parts(use: ContextUse) -> list[tuple[str, float, str, str]]:
@@ -27,7 +33,19 @@ def context_parts(use: ContextUse) -> list[tuple[str, float, str, str]]:
     named = (
         (QCoreApplication.translate("Context", "system prompt"), use.system, "plot-4"),
         (QCoreApplication.translate("Context", "earlier messages"), use.history, "plot-2"),
+        (QCoreApplication.translate("Context", "documents"), use.documents, "plot-3"),
+        (QCoreApplication.translate("Context", "tools"), use.tools, "text-2"),
         (QCoreApplication.translate("Context", "last question and answer"), use.answer, "plot-1"),
         (QCoreApplication.translate("Context", "free"), free, "raised"),
     )
-    return [(name, float(tokens), count(tokens), token) for name, tokens, token in named]
+    optional = ("plot-3", "text-2")
+    shown = (part for part in named if part[1] or part[2] not in optional)
+    return [(name, float(tokens), count(tokens), token) for name, tokens, token in shown]
+
+
+def reused_words(use: ContextUse) -> str:
+    """What the next turn need not read again; empty when unknown."""
+    if not use.reused:
+        return ""
+    tokens = use.reused  # a name of its own: lupdate skips a plural whose count is an attribute
+    return QCoreApplication.translate("Context", "%n token(s) are used again next turn", "", tokens)
