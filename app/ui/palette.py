@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 _WIDTH, _SHOWN, _ROW = 620, 9, 40
 _MOST = 60
+_FAR = 4
 _STEP_KEYS = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: _SHOWN, Qt.Key.Key_PageUp: -_SHOWN}
 
 
@@ -61,7 +62,8 @@ def rank(items: Sequence[Found], query: str) -> list[Found]:
         return list(items)[:_MOST]
     scored = [(max(score(query, item.words) * 2, score(query, f"{item.words} {item.kind} {item.also}")), item)
               for item in items]  # fmt: skip
-    fits = [pair for pair in scored if pair[0]]
+    best = max((pair[0] for pair in scored), default=0)
+    fits = [pair for pair in scored if pair[0] * _FAR > best]  # letters strewn about don't stand beside words
     fits.sort(key=lambda pair: (-pair[0] - pair[1].weight, len(pair[1].words)))
     return [item for _score, item in fits[:_MOST]]
 

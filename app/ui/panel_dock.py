@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
 
+from app.ui import theme
+
 if TYPE_CHECKING:
     from app.compose import Services
     from app.ui.panels import LivePanels
@@ -61,7 +63,7 @@ class PanelDock(QDockWidget):
 
     def fit(self, width: int) -> None:
         """Stand at the right of a wide window, lie below in a narrow one; a floating dock is left alone."""
-        strip = width < NARROW
+        strip = width < theme.px(NARROW)
         if self.isFloating() or strip == self._strip:
             return
         self._strip = strip
@@ -71,7 +73,7 @@ class PanelDock(QDockWidget):
         self.setHidden(hidden)
         if self._panels is not None:
             self._panels.set_strip(strip)
-        self.setMaximumHeight(190 if strip else 16777215)
+        self.setMaximumHeight(theme.px(190) if strip else 16777215)
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Live"))

@@ -48,11 +48,12 @@ QToolButton::menu-indicator {{ image: none; }}
 QSlider:focus {{ border: none; outline: 0; }}
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {surface}; color: {text}; border: 1px solid {line};
   border-radius: 6px; padding: 0 8px; min-height: 30px; selection-background-color: {accent};
-  selection-color: {on_accent}; }}
+  selection-color: {on_accent}; placeholder-text-color: {text_2}; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid {accent};
   padding: 0 7px; min-height: 28px; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {faded}; background: {window}; }}
 QLineEdit[invalid="true"], QSpinBox[invalid="true"] {{ border-color: {bad}; }}
+QPlainTextEdit {{ placeholder-text-color: {text_2}; }}
 QPlainTextEdit[role="field"] {{ background: {surface}; border: 1px solid {line}; border-radius: 6px; padding: 4px; }}
 QPlainTextEdit[role="field"]:focus {{ border: 2px solid {accent}; padding: 3px; }}
 QPlainTextEdit[role="code"] {{ background: {raised}; border: 1px solid {line}; border-radius: 6px; padding: 8px; }}

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 LARGEST = 16777215
 STEPS = (75, 80, 90, 100, 110, 125, 150, 175, 200)
 _DONE = "zoomed"
+_FONT = "zoomed_font"
 
 
 def step(percent: int, direction: int) -> int:
@@ -42,19 +43,22 @@ def resize_tree(root: QWidget, zoom: float, fonts_at: float | None = None) -> No
     those of widgets just built came from the theme as they should be. Idempotent."""
     for widget in (root, *root.findChildren(QWidget)):
         if fonts_at is not None:
-            _font(widget, zoom / fonts_at)
+            _font(widget, fonts_at, zoom)
         done = widget.property(_DONE) or 1.0
         if done != zoom:
             widget.setProperty(_DONE, zoom)
             _measures(widget, zoom / done)
 
 
-def _font(widget: QWidget, ratio: float) -> None:
-    font = widget.font()
-    own = widget.testAttribute(Qt.WidgetAttribute.WA_SetFont)
-    if own and font.pixelSize() > 0:
+def _font(widget: QWidget, old: float, new: float) -> None:
+    font, base = widget.font(), widget.property(_FONT)
+    if base is None and widget.testAttribute(Qt.WidgetAttribute.WA_SetFont) and font.pixelSize() > 0:
+        # Kept, because a new style sheet takes the mark of a font of one's own away.
+        base = font.pixelSize() / old
+        widget.setProperty(_FONT, base)
+    if base is not None:
         made = QFont(font)
-        made.setPixelSize(max(1, round(font.pixelSize() * ratio)))
+        made.setPixelSize(max(1, round(base * new)))
         widget.setFont(made)
 
 
