@@ -151,7 +151,7 @@ def test_downloads_show_states_and_what_can_be_done(qtbot: Any, window: Any, ser
     assert page._cells["me/b:Q4_0"].button("resume")
     assert window.rail.buttons["downloads"].count == 1
     assert "accept its licence" in page.banner.words.text()
-    assert page.banner.button.text() == "Open its page"
+    assert page.banner.button.text() == "Get access…"
 
 
 def test_buttons_of_a_row_reach_the_queue(qtbot: Any, window: Any, services: Any, monkeypatch: Any) -> None:
@@ -180,21 +180,6 @@ def library(qtbot: Any, window: Any, services: Any, starter: Path, paths: Any) -
     return page
 
 
-def test_a_damaged_file_is_listed_with_its_reason(qtbot: Any, library: Any) -> None:
-    damaged = next(row for row in library.model.rows if row.damaged)
-    library.select(damaged.id)
-    qtbot.waitUntil(library.problem.isVisible)
-    assert library.problem.text() == damaged.damaged
-    assert not library.load.isVisible()
-
-
-def test_the_filter_keeps_what_has_every_word(qtbot: Any, library: Any) -> None:
-    library.search.setText("tiny q4_1")
-    assert library.table.model().rowCount() == 1
-    library.search.setText("tiny q8")
-    assert library.table.model().rowCount() == 0
-
-
 def test_return_asks_how_to_load_and_loads(qtbot: Any, library: Any, window: Any, services: Any) -> None:
     good = next(row for row in library.model.rows if not row.damaged)
     library.select(good.id)
@@ -210,22 +195,10 @@ def test_return_asks_how_to_load_and_loads(qtbot: Any, library: Any, window: Any
     )
     assert services.supervisor.snapshots()[0].n_ctx == 1024
     window.open_page("library")
-    qtbot.waitUntil(library.unload.isVisible, timeout=LONG)
+    qtbot.waitUntil(library.details.unload.isVisible, timeout=LONG)
     qtbot.waitUntil(lambda: good.id in window.status.model.text())
-    library.unload.click()
-    qtbot.waitUntil(library.load.isVisible, timeout=LONG)
-
-
-def test_deleting_asks_first(qtbot: Any, library: Any, services: Any, monkeypatch: Any) -> None:
-    removed: list[str] = []
-    monkeypatch.setattr(services.library, "remove", removed.append)
-    good = next(row for row in library.model.rows if not row.damaged)
-    library.select(good.id)
-    library._ask_delete()
-    dialog = dialog_of("ConfirmDialog")
-    assert dialog.act.text() == "Delete 98 MB"
-    dialog.act.click()
-    qtbot.waitUntil(lambda: removed == [good.id])
+    library.details.unload.click()
+    qtbot.waitUntil(library.details.load.isVisible, timeout=LONG)
 
 
 # ------------------------------------------------------------------------------------------------ Server
