@@ -24,12 +24,15 @@ _blink: list[int] = []
 def apply(general: General) -> None:
     """Theme, zoom, level and motion as the settings say; what is so already costs nothing."""
     look, wanted = theme.notifier(), general.zoom / 100
-    if wanted != look.zoom:
+    zoomed = wanted != look.zoom
+    if zoomed:
         zoom.resize_all(look.zoom, wanted)
         look.set_zoom(wanted)
     if general.reduced_motion != look.reduced_motion:
         _set_motion(general.reduced_motion)
     look.apply(general.theme)
+    if zoomed:
+        zoom.renew_fonts(wanted)
     levels().set_level(general.level)
 
 

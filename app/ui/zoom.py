@@ -1,10 +1,8 @@
 """The window in another size: fonts and the style sheet follow the theme, the measures that code has set follow here.
 
-``resize_all`` runs before the theme dresses the application again: what a view then takes from the theme is already
-right, and what it never asks for again (a fixed height, a margin, its own font) has been multiplied.
+``resize_all`` runs before the theme dresses the application again, ``renew_fonts`` after it: what a view takes from the
+theme is right by itself, and what it never asks for again (a fixed height, a margin, its own font) is multiplied here.
 """
-
-from collections.abc import Iterator
 
 from PySide6.QtCore import QMargins, QSize, Qt
 from PySide6.QtGui import QFont
@@ -33,33 +31,49 @@ def step(percent: int, direction: int) -> int:
 
 
 def resize_all(old: float, new: float) -> None:
-    """Every window that is there goes from one zoom to another."""
+    """Every window that is there goes from one zoom to another; ``renew_fonts`` follows once the theme is in place."""
     for window in QApplication.topLevelWidgets():
-        resize_tree(window, new, old)
+        for widget in (window, *window.findChildren(QWidget)):
+            _note_font(widget, old)
+        resize_tree(window, new)
 
 
-def resize_tree(root: QWidget, zoom: float, fonts_at: float | None = None) -> None:
-    """Bring what code has set in ``root`` to a zoom. Fonts too if ``fonts_at`` says at which zoom they were made;
-    those of widgets just built came from the theme as they should be. Idempotent."""
+def renew_fonts(zoom: float) -> None:
+    """Give widgets with a font of their own that font in the new size: a new style sheet takes it away."""
+    for window in QApplication.topLevelWidgets():
+        for widget in (window, *window.findChildren(QWidget)):
+            base = widget.property(_FONT)
+            if base is not None:
+                made = QFont(widget.font())
+                made.setPixelSize(max(1, round(base * zoom)))
+                widget.setFont(made)
+
+
+def resize_tree(root: QWidget, zoom: float) -> None:
+    """Bring the measures that code has set in ``root`` to a zoom; idempotent. Fonts of widgets just built came from
+    the theme as they should be."""
     for widget in (root, *root.findChildren(QWidget)):
-        if fonts_at is not None:
-            _font(widget, fonts_at, zoom)
-        done = widget.property(_DONE) or 1.0
-        if done != zoom:
-            widget.setProperty(_DONE, zoom)
-            _measures(widget, zoom / done)
+        if ratio := _todo(widget, zoom):
+            _measures(widget, ratio)
+    # Not through QLayout.itemAt: the wrappers it makes of spacers may turn up later in a layout's place.
+    for layout in root.findChildren(QLayout):
+        if ratio := _todo(layout, zoom):
+            _space(layout, ratio)
 
 
-def _font(widget: QWidget, old: float, new: float) -> None:
-    font, base = widget.font(), widget.property(_FONT)
-    if base is None and widget.testAttribute(Qt.WidgetAttribute.WA_SetFont) and font.pixelSize() > 0:
-        # Kept, because a new style sheet takes the mark of a font of one's own away.
-        base = font.pixelSize() / old
-        widget.setProperty(_FONT, base)
-    if base is not None:
-        made = QFont(font)
-        made.setPixelSize(max(1, round(base * new)))
-        widget.setFont(made)
+def _todo(item: QWidget | QLayout, zoom: float) -> float:
+    """By how much an item must grow, 0 when it has; it is marked as done."""
+    done = item.property(_DONE) or 1.0
+    if done == zoom:
+        return 0.0
+    item.setProperty(_DONE, zoom)
+    return float(zoom / done)
+
+
+def _note_font(widget: QWidget, zoom: float) -> None:
+    size = widget.font().pixelSize()
+    if widget.testAttribute(Qt.WidgetAttribute.WA_SetFont) and size > 0 and widget.property(_FONT) is None:
+        widget.setProperty(_FONT, size / zoom)
 
 
 def _measures(widget: QWidget, ratio: float) -> None:
@@ -72,10 +86,6 @@ def _measures(widget: QWidget, ratio: float) -> None:
         widget.setIconSize(QSize(round(size.width() * ratio), round(size.height() * ratio)))
     if isinstance(widget, QTableView):
         _table(widget, ratio)
-    layout = widget.layout()
-    if layout is not None:
-        for each in _layouts(layout):
-            _space(each, ratio)
 
 
 def _side(length: int, ratio: float) -> int:
@@ -92,15 +102,6 @@ def _table(table: QTableView, ratio: float) -> None:
             QHeaderView.ResizeMode.Fixed,
         }:
             columns.resizeSection(at, round(columns.sectionSize(at) * ratio))
-
-
-def _layouts(layout: QLayout) -> Iterator[QLayout]:
-    yield layout
-    for at in range(layout.count()):
-        item = layout.itemAt(at)
-        inner = item.layout() if item is not None else None
-        if inner is not None:
-            yield from _layouts(inner)
 
 
 def _space(layout: QLayout, ratio: float) -> None:
