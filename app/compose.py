@@ -132,11 +132,11 @@ class Planner:
         return from_settings(self.engine(model))
 
     def engine(self, model: str = "") -> Engine:
-        """How a model is loaded: the settings, then its own defaults, then a command line's flags."""
+        """How a model is loaded: the settings, then its profile or defaults, then a command line's flags."""
         from app.planning.choices import with_choices  # noqa: PLC0415 - see __call__
 
         usual = self._settings.value.engine
-        own = self._presets.default_for(model) if model else None
+        own = self._presets.current(model) if model else None
         flags = {key.partition(".")[2] for key in self._settings.overridden if key.startswith("engine.")}
         return with_choices(usual, own.load, flags) if own is not None else usual
 
@@ -228,6 +228,7 @@ def compose(paths: Paths | None = None) -> Services:
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
+        sampling=presets.sampling,
     )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))

@@ -40,6 +40,8 @@ def chat(args: Namespace) -> int:
             )
     with services(args) as running:
         record = running.library.get(args.model)
+        if getattr(args, "preset", None):
+            running.presets.use(record.id, running.presets.get(args.preset))
         talk = _Talk(running, record.id, args, load(running, args.model, args.json))
         if prompt is not None:
             talk.turn(prompt)
@@ -96,14 +98,14 @@ class _Talk:
 
     def _sampling(self) -> SamplingParams:
         chosen = self._running.settings.value.chat
-        sampling = SamplingParams(
+        sampling = self._running.presets.sampling(self._model) or SamplingParams(
             temperature=chosen.temperature, top_p=chosen.top_p, max_tokens=chosen.max_tokens or None
         )
         if self._args.temp is not None:
             sampling = replace(sampling, temperature=self._args.temp)
         if self._args.max_tokens is not None:
             sampling = replace(sampling, max_tokens=self._args.max_tokens)
-        return replace(sampling, seed=self._args.seed)
+        return sampling if self._args.seed is None else replace(sampling, seed=self._args.seed)
 
     def _report(self, answer: Answer) -> Report:
         end, used = answer.finished, self._instance.memory

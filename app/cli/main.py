@@ -94,6 +94,7 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "-p", "--prompt", help="ask this once; without it a conversation, or the standard input"
     )
     chat.add_argument("--system", default="", help="system prompt")
+    chat.add_argument("--preset", metavar="NAME", help="load and answer as this profile says")
     chat.add_argument("--temp", type=float, help="temperature")
     chat.add_argument("--seed", type=int)
     chat.add_argument("-n", "--max-tokens", type=_positive, help="longest answer, in tokens")

@@ -73,6 +73,7 @@ class Presets:
         self._defaults = folder / "models"
         self._lock = threading.Lock()
         self._in_use: dict[str, Preset] = {}
+        self._read_defaults: dict[str, tuple[int, Preset | None]] = {}
         self.problems: list[str] = []
         """Files that could not be read, in words."""
 
@@ -119,9 +120,14 @@ class Presets:
     def default_for(self, model: str) -> Preset | None:
         """How this model is loaded and sampled unless something else is chosen."""
         path = self._path(self._defaults, model)
-        if not path.exists():
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
             return None
-        return self._try(path)
+        known = self._read_defaults.get(model)
+        if known is None or known[0] != changed:
+            known = self._read_defaults[model] = (changed, self._try(path))
+        return known[1]
 
     def set_default(self, model: str, preset: Preset | None) -> None:
         """Keep a model's defaults, or forget them."""
@@ -144,6 +150,11 @@ class Presets:
     def current(self, model: str) -> Preset | None:
         """The profile a model was loaded with, else its defaults."""
         return self._in_use.get(model) or self.default_for(model)
+
+    def sampling(self, model: str) -> SamplingParams | None:
+        """A model's own way of answering, if it has one."""
+        preset = self.current(model)
+        return preset.sampling if preset else None
 
     def _read(self, folder: Path) -> Iterator[Preset]:
         for path in sorted(folder.glob("*.json")):

@@ -59,7 +59,7 @@ class _Anthropic:
         """POST /v1/messages"""
         wire = await read(request, _messages)
         record = self._backend.find(wire.model)
-        asked: GenerateRequest = to_request(wire, new_id(), self._backend.defaults())
+        asked: GenerateRequest = to_request(wire, new_id(), self._backend.defaults(record.id))
         if has_images(asked.messages):
             check_sight(record, "messages")
         run = Run(self._backend, record, [asked], live_of(request))

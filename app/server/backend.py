@@ -52,7 +52,10 @@ class Backend:
         downloads: "Downloads | None" = None,
         hub: "Hub | None" = None,
         series: "SeriesStore | None" = None,
+        sampling: Callable[[str], SamplingParams | None] | None = None,
     ) -> None:
+        """``sampling``: a model's own, by its id."""
+        self._sampling = sampling
         self.library, self.supervisor, self._planner = library, supervisor, planner
         self.settings = settings
         self.downloads, self.hub, self.series = downloads, hub, series
@@ -112,8 +115,11 @@ class Backend:
             return usable[0]
         raise Problem(400, "bad_request", "Name the model: several could be meant.", "model")
 
-    def defaults(self) -> SamplingParams:
-        """The sampling that the settings ask for."""
+    def defaults(self, model: str = "") -> SamplingParams:
+        """The model's own sampling, else what the settings ask for."""
+        own = self._sampling(model) if self._sampling is not None and model else None
+        if own is not None:
+            return own
         chat = self.settings.value.chat
         return SamplingParams(
             temperature=chat.temperature, top_p=chat.top_p, max_tokens=chat.max_tokens or None

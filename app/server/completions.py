@@ -61,7 +61,7 @@ async def begin(backend: Backend, request: Request) -> tuple[Run, CompletionRequ
     record = backend.find(wire.model)
     prompts = prompts_of(wire.prompt, "prompt")
     _check(wire, prompts)
-    sampling = _sampling(wire, backend.defaults())
+    sampling = _sampling(wire, backend.defaults(record.id))
     form = _format(wire)
     if wire.suffix:
         prompts = [await _with_suffix(backend, record, prompts, wire.suffix)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from app.core.generate import SamplingParams
     from app.core.series import SeriesStore
     from app.core.types import ModelRecord
     from app.models.downloads import Downloads
@@ -51,10 +52,13 @@ class ServerHost:
         hub: "Hub | None" = None,
         series: "SeriesStore | None" = None,
         keys_file: Path | None = None,
+        sampling: "Callable[[str], SamplingParams | None] | None" = None,
     ) -> None:
         self._library, self._supervisor, self._planner = library, supervisor, planner
         self._bus, self._settings = bus, settings
-        self._more: dict[str, Any] = {"downloads": downloads, "hub": hub, "series": series}
+        self._more: dict[str, Any] = {
+            "downloads": downloads, "hub": hub, "series": series, "sampling": sampling,
+        }  # fmt: skip
         self._keys_file = keys_file
         self._keys: KeyStore | None = None
         self._book: UsageBook | None = None

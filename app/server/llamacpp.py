@@ -164,7 +164,7 @@ class _LlamaCpp:
         record = self._backend.only(wire.model)
         live_of(request).model = record.id
         asked = to_request(
-            ChatRequest(record.id, wire.messages, tools=wire.tools), "", self._backend.defaults()
+            ChatRequest(record.id, wire.messages, tools=wire.tools), "", self._backend.defaults(record.id)
         )
         rendered = await self._backend.render(record, asked.messages, asked.tools)
         return as_json(TemplateResult(rendered.prompt))

@@ -38,7 +38,7 @@ def endpoints(backend: Backend) -> list[Endpoint]:
         record = backend.find(wire.model)
         earlier = wire.previous_response_id
         before = shelf.get(earlier, "previous_response_id").messages if earlier else ()
-        asked = to_request(wire, before, new_id(), backend.defaults())
+        asked = to_request(wire, before, new_id(), backend.defaults(record.id))
         if has_images(asked.messages):
             check_sight(record, "input")
         run = Run(backend, record, [asked], live_of(request))

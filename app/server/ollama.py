@@ -86,7 +86,7 @@ class _Ollama:
             reason = await self._load_only(record, wire.keep_alive)
             message = {"role": "assistant", "content": ""}
             return as_json(OllamaAnswer(message=message, **_head(record), done=True, done_reason=reason))
-        asked = chat_request(wire, new_id(), self._backend.defaults())
+        asked = chat_request(wire, new_id(), self._backend.defaults(record.id))
         return await self._answer(request, record, asked, wire.keep_alive, wire.stream, ChatLines)
 
     async def generate(self, request: Request) -> ASGIApp:
@@ -98,7 +98,7 @@ class _Ollama:
         if not wire.prompt:
             reason = await self._load_only(record, wire.keep_alive)
             return as_json(OllamaText(response="", **_head(record), done=True, done_reason=reason))
-        asked = generate_request(wire, new_id(), self._backend.defaults())
+        asked = generate_request(wire, new_id(), self._backend.defaults(record.id))
         if wire.suffix:
             asked = await self._middle(record, wire, asked.id)
         return await self._answer(request, record, asked, wire.keep_alive, wire.stream, TextLines)
@@ -109,7 +109,7 @@ class _Ollama:
         found = await fim.tokens(self._backend, record, wire.prompt, wire.suffix or "")
         if found is None:
             raise bad_field("suffix", f"{record.id} does not support insert: it has no tokens for that.")
-        sampling = sampling_of(wire.options, self._backend.defaults())
+        sampling = sampling_of(wire.options, self._backend.defaults(record.id))
         return GenerateRequest(request_id, tokens=tuple(found), sampling=sampling)
 
     async def _load_only(self, record: ModelRecord, keep: KeepAlive | None) -> str:

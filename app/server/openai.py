@@ -63,7 +63,7 @@ class _OpenAI:
 def begin_chat(backend: Backend, request: Request, wire: ChatRequest) -> Run:
     """The run of a chat request."""
     record = backend.find(wire.model)
-    asked = to_request(wire, new_id(), backend.defaults())
+    asked = to_request(wire, new_id(), backend.defaults(record.id))
     if has_images(asked.messages):
         check_sight(record, _image_param(wire.messages))
     return Run(backend, record, [asked], live_of(request))

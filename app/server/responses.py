@@ -56,7 +56,7 @@ class _Responses:
         record = self._backend.find(wire.model)
         earlier = wire.previous_response_id
         before = self._shelf.get(earlier, "previous_response_id").messages if earlier else ()
-        asked = to_request(wire, before, new_id(), self._backend.defaults())
+        asked = to_request(wire, before, new_id(), self._backend.defaults(record.id))
         if has_images(asked.messages):
             check_sight(record, "input")
         run = Run(self._backend, record, [asked], live_of(request))

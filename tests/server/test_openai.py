@@ -6,7 +6,7 @@ import pytest
 
 from app.core.errors import OutOfMemoryError
 from app.core.events import RequestLogged
-from app.core.generate import Failed
+from app.core.generate import Failed, SamplingParams
 
 MODEL = "fake/model:Q4_K_M"
 
@@ -58,6 +58,18 @@ def test_the_settings_are_the_defaults(client, served) -> None:
     served.settings.set("chat.temperature", 0.25)
     ask(client)
     assert served.supervisor.requests[0].sampling.temperature == 0.25
+
+
+@pytest.mark.parametrize(
+    "served", [{"sampling": {MODEL: SamplingParams(temperature=0.11, top_k=7)}.get}], indirect=True
+)
+def test_a_model_s_own_sampling_goes_before_the_settings(client, served) -> None:
+    served.settings.set("chat.temperature", 0.25)
+    ask(client)
+    ask(client, temperature=0.9)
+    first, second = (request.sampling for request in served.supervisor.requests)
+    assert (first.temperature, first.top_k) == (0.11, 7)
+    assert (second.temperature, second.top_k) == (0.9, 7)
 
 
 def test_roles_and_parts_are_understood(client, served) -> None:
