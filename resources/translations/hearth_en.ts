@@ -167,4 +167,64 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>RepoView</name>
+    <message numerus="yes">
+        <source>Show %n picture(s)</source>
+        <translation>
+            <numerusform>Show %n picture</numerusform>
+            <numerusform>Show %n pictures</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>RepoHead</name>
+    <message numerus="yes">
+        <source>%n layer(s)</source>
+        <translation>
+            <numerusform>%n layer</numerusform>
+            <numerusform>%n layers</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>QuantTable</name>
+    <message numerus="yes">
+        <source>In %n file(s), downloaded as one</source>
+        <translation>
+            <numerusform>In %n file</numerusform>
+            <numerusform>In %n files, downloaded as one</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>OfflineView</name>
+    <message numerus="yes">
+        <source>%n model(s) on this machine, your chats and the local server work as always.</source>
+        <translation>
+            <numerusform>%n model on this machine, your chats and the local server work as always.</numerusform>
+            <numerusform>%n models on this machine, your chats and the local server work as always.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>DownloadDetails</name>
+    <message numerus="yes">
+        <source>and %n further file(s)</source>
+        <translation>
+            <numerusform>and %n further file</numerusform>
+            <numerusform>and %n further files</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsPage</name>
+    <message numerus="yes">
+        <source>Cancel %n download(s)?</source>
+        <translation>
+            <numerusform>Cancel %n download?</numerusform>
+            <numerusform>Cancel %n downloads?</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

@@ -107,6 +107,29 @@
     </message>
 </context>
 <context>
+    <name>AddressList</name>
+    <message>
+        <source>Copy {address}</source>
+        <translation>Sao chép {address}</translation>
+    </message>
+    <message>
+        <source>On the network</source>
+        <translation>Trong mạng</translation>
+    </message>
+    <message>
+        <source>By name</source>
+        <translation>Theo tên máy</translation>
+    </message>
+    <message>
+        <source>On this machine</source>
+        <translation>Trên máy này</translation>
+    </message>
+    <message>
+        <source>The addresses are shown here while the server is on.</source>
+        <translation>Địa chỉ hiện ở đây khi máy chủ đang bật.</translation>
+    </message>
+</context>
+<context>
     <name>ApiTable</name>
     <message>
         <source>{provider}, prices of {date}: {source}. Double-click to change.</source>
@@ -168,6 +191,49 @@
     <message>
         <source>nothing measured</source>
         <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>BatchPanel</name>
+    <message>
+        <source>Batch</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>tokens in a step</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tokens in a step, last minute</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>No model has been asked yet.</source>
+        <translation type="unfinished">Chưa hỏi mô hình nào.</translation>
+    </message>
+    <message>
+        <source>of {most} tokens a step; {answering} answering, {waiting} waiting</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>no model loaded</source>
+        <translation type="unfinished">chưa nạp mô hình</translation>
+    </message>
+    <message>
+        <source>{used} of {whole} cells of the KV cache</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>used</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>free</source>
+        <translation type="unfinished">còn trống</translation>
     </message>
 </context>
 <context>
@@ -520,6 +586,96 @@
         <translation>Tìm mô hình</translation>
     </message>
     <message>
+        <source>A temporary chat: it is never written to the disk, and gone when you leave Hearth.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>New temporary chat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Ask a second model the same</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>System prompt of this chat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prompts and system prompts</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Find in this chat</source>
+        <translation type="unfinished">Tìm trong cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Answer again</source>
+        <translation type="unfinished">Trả lời lại</translation>
+    </message>
+    <message>
+        <source>Continue the answer</source>
+        <translation type="unfinished">Viết tiếp câu trả lời</translation>
+    </message>
+    <message>
+        <source>The next question is answered by a second model, too</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>By one model only</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The next question goes to {name}, too</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete this chat for good?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Empty the bin?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It can't be taken back.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete for good</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Exports of LM Studio, Open WebUI, Jan, Ollama, ChatGPT or Hearth (*.json *.jsonl *.zip)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import a folder of chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n chat(s) imported</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>with %n message(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n file(s) could not be read</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
         <source>{count} tokens</source>
         <translation>{count} token</translation>
     </message>
@@ -528,8 +684,16 @@
         <translation>khoảng {count} token</translation>
     </message>
     <message>
+        <source>{tokens}  ·  {share} %</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>What this question takes of the context.</source>
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
+    </message>
+    <message>
+        <source>This model can't see images: the picture is kept with the chat, only the text is sent.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Attach files</source>
@@ -560,8 +724,8 @@
         <translation>Hiện hoặc ẩn danh sách trò chuyện</translation>
     </message>
     <message>
-        <source>List of chats</source>
-        <translation>Danh sách trò chuyện</translation>
+        <source>Temporary chat, never written. Leave it</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -672,6 +836,17 @@
     </message>
 </context>
 <context>
+    <name>CompareView</name>
+    <message>
+        <source>Two answers side by side</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Go on with this one</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message>
         <source>Enter sends, Shift+Enter starts a line</source>
@@ -698,8 +873,8 @@
         <translation>Gửi ({keys})</translation>
     </message>
     <message>
-        <source>Attach text or code files</source>
-        <translation>Đính kèm tệp văn bản hoặc mã nguồn</translation>
+        <source>Attach text, code or images</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Attach files</source>
@@ -732,12 +907,24 @@
         <translation>tin nhắn trước đó</translation>
     </message>
     <message>
+        <source>documents</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>tools</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>last question and answer</source>
         <translation>câu hỏi và trả lời cuối</translation>
     </message>
     <message>
         <source>free</source>
         <translation>còn trống</translation>
+    </message>
+    <message>
+        <source>%n token(s) are used again next turn</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -753,6 +940,38 @@
     <message>
         <source>Nearly full: {words}</source>
         <translation>Gần đầy: {words}</translation>
+    </message>
+    <message>
+        <source>What must stay is more than the context holds. Drop or shorten something.</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>The next question pushes %n message(s) out of the context</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>{what} ({tokens} tokens), beginning with: {text}</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n message(s) no longer fit and are left out</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Show this message</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The system prompt always stays</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What happens when the context is full</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1085,6 +1304,22 @@
         <translation>Còn lại</translation>
     </message>
     <message>
+        <source>Move up</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Move down</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Move to the top</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Page on the Hub</source>
+        <translation type="unfinished">Trang trên Hub</translation>
+    </message>
+    <message>
         <source>Pause</source>
         <translation>Tạm dừng</translation>
     </message>
@@ -1108,9 +1343,39 @@
         <source>Take off this list</source>
         <translation>Bỏ khỏi danh sách</translation>
     </message>
+    <message numerus="yes">
+        <source>Cancel %n download(s)?</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
     <message>
-        <source>{count} under way, {speed}</source>
-        <translation>{count} đang tải, {speed}</translation>
+        <source>{size} that came already are deleted.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cancel all</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} under way</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} under way, {speed}, {left} left</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{free} free in {folder}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>; {size} are still to come</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Get access…</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Downloads</source>
@@ -1123,6 +1388,10 @@
     <message>
         <source>Resume all</source>
         <translation>Tiếp tục tất cả</translation>
+    </message>
+    <message>
+        <source>Try all again</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Clear finished</source>
@@ -1480,6 +1749,10 @@
         <source>Export the chat</source>
         <translation>Xuất cuộc trò chuyện</translation>
     </message>
+    <message>
+        <source>A folder for all chats</source>
+        <translation type="unfinished" />
+    </message>
 </context>
 <context>
     <name>Figures</name>
@@ -1809,12 +2082,39 @@
         <translation>Xóa</translation>
     </message>
     <message>
+        <source>More: other models, tokens, context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Previous version</source>
         <translation>Bản trước</translation>
     </message>
     <message>
         <source>Next version</source>
         <translation>Bản sau</translation>
+    </message>
+</context>
+<context>
+    <name>FreshKey</name>
+    <message>
+        <source>Copied</source>
+        <translation>Đã sao chép</translation>
+    </message>
+    <message>
+        <source>The key “{name}”. Copy it now: it is not shown again.</source>
+        <translation>Khóa “{name}”. Hãy sao chép ngay: khóa sẽ không hiện lại.</translation>
+    </message>
+    <message>
+        <source>The new key</source>
+        <translation>Khóa mới</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>Xong</translation>
     </message>
 </context>
 <context>
@@ -2328,12 +2628,16 @@
 <context>
     <name>LivePlot</name>
     <message>
-        <source>{name}: nothing measured in the last minute</source>
-        <translation>{name}: phút vừa qua không đo được gì</translation>
+        <source>{seconds} s ago</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>{name}, last minute: lowest {low}, median {middle}, highest {high}</source>
-        <translation>{name}, phút vừa qua: thấp nhất {low}, trung vị {middle}, cao nhất {high}</translation>
+        <source>{name}: nothing measured in this time</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: lowest {low}, median {middle}, highest {high}</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2436,6 +2740,37 @@
     </message>
 </context>
 <context>
+    <name>LoadedModels</name>
+    <message>
+        <source>Unload {model}</source>
+        <translation>Gỡ {model} khỏi bộ nhớ</translation>
+    </message>
+    <message>
+        <source>Unloading…</source>
+        <translation>Đang gỡ…</translation>
+    </message>
+    <message>
+        <source>Loading…</source>
+        <translation>Đang nạp…</translation>
+    </message>
+    <message>
+        <source>context {tokens}</source>
+        <translation>ngữ cảnh {tokens}</translation>
+    </message>
+    <message>
+        <source>for embeddings</source>
+        <translation>để tạo vectơ</translation>
+    </message>
+    <message>
+        <source>up to {count} at once</source>
+        <translation>cùng lúc tối đa {count}</translation>
+    </message>
+    <message>
+        <source>None. The first request that names a model loads it.</source>
+        <translation>Chưa có. Yêu cầu đầu tiên gọi tên một mô hình sẽ nạp mô hình đó.</translation>
+    </message>
+</context>
+<context>
     <name>MachineCard</name>
     <message>
         <source>Measuring, under a minute for each device…</source>
@@ -2521,6 +2856,10 @@
         <source>memory (RAM)</source>
         <translation type="unfinished">bộ nhớ (RAM)</translation>
     </message>
+    <message>
+        <source>GPU {number}</source>
+        <translation type="unfinished">GPU {number}</translation>
+    </message>
 </context>
 <context>
     <name>MemoryPanel</name>
@@ -2573,12 +2912,8 @@
         <translation>còn trống</translation>
     </message>
     <message>
-        <source>memory (RAM)</source>
-        <translation>bộ nhớ (RAM)</translation>
-    </message>
-    <message>
-        <source>GPU {number}</source>
-        <translation>GPU {number}</translation>
+        <source>forecast</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2762,6 +3097,57 @@
     <message>
         <source>About Hearth</source>
         <translation>Giới thiệu Hearth</translation>
+    </message>
+</context>
+<context>
+    <name>Message</name>
+    <message>
+        <source>Copy as Markdown</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Copy as plain text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show as it was written</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tokens and probabilities…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Answer again with</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Compare with</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Branch from here</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation type="unfinished">Xóa</translation>
+    </message>
+    <message>
+        <source>In the context as the policy decides</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Always keep in the context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Leave out of the context</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Put a summary into the context</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3135,6 +3521,53 @@
     </message>
 </context>
 <context>
+    <name>PanelTools</name>
+    <message>
+        <source>Table (*.csv)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Picture (*.png)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation type="unfinished">Tạm dừng</translation>
+    </message>
+    <message>
+        <source>Show less time (Ctrl and wheel)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show more time (Ctrl and wheel)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export</source>
+        <translation type="unfinished">Xuất</translation>
+    </message>
+    <message>
+        <source>As a table (CSV)…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As a picture (PNG)…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} min</source>
+        <translation type="unfinished">{count} phút</translation>
+    </message>
+    <message>
+        <source>{count} s</source>
+        <translation type="unfinished">{count} giây</translation>
+    </message>
+</context>
+<context>
     <name>PickList</name>
     <message>
         <source>Good to begin with</source>
@@ -3186,6 +3619,49 @@
     <message>
         <source>Large, yet quick: only a part works at a time</source>
         <translation>Lớn mà nhanh: mỗi lúc chỉ một phần làm việc</translation>
+    </message>
+</context>
+<context>
+    <name>PictureBar</name>
+    <message>
+        <source>System prompt</source>
+        <translation type="unfinished">Lời nhắc hệ thống</translation>
+    </message>
+    <message>
+        <source>Question</source>
+        <translation type="unfinished">Câu hỏi</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation type="unfinished">Câu trả lời</translation>
+    </message>
+    <message>
+        <source>Tool's result</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>always kept</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>left out by you</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>by its summary</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>no longer fits</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>goes with the next question</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation type="unfinished">{count} token</translation>
     </message>
 </context>
 <context>
@@ -3253,6 +3729,45 @@
     <message>
         <source>{layers} of {total} layers run on the GPU, as asked.</source>
         <translation>{layers} trên {total} lớp chạy trên GPU, như yêu cầu.</translation>
+    </message>
+</context>
+<context>
+    <name>PowerPanel</name>
+    <message>
+        <source>Power and temperature</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Not measured yet.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>its driver does not say</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>processor</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}, W</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{percent} % busy</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>not measurable: {why}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>slowed by heat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>at its power limit</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3492,6 +4007,57 @@
     <message>
         <source>Import…</source>
         <translation>Nhập…</translation>
+    </message>
+</context>
+<context>
+    <name>PromptsDialog</name>
+    <message>
+        <source>Prompts and system prompts</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prompts</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>Tên</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation type="unfinished">Văn bản</translation>
+    </message>
+    <message>
+        <source>A system prompt: it is offered for chats, not in the composer</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Variables: {{date}}, {{time}}, {{clipboard}}, {{file:path}}, {{model}}; any other name is asked for.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>New prompt</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation type="unfinished">Xóa</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation type="unfinished">Lưu</translation>
+    </message>
+    <message>
+        <source>Name, as typed after the slash</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation type="unfinished">Đóng</translation>
+    </message>
+    <message>
+        <source>{name} (system)</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3985,7 +4551,83 @@
     </message>
 </context>
 <context>
-    <name>ServerPage</name>
+    <name>ServerActivity</name>
+    <message>
+        <source>Requests now</source>
+        <translation>Yêu cầu hiện tại</translation>
+    </message>
+    <message>
+        <source>Requests now: {active} being answered, {waiting} waiting</source>
+        <translation>Yêu cầu hiện tại: {active} đang trả lời, {waiting} đang chờ</translation>
+    </message>
+    <message>
+        <source>No request holds these words.</source>
+        <translation>Không có yêu cầu nào chứa các từ này.</translation>
+    </message>
+    <message>
+        <source>Requests to the server are listed here, with the beginning of each prompt.</source>
+        <translation>Các yêu cầu gửi tới máy chủ được liệt kê ở đây, kèm phần đầu của mỗi câu hỏi.</translation>
+    </message>
+    <message>
+        <source>Requests to the server are listed here; prompts and answers are never kept.</source>
+        <translation>Các yêu cầu gửi tới máy chủ được liệt kê ở đây; câu hỏi và câu trả lời không bao giờ được lưu.</translation>
+    </message>
+    <message>
+        <source>Prompt: {text}</source>
+        <translation>Câu hỏi: {text}</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Client</source>
+        <translation>Ứng dụng gọi</translation>
+    </message>
+    <message>
+        <source>Doing</source>
+        <translation>Đang làm</translation>
+    </message>
+    <message>
+        <source>Prompt</source>
+        <translation>Câu hỏi</translation>
+    </message>
+    <message>
+        <source>Written</source>
+        <translation>Đã viết</translation>
+    </message>
+    <message>
+        <source>Prefill/s</source>
+        <translation>Đọc/s</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>Token/s</translation>
+    </message>
+    <message>
+        <source>Time (s)</source>
+        <translation>Thời gian (s)</translation>
+    </message>
+    <message>
+        <source>receiving</source>
+        <translation>đang nhận</translation>
+    </message>
+    <message>
+        <source>loading</source>
+        <translation>đang nạp</translation>
+    </message>
+    <message>
+        <source>waiting</source>
+        <translation>đang chờ</translation>
+    </message>
+    <message>
+        <source>reading</source>
+        <translation>đang đọc</translation>
+    </message>
+    <message>
+        <source>writing</source>
+        <translation>đang viết</translation>
+    </message>
     <message>
         <source>Time</source>
         <translation>Giờ</translation>
@@ -3996,24 +4638,205 @@
     </message>
     <message>
         <source>Status</source>
-        <translation>Mã</translation>
+        <translation>Trạng thái</translation>
     </message>
     <message>
-        <source>Model</source>
-        <translation>Mô hình</translation>
-    </message>
-    <message>
-        <source>Time (s)</source>
-        <translation>Giây</translation>
+        <source>Key</source>
+        <translation>Khóa</translation>
     </message>
     <message>
         <source>Tokens in / out</source>
         <translation>Token vào / ra</translation>
     </message>
     <message>
-        <source>Tokens/s</source>
-        <translation>Token/giây</translation>
+        <source>Loaded models</source>
+        <translation>Mô hình đã nạp</translation>
     </message>
+    <message>
+        <source>History</source>
+        <translation>Lịch sử</translation>
+    </message>
+    <message>
+        <source>No model is being asked at the moment.</source>
+        <translation>Hiện không có mô hình nào đang được hỏi.</translation>
+    </message>
+    <message>
+        <source>Cancel this request</source>
+        <translation>Hủy yêu cầu này</translation>
+    </message>
+    <message>
+        <source>Its client gets what was written so far</source>
+        <translation>Ứng dụng gọi sẽ nhận phần đã viết xong</translation>
+    </message>
+    <message>
+        <source>Filter: model, path, key, status</source>
+        <translation>Lọc: mô hình, đường dẫn, khóa, mã</translation>
+    </message>
+    <message>
+        <source>Filter the history</source>
+        <translation>Lọc lịch sử</translation>
+    </message>
+    <message>
+        <source>Requests being answered</source>
+        <translation>Yêu cầu đang được trả lời</translation>
+    </message>
+</context>
+<context>
+    <name>ServerConnect</name>
+    <message>
+        <source>in a terminal</source>
+        <translation>trong cửa sổ dòng lệnh</translation>
+    </message>
+    <message>
+        <source>in a Python program</source>
+        <translation>trong chương trình Python</translation>
+    </message>
+    <message>
+        <source>in a page or Node.js</source>
+        <translation>trong trang web hoặc Node.js</translation>
+    </message>
+    <message>
+        <source>in its settings</source>
+        <translation>trong phần cài đặt của nó</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>Đã sao chép</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Addresses</source>
+        <translation>Địa chỉ</translation>
+    </message>
+    <message>
+        <source>How to call it</source>
+        <translation>Cách gọi</translation>
+    </message>
+    <message>
+        <source>Scan it to take the address to a phone</source>
+        <translation>Quét để đưa địa chỉ vào điện thoại</translation>
+    </message>
+    <message>
+        <source>Program</source>
+        <translation>Chương trình</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Example request</source>
+        <translation>Yêu cầu mẫu</translation>
+    </message>
+</context>
+<context>
+    <name>ServerKeys</name>
+    <message>
+        <source>Name</source>
+        <translation>Tên</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>Khóa</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Tình trạng</translation>
+    </message>
+    <message>
+        <source>Last used</source>
+        <translation>Dùng lần cuối</translation>
+    </message>
+    <message>
+        <source>Requests</source>
+        <translation>Yêu cầu</translation>
+    </message>
+    <message>
+        <source>Tokens in / out</source>
+        <translation>Token vào / ra</translation>
+    </message>
+    <message>
+        <source>Energy (Wh)</source>
+        <translation>Điện năng (Wh)</translation>
+    </message>
+    <message>
+        <source>Not measurable: this machine does not tell its power.</source>
+        <translation>Không đo được: máy này không cho biết công suất.</translation>
+    </message>
+    <message>
+        <source>Without a key</source>
+        <translation>Không có khóa</translation>
+    </message>
+    <message>
+        <source>The key of the settings</source>
+        <translation>Khóa trong phần cài đặt</translation>
+    </message>
+    <message>
+        <source>removed</source>
+        <translation>đã gỡ</translation>
+    </message>
+    <message>
+        <source>revoked</source>
+        <translation>đã thu hồi</translation>
+    </message>
+    <message>
+        <source>{count} a minute</source>
+        <translation>{count} mỗi phút</translation>
+    </message>
+    <message>
+        <source>valid</source>
+        <translation>còn hiệu lực</translation>
+    </message>
+    <message>
+        <source>As long as there is no key, everyone who reaches the server may use it. With one, only those who send it. Keys are kept as hashes: a key is seen once, when it is made.</source>
+        <translation>Khi chưa có khóa nào, ai kết nối được tới máy chủ đều dùng được. Khi đã có, chỉ ai gửi kèm khóa mới dùng được. Khóa chỉ được lưu dưới dạng băm: bạn chỉ thấy khóa một lần, lúc tạo ra.</translation>
+    </message>
+    <message>
+        <source>Who is it for? For example: laptop, home assistant</source>
+        <translation>Dành cho ai? Ví dụ: máy tính xách tay, trợ lý nhà</translation>
+    </message>
+    <message>
+        <source>Name of the new key</source>
+        <translation>Tên của khóa mới</translation>
+    </message>
+    <message>
+        <source>Requests a minute</source>
+        <translation>Số yêu cầu mỗi phút</translation>
+    </message>
+    <message>
+        <source>no limit</source>
+        <translation>không giới hạn</translation>
+    </message>
+    <message>
+        <source>Create key</source>
+        <translation>Tạo khóa</translation>
+    </message>
+    <message>
+        <source>Revoke</source>
+        <translation>Thu hồi</translation>
+    </message>
+    <message>
+        <source>It is refused from now on</source>
+        <translation>Từ giờ khóa này sẽ bị từ chối</translation>
+    </message>
+    <message>
+        <source>Remove from the list</source>
+        <translation>Gỡ khỏi danh sách</translation>
+    </message>
+    <message>
+        <source>Choose a key to revoke it.</source>
+        <translation>Chọn một khóa để thu hồi.</translation>
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation>Khóa</translation>
+    </message>
+</context>
+<context>
+    <name>ServerPage</name>
     <message>
         <source>Stop the server</source>
         <translation>Tắt máy chủ</translation>
@@ -4021,6 +4844,14 @@
     <message>
         <source>Start the server</source>
         <translation>Bật máy chủ</translation>
+    </message>
+    <message>
+        <source>Everyone on your network can use the server. With a key, only those you give it to.</source>
+        <translation>Mọi người trong mạng của bạn đều dùng được máy chủ. Khi có khóa, chỉ người bạn trao khóa mới dùng được.</translation>
+    </message>
+    <message>
+        <source>Create a key</source>
+        <translation>Tạo khóa</translation>
     </message>
     <message>
         <source>Use port {port}</source>
@@ -4059,6 +4890,10 @@
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
+        <source>Home network</source>
+        <translation>Mạng trong nhà</translation>
+    </message>
+    <message>
         <source>The new address is used when the server starts again.</source>
         <translation>Địa chỉ mới có hiệu lực khi máy chủ bật lại.</translation>
     </message>
@@ -4075,36 +4910,32 @@
         <translation>Sao chép địa chỉ</translation>
     </message>
     <message>
-        <source>Copy</source>
-        <translation>Sao chép</translation>
+        <source>Activity</source>
+        <translation>Hoạt động</translation>
+    </message>
+    <message>
+        <source>Connect</source>
+        <translation>Kết nối</translation>
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation>Khóa</translation>
+    </message>
+    <message>
+        <source>Parts of this page</source>
+        <translation>Các phần của trang này</translation>
+    </message>
+    <message>
+        <source>Other machines on the network may use it</source>
+        <translation>Cho máy khác trong mạng sử dụng</translation>
     </message>
     <message>
         <source>Server</source>
         <translation>Máy chủ</translation>
     </message>
     <message>
-        <source>How to call it</source>
-        <translation>Cách gọi</translation>
-    </message>
-    <message>
         <source>Settings</source>
         <translation>Cài đặt</translation>
-    </message>
-    <message>
-        <source>Requests</source>
-        <translation>Yêu cầu</translation>
-    </message>
-    <message>
-        <source>All settings</source>
-        <translation>Mọi cài đặt</translation>
-    </message>
-    <message>
-        <source>Requests to the server are listed here; prompts and answers are never kept.</source>
-        <translation>Các yêu cầu tới máy chủ hiện ở đây; lời nhắc và câu trả lời không bao giờ được lưu.</translation>
-    </message>
-    <message>
-        <source>Example request</source>
-        <translation>Yêu cầu mẫu</translation>
     </message>
 </context>
 <context>
@@ -4602,7 +5433,7 @@
     </message>
     <message>
         <source>Show prompts in the log</source>
-        <translation type="unfinished" />
+        <translation>Hiện câu hỏi trong nhật ký</translation>
     </message>
     <message>
         <source>Simple: ask and answer. Full: models, server, figures. Developer: raw texts and all else.</source>
@@ -4642,7 +5473,7 @@
     </message>
     <message>
         <source>The log of requests then shows the beginning of what was asked. It is never written to disk.</source>
-        <translation type="unfinished" />
+        <translation>Nhật ký yêu cầu khi đó hiện phần đầu của câu hỏi. Phần này không bao giờ được ghi ra đĩa.</translation>
     </message>
     <message>
         <source>The one used when nothing is split, and for small tensors.</source>
@@ -4923,6 +5754,13 @@
     </message>
 </context>
 <context>
+    <name>SlashList</name>
+    <message>
+        <source>Commands</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>SpeedPanel</name>
     <message>
         <source>Tokens per second</source>
@@ -4941,8 +5779,16 @@
         <translation>{name}, phút vừa qua</translation>
     </message>
     <message>
+        <source>for each answer</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>No model has been asked yet.</source>
         <translation>Chưa hỏi mô hình nào.</translation>
+    </message>
+    <message>
+        <source>{name}, {speed} for each of {count} answers</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -4994,6 +5840,60 @@
     <message>
         <source>Open the server page</source>
         <translation>Mở trang máy chủ</translation>
+    </message>
+</context>
+<context>
+    <name>SystemDialog</name>
+    <message>
+        <source>System prompt of this chat</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What the model is told before anything else. It holds from the next question on.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>System prompts of the library</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished">Hủy</translation>
+    </message>
+    <message>
+        <source>Use it</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>TokensDialog</name>
+    <message>
+        <source>Tokens and probabilities</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The answer, token by token</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation type="unfinished">Đóng</translation>
+    </message>
+    <message>
+        <source>{count} tokens.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The probabilities were not kept: the answer was asked for without them.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Keep them from now on and answer again</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Perplexity {perplexity}; {unsure} tokens had less than 50 %. Yellow: under 90 %, red: under 10 %.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -5092,7 +5992,7 @@
     </message>
     <message>
         <source>Written</source>
-        <translation type="unfinished" />
+        <translation>Đã viết</translation>
     </message>
     <message>
         <source>J/token</source>
@@ -5144,11 +6044,11 @@
     </message>
     <message>
         <source>reading</source>
-        <translation type="unfinished" />
+        <translation>đang đọc</translation>
     </message>
     <message>
         <source>writing</source>
-        <translation type="unfinished" />
+        <translation>đang viết</translation>
     </message>
     <message>
         <source>idle share</source>
@@ -5254,6 +6154,17 @@
     </message>
     <message>
         <source>Open the chat</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>VariablesDialog</name>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished">Hủy</translation>
+    </message>
+    <message>
+        <source>Fill in</source>
         <translation type="unfinished" />
     </message>
 </context>
@@ -5471,6 +6382,25 @@
     <message>
         <source>Search the Hub</source>
         <translation>Tìm trên Hub</translation>
+    </message>
+</context>
+<context>
+    <name>bar</name>
+    <message>
+        <source>When the context of this chat is full</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Leave out the oldest turns</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Keep the first turn, leave out those after it</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Stop there and say so</source>
+        <translation type="unfinished" />
     </message>
 </context>
 </TS>

@@ -1,42 +1,45 @@
-"""The Server page: one switch, the address, a request log, and how to call it."""
+"""The Server page: one switch, and behind tabs what it does, how to reach it, who may, and how it behaves."""
 
-import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
+    QCheckBox,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QScrollArea,
     QStackedWidget,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
-from app.core.events import RequestLogged, ServerChanged, SettingChanged
+from app.core.events import ServerChanged, SettingChanged
 from app.core.settings import describe as describe_settings
-from app.ui import tasks, theme, words
+from app.server.addresses import is_local
+from app.ui import tasks, theme
 from app.ui.bridge import Bridge
 from app.ui.errors import describe
-from app.ui.figures import DASH, seconds_text, speed_text
 from app.ui.forms import SettingRow
 from app.ui.page import Page
-from app.ui.table_model import Column, Table, TableModel
+from app.ui.server_activity import ServerActivity
+from app.ui.server_connect import ServerConnect
+from app.ui.server_keys import ServerKeys
 from app.ui.widgets import Banner, Hairline, make_button, make_label, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
     from app.ui.server_switch import ServerSwitch
 
-_SHOWN = ("server.host", "server.port", "server.api_key", "server.autostart")
-_KEPT = 500
-_SNIPPET = """curl {address}/v1/chat/completions \\
-  -H "Content-Type: application/json" \\{key}
-  -d '{{"model": "{model}", "stream": true,
-       "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+_SHOWN = (
+    "server.host", "server.port", "server.autostart", "server.aliases", "server.origins", "server.rate_limit",
+    "server.max_waiting", "server.timeout", "server.grace", "server.log_prompts", "server.api_key",
+    "server.tls_certificate", "server.tls_key",
+)  # fmt: skip
+_RESTART = frozenset({"server.host", "server.port", "server.tls_certificate", "server.tls_key"})
+EVERYWHERE, HERE = "0.0.0.0", "127.0.0.1"
+TABS = ("activity", "connect", "keys", "settings")
 
 
 class ServerPage(Page):
@@ -47,10 +50,11 @@ class ServerPage(Page):
     ) -> None:
         super().__init__(services, bridge, parent)
         self._switch = switch
-        self._count = 0
         self._free_port = 0
         self.banner = Banner(self, closable=False)
         self.banner.triggered.connect(self._fix)
+        self.open_banner = Banner(self)
+        self.open_banner.triggered.connect(lambda _action: self._propose_key())
         self.toggle = make_button(lambda: switch.turn(not switch.on), "primary", self)
         self.state, self.hint = make_label("heading", self), make_label("muted", self, wrap=True)
         self.mark = QLabel(self)
@@ -58,151 +62,91 @@ class ServerPage(Page):
         self.address.setFont(theme.font("mono"))
         self.address.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.copy = make_button(self._copy_address, "", self, compact=True)
-        self.snippet = QPlainTextEdit(self, readOnly=True)
-        self.snippet.setProperty("role", "code")
-        self.snippet.setFont(theme.font("mono"))
-        self.copy_snippet = make_button(self._copy_snippet, "", self, compact=True)
-        self._headings = {name: make_label("heading", self) for name in ("how", "settings", "log")}
-        self.rows = [
-            SettingRow(info, services.settings, self) for info in describe_settings() if info.key in _SHOWN
-        ]
-        self.model: TableModel[tuple[int, RequestLogged]] = TableModel(
-            self._columns(), lambda row: str(row[0]), self
-        )
-        self.table = Table(self.model, self, sortable=False)
-        self.empty = make_label("muted", self, wrap=True)
+        self.network = QCheckBox(self)
+        self.network.toggled.connect(self._answer_network)
+        self.activity = ServerActivity(services, bridge, self)
+        self.connect_ = ServerConnect(services, self)
+        self.keys = ServerKeys(services, self)
+        self.keys.changed.connect(self._on_keys)
+        infos = {info.key: info for info in describe_settings()}
+        self.rows = {key: SettingRow(infos[key], services.settings, self) for key in _SHOWN}
+        self.tabs, self.stack = QTabBar(self), QStackedWidget(self)
         self._lay_out()
         switch.changed.connect(self._show_state)
-        bridge.on(RequestLogged, self._on_request, self)
         bridge.on(SettingChanged, self._on_setting, self)
-        for request in services.server.log():
-            self._on_request(request)
         self.retranslate()
         self._show_state(switch.state)
+
+    @property
+    def model(self) -> object:
+        """The history's rows."""
+        return self.activity.model
+
+    @property
+    def snippet(self) -> object:
+        """The example that is shown."""
+        return self.connect_.snippet
 
     # ------------------------------------------------------------------ building
 
     def _lay_out(self) -> None:
         self.header.addStretch(1)
-        self.body.setContentsMargins(0, 0, 0, 0)
-        holder = QWidget(self)
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(24, 16, 24, 24)
-        column.setSpacing(12)
-        column.addWidget(self.banner)
-        column.addWidget(self._switch_card())
-        columns = QHBoxLayout()
-        columns.setSpacing(24)
-        columns.addLayout(self._how(), 1)
-        columns.addLayout(self._settings(), 1)
-        column.addLayout(columns)
-        column.addWidget(self._headings["log"])
-        self.stack = QStackedWidget(holder)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        card = QFrame(holder)
-        card.setProperty("role", "card")
-        inside = QVBoxLayout(card)
-        inside.addWidget(self.empty)
-        self.stack.addWidget(card)
-        self.stack.addWidget(self.table)
-        self.stack.setMinimumHeight(180)
-        column.addWidget(self.stack, 1)
-        scroll = QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(holder)
-        self.body.addWidget(scroll)
+        self.body.addWidget(self.banner)
+        self.body.addWidget(self.open_banner)
+        self.body.addWidget(self._switch_card())
+        self.tabs.setExpanding(False)
+        self.tabs.setDrawBase(False)
+        for widget in (self.activity, self.connect_, self.keys, self._settings()):
+            self.tabs.addTab("")
+            self.stack.addWidget(widget)
+        self.tabs.currentChanged.connect(self.stack.setCurrentIndex)
+        self.body.addWidget(self.tabs)
+        self.body.addWidget(self.stack, 1)
 
     def _switch_card(self) -> QWidget:
         card = QFrame(self)
         card.setProperty("role", "card")
         row = QHBoxLayout(card)
-        row.setContentsMargins(16, 16, 16, 16)
+        row.setContentsMargins(16, 12, 16, 12)
         row.setSpacing(12)
         texts = QVBoxLayout()
         texts.setSpacing(4)
-        texts.addWidget(self.state)
+        top = QHBoxLayout()
+        top.setSpacing(12)
+        for widget in (self.state, self.address, self.copy):
+            top.addWidget(widget)
+        top.addStretch(1)
+        texts.addLayout(top)
         texts.addWidget(self.hint)
-        row.addWidget(self.mark)
+        texts.addWidget(self.network)
+        row.addWidget(self.mark, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(texts, 1)
-        row.addWidget(self.address)
-        row.addWidget(self.copy)
-        row.addWidget(self.toggle)
+        row.addWidget(self.toggle, 0, Qt.AlignmentFlag.AlignTop)
         return card
 
-    def _how(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(8)
-        head = QHBoxLayout()
-        head.addWidget(self._headings["how"])
-        head.addStretch(1)
-        head.addWidget(self.copy_snippet)
-        column.addLayout(head)
-        self.snippet.setMinimumHeight(150)
-        self.snippet.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        column.addWidget(self.snippet, 1)
-        return column
-
-    def _settings(self) -> QVBoxLayout:
-        column = QVBoxLayout()
-        column.setSpacing(8)
-        head = QHBoxLayout()
-        head.addWidget(self._headings["settings"])
-        head.addStretch(1)
-        self.all_settings = make_button(lambda: self.asked.emit("settings", None), "link", self, compact=True)
-        head.addWidget(self.all_settings)
-        column.addLayout(head)
-        card = QFrame(self)
+    def _settings(self) -> QWidget:
+        holder = QWidget(self)
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 12, 0)
+        card = QFrame(holder)
         card.setProperty("role", "card")
         inside = QVBoxLayout(card)
         inside.setContentsMargins(16, 4, 8, 4)
         inside.setSpacing(0)
-        for at, row in enumerate(self.rows):
-            row.field.setFixedWidth(150)
+        for at, row in enumerate(self.rows.values()):
             if at:
                 inside.addWidget(Hairline(card))
             inside.addWidget(row)
         column.addWidget(card)
         column.addStretch(1)
-        return column
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(holder)
+        return scroll
 
-    def _columns(self) -> list[Column[tuple[int, RequestLogged]]]:
-        return [
-            Column(
-                lambda: self.tr("Time"),
-                lambda r: time.strftime("%H:%M:%S", time.localtime(r[1].at)),
-                width=80,
-            ),
-            Column(
-                lambda: self.tr("Request"), lambda r: f"{r[1].method} {r[1].path}", tip=lambda r: r[1].client
-            ),
-            Column(
-                lambda: self.tr("Status"),
-                lambda r: str(r[1].status),
-                right=True,
-                width=70,
-                token=lambda r: "good" if r[1].status < 400 else "bad",
-            ),
-            Column(
-                lambda: self.tr("Model"), lambda r: r[1].model or DASH, width=200, tip=lambda r: r[1].model
-            ),
-            Column(lambda: self.tr("Time (s)"), lambda r: seconds_text(r[1].seconds), right=True, width=80),
-            Column(
-                lambda: self.tr("Tokens in / out"),
-                lambda r: (
-                    f"{words.number(r[1].prompt_tokens)} / {words.number(r[1].completion_tokens)}"
-                    if r[1].prompt_tokens
-                    else DASH
-                ),
-                right=True,
-                width=110,
-            ),
-            Column(
-                lambda: self.tr("Tokens/s"),
-                lambda r: speed_text(r[1].decode_per_second),
-                right=True,
-                width=80,
-            ),
-        ]
+    def show_tab(self, name: str) -> None:
+        """Bring one of ``TABS`` to the front."""
+        self.tabs.setCurrentIndex(TABS.index(name))
 
     # ------------------------------------------------------------------ state
 
@@ -210,6 +154,7 @@ class ServerPage(Page):
         on = state.state == "on"
         self.state.setText(self._state_words(state.state))
         self.hint.setText(self._hint_words(state.state))
+        self.hint.setVisible(bool(self.hint.text()))
         token = {"on": "good", "failed": "bad"}.get(state.state, "text-2")
         self.mark.setPixmap(theme.icon("server", token).pixmap(24, 24))
         self.address.setText(f"{state.address}/v1" if on else "")
@@ -218,25 +163,42 @@ class ServerPage(Page):
         self.toggle.setText(self.tr("Stop the server") if self._switch.on else self.tr("Start the server"))
         set_property(self.toggle, "role", "" if self._switch.on else "primary")
         self.toggle.setEnabled(state.state not in {"starting", "stopping"})
+        self._show_network()
         self._show_problem(state)
-        self._show_snippet()
+        self.connect_.show_state(state)
+
+    def _show_network(self) -> None:
+        host = self.services.settings.value.server.host
+        self.network.blockSignals(True)
+        self.network.setChecked(not is_local(host))
+        self.network.blockSignals(False)
+        self._check_open()
+
+    def _check_open(self) -> None:
+        """Whoever answers the network without a key is told, with the key a click away."""
+        server = self.services.settings.value.server
+        if is_local(server.host) or server.api_key:
+            self.open_banner.hide()
+            return
+        tasks.run(lambda: self.services.server.keys.active, self._warn_open, lambda _error: None, self)
+
+    def _warn_open(self, guarded: bool) -> None:
+        if guarded or is_local(self.services.settings.value.server.host):
+            self.open_banner.hide()
+            return
+        text = self.tr("Everyone on your network can use the server. With a key, only those you give it to.")
+        self.open_banner.show_words(text, "warn", self.tr("Create a key"), "create_key")
 
     def _show_problem(self, state: ServerChanged) -> None:
         if state.error is None:
             self.banner.hide()
             return
-        error = state.error
-        described = describe(error)
-        self._free_port = port = int(error.params.get("free", 0) or 0)
-
-        def label() -> str:
-            if described.action == "use_free_port" and port:
-                return self.tr("Use port {port}").format(port=port)
-            return describe(error).label
-
-        self.banner.show_words(
-            lambda: describe(error).sentence, "bad", label, described.action, described.details
-        )
+        described = describe(state.error)
+        self._free_port = int(state.error.params.get("free", 0) or 0)
+        label = described.label
+        if described.action == "use_free_port" and self._free_port:
+            label = self.tr("Use port {port}").format(port=self._free_port)
+        self.banner.show_words(described.sentence, "bad", label, described.action, described.details)
 
     def _state_words(self, state: str) -> str:
         return {
@@ -247,8 +209,7 @@ class ServerPage(Page):
         }.get(state, self.tr("The server is off"))
 
     def _hint_words(self, state: str) -> str:
-        host = self.services.settings.value.server.host
-        if state == "on" and host not in {"127.0.0.1", "localhost", "::1"}:
+        if state == "on" and not is_local(self.services.settings.value.server.host):
             return self.tr("Every machine on your network can reach it.")
         if state == "on":
             return self.tr("Programs on this machine can use your models as they use OpenAI's.")
@@ -256,11 +217,14 @@ class ServerPage(Page):
             return ""
         return self.tr("Switch it on to let other programs use your models, as they use OpenAI's.")
 
+    # ------------------------------------------------------------------ acts
+
     def _fix(self, action: str) -> None:
         if action == "use_free_port":
             self.use_free_port()
         elif action == "server_settings":
-            self.rows[0].field.setFocus()
+            self.show_tab("settings")
+            self.rows["server.host"].field.setFocus()
         elif action == "restart":
             self._switch.restart()
         else:
@@ -271,56 +235,50 @@ class ServerPage(Page):
         if not self._free_port:
             return
         port = self._free_port
-        self.rows[1].show_value(port)
+        self.rows["server.port"].show_value(port)
         settings = self.services.settings
         tasks.run(
             lambda: settings.set("server.port", port), lambda _none: self._switch.turn(True, port), owner=self
         )
 
+    def _answer_network(self, on: bool) -> None:
+        settings, host = self.services.settings, EVERYWHERE if on else HERE
+
+        def kept(_none: object) -> None:
+            if self._switch.state.state == "on":
+                self._switch.restart()
+
+        tasks.run(lambda: settings.set("server.host", host), kept, lambda _error: self._show_network(), self)
+
+    def _propose_key(self) -> None:
+        self.show_tab("keys")
+        self.keys.propose(self.tr("Home network"))
+
+    def _on_keys(self) -> None:
+        self._check_open()
+        self.connect_.refresh()
+
     def _on_setting(self, event: SettingChanged) -> None:
-        for row in self.rows:
-            if row.info.key == event.key and not row.field.hasFocus():
-                row.show_value(event.value)
-        if event.key.startswith("server."):
-            self._show_snippet()
-            restart = self._switch.state.state == "on" and event.key in {"server.host", "server.port"}
-            if restart:
-                self.banner.show_words(
-                    lambda: self.tr("The new address is used when the server starts again."),
-                    "warn",
-                    lambda: self.tr("Restart it now"),
-                    "restart",
-                )
-
-    # ------------------------------------------------------------------ log and snippet
-
-    def _on_request(self, request: RequestLogged) -> None:
-        self._count += 1
-        rows = [(self._count, request), *self.model.rows][:_KEPT]
-        self.model.beginResetModel()
-        self.model.rows = rows
-        self.model.endResetModel()
-        self.stack.setCurrentIndex(1)
-
-    def _show_snippet(self) -> None:
-        server = self.services.settings.value.server
-        address = self._switch.state.address or f"http://{server.host}:{server.port}"
-        key = '\n  -H "Authorization: Bearer YOUR_KEY" \\' if server.api_key else ""
-        loaded = [item.model for item in self.services.supervisor.snapshots() if item.state == "ready"]
-        model = loaded[0] if loaded else self.services.settings.value.general.last_model or "MODEL"
-        self.snippet.setPlainText(_SNIPPET.format(address=address, key=key, model=model))
+        row = self.rows.get(event.key)
+        if row is not None and not row.field.hasFocus():
+            row.show_value(event.value)
+        if not event.key.startswith("server."):
+            return
+        self.connect_.refresh()
+        self._show_network()
+        if self._switch.state.state == "on" and event.key in _RESTART:
+            text = self.tr("The new address is used when the server starts again.")
+            self.banner.show_words(text, "warn", self.tr("Restart it now"), "restart")
 
     def _copy_address(self) -> None:
         self._switch.copy_address()
         self.copy.setText(self.tr("Copied"))
 
-    def _copy_snippet(self) -> None:
-        QGuiApplication.clipboard().setText(self.snippet.toPlainText())
-        self.copy_snippet.setText(self.tr("Copied"))
+    # ------------------------------------------------------------------ the page
 
     def entered(self) -> None:
-        self._show_snippet()
-        self._retranslate_buttons()
+        self.connect_.refresh()
+        self.copy.setText(self.tr("Copy address"))
 
     def focus(self) -> None:
         self.toggle.setFocus()
@@ -328,22 +286,14 @@ class ServerPage(Page):
     def restyle(self) -> None:
         self._show_state(self._switch.state)
 
-    def _retranslate_buttons(self) -> None:
-        self.copy.setText(self.tr("Copy address"))
-        self.copy_snippet.setText(self.tr("Copy"))
-
     def retranslate(self) -> None:
         self.title.setText(self.tr("Server"))
-        self._headings["how"].setText(self.tr("How to call it"))
-        self._headings["settings"].setText(self.tr("Settings"))
-        self._headings["log"].setText(self.tr("Requests"))
-        self.all_settings.setText(self.tr("All settings"))
-        self.empty.setText(
-            self.tr("Requests to the server are listed here; prompts and answers are never kept.")
-        )
-        self.table.setAccessibleName(self.tr("Requests"))
-        self.snippet.setAccessibleName(self.tr("Example request"))
-        self._retranslate_buttons()
-        self.model.refresh()
-        self.table.fit_columns()
+        names = (self.tr("Activity"), self.tr("Connect"), self.tr("Keys"), self.tr("Settings"))
+        for at, name in enumerate(names):
+            self.tabs.setTabText(at, name)
+        self.tabs.setAccessibleName(self.tr("Parts of this page"))
+        self.network.setText(self.tr("Other machines on the network may use it"))
+        self.copy.setText(self.tr("Copy address"))
+        for part in (self.activity, self.connect_, self.keys):
+            part.retranslate()
         self._show_state(self._switch.state)
