@@ -185,6 +185,22 @@ class Chat(Struct, frozen=True, kw_only=True):
             description="rolling drops the oldest turns, drop_middle those after the first, stop ends there.",
         ),
     ] = "rolling"
+    write_titles: Annotated[
+        bool,
+        Meta(
+            title="Titles by the model",
+            description="After its first answer the model names the chat; off keeps the question's first words.",
+        ),
+    ] = True
+    logprobs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=20,
+            title="Token probabilities",
+            description="Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.",
+        ),
+    ] = 0
     enter_sends: Annotated[
         bool, Meta(title="Enter sends", description="Shift+Enter then starts a new line; off swaps the two.")
     ] = True

@@ -45,6 +45,33 @@ def ask_and_write(
     dialog.open()
 
 
+def ask_and_write_all(parent: QWidget, store: "ChatStore", failed: Callable[[Exception], None]) -> None:
+    """Ask for a folder and write every conversation into it as Markdown, and all of them in one JSON file."""
+    dialog = QFileDialog(parent, QCoreApplication.translate("Export", "A folder for all chats"))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(lambda path: tasks.run(lambda: write_all(store, Path(path)), None, failed))
+    dialog.open()
+
+
+def write_all(store: "ChatStore", folder: Path) -> int:
+    """Every conversation as Markdown and web page, and ``hearth-chats.json`` with all versions. Returns how many."""
+    from app.chat import transfer  # noqa: PLC0415
+
+    chats = store.conversations()
+    taken: set[str] = set()
+    for chat in chats:
+        name = safe_name(chat.title)
+        while name.casefold() in taken:
+            name = f"{safe_name(chat.title)} {chat.id}" if name == safe_name(chat.title) else name + "-"
+        taken.add(name.casefold())
+        for suffix in (".md", ".html"):
+            transfer.write(folder / f"{name}{suffix}", render(store, chat.id, suffix))
+    numbers = [chat.id for chat in chats]
+    transfer.write(folder / "hearth-chats.json", transfer.to_json_text(store, numbers))
+    return len(chats)
+
+
 def _write(store: "ChatStore", chat: int, path: Path, failed: Callable[[Exception], None]) -> None:
     def work() -> None:
         from app.chat import transfer  # noqa: PLC0415

@@ -1,24 +1,11 @@
-"""The list of conversations: search, new, pinned first; rename in place, pin and delete from the menu."""
+"""The list of conversations: search and filter, new, pinned first, folders; menus do the rest, files can be dropped."""
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Protocol
 
-from msgspec import Struct
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QDateTime,
-    QEvent,
-    QLocale,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QRect,
-    QSize,
-    Qt,
-    Signal,
-)
-from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -26,143 +13,48 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListView,
     QMenu,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.ui import theme
+from app.ui import chat_list_menus, theme
+from app.ui.chat_row_delegate import RowDelegate, when_text
+from app.ui.chat_rows import ChatListModel, ChatRow, Heading
+from app.ui.chat_shelf import Narrow
 from app.ui.chat_style import make_style
 from app.ui.message_parts import tint
+from app.ui.widgets import IconButton, make_button
 
-_ROW = 44
-Index = QModelIndex | QPersistentModelIndex
+__all__ = ["ChatList", "ChatListModel", "ChatRow", "when_text"]
 
-
-class ChatRow(Struct, frozen=True):
-    """One conversation as the list shows it. ``changed_at`` is seconds since the epoch."""
-
-    id: int
-    title: str
-    changed_at: float = 0.0
-    pinned: bool = False
-    snippet: str = ""
-    """Where a search hit, in plain text."""
+IMPORTABLE = frozenset({".json", ".jsonl", ".zip"})
 
 
-class ChatListModel(QAbstractListModel):
-    """Rows as given, pinned ones first."""
+class About(Protocol):
+    """What menus offer (``ChatShelf``)."""
 
-    renamed = Signal(int, str)
+    @property
+    def folders(self) -> list[str]:
+        """Every folder in use."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.rows: list[ChatRow] = []
+    @property
+    def tags(self) -> list[str]:
+        """Every tag in use."""
 
-    def set_rows(self, rows: Sequence[ChatRow]) -> None:
-        """Replace what is listed."""
-        ordered = sorted(rows, key=lambda row: (not row.pinned, -row.changed_at))
-        if ordered == self.rows:
-            return
-        self.beginResetModel()
-        self.rows = ordered
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        return 0 if parent.isValid() else len(self.rows)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row = self.rows[index.row()]
-        if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole}:
-            return row.title or (self.tr("New chat") if role == Qt.ItemDataRole.DisplayRole else "")
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return row.title
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            title = row.title or self.tr("New chat")
-            return self.tr("{title}, pinned").format(title=title) if row.pinned else title
-        return row if role == Qt.ItemDataRole.UserRole else None
-
-    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        title = str(value).strip()
-        if role == Qt.ItemDataRole.EditRole and title and title != self.rows[index.row()].title:
-            self.renamed.emit(self.rows[index.row()].id, title)
-        return True
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        return super().flags(index) | Qt.ItemFlag.ItemIsEditable
-
-    def index_of(self, chat: int | None) -> QModelIndex:
-        """Where a conversation stands; invalid when it is not listed."""
-        for number, row in enumerate(self.rows):
-            if row.id == chat:
-                return self.index(number)
-        return QModelIndex()
+    @property
+    def models(self) -> list[str]:
+        """Every model in use."""
 
 
-class _Delegate(QStyledItemDelegate):
-    """Title, and below it when it was last changed or where the search hit."""
-
-    def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, _ROW)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        row: ChatRow = index.data(Qt.ItemDataRole.UserRole)
-        style, rect = make_style(), QRect(option.rect)
-        state = option.state
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver):
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(style.raised)
-            painter.drawRoundedRect(rect.adjusted(4, 1, -4, -1), 6, 6)
-        if state & QStyle.StateFlag.State_Selected:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(style.accent)
-            painter.drawRoundedRect(QRect(rect.left() + 4, rect.top() + 10, 3, rect.height() - 20), 1.5, 1.5)
-        self._paint_text(painter, rect.adjusted(16, 4, -12, -4), row, str(index.data()))
-        painter.restore()
-
-    def _paint_text(self, painter: QPainter, rect: QRect, row: ChatRow, title: str) -> None:
-        style = make_style()
-        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        upper, lower = QRect(rect), QRect(rect)
-        upper.setBottom(rect.center().y())
-        lower.setTop(rect.center().y() + 1)
-        if row.pinned:
-            theme.icon("pin").paint(painter, QRect(rect.right() - 13, upper.top() + 2, 14, 14))
-            upper.setRight(rect.right() - 18)
-        painter.setPen(style.text)
-        font = painter.font()
-        font.setPixelSize(13)
-        painter.setFont(font)
-        elided = QFontMetrics(font).elidedText(title, Qt.TextElideMode.ElideRight, upper.width())
-        painter.drawText(upper, flags, elided)
-        painter.setPen(style.text_2)
-        painter.setFont(style.small)
-        below = row.snippet or when_text(row.changed_at)
-        painter.drawText(
-            lower,
-            flags,
-            QFontMetrics(style.small).elidedText(below, Qt.TextElideMode.ElideRight, lower.width()),
-        )
-
-
-def when_text(at: float) -> str:
-    """A time of day for today, else a date, in the reader's locale."""
-    if not at:
-        return ""
-    moment = QDateTime.fromSecsSinceEpoch(int(at))
-    form = QLocale.FormatType.ShortFormat
-    if moment.date() == QDateTime.fromSecsSinceEpoch(int(time.time())).date():
-        return QLocale().toString(moment.time(), form)
-    return QLocale().toString(moment.date(), form)
+class _Nothing:
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+        self.tags: list[str] = []
+        self.models: list[str] = []
 
 
 class _View(QListView):
-    """Del deletes, F2 renames, Return opens."""
+    """Del deletes, F2 renames, Return opens, the menu key opens the menu."""
 
     delete_pressed = Signal()
 
@@ -178,22 +70,40 @@ class ChatList(QWidget):
 
     opened = Signal(int)
     new_requested = Signal()
+    temporary_requested = Signal()
     search_changed = Signal(str)
+    narrowed = Signal(object)
+    """A Narrow: list only these."""
     renamed = Signal(int, str)
-    pin_requested = Signal(int, bool)
+    changed = Signal(int, dict)
+    """A conversation's fields: pinned, folder, colour, tags."""
+    folder_renamed = Signal(str, str)
     delete_requested = Signal(int)
+    restored = Signal(int)
+    purge_requested = Signal(int)
+    """Delete for good; 0: all that is in the bin."""
     export_requested = Signal(int)
+    """0: all conversations."""
+    import_requested = Signal()
+    import_folder_requested = Signal()
+    prompts_requested = Signal()
+    dropped = Signal(list)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, about: About | None = None) -> None:
         super().__init__(parent)
+        self.about: About = about or _Nothing()
+        self._narrow = Narrow()
         self.search = QLineEdit(self)
         self.search.setClearButtonEnabled(True)
-        self._new = QToolButton(self)
-        self._new.setIcon(theme.icon("plus"))
-        self._new.setFixedSize(32, 32)
+        self._new = IconButton("plus", self.new_requested.emit, self)
+        self._filter = IconButton("filter", self._filters, self)
+        self._more = IconButton("more", self._all, self)
         self.model = ChatListModel(self)
         self.view = _View(self)
         self._empty = QLabel(self)
+        self._narrowed = make_button(lambda: self.narrowed.emit(Narrow()), "link", self, compact=True)
+        self._narrowed.hide()
+        self.setAcceptDrops(True)
         self._prepare_view()
         self._arrange()
         self._connect()
@@ -201,8 +111,7 @@ class ChatList(QWidget):
 
     def _prepare_view(self) -> None:
         self.view.setModel(self.model)
-        self.view.setItemDelegate(_Delegate(self.view))
-        self.view.setUniformItemSizes(True)
+        self.view.setItemDelegate(RowDelegate(self.view))
         self.view.setMouseTracking(True)
         self.view.setFrameShape(QListView.Shape.NoFrame)
         self.view.setObjectName("chatList")
@@ -216,13 +125,18 @@ class ChatList(QWidget):
     def _arrange(self) -> None:
         top = QHBoxLayout()
         top.setContentsMargins(8, 8, 8, 8)
-        top.setSpacing(8)
+        top.setSpacing(2)
         top.addWidget(self.search, 1)
-        top.addWidget(self._new)
+        top.addSpacing(4)
+        for button in (self._filter, self._new, self._more):
+            button.setAutoRaise(True)
+            button.setFixedSize(30, 32)
+            top.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(top)
+        column.addWidget(self._narrowed)
         column.addWidget(self._empty)
         column.addWidget(self.view, 1)
         self._empty.setContentsMargins(16, 8, 16, 8)
@@ -230,7 +144,6 @@ class ChatList(QWidget):
         tint(self._empty, make_style())
 
     def _connect(self) -> None:
-        self._new.clicked.connect(self.new_requested)
         self.search.textChanged.connect(self.search_changed)
         self.model.renamed.connect(self.renamed)
         self.view.clicked.connect(self._open)
@@ -243,11 +156,31 @@ class ChatList(QWidget):
         """List these and mark the one that is open."""
         self.model.set_rows(rows)
         self.set_current(current)
-        searching = bool(self.search.text())
-        self._empty.setText(
-            self.tr("Nothing found.") if searching else self.tr("Your chats will be listed here.")
-        )
-        self._empty.setVisible(not rows)
+        self._say_empty(not rows)
+
+    def _say_empty(self, empty: bool) -> None:
+        words = self.tr("Your chats will be listed here. Files from other programs can be dropped.")
+        if self.search.text() or self._narrow != Narrow():
+            words = self.tr("The bin is empty.") if self.in_bin else self.tr("Nothing found.")
+        self._empty.setText(words)
+        self._empty.setVisible(empty)
+
+    def set_narrow(self, narrow: Narrow) -> None:
+        """Say what the list is narrowed to."""
+        self._narrow = narrow
+        words = chat_list_menus.narrow_words(narrow)
+        if narrow.bin:
+            words = self.tr("Bin: kept for 30 days")
+        self._narrowed.setText(words + "   ✕" if words else "")
+        self._narrowed.setAccessibleName(self.tr("Show all chats again ({words})").format(words=words))
+        self._narrowed.setToolTip(self.tr("Show all chats again"))
+        self._narrowed.setVisible(bool(words))
+        self._filter.show_icon("filter", "accent" if words and not narrow.bin else "text-2")
+
+    @property
+    def in_bin(self) -> bool:
+        """The bin is listed."""
+        return self._narrow.bin
 
     def set_current(self, chat: int | None) -> None:
         """Mark the open conversation without opening it again."""
@@ -256,28 +189,58 @@ class ChatList(QWidget):
             self.view.setCurrentIndex(index)
 
     def _open(self, index: QModelIndex) -> None:
-        self.opened.emit(self.model.rows[index.row()].id)
+        item = self.model.shown[index.row()]
+        if isinstance(item, Heading):
+            if item.folder:
+                self.model.fold(item.folder)
+        elif not item.binned:
+            self.opened.emit(item.id)
 
     def _delete_current(self) -> None:
-        if self.view.currentIndex().isValid():
-            self.delete_requested.emit(self.model.rows[self.view.currentIndex().row()].id)
+        index = self.view.currentIndex()
+        item = self.model.shown[index.row()] if index.isValid() else None
+        if isinstance(item, ChatRow):
+            self.purge_requested.emit(item.id) if item.binned else self.delete_requested.emit(item.id)
+
+    def rename_row(self, chat: int) -> None:
+        """Let the reader type another title."""
+        self.view.edit(self.model.index_of(chat))
+
+    # ---------------------------------------------------------------- menus
 
     def _menu(self, at: QPoint) -> None:
         index = self.view.indexAt(at)
         if not index.isValid():
             return
-        row = self.model.rows[index.row()]
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(self.tr("Rename"), lambda: self.view.edit(index))
-        menu.addAction(
-            self.tr("Unpin") if row.pinned else self.tr("Pin"),
-            lambda: self.pin_requested.emit(row.id, not row.pinned),
-        )
-        menu.addAction(self.tr("Export…"), lambda: self.export_requested.emit(row.id))
-        menu.addSeparator()
-        menu.addAction(self.tr("Delete"), lambda: self.delete_requested.emit(row.id))
+        item = self.model.shown[index.row()]
+        if isinstance(item, ChatRow):
+            menu = chat_list_menus.row_menu(self, item)
+        elif item.folder:
+            menu = chat_list_menus.folder_menu(self, item.folder)
+        else:
+            return
         menu.popup(self.view.viewport().mapToGlobal(at))
+
+    def _filters(self) -> None:
+        self._drop_down(chat_list_menus.filter_menu(self, self._narrow), self._filter)
+
+    def _all(self) -> None:
+        self._drop_down(chat_list_menus.list_menu(self), self._more)
+
+    def _drop_down(self, menu: QMenu, button: QWidget) -> None:
+        menu.popup(button.mapToGlobal(QPoint(0, button.height())))
+
+    # ---------------------------------------------------------------- Qt
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if importable(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = importable(event)
+        if paths:
+            event.acceptProposedAction()
+            self.dropped.emit(paths)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
@@ -287,12 +250,20 @@ class ChatList(QWidget):
     def _retranslate(self) -> None:
         self.search.setPlaceholderText(self.tr("Search chats"))
         self.search.setAccessibleName(self.tr("Search chats"))
-        self._new.setToolTip(self.tr("New chat (Ctrl+N)"))
-        self._new.setAccessibleName(self.tr("New chat"))
+        self._new.set_words(self.tr("New chat (Ctrl+N)"))
+        self._filter.set_words(self.tr("Filter by model, date, folder or tag"))
+        self._more.set_words(self.tr("Import, export, bin and more"))
         self.view.setAccessibleName(self.tr("Chats"))
+        self.set_narrow(self._narrow)
+        self._say_empty(not self.model.rows)
         self.view.viewport().update()
 
     def _restyle(self) -> None:
-        self._new.setIcon(theme.icon("plus"))
         tint(self._empty, make_style())
         self.view.viewport().update()
+
+
+def importable(event: QDropEvent) -> list[Path]:
+    """Dropped files and folders that may hold chats."""
+    paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+    return [path for path in paths if path.suffix.lower() in IMPORTABLE or path.is_dir()]

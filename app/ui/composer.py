@@ -158,6 +158,9 @@ class Composer(QWidget):
         self.attachments = AttachmentBar(self)
         self._hint = QLabel(self)
         self._hint.setTextFormat(Qt.TextFormat.PlainText)
+        self._note = QLabel(self)
+        self._note.setTextFormat(Qt.TextFormat.PlainText)
+        self._note.setWordWrap(True)
         self._arrange()
         self._connect()
         self.restyle()
@@ -169,6 +172,7 @@ class Composer(QWidget):
         row.setSpacing(8)
         row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self.edit, 1, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._hint, 0, Qt.AlignmentFlag.AlignBottom)
         row.addWidget(self._button, 0, Qt.AlignmentFlag.AlignBottom)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
@@ -177,7 +181,9 @@ class Composer(QWidget):
         column.addLayout(row)
         QWidget.setTabOrder(self.edit, self._button)
         QWidget.setTabOrder(self._button, self._attach)
-        column.addWidget(self._hint)
+        column.addWidget(self._note)
+        self._note.hide()
+        self._hint.setMinimumHeight(32)
         self._hint.hide()
         self.setMaximumWidth(COLUMN)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -223,6 +229,11 @@ class Composer(QWidget):
         self._hint.setVisible(bool(text))
         self._hint.setToolTip(why)
 
+    def set_note(self, text: str) -> None:
+        """A sentence below the field on what will happen; empty: nothing to say."""
+        self._note.setText(text)
+        self._note.setVisible(bool(text))
+
     # ---------------------------------------------------------------- behaviour
 
     def _pressed(self) -> None:
@@ -257,10 +268,11 @@ class Composer(QWidget):
         """Take the theme's fonts, colours and icons."""
         style = make_style()
         self.edit.setFont(style.body)
-        palette = self._hint.palette()
-        palette.setColor(QPalette.ColorRole.WindowText, style.text_2)
-        self._hint.setPalette(palette)
-        self._hint.setFont(style.small)
+        for label in (self._hint, self._note):
+            palette = label.palette()
+            palette.setColor(QPalette.ColorRole.WindowText, style.text_2)
+            label.setPalette(palette)
+            label.setFont(style.small)
         self._button.setIcon(theme.icon("stop" if self._busy else "send", "on-accent"))
         self._button.setStyleSheet(
             _BUTTON.format(**{t: theme.color(t).name() for t in ("accent", "text", "line")})
@@ -278,7 +290,7 @@ class Composer(QWidget):
         self.edit.setAccessibleDescription(keys)
         name = self.tr("Stop the answer (Esc)") if self._busy else self.tr("Send ({keys})").format(keys=keys)
         self._button.setToolTip(name)
-        self._attach.setToolTip(self.tr("Attach text or code files"))
+        self._attach.setToolTip(self.tr("Attach text, code or images"))
         self._attach.setAccessibleName(self.tr("Attach files"))
         self._button.setAccessibleName(self.tr("Stop the answer") if self._busy else self.tr("Send"))
 

@@ -4,12 +4,23 @@ from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
-from app.chat.store_types import StoredMessage
+from app.chat.store_types import ContextMark, StoredMessage
 from app.core.events import ErrorInfo
-from app.core.generate import FinishReason, Role, Timings, Usage
+from app.core.generate import FinishReason, Role, SamplingParams, Timings, ToolCall, Usage
 
 Action = Literal[
-    "copy", "edit", "regenerate", "continue", "delete", "previous", "next", "raw", "load_again", "fix", "fork"
+    "copy",
+    "edit",
+    "regenerate",
+    "continue",
+    "delete",
+    "previous",
+    "next",
+    "raw",
+    "load_again",
+    "fix",
+    "fork",
+    "more",
 ]
 
 
@@ -35,6 +46,12 @@ class Entry(Struct, frozen=True):
     """Names of what was attached."""
     dropped: bool = False
     """A context policy left it out of the last prompt."""
+    quant: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    """Of a tool's result: what was called."""
+    mark: ContextMark = ""
+    sampling: SamplingParams | None = None
 
 
 def from_stored(message: StoredMessage) -> Entry:
@@ -55,4 +72,10 @@ def from_stored(message: StoredMessage) -> Entry:
         version=message.version + 1,
         versions=max(1, len(message.versions)),
         files=tuple(attachment.name for attachment in message.attachments),
+        reasoning_seconds=message.thought,
+        quant=message.quant,
+        tool_calls=message.tool_calls,
+        tool_name=message.name,
+        mark=message.context,
+        sampling=message.sampling,
     )

@@ -1,6 +1,6 @@
 """Under each message: its actions and, for an answer, the model and the figures."""
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QLabel, QToolButton, QWidget
 
@@ -19,6 +19,7 @@ _ICONS: dict[Action, str] = {
     "delete": "trash",
     "previous": "chevron-left",
     "next": "chevron-right",
+    "more": "more",
 }
 
 
@@ -45,16 +46,19 @@ class Footer(QWidget):
         for name, button in self._buttons.items():
             button.setIcon(theme.icon(_ICONS[name]))
 
-    def show_entry(self, entry: Entry, *, is_last: bool) -> None:
-        """Fit the actions and figures to this message."""
+    def show_entry(self, entry: Entry, *, is_last: bool, only_copy: bool = False) -> None:
+        """Fit the actions and figures to this message; ``only_copy``: nothing can be done with it but that."""
         self._entry = entry
         wanted: list[Action] = ["copy"]
-        if entry.role == "assistant":
+        if only_copy:
+            pass
+        elif entry.role == "assistant":
             wanted.append("regenerate")
             if is_last and entry.reason in {"length", "cancelled", "context_full", None}:
                 wanted.append("continue")
-        wanted += ["edit", "raw", "delete"]
-        if entry.versions > 1:
+        if not only_copy:
+            wanted += ["edit", "raw", "delete", "more"]
+        if entry.versions > 1 and not only_copy:
             wanted += ["previous", "next"]
         for name in wanted:
             self._button(name).setVisible(True)
@@ -95,9 +99,15 @@ class Footer(QWidget):
             "edit": self.tr("Edit"),
             "raw": self.tr("Show as plain text"),
             "delete": self.tr("Delete"),
+            "more": self.tr("More: other models, tokens, context"),
             "previous": self.tr("Previous version"),
             "next": self.tr("Next version"),
         }.get(name, name)
+
+    def menu_place(self) -> QPoint:
+        """Where the menu of the last button opens, on the screen."""
+        button = self._button("more")
+        return button.mapToGlobal(QPoint(0, button.height()))
 
     def resizeEvent(self, _event: object) -> None:
         self._place()
@@ -107,9 +117,19 @@ class Footer(QWidget):
         if entry is None:
             return
         x = -6  # the icons' own margin: what is seen begins where the text begins
-        order: list[Action] = ["previous", "next", "copy", "regenerate", "continue", "edit", "raw", "delete"]
+        order: list[Action] = [
+            "previous",
+            "next",
+            "copy",
+            "regenerate",
+            "continue",
+            "edit",
+            "raw",
+            "delete",
+            "more",
+        ]
         shown = [name for name in order if name in self._buttons and not self._buttons[name].isHidden()]
-        width = 28 * len(shown) + (self._versions.sizeHint().width() + 8 if entry.versions > 1 else 0)
+        width = 28 * len(shown) + (self._versions.sizeHint().width() + 8 if "previous" in shown else 0)
         if entry.role == "user":
             x = self.width() - width + 6
         for name in shown:
@@ -119,7 +139,7 @@ class Footer(QWidget):
                 wide = self._versions.sizeHint().width() + 8
                 self._versions.setGeometry(x + 4, 0, wide - 4, self.HEIGHT)
                 x += wide
-        self._versions.setVisible(entry.versions > 1)
+        self._versions.setVisible("previous" in shown)
         room = self.width() - x - 12
         self._figures.setVisible(entry.role == "assistant" and room > 60)
         text = QFontMetrics(self._style.small).elidedText(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QRect, Qt, QUrl, Signal
+from PySide6.QtCore import QPoint, QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
 
@@ -30,9 +30,17 @@ class MessageView(QWidget):
     resized = Signal(int)
 
     def __init__(
-        self, entry: Entry, style: ChatStyle, words: ErrorWords, *, is_last: bool, parent: QWidget
+        self,
+        entry: Entry,
+        style: ChatStyle,
+        words: ErrorWords,
+        *,
+        is_last: bool,
+        parent: QWidget,
+        only_copy: bool = False,
     ) -> None:
         super().__init__(parent)
+        self._only_copy = only_copy
         self.entry, self._style, self._words, self._is_last = entry, style, words, is_last
         self._pieces: list[Piece] = []
         self._splitter: Splitter | None = None
@@ -158,18 +166,26 @@ class MessageView(QWidget):
             self._footer = Footer(self._style, self)
             self._footer.action.connect(self._emit_action)
             self._footer.show()
-        self._footer.show_entry(self.entry, is_last=self._is_last)
+        self._footer.show_entry(self.entry, is_last=self._is_last, only_copy=self._only_copy)
 
     def _emit_action(self, name: str) -> None:
         if name == "edit":
             self.start_edit()
         elif name == "raw":
-            self._raw = not self._raw
-            self._clear()
-            self._build()
-            self._tell_resized()
+            self.toggle_raw()
         else:
             self.action.emit(self.entry.key, name)
+
+    def toggle_raw(self) -> None:
+        """Show the text as it was written, or formatted again."""
+        self._raw = not self._raw
+        self._clear()
+        self._build()
+        self._tell_resized()
+
+    def menu_place(self) -> QPoint:
+        """Where this message's menu opens, on the screen."""
+        return self._footer.menu_place() if self._footer is not None else self.mapToGlobal(QPoint(0, 0))
 
     def _tell_resized(self) -> None:
         self.resized.emit(self.entry.key)

@@ -77,6 +77,5 @@ def _chat(window: "MainWindow") -> QWidget:
     page.load_options_requested.connect(lambda model: window.obey("load", model))
     page.context_changed.connect(window.panels.show_context)
     page.controller.answered.connect(window.answered)
-    window.closing.connect(page.controller.session.close)
     window.closing.connect(page.controller.close)
     return page

@@ -172,6 +172,14 @@ class ProseView(QTextBrowser):
                     painter.fillRect(bar, self._style.line)
 
 
+def plain_text(markdown: str) -> str:
+    """A message without its marks, formulas as they were written."""
+    marked, found = math_text.take_out(markdown)
+    document = QTextDocument()
+    document.setMarkdown(_without_images(marked), _FEATURES)
+    return math_text.put_back(document.toPlainText(), found)
+
+
 def blocks(document: QTextDocument) -> Iterator[QTextBlock]:
     """Every block in order."""
     block = document.begin()

@@ -8,7 +8,7 @@ the end is followed only while the reader stands there.
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -50,8 +50,11 @@ class Transcript(QAbstractScrollArea):
     edited = Signal(int, str)
     link_activated = Signal(QUrl)
 
-    def __init__(self, parent: QWidget | None = None, *, words: ErrorWords = plain_words) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, *, words: ErrorWords = plain_words, only_copy: bool = False
+    ) -> None:
         super().__init__(parent)
+        self._only_copy = only_copy
         self._words = words
         self._zoom = 1.0
         self._style: ChatStyle = make_style()
@@ -225,6 +228,16 @@ class Transcript(QAbstractScrollArea):
         if target is not None:
             self.jump_to(target)
 
+    def toggle_raw(self, key: int) -> None:
+        """Show a message as it was written, or formatted again."""
+        if view := self._view(key):
+            view.toggle_raw()
+
+    def menu_place(self, key: int) -> QPoint:
+        """Where a message's menu opens, on the screen."""
+        view = self._view(key)
+        return view.menu_place() if view is not None else self.mapToGlobal(QPoint(0, 0))
+
     def set_zoom(self, zoom: float) -> None:
         """1.0 is 100 %."""
         self._zoom = min(2.0, max(0.75, zoom))
@@ -246,7 +259,14 @@ class Transcript(QAbstractScrollArea):
     def _build(self, index: int) -> MessageView:
         row = self._layout.rows[index]
         is_last = index == len(self._layout.rows) - 1
-        view = MessageView(row.entry, self._style, self._words, is_last=is_last, parent=self.viewport())
+        view = MessageView(
+            row.entry,
+            self._style,
+            self._words,
+            is_last=is_last,
+            parent=self.viewport(),
+            only_copy=self._only_copy,
+        )
         view.action.connect(self.action)
         view.edited.connect(self.edited)
         view.link_activated.connect(self.link_activated)

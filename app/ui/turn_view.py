@@ -8,14 +8,17 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.chat.session import Turn, TurnEnded, TurnStarted
 from app.core.generate import Delta
+from app.ui.chat_place import Place
 from app.ui.entries import Entry
 
 
 class TurnView:
     """Takes the turn's events; ``entry`` is always what should be shown."""
 
-    def __init__(self, tag: int, conversation: int | None, entry: Entry) -> None:
-        self.tag, self.conversation, self.entry = tag, conversation, entry
+    def __init__(self, tag: int, conversation: int | None, entry: Entry, place: Place) -> None:
+        self.tag, self.conversation, self.entry, self.place = tag, conversation, entry, place
+        self.column: int | None = None
+        """Where it is shown when two answers stand side by side."""
         self.question: Entry | None = None
         self.turn: Turn | None = None
         self.stopped = False

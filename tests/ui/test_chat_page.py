@@ -31,13 +31,16 @@ from tests.fakes.engine import RECORD, FakeLibrary, FakeSupervisor
 @pytest.fixture
 def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
     supervisor, store = FakeSupervisor(delay=0.005), ChatStore(None, bus)
+    settings = SettingsStore(tmp_path / "settings.toml", bus)
+    settings.set("chat.write_titles", False)
 
     def load(model: str) -> Any:
         return supervisor.ensure_ready(model, LoadPlan("fake.gguf"))
 
     yield SimpleNamespace(
         bus=bus,
-        settings=SettingsStore(tmp_path / "settings.toml", bus),
+        settings=settings,
+        paths=SimpleNamespace(config=tmp_path),
         chats=store,
         supervisor=supervisor,
         library=FakeLibrary(),
@@ -71,7 +74,7 @@ def ask(qtbot: QtBot, page: ChatPage, text: str) -> None:
 
 def wait_idle(qtbot: QtBot, page: ChatPage) -> None:
     controller = page.controller
-    qtbot.waitUntil(lambda: controller._turn_here() is None and _all_stored(page), timeout=5000)
+    qtbot.waitUntil(lambda: controller.turns.here() is None and _all_stored(page), timeout=5000)
     qtbot.wait(60)
 
 
@@ -157,7 +160,7 @@ def test_a_deleted_chat_comes_back(qtbot: QtBot, page: ChatPage, services: Any) 
     ask(qtbot, page, "keep me")
     chat = page.controller.chat
     assert chat is not None
-    page.controller.delete_chat(chat)
+    page.controller.shelf.delete(chat)
     until(qtbot, lambda: not page.list.model.rows)
     assert page.controller.chat is None
     undo = page.findChild(UndoBar)
@@ -262,8 +265,8 @@ def test_rename_and_pin(qtbot: QtBot, page: ChatPage) -> None:
     ask(qtbot, page, "old name")
     chat = page.controller.chat
     assert chat is not None
-    page.controller.rename(chat, "new name")
-    page.controller.pin(chat, True)
+    page.controller.shelf.rename(chat, "new name")
+    page.controller.shelf.change(chat, pinned=True)
     until(qtbot, lambda: [(r.title, r.pinned) for r in page.list.model.rows] == [("new name", True)])
     until(qtbot, lambda: page._title.text() == "new name")
 

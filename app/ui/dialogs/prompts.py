@@ -1,0 +1,207 @@
+"""The library of prompts: those that a slash runs in the composer, and system prompts a chat can begin with."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.chat.prompts import Prompt, Variable
+from app.ui import tasks
+from app.ui.dialogs.base import Dialog
+from app.ui.errors import describe
+from app.ui.widgets import make_button, make_label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.chat.prompts import PromptLibrary
+
+_PROMPT = Qt.ItemDataRole.UserRole
+
+
+class PromptsDialog(Dialog):
+    """Every prompt, to write, change and delete. Deleting can be undone by saving: the text stays in the fields."""
+
+    changed = Signal()
+
+    def __init__(self, library: "PromptLibrary", parent: QWidget | None) -> None:
+        super().__init__("", parent)
+        self._library = library
+        self.title.setText(self.tr("Prompts and system prompts"))
+        self.setWindowTitle(self.title.text())
+        self.list = QListWidget(self)
+        self.list.setAccessibleName(self.tr("Prompts"))
+        self.name = QLineEdit(self)
+        self.name.setAccessibleName(self.tr("Name"))
+        self.text = QPlainTextEdit(self)
+        self.text.setTabChangesFocus(True)
+        self.text.setAccessibleName(self.tr("Text"))
+        self.system = QCheckBox(
+            self.tr("A system prompt: it is offered for chats, not in the composer"), self
+        )
+        self.problem = make_label("bad", self, wrap=True)
+        self.problem.hide()
+        self._lay_out()
+        self.list.currentItemChanged.connect(self._show)
+        self.resize(760, 520)
+        self._read()
+
+    def _lay_out(self) -> None:
+        hint = make_label("secondary", self, wrap=True)
+        hint.setText(
+            self.tr(
+                "Variables: {{date}}, {{time}}, {{clipboard}}, {{file:path}}, {{model}}; any other name is asked for."
+            )
+        )
+        new = make_button(self._new, "", self)
+        new.setText(self.tr("New prompt"))
+        self.remove = make_button(self._remove, "danger", self)
+        self.remove.setText(self.tr("Delete"))
+        save = make_button(self._save, "primary", self)
+        save.setText(self.tr("Save"))
+        right = QVBoxLayout()
+        for widget in (self.name, self.text, self.system, hint, self.problem):
+            right.addWidget(widget)
+        self.name.setPlaceholderText(self.tr("Name, as typed after the slash"))
+        self.text.setPlaceholderText(self.tr("Text"))
+        row = QHBoxLayout()
+        self.list.setFixedWidth(220)
+        row.addWidget(self.list)
+        row.addLayout(right, 1)
+        self.body.addLayout(row, 1)
+        close = make_button(self.accept, "", self)
+        close.setText(self.tr("Close"))
+        for button in (new, self.remove, close, save):
+            self.buttons.addWidget(button)
+
+    def _read(self, select: str = "") -> None:
+        tasks.run(self._library.all, lambda found: self._fill(found, select), self._failed, self)
+
+    def _fill(self, found: "Sequence[Prompt]", select: str) -> None:
+        self.list.clear()
+        for prompt in found:
+            kind = self.tr("{name} (system)").format(name=prompt.name) if prompt.system else f"/{prompt.name}"
+            item = QListWidgetItem(kind)
+            item.setData(_PROMPT, prompt)
+            self.list.addItem(item)
+            if prompt.name == select:
+                self.list.setCurrentItem(item)
+
+    def _show(self, item: QListWidgetItem | None) -> None:
+        prompt = item.data(_PROMPT) if item is not None else None
+        self.remove.setEnabled(prompt is not None)
+        if prompt is not None:
+            self.name.setText(prompt.name)
+            self.text.setPlainText(prompt.text)
+            self.system.setChecked(prompt.system)
+
+    def _new(self) -> None:
+        self.list.setCurrentItem(None)  # type: ignore[call-overload]
+        self.name.clear()
+        self.text.clear()
+        self.name.setFocus()
+
+    def _save(self) -> None:
+        name = self.name.text().strip().replace(" ", "-")
+        prompt = Prompt(name, self.text.toPlainText(), self.system.isChecked())
+        self.problem.hide()
+        tasks.run(lambda: self._library.save(prompt), lambda _none: self._saved(name), self._failed, self)
+
+    def _saved(self, name: str) -> None:
+        self.changed.emit()
+        self._read(name)
+
+    def _remove(self) -> None:
+        item = self.list.currentItem()
+        if item is not None:
+            prompt = item.data(_PROMPT)
+            tasks.run(lambda: self._library.remove(prompt), lambda _none: self._saved(""), self._failed, self)
+
+    def _failed(self, error: Exception) -> None:
+        self.problem.setText(describe(error).sentence)
+        self.problem.show()
+
+
+class SystemDialog(Dialog):
+    """The system prompt of one chat, with the library's at hand."""
+
+    chosen = Signal(str)
+
+    def __init__(self, text: str, library: "PromptLibrary", parent: QWidget | None) -> None:
+        super().__init__("", parent)
+        self.title.setText(self.tr("System prompt of this chat"))
+        self.setWindowTitle(self.title.text())
+        about = make_label("secondary", self, wrap=True)
+        about.setText(
+            self.tr("What the model is told before anything else. It holds from the next question on.")
+        )
+        self.text = QPlainTextEdit(text, self)
+        self.text.setTabChangesFocus(True)
+        self.text.setAccessibleName(self.title.text())
+        self.list = QListWidget(self)
+        self.list.setAccessibleName(self.tr("System prompts of the library"))
+        self.list.setMaximumHeight(120)
+        self.list.hide()
+        self.list.itemClicked.connect(self._take)
+        self.list.itemActivated.connect(self._take)
+        for widget in (about, self.list, self.text):
+            self.body.addWidget(widget)
+        cancel = make_button(self.reject, "", self)
+        cancel.setText(self.tr("Cancel"))
+        use = make_button(self._use, "primary", self)
+        use.setText(self.tr("Use it"))
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(use)
+        self.resize(600, 420)
+        tasks.run(lambda: library.all(system=True), self._fill, None, self)
+
+    def _fill(self, found: "Sequence[Prompt]") -> None:
+        for prompt in found:
+            item = QListWidgetItem(prompt.name)
+            item.setData(_PROMPT, prompt)
+            self.list.addItem(item)
+        self.list.setVisible(bool(found))
+
+    def _take(self, item: QListWidgetItem) -> None:
+        self.text.setPlainText(item.data(_PROMPT).text)
+
+    def _use(self) -> None:
+        self.chosen.emit(self.text.toPlainText().strip())
+        self.accept()
+
+
+class VariablesDialog(Dialog):
+    """Asks for what a prompt wants to know."""
+
+    filled = Signal(dict)
+
+    def __init__(self, name: str, wanted: "Sequence[Variable]", parent: QWidget | None) -> None:
+        super().__init__("/" + name, parent)
+        self._fields = {variable.name: QLineEdit(variable.argument, self) for variable in wanted}
+        form = QFormLayout()
+        for variable, field in self._fields.items():
+            form.addRow(variable, field)
+            field.setAccessibleName(variable)
+        self.body.addLayout(form)
+        cancel = make_button(self.reject, "", self)
+        cancel.setText(self.tr("Cancel"))
+        take = make_button(self._take, "primary", self)
+        take.setText(self.tr("Fill in"))
+        take.setDefault(True)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(take)
+        self.resize(420, 100)
+
+    def _take(self) -> None:
+        self.filled.emit({name: field.text() for name, field in self._fields.items()})
+        self.accept()
