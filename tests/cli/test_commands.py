@@ -23,6 +23,9 @@ def test_search_pull_show_chat_rm(hub, as_json, hearth, starter) -> None:
     (record,) = as_json("ls")
     assert record["id"] == pulled["model"]
     assert as_json("show", record["id"][:8])["summary"]["architecture"] == "llama"
+    assert "tensors     Q4_1 " in hearth("show", record["id"]).stdout
+    assert [found["id"] for found in as_json("ls", "smollm2", "--sort", "size")] == [record["id"]]
+    assert as_json("ls", "#work") == []
     answer = as_json("chat", record["id"], "-p", "Say hello.", "--temp", "0", "-n", "8", "-c", "512")
     assert answer["text"].strip()
     assert answer["usage"]["completion"] <= 8
