@@ -217,7 +217,7 @@ class ServerActivity(QWidget):
             ),
             Column(lambda: self.tr("Key"), lambda r: r[1].key or DASH, width=90, tip=lambda r: _who(r[1])),
             Column(
-                lambda: self.tr("Model"), lambda r: r[1].model or DASH, width=180, tip=lambda r: r[1].model
+                lambda: self.tr("Model"), lambda r: r[1].model or DASH, width=150, tip=lambda r: r[1].model
             ),
             Column(
                 lambda: self.tr("Time (s)"),
