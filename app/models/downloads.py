@@ -26,7 +26,7 @@ from app.core.paths import Paths
 from app.core.settings import SettingsStore
 from app.models import downloads_store as store
 from app.models.downloads_awake import Awake
-from app.models.downloads_job import Job, finished_bytes, owned, waiting_bytes
+from app.models.downloads_job import Job, Place, finished_bytes, owned, places, waiting_bytes
 from app.models.downloads_store import Entry
 from app.models.hub import Hub, QuantFile
 from app.models.library import Library
@@ -45,6 +45,7 @@ TICK: Final = 0.1
 CLOSE_LIMIT: Final = 1.0
 WORTHWHILE: Final = 256 * 1024 * 1024  # free bytes for which a full disk is tried again
 ENDED: Final = ("done", "cancelled")
+ACCESS: Final = (HubGatedError.code, HubUnauthorizedError.code)
 ASK_AGAIN: dict[type[HearthError], float] = {
     # Seconds after which what waits is tried again.
     DiskFullError: 2.0,
@@ -213,6 +214,29 @@ class Downloads:
         """Go on with whatever is paused."""
         for download in list(self._entries):
             self.resume(download)
+
+    def retry_all(self) -> None:
+        """Try whatever failed again."""
+        for row in self.snapshots():
+            if row.state == "failed":
+                self.retry(row.id)
+
+    def cancel_all(self) -> None:
+        """Give up whatever is not done."""
+        for row in self.snapshots():
+            self.cancel(row.id)
+
+    def access_changed(self) -> None:
+        """A licence may have been accepted, or somebody signed in: what waits for that is tried now."""
+        for row in self.snapshots():
+            if row.state == "waiting" and row.error is not None and row.error.code in ACCESS:
+                self.resume(row.id)
+
+    def places(self, download: str) -> tuple[Place, ...]:
+        """Where a download's files are or will be, in order."""
+        with self._lock:
+            entry = self._entries.get(download)
+        return () if entry is None else places(entry, self._paths.models)
 
     def snapshots(self) -> tuple[DownloadChanged, ...]:
         """Every download in the queue's order."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from app.core.errors import HearthError, InternalError, TransferCancelledError, UnsupportedModelError
 from app.core.types import Source
 from app.models.downloads_store import Entry, target
@@ -204,3 +206,30 @@ def waiting_bytes(entry: Entry, models: Path) -> int:
             side = Sidecar(target(models, entry.quant.repo, part))
             total += side.total if side.load() else 0
     return total
+
+
+class Place(Struct, frozen=True):
+    """One file of a download: where it belongs, and under which name its bytes are now."""
+
+    path: Path
+    part: Path
+    bytes: int
+    done: int
+    sha256: str | None = None
+    """Of the bytes in place, once they were verified."""
+
+    @property
+    def ready(self) -> bool:
+        """In place and verified."""
+        return self.sha256 is not None
+
+
+def places(entry: Entry, models: Path) -> tuple[Place, ...]:
+    """The files of an entry, in order."""
+    found = []
+    for part in entry.quant.files:
+        path, digest = target(models, entry.quant.repo, part), entry.finished.get(part.name)
+        side = Sidecar(path)
+        done = part.size if digest else (side.total if side.load() else 0)
+        found.append(Place(path, part_path(path), part.size, done, digest))
+    return tuple(found)

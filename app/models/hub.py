@@ -31,6 +31,7 @@ from app.models.hub_types import (
     SearchPage,
     Sort,
 )
+from app.models.token import Tokens
 
 if TYPE_CHECKING:
     import httpx2
@@ -75,6 +76,13 @@ class Hub:
         self._gave: dict[tuple[str, str], str] = {}
         self._windows: dict[str, Window] = {}
         self._lock = threading.Lock()
+
+    @property
+    def account(self) -> Tokens:
+        """Where the token is kept. Raises TypeError for a Hub that was built with a function instead."""
+        if not isinstance(self.tokens, Tokens):
+            raise TypeError("this Hub has no place to keep a token in")
+        return self.tokens
 
     @property
     def endpoint(self) -> str:

@@ -21,12 +21,13 @@ ACTION_LABELS: dict[str, str] = {
     "unload": "Unload it",
     "download_again": "Download again",
     "retry": "Try again",
-    "add_token": "How to sign in",
+    "add_token": "Sign in…",
     "open_license": "Open its page",
     "load_again": "Load again",
     "load_options": "Change how it loads",
     "use_free_port": "Use the free port",
     "server_settings": "Change the address",
+    "settings": "Open the settings",
 }
 
 

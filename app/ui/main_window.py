@@ -26,6 +26,7 @@ from app.ui.commands import make_commands
 from app.ui.errors import describe
 from app.ui.layout_memory import LayoutMemory
 from app.ui.levels import levels
+from app.ui.gate import Gate
 from app.ui.model_commands import ModelCommands
 from app.ui.page_list import LEVELS, PAGES, make_page, page_words
 from app.ui.panel_dock import NARROW, PanelDock
@@ -67,7 +68,7 @@ class MainWindow(QMainWindow):
         self.layout_memory = LayoutMemory(services.paths.config / "window.ini", number)
         self.bridge = Bridge(services.bus, self)
         self.server = ServerSwitch(services, self.bridge, self)
-        self.models = ModelCommands(self)
+        self.models, self.gate = ModelCommands(self), Gate(services, self.bridge, self)
         self.pages: dict[str, QWidget] = {}
         self._painted = False
         self._banner_about = ""
@@ -207,7 +208,9 @@ class MainWindow(QMainWindow):
             "open_folder": lambda path: _open_folder(path or str(self.services.paths.models)),
             "free_space": lambda path: _open_folder(path or str(self.services.paths.models)),
             "choose_folder": lambda path: _open_folder(path or str(self.services.paths.data)),
-            "add_token": lambda _none: _open_url("https://huggingface.co/docs/hub/security-tokens"),
+            "add_token": lambda _none: self.gate.sign_in(),
+            "access": lambda waiting: self.gate.sign_in(*waiting),
+            "downloading": lambda download: self.gate.expect(str(download)),
             "open_license": lambda repo: _open_url(self.services.hub.page_url(str(repo or ""))),
             "settings": lambda _none: self.open_page("settings"),
         }

@@ -24,23 +24,23 @@
     <name>AccountRow</name>
     <message>
         <source>Hub account</source>
-        <translation type="unfinished" />
+        <translation>Tài khoản Hub</translation>
     </message>
     <message>
         <source>A token from HF_TOKEN is used.</source>
-        <translation type="unfinished" />
+        <translation>Đang dùng token từ HF_TOKEN.</translation>
     </message>
     <message>
         <source>A token is kept in the system's keyring.</source>
-        <translation type="unfinished" />
+        <translation>Token được giữ trong kho khóa của hệ thống.</translation>
     </message>
     <message>
         <source>The token of the Hub's own command line is used.</source>
-        <translation type="unfinished" />
+        <translation>Đang dùng token của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
         <source>Not signed in; needed for gated and private models only.</source>
-        <translation type="unfinished" />
+        <translation>Chưa đăng nhập; chỉ cần cho mô hình riêng tư hoặc cần chấp thuận.</translation>
     </message>
     <message>
         <source>Change…</source>
@@ -48,7 +48,7 @@
     </message>
     <message>
         <source>Sign in…</source>
-        <translation type="unfinished" />
+        <translation>Đăng nhập…</translation>
     </message>
 </context>
 <context>
@@ -82,6 +82,10 @@
         <translation>Mở thư mục</translation>
     </message>
     <message>
+        <source>Open the settings</source>
+        <translation>Mở cài đặt</translation>
+    </message>
+    <message>
         <source>Search for a model</source>
         <translation>Tìm mô hình</translation>
     </message>
@@ -91,7 +95,7 @@
     </message>
     <message>
         <source>Sign in…</source>
-        <translation type="unfinished" />
+        <translation>Đăng nhập…</translation>
     </message>
     <message>
         <source>Try again</source>
@@ -441,7 +445,7 @@
     </message>
     <message>
         <source>At any time</source>
-        <translation type="unfinished" />
+        <translation>Bất cứ lúc nào</translation>
     </message>
     <message>
         <source>In the last 24 hours</source>
@@ -1221,25 +1225,25 @@
     <name>DownloadDetails</name>
     <message numerus="yes">
         <source>and %n further file(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>và %n tệp nữa</numerusform>
         </translation>
     </message>
     <message>
         <source>Show in the folder</source>
-        <translation type="unfinished" />
+        <translation>Hiện trong thư mục</translation>
     </message>
     <message>
         <source>{name}: verified, sha256 {digest}</source>
-        <translation type="unfinished" />
+        <translation>{name}: đã kiểm chứng, sha256 {digest}</translation>
     </message>
     <message>
         <source>{name}: not begun</source>
-        <translation type="unfinished" />
+        <translation>{name}: chưa bắt đầu</translation>
     </message>
     <message>
         <source>{name}: {done} of {total} are here</source>
-        <translation type="unfinished" />
+        <translation>{name}: đã có {done} trên {total}</translation>
     </message>
 </context>
 <context>
@@ -1305,19 +1309,19 @@
     </message>
     <message>
         <source>Move up</source>
-        <translation type="unfinished" />
+        <translation>Chuyển lên</translation>
     </message>
     <message>
         <source>Move down</source>
-        <translation type="unfinished" />
+        <translation>Chuyển xuống</translation>
     </message>
     <message>
         <source>Move to the top</source>
-        <translation type="unfinished" />
+        <translation>Chuyển lên đầu</translation>
     </message>
     <message>
         <source>Page on the Hub</source>
-        <translation type="unfinished">Trang trên Hub</translation>
+        <translation>Trang trên Hub</translation>
     </message>
     <message>
         <source>Pause</source>
@@ -1345,37 +1349,37 @@
     </message>
     <message numerus="yes">
         <source>Cancel %n download(s)?</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Hủy %n lượt tải?</numerusform>
         </translation>
     </message>
     <message>
         <source>{size} that came already are deleted.</source>
-        <translation type="unfinished" />
+        <translation>{size} đã tải sẽ bị xóa.</translation>
     </message>
     <message>
         <source>Cancel all</source>
-        <translation type="unfinished" />
+        <translation>Hủy tất cả</translation>
     </message>
     <message>
         <source>{count} under way</source>
-        <translation type="unfinished" />
+        <translation>{count} đang tải</translation>
     </message>
     <message>
         <source>{count} under way, {speed}, {left} left</source>
-        <translation type="unfinished" />
+        <translation>{count} đang tải, {speed}, còn {left}</translation>
     </message>
     <message>
         <source>{free} free in {folder}</source>
-        <translation type="unfinished" />
+        <translation>Còn trống {free} trong {folder}</translation>
     </message>
     <message>
         <source>; {size} are still to come</source>
-        <translation type="unfinished" />
+        <translation>; còn {size} phải tải</translation>
     </message>
     <message>
         <source>Get access…</source>
-        <translation type="unfinished" />
+        <translation>Xin quyền…</translation>
     </message>
     <message>
         <source>Downloads</source>
@@ -1391,7 +1395,7 @@
     </message>
     <message>
         <source>Try all again</source>
-        <translation type="unfinished" />
+        <translation>Thử lại tất cả</translation>
     </message>
     <message>
         <source>Clear finished</source>
@@ -1446,6 +1450,10 @@
     <message>
         <source>Copy details</source>
         <translation>Sao chép chi tiết</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation type="unfinished">Sao chép</translation>
     </message>
 </context>
 <context>
@@ -1521,6 +1529,10 @@
     <message>
         <source>Load it first.</source>
         <translation>Hãy nạp nó trước.</translation>
+    </message>
+    <message>
+        <source>Load it with another template.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Loading {model} was stopped.</source>
@@ -2583,39 +2595,39 @@
     <name>LimitsButton</name>
     <message>
         <source>Speed limit</source>
-        <translation type="unfinished">Giới hạn tốc độ</translation>
+        <translation>Giới hạn tốc độ</translation>
     </message>
     <message>
         <source>Hours</source>
-        <translation type="unfinished">Giờ tải</translation>
+        <translation>Giờ tải</translation>
     </message>
     <message>
         <source>Downloads at a time</source>
-        <translation type="unfinished">Số tệp tải cùng lúc</translation>
+        <translation>Số lượt tải cùng lúc</translation>
     </message>
     <message>
         <source>All settings…</source>
-        <translation type="unfinished" />
+        <translation>Mọi cài đặt…</translation>
     </message>
     <message>
         <source>No limit</source>
-        <translation type="unfinished" />
+        <translation>Không giới hạn</translation>
     </message>
     <message>
         <source>At any time</source>
-        <translation type="unfinished" />
+        <translation>Bất cứ lúc nào</translation>
     </message>
     <message>
         <source>Limits</source>
-        <translation type="unfinished" />
+        <translation>Giới hạn</translation>
     </message>
     <message>
         <source>Speed limit, hours and number of downloads</source>
-        <translation type="unfinished" />
+        <translation>Giới hạn tốc độ, giờ tải và số lượt tải</translation>
     </message>
     <message>
         <source>at most {speed}</source>
-        <translation type="unfinished" />
+        <translation>tối đa {speed}</translation>
     </message>
 </context>
 <context>
@@ -3625,7 +3637,7 @@
     <name>PictureBar</name>
     <message>
         <source>System prompt</source>
-        <translation type="unfinished">Lời nhắc hệ thống</translation>
+        <translation>Lời nhắc hệ thống</translation>
     </message>
     <message>
         <source>Question</source>
@@ -3802,6 +3814,14 @@
     <message>
         <source>Own way of answering</source>
         <translation>Cách trả lời riêng</translation>
+    </message>
+    <message>
+        <source>System prompt of new chats; empty takes the settings'</source>
+        <translation>Lời nhắc hệ thống của cuộc trò chuyện mới; để trống thì theo cài đặt</translation>
+    </message>
+    <message>
+        <source>System prompt</source>
+        <translation>Lời nhắc hệ thống</translation>
     </message>
     <message>
         <source>Loading: what is checked differs from the settings</source>
@@ -4053,7 +4073,7 @@
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
     <message>
         <source>{name} (system)</source>
@@ -5686,63 +5706,63 @@
     <name>SignInDialog</name>
     <message>
         <source>Looking…</source>
-        <translation type="unfinished" />
+        <translation>Đang xem…</translation>
     </message>
     <message>
         <source>Signed in as {name}; the token comes from HF_TOKEN.</source>
-        <translation type="unfinished" />
+        <translation>Đã đăng nhập là {name}; token lấy từ HF_TOKEN.</translation>
     </message>
     <message>
         <source>Signed in as {name}; the token is in the system's keyring.</source>
-        <translation type="unfinished" />
+        <translation>Đã đăng nhập là {name}; token nằm trong kho khóa của hệ thống.</translation>
     </message>
     <message>
         <source>Signed in as {name}; the token is the one of the Hub's own command line.</source>
-        <translation type="unfinished" />
+        <translation>Đã đăng nhập là {name}; token là của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
         <source>Not signed in.</source>
-        <translation type="unfinished" />
+        <translation>Chưa đăng nhập.</translation>
     </message>
     <message>
         <source>Access to {repo}</source>
-        <translation type="unfinished" />
+        <translation>Quyền truy cập {repo}</translation>
     </message>
     <message>
         <source>Sign in to the Hub</source>
-        <translation type="unfinished" />
+        <translation>Đăng nhập vào Hub</translation>
     </message>
     <message>
         <source>Its publisher asks you to accept a licence on its page. The download goes on by itself then.</source>
-        <translation type="unfinished" />
+        <translation>Nhà phát hành yêu cầu bạn chấp thuận giấy phép trên trang của mô hình. Sau đó lượt tải sẽ tự tiếp tục.</translation>
     </message>
     <message>
         <source>Open its page</source>
-        <translation type="unfinished">Mở trang của nó</translation>
+        <translation>Mở trang của nó</translation>
     </message>
     <message>
         <source>Hearth needs a token of the account that accepted it. Reading is all it must allow.</source>
-        <translation type="unfinished" />
+        <translation>Hearth cần token của tài khoản đã chấp thuận. Chỉ cần quyền đọc.</translation>
     </message>
     <message>
         <source>For gated and private models. A token that may read is enough; it goes to the Hub only.</source>
-        <translation type="unfinished" />
+        <translation>Cho các mô hình riêng tư hoặc cần chấp thuận. Token có quyền đọc là đủ; nó chỉ được gửi đến Hub.</translation>
     </message>
     <message>
         <source>Token (hf_…)</source>
-        <translation type="unfinished" />
+        <translation>Token (hf_…)</translation>
     </message>
     <message>
         <source>Token</source>
-        <translation type="unfinished" />
+        <translation>Token</translation>
     </message>
     <message>
         <source>Get a token</source>
-        <translation type="unfinished" />
+        <translation>Lấy token</translation>
     </message>
     <message>
         <source>Sign out</source>
-        <translation type="unfinished" />
+        <translation>Đăng xuất</translation>
     </message>
     <message>
         <source>Close</source>
@@ -5750,7 +5770,7 @@
     </message>
     <message>
         <source>Sign in</source>
-        <translation type="unfinished" />
+        <translation>Đăng nhập</translation>
     </message>
 </context>
 <context>
@@ -5877,7 +5897,7 @@
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
     <message>
         <source>{count} tokens.</source>

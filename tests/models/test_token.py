@@ -6,37 +6,12 @@ from pathlib import Path
 
 import keyring
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringError
 
 from app.core.errors import UsageError
 from app.models.hub import Hub
 from app.models.token import Tokens
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
-
-
-class Memory(KeyringBackend):
-    priority = 1  # type: ignore[assignment]
-
-    def __init__(self, works: bool = True) -> None:
-        super().__init__()
-        self.works, self.kept = works, {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self._check()
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self._check()
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        self._check()
-        self.kept.pop((service, username), None)
-
-    def _check(self) -> None:
-        if not self.works:
-            raise KeyringError("locked")
+from tests.fakes.keyrings import Memory
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app.ui.widgets import Hairline, make_button, make_label
 if TYPE_CHECKING:
     from app.compose import Services
 
-_GOES_ON = ("running", "verifying", "done", "cancelled", "paused", "failed")
+_GOES_ON = ("verifying", "done", "cancelled", "paused", "failed")
 _WIDTH = 480
 
 
@@ -149,7 +149,9 @@ class SignInDialog(Dialog):
         open_url(f"{self._services.hub.endpoint}/settings/tokens")
 
     def _on_download(self, event: DownloadChanged) -> None:
-        if event.id == self._download and event.state in _GOES_ON:
+        # Asking again is "running" too, before the Hub has answered.
+        flows = event.state == "running" and event.done > 0
+        if event.id == self._download and (flows or event.state in _GOES_ON):
             self.accept()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -1,22 +1,28 @@
 """The Downloads page: what is on its way, how fast, how long, and what to do when it isn't."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QHideEvent
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtCore import QPoint, QTimer, QUrl
+from PySide6.QtGui import QCursor, QDesktopServices, QHideEvent
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
-from app.core.events import DownloadChanged
-from app.ui import tasks, words
+from app.core.events import DownloadChanged, SettingChanged
+from app.models.downloads import ACCESS
+from app.models.transfer_disk import free_space
+from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.cells import ActionCell, ProgressDelegate, TwoLineDelegate
-from app.ui.download_words import progress, state_icon, state_token, state_words
+from app.ui.download_details import DownloadDetails
+from app.ui.download_words import note_words, progress, state_icon, state_token, state_words
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
 from app.ui.figures import DASH
+from app.ui.limits_button import LimitsButton
 from app.ui.page import Page
-from app.ui.table_model import Column, Table, TableModel
-from app.ui.widgets import Banner, make_button, make_label
+from app.ui.queue_table import QueueModel, QueueTable
+from app.ui.table_model import Column
+from app.ui.widgets import Banner, make_button, make_label, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -30,21 +36,29 @@ class DownloadsPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self.model: TableModel[DownloadChanged] = TableModel(self._columns(), lambda row: row.id, self)
-        self.table = Table(self.model, self, sortable=False)
+        self.model = QueueModel(self._columns(), self)
+        self.table = QueueTable(self.model, self, self._show_menu)
         self.table.verticalHeader().setDefaultSectionSize(46)
         self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
         self.table.setItemDelegateForColumn(_PROGRESS, ProgressDelegate(progress, self.table))
         self.banner = Banner(self)
         self.empty = EmptyState(self)
         self.summary = make_label("secondary", self)
-        self.pause_all = make_button(services.downloads.pause_all, "", self, compact=True)
-        self.resume_all = make_button(services.downloads.resume_all, "", self, compact=True)
+        downloads = services.downloads
+        self.limits = LimitsButton(services.settings.value.downloads, self)
+        self.pause_all = make_button(lambda: self._all(downloads.pause_all), "", self, compact=True)
+        self.resume_all = make_button(lambda: self._all(downloads.resume_all), "", self, compact=True)
+        self.retry_all = make_button(lambda: self._all(downloads.retry_all), "", self, compact=True)
+        self.cancel_all = make_button(self._ask_cancel_all, "", self, compact=True)
         self.clear = make_button(self._clear, "", self, compact=True)
+        self.details = DownloadDetails(services, self)
+        self.disk = make_label("secondary", self)
+        self._disk_task: tasks.Task[int] | None = None
         self._cells: dict[str, ActionCell] = {}
         self._about: DownloadChanged | None = None
         self._lay_out()
         bridge.on(DownloadChanged, self._on_change, self)
+        bridge.on(SettingChanged, self._on_setting, self)
         self._poll = QTimer(self, interval=1000)
         self._poll.timeout.connect(self._sweep)
         self.retranslate()
@@ -54,43 +68,49 @@ class DownloadsPage(Page):
     def _lay_out(self) -> None:
         self.header.addWidget(self.summary)
         self.header.addStretch(1)
-        for button in (self.pause_all, self.resume_all, self.clear):
+        for button in (
+            self.pause_all,
+            self.resume_all,
+            self.retry_all,
+            self.cancel_all,
+            self.clear,
+            self.limits,
+        ):
             self.header.addWidget(button)
         self.stack = QStackedWidget(self)
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.table)
         self.body.addWidget(self.banner)
         self.body.addWidget(self.stack, 1)
+        self.body.addWidget(self.details)
+        self.body.addWidget(self.disk)
+        self.limits.chosen.connect(self._choose)
+        self.limits.settings_asked.connect(lambda: self.asked.emit("settings", "downloads"))
+        self.model.moved.connect(self._move)
+        self.table.shift.connect(self._shift)
+        self.table.removed.connect(self._remove_current)
         self.empty.primary.connect(lambda: self.asked.emit("search", ""))
         self.banner.triggered.connect(self._fix)
-        self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_problem())
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._on_selection())
         self.table.doubleClicked.connect(lambda _index: self._open_current())
 
     def _columns(self) -> list[Column[DownloadChanged]]:
         return [
-            Column(
-                lambda: self.tr("Model"),
-                _name,
-                note=_note,
-                tip=lambda row: row.file,
-            ),
+            Column(lambda: self.tr("Model"), _name, note=_note, tip=lambda row: row.file),
             Column(
                 lambda: self.tr("State"),
                 state_words,
                 token=state_token,
                 icon=state_icon,
                 width=124,
-                tip=lambda row: row.note or (describe(row.error).sentence if row.error else state_words(row)),
+                tip=lambda row: (
+                    note_words(row) or (describe(row.error).sentence if row.error else state_words(row))
+                ),
             ),
             Column(
                 lambda: self.tr("Progress"), lambda row: words.number(progress(row) * 100) + " %", width=136
             ),
-            Column(
-                lambda: self.tr("Size (GB)"),
-                _amount,
-                right=True,
-                width=110,
-            ),
+            Column(lambda: self.tr("Size (GB)"), _amount, right=True, width=110),
             Column(
                 lambda: self.tr("Speed"),
                 lambda row: words.transfer_speed(row.speed) if row.state == "running" else DASH,
@@ -116,6 +136,7 @@ class DownloadsPage(Page):
         # A row that was removed elsewhere publishes nothing.
         self.model.set_rows(self.services.downloads.snapshots())
         self._after()
+        self._look_at_disk()
 
     def _after(self, event: DownloadChanged | None = None) -> None:
         for at, row in enumerate(self.model.rows):
@@ -128,6 +149,85 @@ class DownloadsPage(Page):
         if event is not None and event.state == "failed":
             self.table.select(event.id)
         self._show_problem()
+        self._show_details()
+
+    def _on_selection(self) -> None:
+        self._show_problem()
+        self._show_details()
+
+    def _show_details(self) -> None:
+        row = self.table.current()
+        seen = None if row is None else (row.id, row.state, row.done)
+        if self.isVisible() and seen != self._detailed:
+            self._detailed = seen
+            self.details.show_download(row)
+
+    _detailed: tuple[str, str, int] | None = None
+
+    def _on_setting(self, event: SettingChanged) -> None:
+        if event.key.startswith("downloads."):
+            self.limits.show_current(self.services.settings.value.downloads)
+
+    def _choose(self, key: str, value: object) -> None:
+        settings = self.services.settings
+        tasks.run(
+            lambda: settings.set(key, value),
+            None,
+            lambda error: self.banner.show_error(describe(error)),
+            self,
+        )
+
+    # ------------------------------------------------------------------ order
+
+    def _move(self, key: str, before: object) -> None:
+        downloads, at = self.services.downloads, None if before is None else str(before)
+
+        def moved(_none: object) -> None:
+            self._sweep()
+            self.table.select(key)
+
+        if key != at:
+            tasks.run(lambda: downloads.move(key, at), moved, owner=self)
+
+    def _shift(self, step: int) -> None:
+        row = self.table.current()
+        if row is None:
+            return
+        can, before = self.model.neighbour(row.id, step)
+        if can:
+            self._move(row.id, before)
+
+    def _show_menu(self) -> None:
+        row = self.table.current()
+        if row is None:
+            return
+        menu = QMenu(self)
+        for name, icon, text in self._actions_of(row):
+            action = menu.addAction(theme.icon(icon), text)
+            action.triggered.connect(lambda _on, name=name: self._act(name, row.id))
+        menu.addSeparator()
+        first = self.model.rows[0].id
+        ways = (
+            (self.tr("Move up"), "Alt+Up", lambda: self._shift(-1), row.id != first),
+            (self.tr("Move down"), "Alt+Down", lambda: self._shift(1), row.id != self.model.rows[-1].id),
+            (self.tr("Move to the top"), "", lambda: self._move(row.id, first), row.id != first),
+        )
+        for text, keys, run, on in ways:
+            action = menu.addAction(f"{text}\t{keys}" if keys else text, run)
+            action.setEnabled(on)
+        menu.addSeparator()
+        menu.addAction(self.tr("Page on the Hub"), lambda: self._open_page(row))
+        menu.popup(self._menu_place())
+
+    def _menu_place(self) -> QPoint:
+        inside = self.table.viewport().rect().contains(self.table.viewport().mapFromGlobal(QCursor.pos()))
+        rect = self.table.visualRect(self.table.currentIndex())
+        return QCursor.pos() if inside else self.table.viewport().mapToGlobal(rect.bottomLeft())
+
+    def _open_page(self, row: DownloadChanged) -> None:
+        QDesktopServices.openUrl(QUrl(self.services.hub.page_url(row.repo)))
+
+    # ------------------------------------------------------------------ buttons
 
     def _place_cell(self, at: int, row: DownloadChanged) -> None:
         index = self.model.index(at, len(self.model.columns) - 1)
@@ -177,6 +277,28 @@ class DownloadsPage(Page):
         }[name]
         tasks.run(lambda: work(key), lambda _none: self._sweep(), owner=self)
 
+    def _all(self, work: Callable[[], None]) -> None:
+        tasks.run(work, lambda _none: self._sweep(), owner=self)
+
+    def _ask_cancel_all(self) -> None:
+        from app.ui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - rarely asked
+
+        going = [row for row in self.model.rows if row.state not in {"done", "cancelled"}]
+        here = sum(row.done for row in going)
+        dialog = ConfirmDialog(
+            self.tr("Cancel %n download(s)?", "", len(going)),
+            self.tr("{size} that came already are deleted.").format(size=words.size(here)),
+            self.tr("Cancel all"),
+            self,
+        )
+        dialog.accepted.connect(lambda: self._all(self.services.downloads.cancel_all))
+        dialog.open()
+
+    def _remove_current(self) -> None:
+        row = self.table.current()
+        if row is not None:
+            self._act("remove" if row.state in {"done", "cancelled"} else "cancel", row.id)
+
     def _open_current(self) -> None:
         row = self.table.current()
         if row is not None and row.state == "done":
@@ -195,17 +317,42 @@ class DownloadsPage(Page):
 
     def _summarize(self) -> None:
         running = [row for row in self.model.rows if row.state not in _ENDED]
-        speed = sum(row.speed or 0 for row in running if row.state == "running")
-        self.summary.setText(
-            self.tr("{count} under way, {speed}").format(
-                count=words.number(len(running)), speed=words.transfer_speed(speed)
-            )
-            if running
-            else ""
-        )
+        self.summary.setText(self._summary_words(running))
         self.pause_all.setVisible(any(row.state in {"queued", "running", "waiting"} for row in running))
         self.resume_all.setVisible(any(row.state == "paused" for row in running))
+        self.retry_all.setVisible(sum(row.state == "failed" for row in self.model.rows) > 1)
+        self.cancel_all.setVisible(len(running) > 1)
         self.clear.setVisible(any(row.state in {"done", "cancelled"} for row in self.model.rows))
+
+    def _summary_words(self, running: list[DownloadChanged]) -> str:
+        if not running:
+            return ""
+        speed = sum(row.speed or 0 for row in running if row.state == "running")
+        count = words.number(len(running))
+        if not speed:
+            return self.tr("{count} under way").format(count=count)
+        left = sum((row.total or 0) - row.done for row in running if row.state in {"queued", "running"})
+        text = self.tr("{count} under way, {speed}, {left} left")
+        return text.format(count=count, speed=words.transfer_speed(speed), left=words.duration(left / speed))
+
+    def _look_at_disk(self) -> None:
+        if self._disk_task is None:
+            models = self.services.paths.models
+            self._disk_task = tasks.run(lambda: free_space(models), self._show_disk, self._no_disk, self)
+
+    def _no_disk(self, _error: Exception) -> None:
+        self._disk_task = None
+
+    def _show_disk(self, free: int) -> None:
+        self._disk_task = None
+        waiting = sum((row.total or 0) - row.done for row in self.model.rows if row.state not in _ENDED)
+        text = self.tr("{free} free in {folder}").format(
+            free=words.size(free), folder=self.services.paths.models
+        )
+        if waiting:
+            text += self.tr("; {size} are still to come").format(size=words.size(waiting))
+        self.disk.setText(text)
+        set_property(self.disk, "role", "warn" if waiting > free else "secondary")
 
     def _show_problem(self) -> None:
         row = self.table.current()
@@ -217,12 +364,14 @@ class DownloadsPage(Page):
             self.banner.hide()
             return
         described = describe(self._about.error)
+        gated = self._about.error.code in ACCESS
         tone = "bad" if self._about.state == "failed" else "warn"
+        named = described.text.startswith(self._about.repo)
         self.banner.show_words(
-            f"{self._about.id}: {described.sentence}",
+            described.sentence if named else f"{self._about.id}: {described.sentence}",
             tone,
-            described.label,
-            described.action,
+            self.tr("Get access…") if gated else described.label,
+            "access" if gated else described.action,
             described.details,
         )
 
@@ -231,8 +380,8 @@ class DownloadsPage(Page):
             return
         if action in {"retry", "download_again"}:
             self._act("retry", self._about.id)
-        elif action == "open_license":
-            self.asked.emit(action, self._about.repo)
+        elif action == "access":
+            self.asked.emit("access", (self._about.repo, self._about.id))
         else:
             self.asked.emit(
                 action, str(self.services.paths.models) if "folder" in action else self._about.repo
@@ -240,6 +389,7 @@ class DownloadsPage(Page):
 
     def entered(self) -> None:
         self._sweep()
+        self._look_at_disk()
         self._poll.start()
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -254,6 +404,8 @@ class DownloadsPage(Page):
         self.table.setAccessibleName(self.tr("Downloads"))
         self.pause_all.setText(self.tr("Pause all"))
         self.resume_all.setText(self.tr("Resume all"))
+        self.retry_all.setText(self.tr("Try all again"))
+        self.cancel_all.setText(self.tr("Cancel all"))
         self.clear.setText(self.tr("Clear finished"))
         self.empty.show_state(
             self.tr("Nothing is being downloaded"),
@@ -265,6 +417,7 @@ class DownloadsPage(Page):
         self.model.refresh()
         self.table.fit_columns()
         self._after()
+        self._look_at_disk()
 
 
 def _name(row: DownloadChanged) -> str:
@@ -272,6 +425,8 @@ def _name(row: DownloadChanged) -> str:
 
 
 def _note(row: DownloadChanged) -> str:
+    if row.state not in _ENDED and (said := note_words(row)):
+        return said
     publisher = row.repo.split("/")[0]
     return f"{row.quant}  ·  {publisher}" if row.quant else publisher
 

@@ -1,0 +1,105 @@
+"""The downloads as a table whose rows can be dragged, or moved with the keyboard, into another order."""
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QMimeData, QModelIndex, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QWidget
+
+from app.core.events import DownloadChanged
+from app.ui.table_model import Column, Index, Table, TableModel
+
+_KIND = "application/x-hearth-download"
+
+
+class QueueModel(TableModel[DownloadChanged]):
+    """Rows in the queue's order. ``moved``: put this download before that one (None: at the end)."""
+
+    moved = Signal(str, object)
+
+    def __init__(self, columns: Sequence[Column[DownloadChanged]], parent: QObject) -> None:
+        super().__init__(columns, _key, parent)
+
+    def set_rows(self, rows: Sequence[DownloadChanged]) -> None:
+        """Show these, in this order."""
+        super().set_rows(rows)
+        for at, row in enumerate(rows):
+            self._bring(row.id, at)
+
+    def _bring(self, key: str, to: int) -> None:
+        at = self.find(key)
+        if at is None or at == to:
+            return
+        below = to + 1 if to > at else to
+        self.beginMoveRows(QModelIndex(), at, at, QModelIndex(), below)
+        self.rows.insert(to, self.rows.pop(at))
+        self.endMoveRows()
+
+    def neighbour(self, key: str, step: int) -> tuple[bool, str | None]:
+        """(whether it can move ``step`` rows, the download it then stands before)."""
+        at = self.find(key)
+        to = -1 if at is None else at + step
+        if at is None or not 0 <= to < len(self.rows):
+            return False, None
+        before = to if step < 0 else to + 1
+        return True, self.rows[before].id if before < len(self.rows) else None
+
+    # ------------------------------------------------------------------ Qt's drag and drop
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if not index.isValid():
+            return Qt.ItemFlag.ItemIsDropEnabled
+        return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
+
+    def supportedDropActions(self) -> Qt.DropAction:
+        return Qt.DropAction.MoveAction
+
+    def mimeTypes(self) -> list[str]:
+        return [_KIND]
+
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
+        data = QMimeData()
+        if indexes:
+            data.setData(_KIND, self.rows[indexes[0].row()].id.encode())
+        return data
+
+    def dropMimeData(
+        self, data: QMimeData, _action: Qt.DropAction, row: int, _column: int, parent: Index
+    ) -> bool:
+        key = bytes(data.data(_KIND).data()).decode()
+        at = row if row >= 0 else (parent.row() if parent.isValid() else len(self.rows))
+        if key:
+            self.moved.emit(key, self.rows[at].id if at < len(self.rows) else None)
+        return False  # we move it ourselves: the view must not remove it
+
+
+def _key(row: DownloadChanged) -> str:
+    return row.id
+
+
+class QueueTable(Table):
+    """``shift`` asks to move the selected row up (-1) or down (1); ``removed`` to give it up or take it off."""
+
+    shift = Signal(int)
+    removed = Signal()
+
+    def __init__(self, model: QueueModel, parent: QWidget, actions: Callable[[], object]) -> None:
+        super().__init__(model, parent, sortable=False)
+        self._actions = actions
+        self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
+        self.setDragDropOverwriteMode(False)
+        self.setDropIndicatorShown(True)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(lambda _where: self._actions())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        alt = event.modifiers() & Qt.KeyboardModifier.AltModifier
+        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        if alt and step is not None:
+            self.shift.emit(step)
+        elif event.key() == Qt.Key.Key_Delete:
+            self.removed.emit()
+        elif event.key() == Qt.Key.Key_Menu:
+            self._actions()
+        else:
+            super().keyPressEvent(event)
