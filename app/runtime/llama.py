@@ -7,13 +7,12 @@ Imported inside a worker process only. ``llama_params`` (plans to structs), ``ll
 
 import ctypes
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
 from llama_cpp import llama_cpp as _binding
 
-from app.runtime.llama_packs import load_from_environment
+from app.runtime.llama_packs import load_from_environment, start_backends
 
 __all__ = ["devices", "fast", "ggml", "lib", "start"]
 
@@ -23,7 +22,6 @@ GGML_LIBRARIES = ("ggml", "ggml-base", "ggml-cpu")
 
 # ggml functions we call: name -> (result, arguments); from ggml-backend.h and ggml-cpu.h.
 _GGML: dict[str, tuple[Any, list[Any]]] = {
-    "ggml_backend_load_all_from_path": (None, [ctypes.c_char_p]),
     "ggml_backend_dev_count": (ctypes.c_size_t, []),
     "ggml_backend_dev_get": (ctypes.c_void_p, [ctypes.c_size_t]),
     "ggml_backend_dev_name": (ctypes.c_char_p, [ctypes.c_void_p]),
@@ -71,8 +69,7 @@ def _neighbours() -> tuple[Any, ...]:
 def start() -> None:
     """Start the backends once: those built in, those beside libllama, and the packs that ``HEARTH_PACKS`` names."""
     lib.llama_backend_init()
-    if not ggml("ggml_backend_dev_count")():
-        ggml("ggml_backend_load_all_from_path")(os.fsencode(lib._base_path))
+    start_backends(_library, str(lib._base_path))
     load_from_environment(_library)
 
 

@@ -31,10 +31,17 @@ def load_from_environment(library: Any) -> None:
         log.info("the backend pack %s is not used: %s", pack, why)
 
 
+def start_backends(library: Any, folder: str) -> None:
+    """In a build whose backends are files beside libllama, nothing is there until they are loaded; ggml then takes
+    the best of its processor libraries."""
+    if not function(library, "ggml_backend_dev_count", ctypes.c_size_t)():
+        function(library, "ggml_backend_load_all_from_path", None, ctypes.c_char_p)(os.fsencode(folder))
+
+
 def engine_commit(library: Any) -> str:
     """The llama.cpp commit that ggml says it was built from, or whatever it says instead of one."""
     try:
-        commit = _function(library, "ggml_commit", ctypes.c_char_p)
+        commit = function(library, "ggml_commit", ctypes.c_char_p)
     except PackError:
         return ""
     return (commit() or b"").decode("ascii", "replace")
@@ -42,9 +49,9 @@ def engine_commit(library: Any) -> str:
 
 def backend_names(library: Any) -> set[str]:
     """The backends that ggml has, in lower case."""
-    count = _function(library, "ggml_backend_reg_count", ctypes.c_size_t)
-    get = _function(library, "ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
-    name = _function(library, "ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
+    count = function(library, "ggml_backend_reg_count", ctypes.c_size_t)
+    get = function(library, "ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
+    name = function(library, "ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
     return {name(get(index)).decode().lower() for index in range(count())}
 
 
@@ -52,18 +59,27 @@ def _load(library: Any, folder: Path, manifest: Manifest) -> None:
     if manifest.backend.lower() in backend_names(library):
         raise PackError(f"the engine has {manifest.backend} already: its devices would be listed twice")
     path = folder.absolute() / manifest.library
-    load = _function(library, "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    load = function(library, "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     if not load(os.fsencode(path)):
         raise PackError(f"ggml refused {path.name}{_why(path)}")
 
 
-def _function(library: Any, name: str, result: Any, *arguments: Any) -> Any:
-    try:
-        function = library[name]
-    except AttributeError as error:  # Windows: a handle does not show what its dependencies export
-        raise PackError(f"the engine does not show its function {name}") from error
-    function.restype, function.argtypes = result, list(arguments)
-    return function
+def function(library: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """ggml's function on libllama's own handle or, where a handle does not show what its dependencies export
+    (Windows), of the library files beside it. Raises PackError when none has it."""
+    for handle in (library, *_neighbours(library)):
+        try:
+            found = handle[name]
+        except AttributeError:
+            continue
+        found.restype, found.argtypes = result, list(arguments)
+        return found
+    raise PackError(f"the engine does not show its function {name}")
+
+
+def _neighbours(library: Any) -> list[Any]:
+    paths = [Path(library._name).with_name(name) for name in ("ggml.dll", "ggml-base.dll")]
+    return [ctypes.CDLL(str(path)) for path in paths if path.is_file()]
 
 
 def _why(path: Path) -> str:

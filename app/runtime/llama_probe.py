@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from app.runtime.llama_packs import load_packs
+from app.runtime.llama_packs import function, load_packs, start_backends
 
 TYPES = ("cpu", "gpu", "igpu", "accel", "meta")
 
@@ -36,14 +36,14 @@ class _Props(ctypes.Structure):
 
 def list_backends(library: Any) -> list[dict[str, Any]]:
     """Every registered backend and its devices. ``library`` is the loaded libllama."""
-    _declare(library)
+    ggml = _declared(library)
     found = []
-    for index in range(library.ggml_backend_reg_count()):
-        backend = library.ggml_backend_reg_get(index)
-        count = library.ggml_backend_reg_dev_count(backend)
-        devices = [library.ggml_backend_reg_dev_get(backend, number) for number in range(count)]
-        name = library.ggml_backend_reg_name(backend).decode()
-        found.append({"name": name, "devices": [_device(library, device) for device in devices]})
+    for index in range(ggml["ggml_backend_reg_count"]()):
+        backend = ggml["ggml_backend_reg_get"](index)
+        count = ggml["ggml_backend_reg_dev_count"](backend)
+        devices = [ggml["ggml_backend_reg_dev_get"](backend, number) for number in range(count)]
+        name = ggml["ggml_backend_reg_name"](backend).decode()
+        found.append({"name": name, "devices": [_device(ggml, device) for device in devices]})
     return found
 
 
@@ -53,7 +53,7 @@ def load(library: Any, packs: list[str]) -> list[dict[str, Any]]:
     return [{"name": pack, "devices": [], "problem": why} for pack, why in refused.items()]
 
 
-def _declare(library: Any) -> None:
+def _declared(library: Any) -> dict[str, Any]:
     pointer, size, text = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
     kinds: dict[str, tuple[list[Any], Any]] = {
         "ggml_backend_reg_count": ([], size),
@@ -63,14 +63,12 @@ def _declare(library: Any) -> None:
         "ggml_backend_reg_dev_get": ([pointer, size], pointer),
         "ggml_backend_dev_get_props": ([pointer, ctypes.POINTER(_Props)], None),
     }
-    for name, (arguments, result) in kinds.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, result
+    return {name: function(library, name, result, *given) for name, (given, result) in kinds.items()}
 
 
-def _device(library: Any, device: int) -> dict[str, Any]:
+def _device(ggml: dict[str, Any], device: int) -> dict[str, Any]:
     props = _Props()
-    library.ggml_backend_dev_get_props(device, ctypes.byref(props))
+    ggml["ggml_backend_dev_get_props"](device, ctypes.byref(props))
     return {
         "name": (props.name or b"").decode("utf-8", "replace"),
         "description": (props.description or b"").decode("utf-8", "replace").strip(),
@@ -85,6 +83,7 @@ def main(paths: list[str]) -> int:
     """Print what there is. ggml's own chatter goes to stderr."""
     import llama_cpp.llama_cpp as llama  # noqa: PLC0415 - costs 0.3 s and may crash: only when asked
 
+    start_backends(llama._lib, str(llama._base_path))
     refused = load(llama._lib, paths)
     print(json.dumps({"backends": [*list_backends(llama._lib), *refused]}))
     return 0

@@ -1,5 +1,5 @@
 """Measures how fast this machine computes, through llama.cpp itself, and prints one JSON object. A process of its own:
-``python -m app.runtime.llama_rates --device CPU --threads 2 [--types Q4_K,Q8_0] [--kv f16,q8_0] [--library PATH]``.
+``python -m app.runtime.llama_rates --device CPU --threads 2 [--types Q4_K,Q8_0] [--kv f16,q8_0] [--pack FOLDER]``.
 
 Small llama models of one weight type and zero weights are written to a temporary folder and decoded; zeros cost the
 same arithmetic and the same memory traffic. What comes out is raw: seconds beside the work they were for.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from app.runtime.llama_packs import load_from_environment
+from app.runtime.llama_packs import function, load_from_environment, load_packs, start_backends
 
 # ggml.h: number, weights in a block, bytes of a block
 TYPES = {
@@ -155,8 +155,7 @@ class Bench:
     def _devices(self) -> Any:
         if self._device == "CPU":
             return None
-        get = self._llama._lib.ggml_backend_dev_by_name
-        get.argtypes, get.restype = [ctypes.c_char_p], ctypes.c_void_p
+        get = function(self._llama._lib, "ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
         found = get(self._device.encode())
         if not found:
             raise SystemExit(f"there is no device {self._device}")
@@ -285,7 +284,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--types", default=",".join(TYPES))
     parser.add_argument("--kv", default=",".join(KV_TYPES))
     parser.add_argument("--megabytes", type=int, default=120)
-    parser.add_argument("--library", action="append", default=[])
+    parser.add_argument("--pack", action="append", default=[], help="folder of a backend pack")
     parser.add_argument("--model", type=Path, help="time this model instead")
     parser.add_argument("--depths", default="0,1024")
     args = parser.parse_args(arguments)
@@ -293,9 +292,12 @@ def main(arguments: list[str]) -> int:
 
     quiet = llama.llama_log_callback(lambda _level, _text, _data: None)
     llama.llama_log_set(quiet, ctypes.c_void_p(0))
+    start_backends(llama._lib, str(llama._base_path))
     load_from_environment(llama._lib)
-    for path in args.library:
-        llama._lib.ggml_backend_load(path.encode())
+    if refused := load_packs(llama._lib, args.pack):
+        raise SystemExit(
+            "\n".join(f"the backend pack {pack} is not used: {why}" for pack, why in refused.items())
+        )
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hearth-rates-") as folder:
         bench = Bench(llama, Path(folder), args.device, args.threads)

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import engine, machine, minilm, peers, qtlibs, starter, venvs, vulkan
+from devkit import cuda, engine, machine, minilm, package, package_test, peers, qtlibs, starter, venvs, vulkan
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
@@ -235,6 +235,12 @@ def engine_vulkan(_arguments: Sequence[str]) -> int:
     return 0
 
 
+def engine_cuda(_arguments: Sequence[str]) -> int:
+    """The CUDA backend as a pack in the cache, where nvcc is; its folder is the last line."""
+    print(f"Use it with: hearth engine install FOLDER\n{cuda.ensure()}")
+    return 0
+
+
 def soak(arguments: Sequence[str]) -> int:
     """Many clients for twenty minutes, each checking its answers."""
     set_up()
@@ -266,5 +272,6 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
-    "engine-vulkan": engine_vulkan, "soak": soak, "shots": shots, "lock": lock,
+    "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "package": package.package,
+    "package-test": package_test.package_test, "soak": soak, "shots": shots, "lock": lock,
 }  # fmt: skip

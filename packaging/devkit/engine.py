@@ -42,13 +42,17 @@ def wheel_key(args: Sequence[str], compiler: str) -> str:
 
 
 def ensure(environment: Environment) -> None:
-    """The engine, installed in the environment and seen to load."""
+    """The engine for this machine, installed in the environment and seen to load."""
     chosen = backend()
-    args = this_machine_args(chosen.name)
+    install(environment, this_machine_args(chosen.name), f"{chosen.name} ({chosen.why})")
+
+
+def install(environment: Environment, args: Sequence[str], what: str) -> None:
+    """The engine built with these arguments for cmake, from the cache when it has it."""
     key = install_key(args)
     if environment.stamps.done("engine", key):
         return
-    with step(f"The engine: {PACKAGE} for {chosen.name} ({chosen.why})"):
+    with step(f"The engine: {PACKAGE} for {what}"):
         wheel = _wheel(args)
         environment.pip("engine", "installing", "install", "--no-deps", "--force-reinstall", wheel)
         _see_it_load(environment, wheel)

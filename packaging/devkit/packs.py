@@ -7,7 +7,8 @@ import json
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devkit.folders import cache_dir
@@ -31,6 +32,16 @@ def llama_commit(source: Path) -> str:
     return found
 
 
+def locked_commit() -> str | None:
+    """The commit of the engine's source archive in the cache, read without unpacking it; None when it is not there."""
+    for archive in sorted((cache_dir() / "sources").glob("*.tar.gz")):
+        with tarfile.open(archive) as file:
+            for member in file:
+                if member.name.endswith(str(COMMIT)) and (found := file.extractfile(member)):
+                    return found.read().decode("ascii", "replace").strip()
+    return None
+
+
 def api_version(source: Path) -> int | None:
     """ggml's version of the interface between it and a backend: ggml refuses any other."""
     text = (source / API).read_text(encoding="utf-8", errors="replace")
@@ -38,26 +49,32 @@ def api_version(source: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def manifest(backend: str, source: Path, library: Path, built_from: str) -> dict[str, object]:
-    """What the pack is; ``built_from`` names the locked source and the switches."""
-    entry = {"sha256": sha256_of(library), "bytes": library.stat().st_size}
+def manifest(
+    backend: str, source: Path, library: Path, built_from: str, beside: Sequence[Path] = ()
+) -> dict[str, object]:
+    """What the pack is; ``built_from`` names the locked source and the switches, ``beside`` its runtime libraries."""
     return {
         "format": FORMAT,
         "backend": backend,
         "llama_cpp": llama_commit(source),
         "ggml_backend_api": api_version(source),
         "library": library.name,
-        "files": {library.name: entry},
+        "files": {path.name: _entry(path) for path in (library, *beside)},
         "built_for": {"system": platform.system(), "machine": platform.machine(), "libc": platform.libc_ver()[1]},
         "built_from": built_from,
     }  # fmt: skip
 
 
-def keep(library: Path, facts: Mapping[str, object], folder: Path) -> Path:
-    """Copy the library, then the manifest: a folder without one counts as empty."""
+def _entry(path: Path) -> dict[str, object]:
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+
+
+def keep(library: Path, facts: Mapping[str, object], folder: Path, beside: Sequence[Path] = ()) -> Path:
+    """Copy the libraries, then the manifest: a folder without one counts as empty."""
     remove(folder)
     folder.mkdir(parents=True)
-    shutil.copy2(library, folder / library.name)
+    for path in (library, *beside):
+        shutil.copy2(path, folder / path.name)
     write_text(folder / MANIFEST, json.dumps(facts, indent=2) + "\n")
     return folder
 

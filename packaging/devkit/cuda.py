@@ -1,0 +1,129 @@
+"""ggml's CUDA backend as a pack, built from the very source archive of our engine, where nvcc is.
+
+CUDA's runtime libraries that the backend needs go into the pack and are found beside it (RUNPATH ``$ORIGIN``), so the
+machine needs NVIDIA's driver and nothing else. nvcc is not a Debian package; NVIDIA's licence allows to hand on
+``libcudart`` and ``libcublas`` with a program.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from devkit import engine, packs, venvs
+from devkit.folders import cache_dir
+from devkit.machine import find_cuda
+from devkit.say import Problem, step, tell
+from devkit.shell import run_logged
+from devkit.stamps import key_of, locked, remove
+from devkit.venvs import BUILDER
+
+ON = ("BUILD_SHARED_LIBS", "GGML_BACKEND_DL", "GGML_CUDA")
+OFF = (
+    "GGML_CPU", "GGML_NATIVE", "LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS",
+    "LLAMA_BUILD_UI",
+)  # fmt: skip
+RUNTIME = ("libcudart", "libcublas", "libcublasLt")
+DRIVER_FLOOR = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
+"""CUDA's major version -> the oldest driver of Linux that runs it (NVIDIA's CUDA Toolkit release notes, table 2)."""
+
+
+def architectures() -> str:
+    """The cards that are built for: HEARTH_CUDA_ARCHITECTURES (as cmake writes them), else the one here, else the usual
+    ones of today with code for later ones."""
+    if chosen := os.environ.get("HEARTH_CUDA_ARCHITECTURES"):
+        return chosen
+    return "native" if find_cuda().driver else "75-real;80-real;86-real;89-real;90-real;90-virtual"
+
+
+def source_key() -> str:
+    """What decides a pack's contents: the locked source archive, the switches, the compiler."""
+    return key_of(engine.install_key(()), ON, OFF, architectures(), toolkit(_nvcc()))
+
+
+def ensure() -> Path:
+    """The pack's folder, built unless it is in the cache. Raises Problem where it can't be built."""
+    key = source_key()
+    with (
+        step(
+            "ggml's CUDA backend (half an hour and more; HEARTH_CUDA_ARCHITECTURES=90-real builds for one card)"
+        ),
+        locked(cache_dir() / "locks" / "cuda.lock", "building the CUDA backend"),
+    ):
+        return packs.find("cuda", key) or _build(key)
+
+
+def _nvcc() -> Path:
+    found = find_cuda().nvcc
+    if not found:
+        raise Problem(
+            "Building the CUDA backend needs nvcc: install NVIDIA's CUDA toolkit and put nvcc on PATH. A pack that "
+            "somebody else built is installed with `hearth engine install FILE`."
+        )
+    if sys.platform != "linux":
+        raise Problem(
+            "The CUDA pack is built on Linux here; on Windows the hosted runner's workflow does it."
+        )
+    return Path(found)
+
+
+def toolkit(nvcc: Path) -> str:
+    """CUDA's version as ``13.0``. Raises Problem when nvcc does not say it."""
+    done = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"release (\d+\.\d+)", done.stdout)
+    if not found:
+        raise Problem(f"{nvcc} does not work: {(done.stderr or done.stdout)[-300:]}")
+    return found[1]
+
+
+def switches(nvcc: Path) -> list[str]:
+    """cmake's arguments."""
+    on_off = [*(f"-D{name}=ON" for name in ON), *(f"-D{name}=OFF" for name in OFF)]
+    paths = ["-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON", "-DCMAKE_INSTALL_RPATH=$ORIGIN"]
+    cuda = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={architectures()}"]
+    return ["-DCMAKE_BUILD_TYPE=Release", *on_off, *paths, *cuda]
+
+
+def _build(key: str) -> Path:
+    nvcc = _nvcc()
+    venvs.ensure(BUILDER)
+    work = cache_dir() / "build" / f"cuda-{key}"
+    work.mkdir(parents=True, exist_ok=True)
+    source = engine.unpacked(work)
+    library = _compile(source / "vendor" / "llama.cpp", work / "cmake", nvcc)
+    beside = runtime_libraries(library)
+    facts = packs.manifest("cuda", source, library, key, beside=beside)
+    facts["driver_floor"] = {"nvidia": DRIVER_FLOOR.get(int(toolkit(nvcc).split(".")[0]), "")}
+    facts["cuda"] = {"toolkit": toolkit(nvcc), "architectures": architectures()}
+    commit = packs.llama_commit(source)
+    folder = packs.keep(library, facts, cache_dir() / "packs" / f"cuda-{commit[:12]}", beside=beside)
+    tell(f"{library.stat().st_size / 1e6:.0f} MB: {folder}")
+    remove(work)
+    return folder
+
+
+def _compile(llama: Path, folder: Path, nvcc: Path) -> Path:
+    env = {
+        "PATH": os.pathsep.join([str(BUILDER.python.parent), str(nvcc.parent), os.environ.get("PATH", "")])
+    }
+    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", *switches(nvcc)]
+    run_logged(configure, BUILDER.log("cuda-configure"), doing="configuring", env=env)
+    jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(engine.jobs()))
+    build: list[str | Path] = ["cmake", "--build", folder, "--parallel", jobs, "--target", "ggml-cuda"]
+    run_logged(build, BUILDER.log("cuda"), doing="building the CUDA backend", env=env)
+    found = next((path for path in folder.rglob("libggml-cuda.so") if path.is_file()), None)
+    if found is None:
+        raise Problem(f"The build made no library; its output: {BUILDER.log('cuda')}")
+    return found
+
+
+def runtime_libraries(library: Path) -> list[Path]:
+    """CUDA's own libraries that this one loads, under the names by which it asks for them."""
+    if not shutil.which("ldd"):
+        return []
+    done = subprocess.run(["ldd", library], capture_output=True, text=True, check=False)
+    found = re.findall(r"^\s*(\S+) => (/\S+)", done.stdout, re.MULTILINE)
+    wanted = {name: Path(path) for name, path in found if name.partition(".")[0] in RUNTIME}
+    return [path.with_name(name) if path.with_name(name).exists() else path for name, path in wanted.items()]

@@ -1,0 +1,73 @@
+"""``make package``: the installers for the system that this runs on, in ``build/package/out``."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devkit import freeze, linux, qtlibs, release, windows
+from devkit.folders import BUILD, ROOT
+from devkit.say import Problem, tell
+from devkit.shell import run_logged
+from devkit.stamps import locked, remove
+from devkit.venvs import PACKAGER
+
+DEBIAN_TOOLS = {
+    "xz": "xz-utils",
+    "strip": "binutils",
+    "cc": "gcc",
+    "desktop-file-validate": "desktop-file-utils",
+}
+
+
+def package(_arguments: Sequence[str]) -> int:
+    """Freeze, pack, sum up and sign."""
+    with locked(BUILD / "package.lock", "making installers"):
+        remove(release.OUT)
+        made = _make()
+        made += release.packs()
+        release.seal()
+    for path in made:
+        print(f"{path.stat().st_size / 1e6:7.1f} MB  {path}")
+    return 0
+
+
+def _make() -> list[Path]:
+    makers = {"linux": _linux, "win32": _windows, "darwin": _mac}
+    if sys.platform not in makers:
+        raise Problem(f"There is no installer for {sys.platform}: Linux, Windows and macOS have one.")
+    return makers[sys.platform]()
+
+
+def _tools() -> None:
+    """Debian's packages only; installed when we may, else said how."""
+    missing = [package for tool, package in DEBIAN_TOOLS.items() if not shutil.which(tool)]
+    if missing and not qtlibs.apt_install(missing):
+        tell(f"NOTE: some tools are missing. Run:  {qtlibs.apt_command(missing)}")
+
+
+def _linux() -> list[Path]:
+    _tools()
+    usr = linux.tree(freeze.ensure())
+    data = linux.payload(usr)
+    made = [linux.deb(usr, data), linux.run_file(data)]
+    image = linux.app_image(linux.app_dir(usr), os.environ.get("HEARTH_APPIMAGE_RUNTIME", ""))
+    return [*made, image] if image else made
+
+
+def _windows() -> list[Path]:
+    icon = freeze.WORK / "icons" / "hearth.ico"
+    return [windows.setup(freeze.ensure(), icon, release.OUT, freeze.version())]
+
+
+def _mac() -> list[Path]:
+    app = freeze.ensure().with_name("Hearth.app")
+    script = ROOT / "packaging" / "macos" / "make_dmg.sh"
+    target = release.OUT / f"Hearth-{freeze.version()}-{platform.machine()}.dmg"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    run_logged([script, app, target], PACKAGER.log("dmg"), doing="making the disk image")
+    if not target.exists():
+        raise Problem(f"No disk image was made; the output: {PACKAGER.log('dmg')}")
+    return [target]

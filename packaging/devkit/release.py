@@ -1,0 +1,70 @@
+"""What goes beside the installers: checksums, signatures, and backend packs as files to hand out."""
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from devkit import linux, vulkan
+from devkit.freeze import WORK
+from devkit.say import Problem, step, tell
+from devkit.shell import run_logged
+from devkit.stamps import remove, sha256_of, write_text
+from devkit.venvs import PACKAGER
+
+OUT = WORK / "out"
+SUMS = "SHA256SUMS"
+
+
+def pack_archive(folder: Path) -> Path:
+    """One backend pack as a file for ``hearth engine install``; the same bytes each time."""
+    target = OUT / f"hearth-engine-{folder.name}-{sys.platform}-{platform.machine()}.tar.xz"
+    with step(target.name):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        entries = [(f"{folder.name}/{path.name}", path) for path in sorted(folder.iterdir())]
+        target.write_bytes(linux.packed(linux.tar_bytes(entries)))
+    tell(f"{target.stat().st_size / 1e6:.1f} MB: {target}")
+    return target
+
+
+def packs() -> list[Path]:
+    """Those that are built here, as archives."""
+    found = vulkan.built() if sys.platform == "linux" else None
+    return [pack_archive(found)] if found else []
+
+
+def seal() -> Path:
+    """SHA256SUMS over everything in ``out``, signed when HEARTH_GPG_KEY names a key of gpg's."""
+    names = sorted(
+        path.name
+        for path in OUT.iterdir()
+        if path.is_file() and not path.name.startswith(SUMS) and path.suffix != ".asc"
+    )
+    write_text(OUT / SUMS, "".join(f"{sha256_of(OUT / name)}  {name}\n" for name in names))
+    for old in OUT.glob("*.asc"):
+        remove(old)
+    if key := os.environ.get("HEARTH_GPG_KEY"):
+        for name in [*names, SUMS]:
+            _sign(OUT / name, key)
+    else:
+        tell("not signed: set HEARTH_GPG_KEY to a key of gpg's for detached signatures")
+    return OUT / SUMS
+
+
+def _sign(path: Path, key: str) -> None:
+    gpg = shutil.which("gpg")
+    if not gpg:
+        raise Problem("HEARTH_GPG_KEY is set, but gpg is missing. Install gnupg, or unset it.")
+    command = [
+        gpg,
+        "--batch",
+        "--yes",
+        "--local-user",
+        key,
+        "--armor",
+        "--output",
+        f"{path}.asc",
+        "--detach-sign",
+    ]
+    run_logged([*command, path], PACKAGER.log("sign"), doing=f"signing {path.name}")
