@@ -100,6 +100,7 @@ class UsageError(HearthError):
 class SettingsError(HearthError):
     code = "settings"
     template = "The setting {key} can't be {value}: {detail}."
+    action = "settings"
 
 
 class StorageError(HearthError):
@@ -326,7 +327,8 @@ class PromptTooLongError(EngineError):
 class TemplateFailedError(EngineError):
     code = "template_failed"
     template = "The model's chat template failed: {detail}."
-    action = ""
+    hint = "Load it with another template."
+    action = "load_options"
 
 
 class BadConstraintError(EngineError):

@@ -24,9 +24,9 @@ from app.ui.actions import Actions
 from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
 from app.ui.errors import describe
+from app.ui.gate import Gate
 from app.ui.layout_memory import LayoutMemory
 from app.ui.levels import levels
-from app.ui.gate import Gate
 from app.ui.model_commands import ModelCommands
 from app.ui.page_list import LEVELS, PAGES, make_page, page_words
 from app.ui.panel_dock import NARROW, PanelDock
@@ -72,6 +72,7 @@ class MainWindow(QMainWindow):
         self.pages: dict[str, QWidget] = {}
         self._painted = False
         self._banner_about = ""
+        self._banner_again: Callable[[], object] | None = None
         self._downloads: dict[str, str] = {}
         self.setAcceptDrops(True)
         self.setWindowTitle("Hearth")
@@ -131,6 +132,8 @@ class MainWindow(QMainWindow):
         room = self.screen().availableSize()
         wide, high = _SMALLEST
         z = theme.notifier().zoom  # a small one needs as much: rows of buttons shrink less than their texts
+        if self._painted:
+            self.panels.fit(self.width())
         self.setMinimumSize(
             max(wide, min(round(wide * z), room.width())), max(high, min(round(high * z), room.height()))
         )
@@ -211,8 +214,12 @@ class MainWindow(QMainWindow):
             "add_token": lambda _none: self.gate.sign_in(),
             "access": lambda waiting: self.gate.sign_in(*waiting),
             "downloading": lambda download: self.gate.expect(str(download)),
+            "download_again": lambda path: self._page_call("discover", "search", Path(str(path or "")).stem),
+            "retry": lambda _about: self._try_again(),
+            "raise_window": lambda _none: self.come_forward(),
+            "update": lambda _none: self.actions_.by_name["about"].trigger(),
             "open_license": lambda repo: _open_url(self.services.hub.page_url(str(repo or ""))),
-            "settings": lambda _none: self.open_page("settings"),
+            "settings": lambda group: self._page_call("settings", "show_group", group or ""),
         }
 
     def _page_call(self, page: str, method: str, *arguments: object) -> None:
@@ -223,12 +230,20 @@ class MainWindow(QMainWindow):
         if model:
             getattr(page, "choose_model", lambda _model: None)(model)
 
+    def _try_again(self) -> None:
+        self.banner.hide()
+        if self._banner_again is not None:
+            self._banner_again()
+
     def say(self, words: Words, tone: str = "", label: Words = "", action: str = "") -> None:
         """A line above the page for what belongs to no page."""
         self.banner.show_words(words, tone, label, action)
 
-    def say_error(self, error: BaseException, about: str = "") -> None:
-        """The same for an error; ``about`` is the model or path its button is for."""
+    def say_error(
+        self, error: BaseException, about: str = "", again: "Callable[[], object] | None" = None
+    ) -> None:
+        """The same for an error; ``about`` is the model or path its button is for, ``again`` what trying again does."""
+        self._banner_again = again
         self._banner_about = about or str(getattr(error, "params", {}).get("path", ""))
         self.banner.show_error(describe(error))
 
@@ -306,7 +321,8 @@ class MainWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if (event.size().width() < NARROW) != (event.oldSize().width() < NARROW) or not self._painted:
+        narrow = theme.px(NARROW)
+        if (event.size().width() < narrow) != (event.oldSize().width() < narrow) or not self._painted:
             self.panels.fit(self.width())
 
     def changeEvent(self, event: QEvent) -> None:

@@ -135,7 +135,7 @@ class ErrorCard(QWidget):
         self._action = ""
         self._button.clicked.connect(lambda: self.action.emit(self._action))
         self._more.toggled.connect(self._fold)
-        self._copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._details.toPlainText()))
+        self._copy.clicked.connect(self._copy_all)
         self.set_style(style)
 
     def _arrange(self) -> None:
@@ -168,11 +168,14 @@ class ErrorCard(QWidget):
         self._button.setVisible(bool(button))
         self._action = action
         self._more.setText(self.tr("Details"))
-        self._copy.setText(self.tr("Copy details"))
-        for widget in (self._more, self._copy):
-            widget.setVisible(bool(error.details))
+        self._copy.setText(self.tr("Copy details") if error.details else self.tr("Copy"))
+        self._more.setVisible(bool(error.details))
         self._details.setPlainText(error.details)
         self._details.setAccessibleName(self.tr("Details"))
+
+    def _copy_all(self) -> None:
+        text = f"{self._words.text()}\n\n{self._details.toPlainText()}".strip()
+        QGuiApplication.clipboard().setText(text)
 
     def _fold(self, unfolded: bool) -> None:
         self._details.setVisible(unfolded)

@@ -58,7 +58,7 @@ class ModelCommands(QObject):
 
         def failed(error: Exception) -> None:
             if not isinstance(error, LoadCancelledError):
-                self._window.say_error(error, model)
+                self._window.say_error(error, model, lambda: self.load_now(model, wishes))
 
         def begun(future: "Future[InstanceChanged]") -> None:
             tasks.watch(future, lambda _ready: follow(), failed, self)
@@ -189,7 +189,10 @@ class ModelCommands(QObject):
             else:
                 self._window.obey("downloads", None)
 
-        tasks.run(find, found, self._window.say_error, self)
+        def failed(error: Exception) -> None:
+            self._window.say_error(error, "", self.get_starter)
+
+        tasks.run(find, found, failed, self)
 
 
 def first_parts(paths: Sequence[Path]) -> list[Path]:

@@ -206,7 +206,7 @@ class Banner(QFrame):
         self.details.setPlainText(details)
         self.details.hide()
         self.more.setVisible(bool(details))
-        self.copy.setVisible(bool(details))
+        self.copy.setVisible(bool(details) or tone == "bad")  # an error always has a button
         self._retranslate()
         set_property(self, "tone", tone)
         self._restyle()
@@ -236,7 +236,8 @@ class Banner(QFrame):
         self.details.setVisible(self.details.isHidden())
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(f"{self.words.text()}\n\n{self.details.toPlainText()}")
+        text = f"{self.words.text()}\n\n{self.details.toPlainText()}".strip()
+        QGuiApplication.clipboard().setText(text)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

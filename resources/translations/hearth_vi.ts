@@ -1532,7 +1532,7 @@
     </message>
     <message>
         <source>Load it with another template.</source>
-        <translation type="unfinished" />
+        <translation>Hãy nạp với một mẫu khác.</translation>
     </message>
     <message>
         <source>Loading {model} was stopped.</source>
@@ -3486,7 +3486,7 @@
     <name>Palette</name>
     <message>
         <source>Find a command, page, chat, model or setting</source>
-        <translation>Tìm lệnh, trang, cuộc trò chuyện, mô hình hay thiết lập</translation>
+        <translation>Tìm lệnh, trang, cuộc trò chuyện, mô hình hay cài đặt</translation>
     </message>
     <message>
         <source>What was found</source>
@@ -3506,7 +3506,7 @@
     </message>
     <message>
         <source>Setting</source>
-        <translation>Thiết lập</translation>
+        <translation>Cài đặt</translation>
     </message>
     <message>
         <source>Chat without a title</source>

@@ -1,0 +1,84 @@
+"""Every error a person can meet: words, what to do, a button that something answers to."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtGui import QGuiApplication
+
+from app.core.errors import HearthError, HubUnreachableError, _tree, all_errors
+from app.core.events import ErrorInfo
+from app.ui import errors, translate
+from app.ui.chat_style import make_style
+from app.ui.message_parts import ErrorCard
+from app.ui.widgets import Banner
+from tests.make_translations import TS
+
+PARAMS: dict[str, Any] = {
+    name: name.upper()
+    for name in (
+        "detail key value path missing found known expected name matches model what host device why limit tokens "
+        "waiting seconds status port free"
+    ).split()
+}
+ALL = list(all_errors().values())
+ON_PAGES = {"retry", "load_again", "load_options", "download_again"}
+"""What the pages do by themselves where the error stands."""
+
+
+def _made(kind: type[HearthError]) -> HearthError:
+    return kind(**PARAMS)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.code)
+def test_it_has_words_and_its_parameters_are_known(kind: type[HearthError]) -> None:
+    described = errors.describe(_made(kind))
+    assert described.text
+    assert not re.search(r"\([a-z_]+\)", described.sentence), "a parameter without a value"
+    assert described.text.rstrip().endswith((".", "DETAIL"))
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.code)
+def test_its_action_has_a_label_and_somebody_who_does_it(window: Any, kind: type[HearthError]) -> None:
+    if kind.action:
+        assert errors.action_label(kind.action)
+        assert kind.action in window._handlers() or kind.action in ON_PAGES
+
+
+@pytest.mark.parametrize("kind", [k for k in ALL if not k.action], ids=lambda kind: kind.code)
+def test_without_a_next_step_its_words_can_be_copied(qtbot: Any, kind: type[HearthError]) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    banner.show_error(errors.describe(_made(kind)))
+    assert not banner.copy.isHidden()
+    banner.copy.click()
+    assert QGuiApplication.clipboard().text() == banner.words.text()
+
+
+def test_the_card_in_the_chat_can_be_copied_too(qtbot: Any) -> None:
+    from app.ui import theme
+
+    theme.notifier().apply("light")
+    card = ErrorCard(make_style(), None)  # type: ignore[arg-type]
+    qtbot.addWidget(card)
+    card.show_error(ErrorInfo("bad_request", "No.", {}, ""), "It can't be served.", "", "")
+    assert not card._copy.isHidden()
+    card._copy.click()
+    assert QGuiApplication.clipboard().text() == "It can't be served."
+
+
+def test_every_error_speaks_vietnamese(qtbot: Any) -> None:
+    known = translate.read_ts(Path(TS))
+    for kind in _tree(HearthError):
+        for text in (kind.template, kind.hint):
+            if text not in {"", "{detail}"}:
+                assert ("Errors", text) in known, text
+
+
+def test_trying_again_does_what_was_tried(qtbot: Any, window: Any) -> None:
+    tried: list[int] = []
+    window.say_error(HubUnreachableError(host="hub", detail="no network"), "", lambda: tried.append(1))
+    window.banner.button.click()
+    assert tried == [1]
+    assert window.banner.isHidden()
