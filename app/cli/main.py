@@ -143,7 +143,16 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     serve.add_argument("--port", type=int)
     serve.add_argument("--model", help="load this model at once; others load when asked for")
     serve.add_argument("--api-key", help="clients must send this key")
+    serve.add_argument(
+        "--log-prompts", action="store_true", default=None, help="show the beginning of each prompt"
+    )
     _add_load(serve)
+    keys = _adder(commands)("keys", _lazy("keys", "keys"), "list, create and revoke the server's API keys")
+    keys.add_argument("act", nargs="?", choices=("list", "create", "revoke"), default="list")
+    keys.add_argument(
+        "name", nargs="?", metavar="NAME", help="whom a new key is for; the name or id of one to revoke"
+    )
+    keys.add_argument("--rate", type=_positive, metavar="N", help="a new key's requests a minute")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

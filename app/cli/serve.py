@@ -12,8 +12,9 @@ from app.compose import Services
 from app.core.events import RequestLogged, ServerChanged
 from app.core.paths import find_paths
 from app.core.presence import Presence, read_presences
+from app.server.addresses import addresses, is_local
 
-SERVER_FLAGS = ("host", "port", "api_key")
+SERVER_FLAGS = ("host", "port", "api_key", "log_prompts")
 
 
 def serve(args: Namespace) -> int:
@@ -35,10 +36,14 @@ def _run(running: Services, args: Namespace, stop: threading.Event) -> int:
     if args.model:
         load(running, args.model, quiet=False)
     server = running.settings.value.server
+    running.start()
     state = running.server.start(server.host, server.port)
     print(f"Serving on {state.address}/v1 (Ctrl-C ends)", flush=True)
-    if server.host not in ("127.0.0.1", "localhost", "::1") and not server.api_key:
-        print("Everyone on the network can use it: --api-key asks them for a key.", flush=True)
+    for address in addresses(state.address, server.host):
+        if address.url != state.address:
+            print(f"  also on {address.url}/v1", flush=True)
+    if not is_local(server.host) and not server.api_key and not running.server.keys.active:
+        print("Everyone on the network can use it: `hearth keys create NAME` makes a key.", flush=True)
     while not stop.wait(0.5):
         pass
     print("Stopping", flush=True)
@@ -47,12 +52,24 @@ def _run(running: Services, args: Namespace, stop: threading.Event) -> int:
 
 
 def _print_request(event: RequestLogged) -> None:
+    print(request_line(event), flush=True)
+
+
+def request_line(event: RequestLogged) -> str:
+    """What the window's history shows of a request, on one line; a prompt, when it is asked for, on the next."""
     clock = time.strftime("%H:%M:%S", time.localtime(event.at))
+    who = f" {event.client}" + (f" ({event.key})" if event.key else "")
+    model = f" {event.model}" if event.model else ""
     speed = f" {event.decode_per_second:.0f} tokens/s" if event.decode_per_second else ""
     tokens = f" {event.prompt_tokens}+{event.completion_tokens} tokens" if event.completion_tokens else ""
-    print(
-        f"{clock} {event.method} {event.path} {event.status} {event.seconds:.2f}s{tokens}{speed}", flush=True
-    )
+    prompt = f"\n  {event.prompt!r}" if event.prompt else ""
+    head = f"{clock} {event.method} {_printable(event.path)} {event.status} {event.seconds:.2f}s"
+    return head + who + model + tokens + speed + prompt
+
+
+def _printable(path: str) -> str:
+    # A path is a stranger's text: it must not move the terminal's cursor.
+    return path if path.isprintable() else repr(path)
 
 
 def ps(args: Namespace) -> int:

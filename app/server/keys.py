@@ -43,16 +43,17 @@ class ApiKey(Struct, frozen=True, omit_defaults=True):
 
 
 class KeyStore:
-    """The keys and their file. Thread-safe."""
+    """The keys and their file. Thread-safe; what another process has written to the file is seen at once."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._keys: tuple[ApiKey, ...] | None = None
+        self._keys: tuple[ApiKey, ...] = ()
+        self._seen: tuple[int, int] | None = None
         self._noted = time.monotonic()
         self._unwritten = False
 
-    def keys(self) -> tuple[ApiKey, ...]:
+    def all(self) -> tuple[ApiKey, ...]:
         """All, oldest first, revoked ones too."""
         with self._lock:
             return self._all()
@@ -120,9 +121,18 @@ class KeyStore:
             log.info("the keys' last use is not written: %s", error)
 
     def _all(self) -> tuple[ApiKey, ...]:
-        if self._keys is None:
-            self._keys = self._read()
+        now = self._state()
+        if now != self._seen:
+            self._keys, self._seen, self._unwritten = self._read(), now, False
         return self._keys
+
+    def _state(self) -> tuple[int, int]:
+        """What changes when somebody writes the file: another one takes its place."""
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            found = None
+        return (found.st_mtime_ns, found.st_ino) if found else (0, 0)
 
     def _read(self) -> tuple[ApiKey, ...]:
         try:
@@ -147,7 +157,7 @@ class KeyStore:
                 if error.errno == 28:
                     raise DiskFullError(path=str(self._path), missing="a few kB") from error
                 raise ReadOnlyError(path=str(self._path.parent)) from error
-        self._keys, self._unwritten = keys, False
+        self._keys, self._unwritten, self._seen = keys, False, self._state()
 
 
 def _hash(text: str) -> str:

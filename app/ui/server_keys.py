@@ -53,7 +53,7 @@ class ServerKeys(QWidget):
         self.intro = make_label("muted", self, wrap=True)
         self.name, self.rate = QLineEdit(self), QSpinBox(self)
         self.rate_words = make_label("secondary", self)
-        self.create = make_button(self._create, "primary", self)
+        self.make = make_button(self._create, "primary", self)
         self.fresh = FreshKey(self)
         self.model: TableModel[KeyRow] = TableModel(self._columns(), lambda row: row.id, self)
         self.table = Table(self.model, self)
@@ -82,7 +82,7 @@ class ServerKeys(QWidget):
         row.addWidget(self.name, 1)
         row.addWidget(self.rate_words)
         row.addWidget(self.rate)
-        row.addWidget(self.create)
+        row.addWidget(self.make)
         column.addLayout(row)
         column.addWidget(self.fresh)
         column.addWidget(self.table, 1)
@@ -103,7 +103,7 @@ class ServerKeys(QWidget):
     def _read(self) -> list[KeyRow]:
         server = self._services.server
         used = {row.key_id: row for row in server.usage()}
-        rows = [_key_row(key, used.pop(key.id, None)) for key in server.keys.keys()]  # noqa: SIM118 - not a mapping
+        rows = [_key_row(key, used.pop(key.id, None)) for key in server.keys.all()]
         return [*rows, *(_used_row(row) for row in used.values())]
 
     def _show(self, rows: list[KeyRow]) -> None:
@@ -113,7 +113,7 @@ class ServerKeys(QWidget):
     def _enable(self) -> None:
         row = self.table.current()
         kept = row is not None and row.created_at is not None
-        self.create.setEnabled(bool(self.name.text().strip()))
+        self.make.setEnabled(bool(self.name.text().strip()))
         self.revoke.setVisible(kept and not row.revoked)
         self.forget.setVisible(kept and row.revoked)
         self.pick.setVisible(not kept)
@@ -237,7 +237,7 @@ class ServerKeys(QWidget):
         self.rate_words.setText(self.tr("Requests a minute"))
         self.rate.setSpecialValueText(self.tr("no limit"))
         self.rate.setAccessibleName(self.tr("Requests a minute"))
-        self.create.setText(self.tr("Create key"))
+        self.make.setText(self.tr("Create key"))
         self.revoke.setText(self.tr("Revoke"))
         self.revoke.setToolTip(self.tr("It is refused from now on"))
         self.forget.setText(self.tr("Remove from the list"))

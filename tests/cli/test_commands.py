@@ -162,6 +162,21 @@ def test_serve_answers_shows_in_ps_and_stops_on_sigterm(with_starter, environ, a
         rest, _ = server.communicate(timeout=30)
     assert server.returncode == 0
     assert "POST /v1/chat/completions 200" in rest
+    assert "127.0.0.1" in rest
+    assert " tokens" in rest
+    assert rest.rstrip().endswith("Stopping")
+
+
+def test_keys_are_made_listed_and_revoked(as_json, hearth) -> None:
+    made = as_json("keys", "create", "laptop", "--rate", "30")
+    assert made["key"].startswith("hearth-")
+    (listed,) = as_json("keys")
+    assert (listed["name"], listed["rate_limit"], listed["used"]["key_id"]) == ("laptop", 30, made["id"])
+    assert "hash" not in listed
+    assert hearth("keys", "revoke", "laptop").stdout == "laptop is revoked.\n"
+    assert "revoked" in hearth("keys").stdout
+    assert hearth("keys", "revoke", "laptop").returncode == 2
+    assert hearth("keys", "create").returncode == 2
 
 
 def test_a_busy_port_is_told_with_the_next_one(hearth) -> None:

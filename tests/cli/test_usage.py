@@ -19,6 +19,7 @@ COMMANDS = [
     "explain",
     "chat",
     "serve",
+    "keys",
     "bench",
     "ps",
     "doctor",

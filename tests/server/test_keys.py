@@ -19,7 +19,7 @@ def test_a_key_opens_until_it_is_revoked(http, served) -> None:
     assert http.get("/v1/models", headers=bearer(text)).status_code == 200
     assert http.get("/v1/models", headers={"x-api-key": text}).status_code == 200
     assert http.get("/health").status_code == 200
-    assert served.host.keys.keys()[0].last_used_at >= key.created_at
+    assert served.host.keys.all()[0].last_used_at >= key.created_at
     other, _ = served.host.keys.create("phone")
     served.host.keys.revoke(key.id)
     refused = http.get("/v1/models", headers=bearer(text))
@@ -42,7 +42,18 @@ def test_the_file_holds_no_key(tmp_path) -> None:
     assert again.match(text).id == key.id
     assert again.match("x") is None
     again.forget(key.id)
-    assert KeyStore(path).keys() == ()
+    assert KeyStore(path).all() == ()
+
+
+def test_a_key_that_another_process_makes_is_known_at_once(tmp_path) -> None:
+    path = tmp_path / "keys.json"
+    serving, other = KeyStore(path), KeyStore(path)
+    assert not serving.active
+    key, text = other.create("laptop")
+    assert serving.match(text).id == key.id
+    other.revoke(key.id)
+    assert serving.match(text) is None
+    assert not serving.active
 
 
 def test_a_damaged_file_lets_nobody_in(tmp_path) -> None:
@@ -53,7 +64,7 @@ def test_a_damaged_file_lets_nobody_in(tmp_path) -> None:
     assert store.match("") is None
     _, text = store.create("new")
     assert store.match(text)
-    assert [key.name for key in KeyStore(path).keys()] == ["new"]  # noqa: SIM118 - not a mapping
+    assert [key.name for key in KeyStore(path).all()] == ["new"]
 
 
 def test_the_rate_is_kept_per_key(http, served) -> None:

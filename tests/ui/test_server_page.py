@@ -90,10 +90,10 @@ def test_the_history_is_filtered(qtbot: Any, services: Any, page: Any) -> None:
 def test_a_key_is_shown_once_and_revoked(qtbot: Any, services: Any, page: Any) -> None:
     page.show_tab("keys")
     keys = page.keys
-    assert not keys.create.isEnabled()
+    assert not keys.make.isEnabled()
     keys.name.setText("laptop")
     keys.rate.setValue(30)
-    keys.create.click()
+    keys.make.click()
     qtbot.waitUntil(keys.fresh.isVisible, timeout=LONG)
     text = keys.fresh.key.text()
     keys.fresh.copy.click()
