@@ -311,7 +311,8 @@ class LoadedModels(QFrame):
 
     def _rebuild(self) -> None:
         for at in reversed(range(self._grid.count())):
-            widget = self._grid.itemAt(at).widget()
+            item = self._grid.itemAt(at)
+            widget = item.widget() if item is not None else None
             if widget is not None and widget is not self.none:
                 self._grid.removeWidget(widget)
                 widget.deleteLater()
