@@ -135,7 +135,7 @@ class Turn:
         if self._over or delta.choice:
             return
         for piece in delta.tool_calls:
-            self._calls[piece.index] = _joined(self._calls.get(piece.index), piece)
+            self._calls[piece.index] = joined(self._calls.get(piece.index), piece)
         self._logprobs += delta.logprobs
         if delta.text or delta.reasoning:
             self._time_thinking(delta)
@@ -192,7 +192,8 @@ class Turn:
             log.exception("a turn's listener failed")
 
 
-def _joined(before: ToolCallDelta | None, piece: ToolCallDelta) -> ToolCallDelta:
+def joined(before: ToolCallDelta | None, piece: ToolCallDelta) -> ToolCallDelta:
+    """A tool call with one more piece of it."""
     if before is None:
         return piece
     return ToolCallDelta(

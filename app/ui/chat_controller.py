@@ -90,6 +90,8 @@ class ChatController(QObject):
         self.new_system: str | None = None
         self.new_policy: ContextPolicy | None = None
         self.entries: list[Entry] = []
+        self.side_by_side = False
+        """Two answers are shown beside each other; the transcript waits."""
         self.messages: dict[int, StoredMessage] = {}
         self._records: dict[str, Any] = {}
         self.names: dict[str, str] = {}
@@ -194,6 +196,7 @@ class ChatController(QObject):
         self.place, self.chat, self.conversation = place, chat, None
         self.new_system = self.new_policy = None
         self.messages, self.entries = {}, []
+        self.side_by_side = False
         self.place_changed.emit(place.temporary)
         if chat is not None:
             self.reload()
@@ -202,8 +205,8 @@ class ChatController(QObject):
         self.opened.emit("", [], self._draft, [])
         self._tell_state()
 
-    def reload(self, *, only_if_changed: bool = False) -> None:
-        """Read the open conversation again."""
+    def reload(self, *, only_if_changed: bool = False, then: Callable[[], None] | None = None) -> None:
+        """Read the open conversation again, and go on with ``then``."""
         chat, place = self.chat, self.place
         if chat is None:
             return
@@ -211,7 +214,12 @@ class ChatController(QObject):
         def work() -> tuple[Conversation, tuple[StoredMessage, ...]]:
             return place.store.conversation(chat), place.store.messages(chat)
 
-        self.run(work, partial(self._show, place, chat, only_if_changed))
+        def show(found: tuple[Conversation, tuple[StoredMessage, ...]]) -> None:
+            self._show(place, chat, only_if_changed, found)
+            if then is not None:
+                then()
+
+        self.run(work, show)
 
     def _show(
         self,
@@ -223,7 +231,7 @@ class ChatController(QObject):
         if place is not self.place or chat != self.chat:
             return
         turn = self.turns.here()
-        if only_if_changed and turn is not None:
+        if only_if_changed and (turn is not None or self.side_by_side):
             return
         self.conversation, messages = found
         self.messages = {message.id: message for message in messages}
@@ -299,7 +307,11 @@ class ChatController(QObject):
 
     def ask(self, text: str, files: Sequence[NewAttachment] = (), other: str = "") -> None:
         """Ask in the open conversation; with ``other`` a second model answers the same beside the first."""
-        if other:
+        if self.side_by_side:
+            self.side_by_side = False
+            self.reload(then=partial(self.ask, text, files, other))
+        elif other:
+            self.side_by_side = True
             self.turns.ask_both(text, files, other)
         else:
             self.turns.ask(text, files)
@@ -322,8 +334,12 @@ class ChatController(QObject):
         """How the next turn is asked."""
         chat, model = self.services.settings.value.chat, model or self.model
         kept = self.conversation.sampling if self.conversation else None
-        sampling = kept or SamplingParams(
-            temperature=chat.temperature, top_p=chat.top_p, max_tokens=chat.max_tokens or None
+        sampling = (
+            kept
+            or self.services.presets.sampling(model)
+            or SamplingParams(
+                temperature=chat.temperature, top_p=chat.top_p, max_tokens=chat.max_tokens or None
+            )
         )
         if chat.logprobs:
             sampling = msgspec.structs.replace(sampling, logprobs=chat.logprobs)
@@ -346,7 +362,11 @@ class ChatController(QObject):
         """What the open conversation begins with, or a new one would."""
         if self.conversation is not None:
             return self.conversation.system
-        return self.services.settings.value.chat.system_prompt if self.new_system is None else self.new_system
+        if self.new_system is not None:
+            return self.new_system
+        profile = self.services.presets.current(self.model) if self.model else None
+        usual = self.services.settings.value.chat.system_prompt
+        return profile.system if profile is not None and profile.system else usual
 
     def set_system(self, text: str) -> None:
         """Another system prompt for the open conversation, from the next question on."""
@@ -463,12 +483,20 @@ class ChatController(QObject):
     def _compare(self, entry: Entry, other: str) -> None:
         index = next((i for i, known in enumerate(self.entries) if known.key == entry.key), 0)
         if index:
+            self.side_by_side = True
             self.turns.compare(self.entries[index - 1], entry, other)
 
     def keep_version(self, key: int) -> None:
-        """Go on with this answer of several."""
+        """Go on with this answer of several, and with the model that wrote it."""
         store = self.place.store
-        self.run(lambda: store.switch(key), lambda _none: self.reload())
+        self.side_by_side = False
+
+        def work() -> None:
+            store.switch(key)
+            found = store.message(key)
+            store.update(found.conversation, model=found.model)
+
+        self.run(work, lambda _none: self.reload())
 
     def entry(self, key: int) -> Entry | None:
         """A message that is shown."""

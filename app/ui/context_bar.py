@@ -111,7 +111,7 @@ class PictureBar(QWidget):
                 step += 4
             painter.setPen(Qt.PenStyle.NoPen)
         if part.mark == "pinned":
-            painter.fillRect(QRectF(where.left(), 1, where.width() - gap, 2), theme.color("accent"))
+            painter.fillRect(QRectF(where.left(), 1, where.width() - gap, 2), theme.color("text"))
         if part.mark == "summary":
             painter.fillRect(QRectF(where.left(), 11, where.width() - gap, 2), theme.color("good"))
 

@@ -136,6 +136,8 @@ class FindBar(QWidget):
             else (0 if step > 0 else len(self._rows) - 1)
         )
         self._transcript.jump_to(self._transcript.entries[self._rows[self._row]].key)
+        if (view := self._view()) is not None:
+            view.build_all()
         self._match = -1 if step > 0 else len(self._places())
 
     def _view(self) -> MessageView | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPoint, QRect, Qt, QUrl, Signal
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
 
@@ -11,11 +11,14 @@ from app.ui.chat_style import ChatStyle
 from app.ui.code_block import CodeBlock
 from app.ui.entries import Entry
 from app.ui.footer import Footer
+from app.ui.long_message import STRETCH, Gap, at_once
 from app.ui.markdown import Segment, Splitter, math_source, split, split_reasoning
 from app.ui.message_parts import Editor, ErrorCard, ReasoningFold, tint
 from app.ui.prose import ProseView
+from app.ui.tool_card import ToolCard
 
-Piece = ProseView | CodeBlock
+Built = ProseView | CodeBlock
+Piece = Built | Gap
 ErrorWords = Callable[[ErrorInfo], tuple[str, str, str]]
 """error -> (translated words, button text, action name)."""
 _BUBBLE_PAD_X, _BUBBLE_PAD_Y = 14, 10
@@ -51,6 +54,9 @@ class MessageView(QWidget):
         self._status: QLabel | None = None
         self._editor: Editor | None = None
         self._files: QLabel | None = None
+        self._tools: list[ToolCard] = []
+        self._later = QTimer(self, interval=0)
+        self._later.timeout.connect(self._build_more)
         self._bubble = QRect()
         self._raw = False
         self._build()
@@ -68,6 +74,8 @@ class MessageView(QWidget):
 
     def _build(self) -> None:
         text = self.entry.text
+        if self.entry.role == "tool" and not self._raw:
+            text = ""
         if self.entry.role == "assistant" and not self._raw:
             self._show_segments(split(split_reasoning(text)[1]))
         elif text:
@@ -77,10 +85,14 @@ class MessageView(QWidget):
     def _build_around(self) -> None:
         self._build_files()
         self._build_reasoning()
+        self._build_tools()
         self._build_error()
         if self._splitter is None:
             self._show_footer()
         preview = self.entry.text[:120]
+        if self.entry.role == "tool":
+            self.setAccessibleName(self.tr("Tool's result: {text}").format(text=preview))
+            return
         self.setAccessibleName(
             self.tr("Answer: {text}").format(text=preview)
             if self.entry.role == "assistant"
@@ -92,6 +104,7 @@ class MessageView(QWidget):
             piece.hide()
             piece.deleteLater()
         self._pieces, self._frozen = [], 0
+        self._later.stop()
 
     def _plain(self, text: str) -> None:
         view = self._prose()
@@ -101,10 +114,37 @@ class MessageView(QWidget):
         self._pieces = [view]
 
     def _show_segments(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            self._pieces.append(self._piece(segment))
+        now = at_once(segments)
+        for number, segment in enumerate(segments):
+            self._pieces.append(self._piece(segment) if number in now else Gap(segment, self._style))
+        if len(now) < len(segments):
+            self._later.start()
 
-    def _piece(self, segment: Segment) -> Piece:
+    def _build_more(self) -> None:
+        """Idle work: the next gaps of a very long message, from its end, where it is mostly read."""
+        letters = STRETCH
+        for number in range(len(self._pieces) - 1, -1, -1):
+            piece = self._pieces[number]
+            if isinstance(piece, Gap):
+                self._pieces[number] = self._piece(piece.segment)
+                letters -= len(piece.segment.text)
+                if letters <= 0:
+                    break
+        else:
+            self._later.stop()
+        self._tell_resized()
+
+    def build_all(self) -> None:
+        """Build what is still a gap, at once."""
+        self._later.stop()
+        if any(isinstance(piece, Gap) for piece in self._pieces):
+            gaps = [piece if isinstance(piece, Gap) else None for piece in self._pieces]
+            for number, gap in enumerate(gaps):
+                if gap is not None:
+                    self._pieces[number] = self._piece(gap.segment)
+            self._tell_resized()
+
+    def _piece(self, segment: Segment) -> Built:
         if segment.kind != "code":
             view = self._prose()
             _fill_prose(view, segment)
@@ -146,6 +186,19 @@ class MessageView(QWidget):
             self._reasoning.show()
         thinking = self._splitter is not None and not self.entry.text
         self._reasoning.show_reasoning(text, self.entry.reasoning_seconds, thinking=thinking)
+
+    def _build_tools(self) -> None:
+        entry = self.entry
+        if self._tools or (self._splitter is not None and not entry.tool_calls):
+            return
+        wanted = [(call.name, call.arguments, True) for call in entry.tool_calls]
+        if entry.role == "tool":
+            wanted = [(entry.tool_name, entry.text, False)]
+        for name, text, call in wanted:
+            card = ToolCard(self._style, name, text, self, call=call)
+            card.resized.connect(self._tell_resized)
+            card.show()
+            self._tools.append(card)
 
     def _build_error(self) -> None:
         if self.entry.error is None:
@@ -325,6 +378,9 @@ class MessageView(QWidget):
             y = self._arrange_pieces(width, y)
         else:
             y = self._arrange_bubble(width, y)
+        if not (self.entry.role == "tool" and self._raw):
+            for card in self._tools:
+                y = self._place(card, 0, y, width, card.height_for(width)) + self._style.gap
         if self._error is not None:
             y = self._place(self._error, 0, y + 4, width, self._error.height_for(width)) + 8
         if self._status is not None and self._status.text():
@@ -335,14 +391,18 @@ class MessageView(QWidget):
 
     def _arrange_pieces(self, width: int, y: int) -> int:
         for piece in self._pieces:
-            y = self._place(piece, 0, y, width, piece.height_for(width)) + self._style.gap
+            height = piece.height_for(width)
+            if isinstance(piece, Gap):
+                y += height + self._style.gap
+            else:
+                y = self._place(piece, 0, y, width, height) + self._style.gap
         return y
 
     def _arrange_bubble(self, width: int, y: int) -> int:
         self._bubble = QRect()
         if self._files is not None:
             y = self._place(self._files, 0, y, width, self._files.heightForWidth(width)) + 4
-        if not self._pieces:
+        if not self._pieces or isinstance(self._pieces[0], Gap):
             return y
         piece = self._pieces[0]
         most = int(width * 0.86) - 2 * _BUBBLE_PAD_X
@@ -370,12 +430,13 @@ class MessageView(QWidget):
 
     def text_widgets(self) -> list[QTextBrowser | QPlainTextEdit]:
         """The widgets that hold selectable text, in reading order."""
-        return [piece if isinstance(piece, ProseView) else piece.text for piece in self._pieces]
+        built = [piece for piece in self._pieces if not isinstance(piece, Gap)]
+        return [piece if isinstance(piece, ProseView) else piece.text for piece in built]
 
     def retranslate(self) -> None:
         """Set every text again in the current language."""
-        for part in (self._reasoning, self._footer, *self._pieces):
-            if isinstance(part, ReasoningFold | Footer | CodeBlock):
+        for part in (self._reasoning, self._footer, *self._tools, *self._pieces):
+            if isinstance(part, ReasoningFold | Footer | CodeBlock | ToolCard):
                 part.retranslate()
         self._build_around()
 

@@ -7,7 +7,8 @@ import msgspec
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.chat.session import Turn, TurnEnded, TurnStarted
-from app.core.generate import Delta
+from app.chat.turn import joined
+from app.core.generate import Delta, ToolCall, ToolCallDelta
 from app.ui.chat_place import Place
 from app.ui.entries import Entry
 
@@ -27,6 +28,7 @@ class TurnView:
         self.tokens = 0
         self.prompt_tokens = 0
         self._thinking_since: float | None = None
+        self._calls: dict[int, ToolCallDelta] = {}
 
     def start(self, started: TurnStarted) -> None:
         """The store has given the messages their ids."""
@@ -41,6 +43,8 @@ class TurnView:
         reasoning = "".join(delta.reasoning for delta in deltas)
         self.tokens += sum(delta.tokens for delta in deltas)
         for delta in deltas:
+            for piece in delta.tool_calls:
+                self._calls[piece.index] = joined(self._calls.get(piece.index), piece)
             if delta.prompt_tokens:
                 self.prompt_tokens = delta.prompt_tokens
                 self.status = _reading(delta.prefilled, delta.prompt_tokens)
@@ -67,6 +71,7 @@ class TurnView:
         if error is not None and details and not error.details:
             error = msgspec.structs.replace(error, details=details)
         self.over = True
+        calls = tuple(ToolCall(c.id, c.name, c.arguments or "{}") for _, c in sorted(self._calls.items()))
         self.entry = msgspec.structs.replace(
             self.entry,
             reason=None if ended.reason == "failed" else ended.reason,
@@ -74,6 +79,7 @@ class TurnView:
             timings=ended.timings,
             seed=ended.seed,
             error=error,
+            tool_calls=calls or self.entry.tool_calls,
         )
 
 

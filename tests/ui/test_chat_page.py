@@ -20,6 +20,7 @@ from app.core.events import Bus
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
 from app.core.settings import SettingsStore
 from app.core.types import LoadPlan
+from app.models.presets import Presets
 from app.ui import tasks, theme
 from app.ui.bridge import Bridge
 from app.ui.message_parts import ErrorCard
@@ -41,6 +42,7 @@ def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
         bus=bus,
         settings=settings,
         paths=SimpleNamespace(config=tmp_path),
+        presets=Presets(tmp_path / "presets"),
         chats=store,
         supervisor=supervisor,
         library=FakeLibrary(),
