@@ -35,8 +35,13 @@ class SeriesStore:
 
     def read(self, source: str, name: str, since: float = 0.0) -> tuple[list[float], list[float]]:
         """Times (``time.monotonic`` seconds) and values not older than ``since``."""
+        points: list[tuple[float, float]] = []
         with self._lock:
-            points = [p for p in self._rings.get((source, name), ()) if p[0] >= since]
+            for point in reversed(self._rings.get((source, name), ())):  # times ascend: from the newest back
+                if point[0] < since:
+                    break
+                points.append(point)
+        points.reverse()
         return [t for t, _ in points], [v for _, v in points]
 
     def last(self, source: str, name: str) -> float | None:

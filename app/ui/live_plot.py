@@ -1,18 +1,21 @@
-"""A 60-second curve, painted directly: no plotting library to import, nothing allocated per frame but the line.
+"""A curve over the last seconds, painted directly: no plotting library to import, nothing allocated per frame but the
+line.
 
 (pyqtgraph draws the pages that compare; importing it costs 0.4 s on the GUI thread and 40 MB, too much for a panel.)
 """
 
+import bisect
 import statistics
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt
-from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.ui import theme
 
 SPAN = 60.0
-"""Seconds shown."""
+"""Seconds shown unless zoomed."""
+SPANS = (15.0, 30.0, SPAN, 120.0, 300.0, 1200.0)
 _NICE = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -24,16 +27,30 @@ class Curve:
         self.times: list[float] = []
         self.values: list[float] = []
 
+    def at(self, t: float, near: float) -> float | None:
+        """The value nearest to a time, None when there is none within ``near`` seconds."""
+        right = bisect.bisect_left(self.times, t)
+        found = [i for i in (right - 1, right) if 0 <= i < len(self.times) and abs(self.times[i] - t) <= near]
+        return self.values[min(found, key=lambda i: abs(self.times[i] - t))] if found else None
+
 
 class LivePlot(QWidget):
-    """Curves over the last minute, newest at the right edge; on hover minimum, median and maximum."""
+    """Curves, newest at the right edge. Under the pointer the values of that moment, and minimum, median and maximum;
+    the wheel zooms."""
+
+    zoomed = Signal(int)
+    """+1: closer, -1: further away."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.curves: list[Curve] = []
+        self.span = SPAN
         self._now = 0.0
         self._top = 1.0
         self._fixed_top: float | None = None
+        self._pointer: float | None = None
+        self._shown: tuple[int, list[float]] = (-1, [])
+        self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(48)
 
@@ -46,12 +63,24 @@ class LivePlot(QWidget):
         """A fixed upper end of the scale (a total), or None to follow the values."""
         self._fixed_top = top
 
+    def set_span(self, seconds: float) -> None:
+        """How much time the width stands for."""
+        self.span = seconds
+        self.update()
+
     def advance(self, now: float) -> None:
-        """Show the minute that ends at ``now`` (the clock of the points)."""
-        self._now = now
+        """Show the time that ends at ``now`` (the clock of the points). Painted again when that moves it by a pixel
+        or the curves are other ones: painting lines is what a panel costs."""
+        step = self.span / max(1, self.width())
+        shown = (int(now / step), [curve.times[-1] if curve.times else 0.0 for curve in self.curves])
+        if shown == self._shown:
+            return
+        self._shown, self._now = shown, now
         peak = max((max(curve.values) for curve in self.curves if curve.values), default=0.0)
         self._top = self._fixed_top or _scale(peak, self._top)
         self.update()
+        if self._pointer is not None and self.underMouse():
+            self._tell()
 
     def summary(self, curve: Curve) -> tuple[float, float, float] | None:
         """(minimum, median, maximum) of what is shown, or None without points."""
@@ -63,31 +92,70 @@ class LivePlot(QWidget):
         painter = QPainter(self)
         painter.setPen(QPen(theme.color("line"), 1))
         painter.drawLine(0, self.height() - 1, self.width(), self.height() - 1)
+        if self._pointer is not None:
+            painter.setPen(QPen(theme.color("text-2"), 1))
+            painter.drawLine(QPointF(self._pointer, 0), QPointF(self._pointer, self.height()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         area = QRectF(0, 2, self.width(), self.height() - 4)
         for curve in self.curves:
-            painter.setPen(QPen(theme.color(curve.token), 1.5))
-            painter.drawPolyline(self._line(curve, area))
+            # Two lines of one pixel: one of 1.5 pixels takes the painter twenty times as long.
+            painter.setPen(QPen(theme.color(curve.token), 1))
+            line = self._line(curve, area)
+            painter.drawPolyline(line)
+            painter.drawPolyline(line.translated(0, 0.6))
 
     def _line(self, curve: Curve, area: QRectF) -> QPolygonF:
-        across, up = area.width() / SPAN, area.height() / self._top
+        across, up = area.width() / self.span, area.height() / self._top
         right, bottom, now = area.right(), area.bottom(), self._now
         points = zip(curve.times, curve.values, strict=False)
         return QPolygonF([QPointF(right - (now - t) * across, bottom - v * up) for t, v in points])
 
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            lines = [self._line_of(curve) for curve in self.curves]
-            QToolTip.showText(event.globalPos(), "\n".join(line for line in lines if line), self)
-            return True
-        return super().event(event)
+    # ------------------------------------------------------------------ under the pointer
+
+    def words(self, x: float) -> str:
+        """The values at a place, and what is lowest, middle and highest."""
+        ago = (self.width() - x) / max(1, self.width()) * self.span
+        seconds = self.locale().toString(ago, "f", 0)
+        lines = [self.tr("{seconds} s ago").format(seconds=seconds)]
+        for curve in self.curves:
+            value = curve.at(self._now - ago, max(1.0, self.span / 60))
+            if value is not None:
+                lines.append(f"{curve.name}: {self._number(value)}")
+        return "\n".join([*lines, *(line for line in map(self._line_of, self.curves) if line)])
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._pointer = event.position().x()
+        self.update()
+        self._tell()
+        super().mouseMoveEvent(event)
+
+    def _tell(self) -> None:
+        assert self._pointer is not None
+        place = QPointF(self._pointer + 12, self.height())
+        QToolTip.showText(self.mapToGlobal(place.toPoint()), self.words(self._pointer), self)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._pointer = None
+        self.update()
+        super().leaveEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        # Without Ctrl the wheel scrolls the panels.
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier and event.angleDelta().y():
+            self.zoomed.emit(1 if event.angleDelta().y() > 0 else -1)
+            event.accept()
+        else:
+            event.ignore()
+
+    def _number(self, value: float) -> str:
+        return self.locale().toString(value, "f", 1 if value < 100 else 0)
 
     def _line_of(self, curve: Curve) -> str:
         found = self.summary(curve)
         if found is None:
-            return self.tr("{name}: nothing measured in the last minute").format(name=curve.name)
-        low, middle, high = (self.locale().toString(value, "f", 1 if value < 100 else 0) for value in found)
-        text = self.tr("{name}, last minute: lowest {low}, median {middle}, highest {high}")
+            return self.tr("{name}: nothing measured in this time").format(name=curve.name)
+        low, middle, high = (self._number(value) for value in found)
+        text = self.tr("{name}: lowest {low}, median {middle}, highest {high}")
         return text.format(name=curve.name, low=low, middle=middle, high=high)
 
 
@@ -114,15 +182,25 @@ class StackBar(QWidget):
         super().__init__(parent)
         self._parts: list[tuple[str, float, str, str]] = []
         self._whole = 0.0
+        self._mark: float | None = None
         self.setFixedHeight(12)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def show_parts(self, parts: list[tuple[str, float, str, str]], whole: float) -> None:
-        """``parts``: (name, size, size as text, palette name); ``whole`` is what the full width stands for."""
-        self._parts, self._whole = parts, whole
-        words = ", ".join(f"{name} {text}" for name, _, text, _ in parts)
-        self.setAccessibleDescription(words)
-        self.setToolTip("\n".join(f"{name}: {text}" for name, _, text, _ in parts))
+    def show_parts(
+        self,
+        parts: list[tuple[str, float, str, str]],
+        whole: float,
+        mark: tuple[str, float, str] | None = None,
+    ) -> None:
+        """``parts``: (name, size, size as text, palette name); ``whole`` is what the full width stands for; ``mark``:
+        a line across the bar (name, place, place as text)."""
+        place = mark[1] if mark else None
+        if (self._parts, self._whole, self._mark) == (parts, whole, place):
+            return
+        self._parts, self._whole, self._mark = parts, whole, place
+        named = [(name, text) for name, _, text, _ in parts] + ([(mark[0], mark[2])] if mark else [])
+        self.setAccessibleDescription(", ".join(f"{name} {text}" for name, text in named))
+        self.setToolTip("\n".join(f"{name}: {text}" for name, text in named))
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -141,3 +219,6 @@ class StackBar(QWidget):
         painter.setPen(theme.color("line"))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        if self._mark is not None and self._whole > 0:
+            x = min(self.width() - 2.0, self.width() * self._mark / self._whole)
+            painter.fillRect(QRectF(x, 0, 2, self.height()), theme.color("text"))

@@ -39,6 +39,8 @@ class Panel(QWidget):
         self.column.setSpacing(4)
         self.column.addWidget(self.title)
         self.labels: list[QLabel] = [self.title]
+        self.strip = False
+        """Lies low above the status line: no room for curves."""
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def small(self, parent: QWidget | None = None) -> QLabel:

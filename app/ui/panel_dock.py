@@ -8,7 +8,10 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
 from app.ui import theme
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.compose import Services
+    from app.core.types import LoadPlan
     from app.ui.panels import LivePanels
 
 NARROW = 1100
@@ -40,11 +43,29 @@ class PanelDock(QDockWidget):
             return
         from app.ui.panels import LivePanels  # noqa: PLC0415 - not before the first paint
 
-        self._panels = LivePanels(self._services.series, self._services.supervisor, self)
+        services = self._services
+        self._panels = LivePanels(
+            services.series,
+            services.supervisor,
+            self,
+            reasons=services.sampler.reasons,
+            forecast=self._forecast,
+        )
         self._panels.set_strip(self._strip)
         self._scroll.setWidget(self._panels)
         if self._context is not None:
             self._panels.show_context(self._context)
+
+    def _forecast(self, plans: "Mapping[str, LoadPlan]") -> dict[str, int]:
+        """Bytes that loaded plans were forecast to take, by the sampler's device names (a pool thread)."""
+        from app.ui.memory_panel import device_source  # noqa: PLC0415 - see fill
+
+        found: dict[str, int] = {}
+        for model, plan in plans.items():
+            for device in self._services.outlook.memory(model, plan):
+                source = device_source(device.device)
+                found[source] = found.get(source, 0) + device.weights + device.kv + device.compute
+        return found
 
     def show_context(self, use: Any) -> None:
         """Pass the open chat's use of its context on."""

@@ -1,90 +1,30 @@
-"""The live panels: tokens per second, memory per device, context of the current chat.
+"""The live panels: tokens per second, memory, context, power, batch; with pause, zoom and export.
 
-They read the series and the supervisor's snapshots four times a second through one timer that stops while hidden.
+They read the series and the supervisor's snapshots ten times a second through one timer that stops while hidden.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from PySide6.QtCore import QEvent, QLocale, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QWidget
 
 from app.core.series import SeriesStore
 from app.ui import theme
-from app.ui.context_use import ContextUse, context_parts
-from app.ui.figures import DASH, speed_text
-from app.ui.live_plot import SPAN, Curve, LivePlot, StackBar
-from app.ui.memory_panel import Instances, MemoryPanel
+from app.ui.context_use import ContextUse, context_parts, reused_words
+from app.ui.figures import DASH
+from app.ui.live_plot import SPAN, SPANS, LivePlot, StackBar
+from app.ui.memory_panel import Forecast, Instances, MemoryPanel
 from app.ui.panel_base import BigNumber, Panel
+from app.ui.panel_tools import PanelTools, series_csv
+from app.ui.power_panel import PowerPanel
+from app.ui.speed_panel import BatchPanel, SpeedPanel
 
-PERIOD_MS = 250
-_BIN = 0.5
-
-
-class SpeedPanel(Panel):
-    """Prefill and decode, never mixed; all loaded models together."""
-
-    def __init__(self, series: SeriesStore, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._series = series
-        self._rows: list[tuple[str, BigNumber, QLabel, LivePlot, Curve]] = []
-        for name, token in (("decode_tps", "plot-1"), ("prefill_tps", "plot-2")):
-            number, label, plot = BigNumber(self), self.small(), LivePlot(self)
-            row = QHBoxLayout()
-            row.setSpacing(8)
-            row.addWidget(number)
-            row.addWidget(label, 1, Qt.AlignmentFlag.AlignBottom)
-            self.column.addLayout(row)
-            self.column.addWidget(plot)
-            self._rows.append((name, number, label, plot, plot.add_curve("", token)))
-        self.restyle()
-        self.retranslate()
-
-    def retranslate(self) -> None:
-        self.title.setText(self.tr("Tokens per second"))
-        names = {"decode_tps": self.tr("writing (decode)"), "prefill_tps": self.tr("reading (prefill)")}
-        for name, _number, label, plot, curve in self._rows:
-            label.setText(names[name])
-            curve.name = names[name]
-            plot.setAccessibleName(self.tr("{name}, last minute").format(name=names[name]))
-
-    def refresh(self, now: float) -> None:
-        known = self._series.keys()
-        sources = {source for source, _ in known if source.startswith("instance:")}
-        for name, number, label, plot, curve in self._rows:
-            curve.times, curve.values = summed(self._series, sources, name, now)
-            plot.advance(now)
-            current = current_sum(self._series, sources, name, now)
-            why = self.tr("No model has been asked yet.") if current is None else ""
-            number.show_value(speed_text(current), label.text(), why)
-
-
-def summed(
-    series: SeriesStore, sources: Iterable[str], name: str, now: float
-) -> tuple[list[float], list[float]]:
-    """One series over several sources: the mean of each in bins of half a second, added up."""
-    bins: dict[int, float] = {}
-    for source in sources:
-        own: dict[int, list[float]] = {}
-        for t, value in zip(*series.read(source, name, now - SPAN), strict=True):
-            own.setdefault(int(t / _BIN), []).append(value)
-        for at, values in own.items():
-            bins[at] = bins.get(at, 0.0) + sum(values) / len(values)
-    order = sorted(bins)
-    return [(at + 0.5) * _BIN for at in order], [bins[at] for at in order]
-
-
-def current_sum(series: SeriesStore, sources: Iterable[str], name: str, now: float) -> float | None:
-    """The newest value of every source added up; a source silent for three seconds counts as idle."""
-    total, found = 0.0, False
-    for source in sources:
-        times, values = series.read(source, name, now - SPAN)
-        if series.last(source, name) is not None:
-            found = True
-        if times and now - times[-1] < 3.0:
-            total += values[-1]
-    return total if found else None
+PERIOD_MS = 100
+SLOW_EVERY = 5
+"""Panels whose readings come once a second are read on every fifth tick."""
 
 
 class ContextPanel(Panel):
@@ -94,14 +34,23 @@ class ContextPanel(Panel):
         super().__init__(parent)
         self._use = ContextUse()
         self._number, self._rest, self._bar = BigNumber(self), self.small(), StackBar(self)
+        self._reused, self._parts = self.small(), self.small()
+        self._reused.setWordWrap(True)
+        self._parts.setTextFormat(Qt.TextFormat.RichText)
+        self._parts.setWordWrap(True)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self._number)
         row.addWidget(self._rest, 1, Qt.AlignmentFlag.AlignBottom)
         self.column.addLayout(row)
-        self.column.addWidget(self._bar)
+        for widget in (self._bar, self._parts, self._reused):
+            self.column.addWidget(widget)
         self.restyle()
         self.retranslate()
+
+    def restyle(self) -> None:
+        super().restyle()
+        self.show_use(self._use)
 
     def retranslate(self) -> None:
         self.title.setText(self.tr("Context of this chat"))
@@ -112,36 +61,63 @@ class ContextPanel(Panel):
         """Show what fills the context now."""
         self._use = use
         locale = QLocale()
+        self._reused.setText(reused_words(use))
+        self._reused.setVisible(bool(use.reused) and not self.strip)
         if use.limit is None:
             why = use.why_unknown or self.tr("Known once a model is loaded and has read the chat.")
             self._number.show_value(DASH, self.title.text(), why)
             self._rest.setText(self.tr("no model loaded"))
             self._bar.show_parts([], 1.0)
+            self._parts.hide()
             return
         self._number.show_value(locale.toString(use.used), self.title.text())
         percent = locale.toString(100.0 * use.used / use.limit, "f", 0)
         text = self.tr("of {limit} tokens, {percent} %")
         self._rest.setText(text.format(limit=locale.toString(use.limit), percent=percent))
-        self._bar.show_parts(context_parts(use), float(use.limit))
+        parts = context_parts(use)
+        self._bar.show_parts(parts, float(use.limit))
+        squares = [
+            f'<span style="color:{theme.color(token).name()}">■</span>&nbsp;'
+            + f"{name} {text}".replace(" ", "&nbsp;")
+            for name, size, text, token in parts[:-1]
+            if size
+        ]
+        self._parts.setText(" &nbsp;".join(squares))
+        self._parts.setVisible(bool(squares) and not self.strip)
 
 
 class LivePanels(QWidget):
-    """The dock's content. Give it the series and the supervisor; tell it what fills the chat's context."""
+    """The dock's content. Give it the series and the supervisor; tell it what fills the chat's context. ``reasons``
+    says why a source's values are unknown, ``forecast`` what plans were forecast to take."""
 
-    def __init__(self, series: SeriesStore, instances: Instances, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        series: SeriesStore,
+        instances: Instances,
+        parent: QWidget | None = None,
+        *,
+        reasons: Callable[[str], Mapping[str, str]] = lambda _source: {},
+        forecast: Forecast | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._series, self._ticks, self.paused, self.span = series, 0, False, SPAN
+        self.tools = PanelTools(self)
         self.speed = SpeedPanel(series, self)
-        self.memory = MemoryPanel(series, instances, self)
+        self.memory = MemoryPanel(series, instances, self, forecast)
         self.context = ContextPanel(self)
-        self._panels: tuple[Panel, ...] = (self.speed, self.memory, self.context)
+        self.power = PowerPanel(series, reasons, self)
+        self.batch = BatchPanel(series, instances, self)
+        self._panels: tuple[Panel, ...] = (self.speed, self.memory, self.context, self.power, self.batch)
+        self._slow: tuple[Panel, ...] = (self.memory, self.power)
         self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(0)
+        self._layout.addWidget(self.tools, 0, Qt.AlignmentFlag.AlignTop)
         for panel in self._panels:
             self._layout.addWidget(panel, 0, Qt.AlignmentFlag.AlignTop)
         self._layout.addStretch(1)
         self._timer = QTimer(self, interval=PERIOD_MS)
-        self._timer.timeout.connect(self.refresh)
+        self._timer.timeout.connect(self._tick)
         theme.notifier().changed.connect(self._restyle)
         self._retranslate()
 
@@ -149,28 +125,87 @@ class LivePanels(QWidget):
         """Side by side (a strip above the status bar) instead of one below the other."""
         directions = QBoxLayout.Direction
         self._layout.setDirection(directions.LeftToRight if strip else directions.TopToBottom)
+        self.tools.set_strip(strip)
         # A strip is low: the numbers and bars stay, the curves come back with the height.
         for plot in self.findChildren(LivePlot):
             plot.setHidden(strip)
         for panel in self._panels:
+            panel.strip = strip
             panel.column.setContentsMargins(16, 4 if strip else 12, 16, 4 if strip else 12)
             panel.column.setSpacing(0 if strip else 4)
             self._layout.setStretchFactor(panel, 1 if strip else 0)
+        self.batch.setHidden(strip)
+        self.context.retranslate()
 
     def show_context(self, use: ContextUse) -> None:
         """What fills the current chat's context."""
         self.context.show_use(use)
+
+    # ------------------------------------------------------------------ reading
 
     def refresh(self) -> None:
         """Read everything once."""
         now = time.monotonic()
         for panel in self._panels:
             panel.refresh(now)
+        self._follow_plots()
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        now = time.monotonic()
+        for panel in self._panels:
+            due = panel not in self._slow or self._ticks % SLOW_EVERY == 0
+            if due and not panel.isHidden():
+                panel.refresh(now)
+        if self._ticks % SLOW_EVERY == 0:
+            self._follow_plots()
+
+    def _follow_plots(self) -> None:
+        """Plots come with the devices: new ones get the span in force."""
+        for plot in self.findChildren(LivePlot):
+            if plot.span != self.span:
+                plot.set_span(self.span)
+            if not plot.property("followed"):
+                plot.setProperty("followed", True)
+                plot.zoomed.connect(self.zoom)
+
+    def pause(self, on: bool) -> None:
+        """Hold what is shown; readings go on being kept."""
+        self.paused = on
+        self.tools.show_paused(on)
+        if on:
+            self._timer.stop()
+        elif self.isVisible():
+            self.refresh()
+            self._timer.start()
+
+    def zoom(self, steps: int) -> None:
+        """+1 shows less time, -1 more."""
+        at = SPANS.index(self.span) - steps
+        self.span = SPANS[min(len(SPANS) - 1, max(0, at))]
+        self.tools.show_span(self.span)
+        self._follow_plots()
+        if not self.paused:
+            self.refresh()
+
+    # ------------------------------------------------------------------ export
+
+    def export_csv(self, path: Path) -> None:
+        """Every reading that is kept. Raises OSError."""
+        path.write_text(series_csv(self._series), "utf-8", newline="")
+
+    def export_png(self, path: Path) -> None:
+        """A picture of the panels as they are. Raises OSError."""
+        if not self.grab().save(str(path), "PNG"):
+            raise OSError(f"{path} could not be written")
+
+    # ------------------------------------------------------------------ Qt's events
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self.refresh()
-        self._timer.start()
+        if not self.paused:
+            self.refresh()
+            self._timer.start()
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()

@@ -227,4 +227,14 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>Context</name>
+    <message numerus="yes">
+        <source>%n token(s) are used again next turn</source>
+        <translation>
+            <numerusform>%n token is used again next turn</numerusform>
+            <numerusform>%n tokens are used again next turn</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

@@ -4,6 +4,7 @@ of its own so that nothing else is measured.
     longest gap     a zero timer beats as fast as the loop lets it; the longest pause between two beats while
                     200 tokens/s come from another thread
     first paint     from set_entries of 1,000 stored messages to the end of the first repaint
+    live panels     processor time of this process at 10 Hz with two models and two GPUs, less that of feeding them
     typing          from a key event to the end of the repaint it causes, while the answer streams
 """
 
@@ -29,6 +30,8 @@ def run() -> list[Figure]:
         median("open 1,000 messages to first paint", found["open"], "ms", goal=150),
         median("memory of 1,000 messages open", found["memory"], "MB", goal=60),
         median("typing while streaming, worst key", found["typing"], "ms", goal=10),
+        median("all live panels at 10 Hz, of a core", found["panels"], "%", goal=3),
+        median("live panels hidden, of a core", found["panels_hidden"], "%", goal=0.3),
     ]
 
 

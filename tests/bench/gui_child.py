@@ -23,6 +23,7 @@ from app.ui.composer import Composer
 from app.ui.entries import Entry
 from app.ui.live_answer import LiveAnswer
 from app.ui.transcript import Transcript
+from tests.bench.panels import measure_panels
 
 RATE = 200
 SECONDS = 6.0
@@ -242,6 +243,7 @@ def main() -> None:
         "open": opened,
         "memory": memory,
         "typing": measure_typing(),
+        **dict(zip(("panels", "panels_hidden"), measure_panels(), strict=True)),
     }
     print(json.dumps(figures))
     application.quit()
