@@ -138,12 +138,13 @@ class LibraryDetails(QScrollArea):
         if row is None or self._row is None or row.id != self._row.id:
             self.flush()
             self.verticalScrollBar().setValue(0)
-        changed, self._row = row != self._row, row
+        before, self._row = self._row, row
         self._card.setVisible(row is not None)
         if row is None:
             return
-        if changed:
+        if row != before:
             self._show_facts(row)
+            self._show_notes(row, before)
         self.show_state()
 
     def _show_facts(self, row: Row) -> None:
@@ -158,7 +159,6 @@ class LibraryDetails(QScrollArea):
         self.page.setVisible(record.source is not None)
         favourite = row.facts.favourite
         self.star.show_icon("star-full" if favourite else "star", "accent" if favourite else "text-2")
-        self._show_notes(row)
         self.profiles.setVisible(row.runs)
         self._headings[1].setVisible(row.runs)
         if row.runs:
@@ -166,10 +166,13 @@ class LibraryDetails(QScrollArea):
         self.care.show_row(row)
         self._find_copies(record.id)
 
-    def _show_notes(self, row: Row) -> None:
-        if not self.tags.hasFocus():
+    def _show_notes(self, row: Row, before: Row | None) -> None:
+        """Show what was noted, unless something newer is being typed."""
+        same = before is not None and before.id == row.id
+        if not same or (before is not None and before.facts.tags != row.facts.tags):
             self.tags.setText(", ".join(row.facts.tags))
-        if not self.notes.hasFocus() and self.notes.toPlainText() != row.facts.notes:
+        typed = same and (self._settle.isActive() or before is None or before.facts.notes == row.facts.notes)
+        if not typed and self.notes.toPlainText() != row.facts.notes:
             self.notes.blockSignals(True)
             self.notes.setPlainText(row.facts.notes)
             self.notes.blockSignals(False)
