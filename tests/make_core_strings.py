@@ -9,7 +9,9 @@ from app.core.errors import all_errors
 from app.core.settings import GROUP_TITLES, describe
 from app.models.quants import DESCRIPTION, all_notes
 from app.models.transfer_notes import NOTES
+from app.planning.costs import VERDICTS
 from app.planning.reasons import REASONS
+from app.planning.watch import FINDINGS
 from app.ui.errors import ACTION_LABELS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +37,7 @@ def collect() -> list[tuple[str, str]]:
         found |= {("Settings", text) for text in (info.title, info.help) if text}
     found |= {("Settings", title) for title in GROUP_TITLES.values()}
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
-    found |= {("Planning", text) for text in REASONS.values()}
+    found |= {("Planning", text) for text in (*REASONS.values(), *FINDINGS.values(), *VERDICTS.values())}
     found |= {("Notes", text) for text in NOTES.values()}
     found |= {("Actions", text) for text in ACTION_LABELS.values()}
     return sorted(found)

@@ -1,12 +1,14 @@
 """Live readings once a second: a thread that publishes a Sample for the host and one for each GPU.
 
-``host``: memory_total, memory_used, memory_us, cpu_percent, cpu_power. memory_us is the resident memory of this
-process and its workers, with the pages of memory-mapped models in it; memory_used is what other programs can't have
-plus those pages (the system counts them as free because it may drop them and read them again).
+``host``: memory_total, memory_used, memory_us, cpu_percent, cpu_us (our part of it), cpu_power. memory_us is the
+resident memory of this process and its workers, with the pages of memory-mapped models in it; memory_used is what
+other programs can't have plus those pages (the system counts them as free because it may drop them and read them
+again).
 ``gpu:<i>``: memory_total, memory_used, memory_us, memory_shared, utilization, power, temperature, clock, throttle,
 pcie_generation, pcie_width. Bytes, percent, W, degrees C, MHz; None where it can't be measured, ``reasons`` says why.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -61,6 +63,7 @@ class Host:
             "memory_us": float(ours),
             "memory_us_mapped": float(mapped),
             "cpu_percent": psutil.cpu_percent(interval=None),
+            "cpu_us": self._busy(),
             "cpu_power": power,
         }
 
@@ -80,6 +83,16 @@ class Host:
             resident += int(info.rss)
             mapped += int(getattr(info, "shared", 0))
         return resident, mapped
+
+    def _busy(self) -> float:
+        """Percent of all processors that our processes take since the last call."""
+        import psutil  # noqa: PLC0415
+
+        total = 0.0
+        for process in self._processes.values():
+            with contextlib.suppress(psutil.Error):
+                total += process.cpu_percent(interval=None)
+        return total / (psutil.cpu_count() or 1)
 
     def _note(self, name: str, value: float | None, why: str) -> None:
         if value is None:
