@@ -90,6 +90,8 @@ class ChatController(QObject):
         self.new_system: str | None = None
         self.new_policy: ContextPolicy | None = None
         self.entries: list[Entry] = []
+        self._elsewhere = False
+        """Another window has an answer written in the open conversation."""
         self.side_by_side = False
         """Two answers are shown beside each other; the transcript waits."""
         self.messages: dict[int, StoredMessage] = {}
@@ -196,7 +198,7 @@ class ChatController(QObject):
         self.place, self.chat, self.conversation = place, chat, None
         self.new_system = self.new_policy = None
         self.messages, self.entries = {}, []
-        self.side_by_side = False
+        self.side_by_side = self._elsewhere = False
         self.place_changed.emit(place.temporary)
         if chat is not None:
             self.reload()
@@ -256,8 +258,12 @@ class ChatController(QObject):
 
     def _follow_others(self, messages: Sequence[StoredMessage]) -> None:
         """An answer another window asked for is read again while it grows."""
-        if self.turns.here() is None and any(message.state == "writing" for message in messages):
+        writing = self.turns.here() is None and any(message.state == "writing" for message in messages)
+        if writing:
             self._follow_timer.start()
+        if writing != self._elsewhere:
+            self._elsewhere = writing
+            self._tell_state()
 
     def _with_memory(self, entry: Entry) -> Entry:
         # The store does not know what the engine said last; this session may.
@@ -267,8 +273,7 @@ class ChatController(QObject):
         return msgspec.structs.replace(entry, error=old.error)
 
     def _tell_state(self) -> None:
-        elsewhere = any(message.state == "writing" for message in self.messages.values())
-        self.busy_changed.emit(self.turns.here() is not None or elsewhere)
+        self.busy_changed.emit(self.turns.here() is not None or self._elsewhere)
         self.window.tell()
 
     def keep_draft(self, text: str) -> None:

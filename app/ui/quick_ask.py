@@ -139,11 +139,13 @@ class QuickAsk(QWidget):
         return self.session.ask(chat, text, options, self._live.sink, after=after)
 
     def _options(self) -> "Callable[[str], TurnOptions]":
-        chat = self._services.settings.value.chat
-        sampling = SamplingParams(
+        chat, presets = self._services.settings.value.chat, self._services.presets
+        usual = SamplingParams(
             temperature=chat.temperature, top_p=chat.top_p, max_tokens=chat.max_tokens or None
         )
-        return lambda model: TurnOptions(model, sampling=sampling, context_policy=chat.context_policy)
+        return lambda model: TurnOptions(
+            model, sampling=presets.sampling(model) or usual, context_policy=chat.context_policy
+        )
 
     def _begun(self, turn: Turn) -> None:
         self._turn = turn

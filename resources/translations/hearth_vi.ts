@@ -303,18 +303,18 @@
     <name>ChatContext</name>
     <message>
         <source>The model shortens this message…</source>
-        <translation type="unfinished" />
+        <translation>Mô hình đang rút gọn tin nhắn này…</translation>
     </message>
     <message>
         <source>The model gave no shorter text. The message stays as it is.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình không viết được bản ngắn hơn. Tin nhắn giữ nguyên.</translation>
     </message>
 </context>
 <context>
     <name>ChatController</name>
     <message>
         <source>The temporary chat was left</source>
-        <translation type="unfinished" />
+        <translation>Đã rời cuộc trò chuyện tạm thời</translation>
     </message>
     <message>
         <source>Message deleted, with what follows it</source>
@@ -322,7 +322,7 @@
     </message>
     <message>
         <source>{title} (branch)</source>
-        <translation type="unfinished" />
+        <translation>{title} (nhánh)</translation>
     </message>
 </context>
 <context>
@@ -333,11 +333,11 @@
     </message>
     <message>
         <source>Take out of the bin</source>
-        <translation type="unfinished" />
+        <translation>Lấy khỏi thùng rác</translation>
     </message>
     <message>
         <source>Delete for good…</source>
-        <translation type="unfinished" />
+        <translation>Xóa vĩnh viễn…</translation>
     </message>
     <message>
         <source>Rename</source>
@@ -353,15 +353,15 @@
     </message>
     <message>
         <source>Folder</source>
-        <translation type="unfinished" />
+        <translation>Thư mục</translation>
     </message>
     <message>
         <source>Colour</source>
-        <translation type="unfinished" />
+        <translation>Màu</translation>
     </message>
     <message>
         <source>Tags…</source>
-        <translation type="unfinished" />
+        <translation>Nhãn…</translation>
     </message>
     <message>
         <source>Export…</source>
@@ -373,15 +373,15 @@
     </message>
     <message>
         <source>None</source>
-        <translation type="unfinished">Không</translation>
+        <translation>Không có</translation>
     </message>
     <message>
         <source>New folder…</source>
-        <translation type="unfinished" />
+        <translation>Thư mục mới…</translation>
     </message>
     <message>
         <source>Name of the folder</source>
-        <translation type="unfinished" />
+        <translation>Tên thư mục</translation>
     </message>
     <message>
         <source>Tags</source>
@@ -389,31 +389,31 @@
     </message>
     <message>
         <source>Tags, with spaces between them</source>
-        <translation type="unfinished" />
+        <translation>Các nhãn, cách nhau bằng dấu cách</translation>
     </message>
     <message>
         <source>Orange</source>
-        <translation type="unfinished" />
+        <translation>Cam</translation>
     </message>
     <message>
         <source>Blue</source>
-        <translation type="unfinished" />
+        <translation>Xanh dương</translation>
     </message>
     <message>
         <source>Green</source>
-        <translation type="unfinished" />
+        <translation>Xanh lá</translation>
     </message>
     <message>
         <source>Violet</source>
-        <translation type="unfinished" />
+        <translation>Tím</translation>
     </message>
     <message>
         <source>Yellow</source>
-        <translation type="unfinished" />
+        <translation>Vàng</translation>
     </message>
     <message>
         <source>Red</source>
-        <translation type="unfinished" />
+        <translation>Đỏ</translation>
     </message>
     <message>
         <source>Rename…</source>
@@ -421,7 +421,7 @@
     </message>
     <message>
         <source>Dissolve the folder</source>
-        <translation type="unfinished" />
+        <translation>Giải tán thư mục</translation>
     </message>
     <message>
         <source>Model</source>
@@ -429,19 +429,19 @@
     </message>
     <message>
         <source>Tag</source>
-        <translation type="unfinished">Thẻ</translation>
+        <translation>Nhãn</translation>
     </message>
     <message>
         <source>Any</source>
-        <translation type="unfinished" />
+        <translation>Bất kỳ</translation>
     </message>
     <message>
         <source>Changed</source>
-        <translation type="unfinished" />
+        <translation>Thay đổi</translation>
     </message>
     <message>
         <source>Show all</source>
-        <translation type="unfinished" />
+        <translation>Hiện tất cả</translation>
     </message>
     <message>
         <source>At any time</source>
@@ -449,75 +449,75 @@
     </message>
     <message>
         <source>In the last 24 hours</source>
-        <translation type="unfinished" />
+        <translation>Trong 24 giờ qua</translation>
     </message>
     <message>
         <source>In the last 7 days</source>
-        <translation type="unfinished" />
+        <translation>Trong 7 ngày qua</translation>
     </message>
     <message>
         <source>In the last 30 days</source>
-        <translation type="unfinished" />
+        <translation>Trong 30 ngày qua</translation>
     </message>
     <message>
         <source>In the last year</source>
-        <translation type="unfinished" />
+        <translation>Trong năm qua</translation>
     </message>
     <message>
         <source>New temporary chat</source>
-        <translation type="unfinished" />
+        <translation>Cuộc trò chuyện tạm thời mới</translation>
     </message>
     <message>
         <source>It is never written to the disk.</source>
-        <translation type="unfinished" />
+        <translation>Không bao giờ được ghi xuống đĩa.</translation>
     </message>
     <message>
         <source>Import chats…</source>
-        <translation type="unfinished" />
+        <translation>Nhập cuộc trò chuyện…</translation>
     </message>
     <message>
         <source>Import a folder…</source>
-        <translation type="unfinished" />
+        <translation>Nhập một thư mục…</translation>
     </message>
     <message>
         <source>Export all chats…</source>
-        <translation type="unfinished" />
+        <translation>Xuất mọi cuộc trò chuyện…</translation>
     </message>
     <message>
         <source>Prompts and system prompts…</source>
-        <translation type="unfinished" />
+        <translation>Câu lệnh mẫu và lời nhắc hệ thống…</translation>
     </message>
     <message>
         <source>Leave the bin</source>
-        <translation type="unfinished" />
+        <translation>Rời thùng rác</translation>
     </message>
     <message>
         <source>Bin</source>
-        <translation type="unfinished" />
+        <translation>Thùng rác</translation>
     </message>
     <message>
         <source>Empty the bin…</source>
-        <translation type="unfinished" />
+        <translation>Dọn sạch thùng rác…</translation>
     </message>
     <message>
         <source>Your chats will be listed here. Files from other programs can be dropped.</source>
-        <translation type="unfinished" />
+        <translation>Các cuộc trò chuyện của bạn sẽ nằm ở đây. Có thể thả tệp từ chương trình khác vào.</translation>
     </message>
     <message>
         <source>The bin is empty.</source>
-        <translation type="unfinished" />
+        <translation>Thùng rác trống.</translation>
     </message>
     <message>
         <source>Bin: kept for 30 days</source>
-        <translation type="unfinished" />
+        <translation>Thùng rác: giữ trong 30 ngày</translation>
     </message>
     <message>
         <source>Show all chats again ({words})</source>
-        <translation type="unfinished" />
+        <translation>Hiện lại mọi cuộc trò chuyện ({words})</translation>
     </message>
     <message>
         <source>Show all chats again</source>
-        <translation type="unfinished" />
+        <translation>Hiện lại mọi cuộc trò chuyện</translation>
     </message>
     <message>
         <source>Search chats</source>
@@ -529,11 +529,11 @@
     </message>
     <message>
         <source>Filter by model, date, folder or tag</source>
-        <translation type="unfinished" />
+        <translation>Lọc theo mô hình, ngày, thư mục hoặc nhãn</translation>
     </message>
     <message>
         <source>Import, export, bin and more</source>
-        <translation type="unfinished" />
+        <translation>Nhập, xuất, thùng rác và nhiều nữa</translation>
     </message>
     <message>
         <source>Chats</source>
@@ -552,11 +552,11 @@
     </message>
     <message>
         <source>Not in a folder</source>
-        <translation type="unfinished" />
+        <translation>Ngoài thư mục</translation>
     </message>
     <message>
         <source>Folder {name}, {count} chats</source>
-        <translation type="unfinished" />
+        <translation>Thư mục {name}, {count} cuộc trò chuyện</translation>
     </message>
 </context>
 <context>
@@ -591,92 +591,92 @@
     </message>
     <message>
         <source>A temporary chat: it is never written to the disk, and gone when you leave Hearth.</source>
-        <translation type="unfinished" />
+        <translation>Cuộc trò chuyện tạm thời: không bao giờ được ghi xuống đĩa và biến mất khi bạn thoát Hearth.</translation>
     </message>
     <message>
         <source>New temporary chat</source>
-        <translation type="unfinished" />
+        <translation>Cuộc trò chuyện tạm thời mới</translation>
     </message>
     <message>
         <source>Ask a second model the same</source>
-        <translation type="unfinished" />
+        <translation>Hỏi thêm một mô hình thứ hai</translation>
     </message>
     <message>
         <source>System prompt of this chat</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc hệ thống của cuộc trò chuyện này</translation>
     </message>
     <message>
         <source>Prompts and system prompts</source>
-        <translation type="unfinished" />
+        <translation>Câu lệnh mẫu và lời nhắc hệ thống</translation>
     </message>
     <message>
         <source>Find in this chat</source>
-        <translation type="unfinished">Tìm trong cuộc trò chuyện</translation>
+        <translation>Tìm trong cuộc trò chuyện này</translation>
     </message>
     <message>
         <source>Answer again</source>
-        <translation type="unfinished">Trả lời lại</translation>
+        <translation>Trả lời lại</translation>
     </message>
     <message>
         <source>Continue the answer</source>
-        <translation type="unfinished">Viết tiếp câu trả lời</translation>
+        <translation>Viết tiếp câu trả lời</translation>
     </message>
     <message>
         <source>The next question is answered by a second model, too</source>
-        <translation type="unfinished" />
+        <translation>Câu hỏi tiếp theo cũng được một mô hình thứ hai trả lời</translation>
     </message>
     <message>
         <source>By one model only</source>
-        <translation type="unfinished" />
+        <translation>Chỉ một mô hình</translation>
     </message>
     <message>
         <source>The next question goes to {name}, too</source>
-        <translation type="unfinished" />
+        <translation>Câu hỏi tiếp theo cũng được gửi cho {name}</translation>
     </message>
     <message>
         <source>Delete this chat for good?</source>
-        <translation type="unfinished" />
+        <translation>Xóa vĩnh viễn cuộc trò chuyện này?</translation>
     </message>
     <message>
         <source>Empty the bin?</source>
-        <translation type="unfinished" />
+        <translation>Dọn sạch thùng rác?</translation>
     </message>
     <message>
         <source>It can't be taken back.</source>
-        <translation type="unfinished" />
+        <translation>Không thể hoàn tác.</translation>
     </message>
     <message>
         <source>Delete for good</source>
-        <translation type="unfinished" />
+        <translation>Xóa vĩnh viễn</translation>
     </message>
     <message>
         <source>Import chats</source>
-        <translation type="unfinished" />
+        <translation>Nhập cuộc trò chuyện</translation>
     </message>
     <message>
         <source>Exports of LM Studio, Open WebUI, Jan, Ollama, ChatGPT or Hearth (*.json *.jsonl *.zip)</source>
-        <translation type="unfinished" />
+        <translation>Bản xuất của LM Studio, Open WebUI, Jan, Ollama, ChatGPT hoặc Hearth (*.json *.jsonl *.zip)</translation>
     </message>
     <message>
         <source>Import a folder of chats</source>
-        <translation type="unfinished" />
+        <translation>Nhập một thư mục cuộc trò chuyện</translation>
     </message>
     <message numerus="yes">
         <source>%n chat(s) imported</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Đã nhập %n cuộc trò chuyện</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>with %n message(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>với %n tin nhắn</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>%n file(s) could not be read</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>không đọc được %n tệp</numerusform>
         </translation>
     </message>
     <message>
@@ -689,7 +689,7 @@
     </message>
     <message>
         <source>{tokens}  ·  {share} %</source>
-        <translation type="unfinished" />
+        <translation>{tokens}  ·  {share} %</translation>
     </message>
     <message>
         <source>What this question takes of the context.</source>
@@ -697,7 +697,7 @@
     </message>
     <message>
         <source>This model can't see images: the picture is kept with the chat, only the text is sent.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình này không xem được ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
     </message>
     <message>
         <source>Attach files</source>
@@ -729,19 +729,19 @@
     </message>
     <message>
         <source>Temporary chat, never written. Leave it</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện tạm thời, không ghi lại. Rời khỏi</translation>
     </message>
 </context>
 <context>
     <name>ChatShelf</name>
     <message>
         <source>Chat deleted</source>
-        <translation type="unfinished">Đã xóa cuộc trò chuyện</translation>
+        <translation>Đã xóa cuộc trò chuyện</translation>
     </message>
     <message numerus="yes">
         <source>%n chat(s) imported</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Đã nhập %n cuộc trò chuyện</numerusform>
         </translation>
     </message>
 </context>
@@ -843,11 +843,11 @@
     <name>CompareView</name>
     <message>
         <source>Two answers side by side</source>
-        <translation type="unfinished" />
+        <translation>Hai câu trả lời cạnh nhau</translation>
     </message>
     <message>
         <source>Go on with this one</source>
-        <translation type="unfinished" />
+        <translation>Tiếp tục với câu này</translation>
     </message>
 </context>
 <context>
@@ -878,7 +878,7 @@
     </message>
     <message>
         <source>Attach text, code or images</source>
-        <translation type="unfinished" />
+        <translation>Đính kèm văn bản, mã hoặc ảnh</translation>
     </message>
     <message>
         <source>Attach files</source>
@@ -947,35 +947,51 @@
     </message>
     <message>
         <source>What must stay is more than the context holds. Drop or shorten something.</source>
-        <translation type="unfinished" />
+        <translation>Phần bắt buộc giữ đã vượt quá ngữ cảnh. Hãy bỏ hoặc rút gọn bớt.</translation>
     </message>
     <message numerus="yes">
         <source>The next question pushes %n message(s) out of the context</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Câu hỏi tiếp theo đẩy %n tin nhắn ra khỏi ngữ cảnh</numerusform>
         </translation>
     </message>
     <message>
         <source>{what} ({tokens} tokens), beginning with: {text}</source>
-        <translation type="unfinished" />
+        <translation>{what} ({tokens} token), bắt đầu từ: {text}</translation>
     </message>
     <message numerus="yes">
         <source>%n message(s) no longer fit and are left out</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n tin nhắn không còn vừa nên được bỏ ra</numerusform>
         </translation>
     </message>
     <message>
         <source>Show this message</source>
-        <translation type="unfinished" />
+        <translation>Hiện tin nhắn này</translation>
     </message>
     <message>
         <source>The system prompt always stays</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc hệ thống luôn được giữ</translation>
     </message>
     <message>
         <source>What happens when the context is full</source>
-        <translation type="unfinished" />
+        <translation>Điều xảy ra khi ngữ cảnh đầy</translation>
+    </message>
+    <message>
+        <source>When the context of this chat is full</source>
+        <translation>Khi ngữ cảnh của cuộc trò chuyện này đầy</translation>
+    </message>
+    <message>
+        <source>Leave out the oldest turns</source>
+        <translation>Bỏ các lượt cũ nhất</translation>
+    </message>
+    <message>
+        <source>Keep the first turn, leave out those after it</source>
+        <translation>Giữ lượt đầu, bỏ các lượt sau nó</translation>
+    </message>
+    <message>
+        <source>Stop there and say so</source>
+        <translation>Dừng lại và báo cho biết</translation>
     </message>
 </context>
 <context>
@@ -1615,6 +1631,10 @@
         <translation>Bộ máy của {model} đã chết ({why}).</translation>
     </message>
     <message>
+        <source>The engine pack {path} is not used: {detail}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>The engine stopped: {detail}.</source>
         <translation>Bộ máy đã dừng: {detail}.</translation>
     </message>
@@ -1763,7 +1783,7 @@
     </message>
     <message>
         <source>A folder for all chats</source>
-        <translation type="unfinished" />
+        <translation>Thư mục cho mọi cuộc trò chuyện</translation>
     </message>
 </context>
 <context>
@@ -2095,7 +2115,7 @@
     </message>
     <message>
         <source>More: other models, tokens, context</source>
-        <translation type="unfinished" />
+        <translation>Thêm: mô hình khác, token, ngữ cảnh</translation>
     </message>
     <message>
         <source>Previous version</source>
@@ -3115,55 +3135,59 @@
     <name>Message</name>
     <message>
         <source>Copy as Markdown</source>
-        <translation type="unfinished" />
+        <translation>Chép dạng Markdown</translation>
     </message>
     <message>
         <source>Copy as plain text</source>
-        <translation type="unfinished" />
+        <translation>Chép dạng văn bản thường</translation>
     </message>
     <message>
         <source>Show as it was written</source>
-        <translation type="unfinished" />
+        <translation>Hiện đúng như đã viết</translation>
     </message>
     <message>
         <source>Tokens and probabilities…</source>
-        <translation type="unfinished" />
+        <translation>Token và xác suất…</translation>
     </message>
     <message>
         <source>Answer again with</source>
-        <translation type="unfinished" />
+        <translation>Trả lời lại bằng</translation>
     </message>
     <message>
         <source>Compare with</source>
-        <translation type="unfinished" />
+        <translation>So sánh với</translation>
     </message>
     <message>
         <source>Branch from here</source>
-        <translation type="unfinished" />
+        <translation>Rẽ nhánh từ đây</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished">Xóa</translation>
+        <translation>Xóa</translation>
     </message>
     <message>
         <source>In the context as the policy decides</source>
-        <translation type="unfinished" />
+        <translation>Trong ngữ cảnh theo chính sách</translation>
     </message>
     <message>
         <source>Always keep in the context</source>
-        <translation type="unfinished" />
+        <translation>Luôn giữ trong ngữ cảnh</translation>
     </message>
     <message>
         <source>Leave out of the context</source>
-        <translation type="unfinished" />
+        <translation>Bỏ khỏi ngữ cảnh</translation>
     </message>
     <message>
         <source>Put a summary into the context</source>
-        <translation type="unfinished" />
+        <translation>Đưa bản tóm tắt vào ngữ cảnh</translation>
     </message>
 </context>
 <context>
     <name>MessageView</name>
+    <message>
+        <source>Tool's result: {text}</source>
+        <translation>Kết quả công cụ: {text}</translation>
+    </message>
     <message>
         <source>Answer: {text}</source>
         <translation>Trả lời: {text}</translation>
@@ -3641,46 +3665,58 @@
     </message>
     <message>
         <source>Question</source>
-        <translation type="unfinished">Câu hỏi</translation>
+        <translation>Câu hỏi</translation>
     </message>
     <message>
         <source>Answer</source>
-        <translation type="unfinished">Câu trả lời</translation>
+        <translation>Câu trả lời</translation>
     </message>
     <message>
         <source>Tool's result</source>
-        <translation type="unfinished" />
+        <translation>Kết quả công cụ</translation>
     </message>
     <message>
         <source>always kept</source>
-        <translation type="unfinished" />
+        <translation>luôn giữ</translation>
     </message>
     <message>
         <source>left out by you</source>
-        <translation type="unfinished" />
+        <translation>do bạn bỏ ra</translation>
     </message>
     <message>
         <source>by its summary</source>
-        <translation type="unfinished" />
+        <translation>bằng bản tóm tắt</translation>
     </message>
     <message>
         <source>no longer fits</source>
-        <translation type="unfinished" />
+        <translation>không còn vừa</translation>
     </message>
     <message>
         <source>goes with the next question</source>
-        <translation type="unfinished" />
+        <translation>sẽ bị đẩy ra ở câu hỏi tiếp theo</translation>
     </message>
     <message>
         <source>{count} tokens</source>
-        <translation type="unfinished">{count} token</translation>
+        <translation>{count} token</translation>
     </message>
 </context>
 <context>
     <name>Planning</name>
     <message>
+        <source>Another program uses {device} ({others} of its memory, {share} % busy). Close it, or wait.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Each parallel answer keeps a memory of its own in this model ({each}).</source>
         <translation>Mỗi câu trả lời song song giữ bộ nhớ riêng trong mô hình này ({each}).</translation>
+    </message>
+    <message>
+        <source>Here a million tokens cost {local} {currency}; with {name} {api}: {times} times as much.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It costs about the same here and with {name}: {local} and {api} {currency} for a million tokens.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>It is larger than the free memory: parts will be read from the disk again and again, which is slow.</source>
@@ -3689,6 +3725,18 @@
     <message>
         <source>It needs {needed} and {free} are free: the system will swap or stop it.</source>
         <translation>Nó cần {needed} mà còn trống {free}: hệ thống sẽ tráo bộ nhớ hoặc dừng nó.</translation>
+    </message>
+    <message>
+        <source>It writes {now} tokens/s; {low} to {high} were forecast, and no cause was found.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Main memory is full: {free} are free. Close programs, or load a smaller quant.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Other programs keep the processor busy ({share} %). Close them, or use fewer threads.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The KV cache is kept as {kind} instead of {wanted}, which saves {saved}.</source>
@@ -3701,6 +3749,10 @@
     <message>
         <source>The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked).</source>
         <translation>Ngữ cảnh là {n_ctx} token, đúng mức mô hình được huấn luyện (yêu cầu là {wanted}).</translation>
+    </message>
+    <message>
+        <source>The exchange rate from {from} to {to} is not known. Enter it to compare.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU.</source>
@@ -3719,6 +3771,10 @@
         <translation>Mô hình chạy trên bộ xử lý, như yêu cầu.</translation>
     </message>
     <message>
+        <source>The power this machine draws can't be read, so its cost is not known. Enter watts to estimate it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>The whole model runs on {device}.</source>
         <translation>Toàn bộ mô hình chạy trên {device}.</translation>
     </message>
@@ -3735,12 +3791,32 @@
         <translation>{device} còn trống {free} mà cần {needed}: có thể không nạp được hoặc tràn sang bộ nhớ chính.</translation>
     </message>
     <message>
+        <source>{device} is full and {spilled} of the model lie in main memory. Use fewer GPU layers or less context.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device} is held at its power limit of {power} W. Raise the limit, or accept the speed.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device} is {temperature} °C hot and slows itself down. Improve its cooling.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower.</source>
         <translation>{layers} trên {total} lớp vừa trên GPU; phần còn lại chạy trên bộ xử lý và chậm hơn.</translation>
     </message>
     <message>
         <source>{layers} of {total} layers run on the GPU, as asked.</source>
         <translation>{layers} trên {total} lớp chạy trên GPU, như yêu cầu.</translation>
+    </message>
+    <message>
+        <source>{model} wrote {before} tokens/s with {old} and writes {now} with {new}. Go back, or report it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name} is cheaper: {api} {currency} for a million tokens against {local} here ({times} times).</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -4033,11 +4109,11 @@
     <name>PromptsDialog</name>
     <message>
         <source>Prompts and system prompts</source>
-        <translation type="unfinished" />
+        <translation>Câu lệnh mẫu và lời nhắc hệ thống</translation>
     </message>
     <message>
         <source>Prompts</source>
-        <translation type="unfinished" />
+        <translation>Câu lệnh mẫu</translation>
     </message>
     <message>
         <source>Name</source>
@@ -4045,31 +4121,31 @@
     </message>
     <message>
         <source>Text</source>
-        <translation type="unfinished">Văn bản</translation>
+        <translation>Nội dung</translation>
     </message>
     <message>
         <source>A system prompt: it is offered for chats, not in the composer</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc hệ thống: dùng cho cuộc trò chuyện, không hiện trong ô soạn</translation>
     </message>
     <message>
         <source>Variables: {{date}}, {{time}}, {{clipboard}}, {{file:path}}, {{model}}; any other name is asked for.</source>
-        <translation type="unfinished" />
+        <translation>Biến: {{date}}, {{time}}, {{clipboard}}, {{file:path}}, {{model}}; tên khác sẽ được hỏi.</translation>
     </message>
     <message>
         <source>New prompt</source>
-        <translation type="unfinished" />
+        <translation>Câu lệnh mới</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished">Xóa</translation>
+        <translation>Xóa</translation>
     </message>
     <message>
         <source>Save</source>
-        <translation type="unfinished">Lưu</translation>
+        <translation>Lưu</translation>
     </message>
     <message>
         <source>Name, as typed after the slash</source>
-        <translation type="unfinished" />
+        <translation>Tên, gõ sau dấu gạch chéo</translation>
     </message>
     <message>
         <source>Close</source>
@@ -4077,7 +4153,7 @@
     </message>
     <message>
         <source>{name} (system)</source>
-        <translation type="unfinished" />
+        <translation>{name} (hệ thống)</translation>
     </message>
 </context>
 <context>
@@ -4509,6 +4585,13 @@
     <message>
         <source>Model card</source>
         <translation>Trang giới thiệu mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>ReportDialog</name>
+    <message>
+        <source>Crash report</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -5041,7 +5124,7 @@
     </message>
     <message>
         <source>After its first answer the model names the chat; off keeps the question's first words.</source>
-        <translation type="unfinished" />
+        <translation>Sau câu trả lời đầu tiên, mô hình đặt tên cuộc trò chuyện; tắt thì giữ những từ đầu của câu hỏi.</translation>
     </message>
     <message>
         <source>Allowed web pages</source>
@@ -5245,7 +5328,7 @@
     </message>
     <message>
         <source>Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.</source>
-        <translation type="unfinished" />
+        <translation>Giữ xác suất của từng token và ngần này lựa chọn khác; 0 thì không giữ và nhanh hơn.</translation>
     </message>
     <message>
         <source>Keep the computer awake</source>
@@ -5525,11 +5608,11 @@
     </message>
     <message>
         <source>Titles by the model</source>
-        <translation type="unfinished" />
+        <translation>Mô hình đặt tiêu đề</translation>
     </message>
     <message>
         <source>Token probabilities</source>
-        <translation type="unfinished" />
+        <translation>Xác suất token</translation>
     </message>
     <message>
         <source>Tokens computed at once; more is faster on GPUs and takes memory.</source>
@@ -5777,7 +5860,7 @@
     <name>SlashList</name>
     <message>
         <source>Commands</source>
-        <translation type="unfinished" />
+        <translation>Lệnh</translation>
     </message>
 </context>
 <context>
@@ -5866,34 +5949,34 @@
     <name>SystemDialog</name>
     <message>
         <source>System prompt of this chat</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc hệ thống của cuộc trò chuyện này</translation>
     </message>
     <message>
         <source>What the model is told before anything else. It holds from the next question on.</source>
-        <translation type="unfinished" />
+        <translation>Điều mô hình được dặn trước tiên. Có hiệu lực từ câu hỏi tiếp theo.</translation>
     </message>
     <message>
         <source>System prompts of the library</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc hệ thống trong thư viện</translation>
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished">Hủy</translation>
+        <translation>Hủy</translation>
     </message>
     <message>
         <source>Use it</source>
-        <translation type="unfinished" />
+        <translation>Dùng</translation>
     </message>
 </context>
 <context>
     <name>TokensDialog</name>
     <message>
         <source>Tokens and probabilities</source>
-        <translation type="unfinished" />
+        <translation>Token và xác suất</translation>
     </message>
     <message>
         <source>The answer, token by token</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời, từng token</translation>
     </message>
     <message>
         <source>Close</source>
@@ -5901,19 +5984,34 @@
     </message>
     <message>
         <source>{count} tokens.</source>
-        <translation type="unfinished" />
+        <translation>{count} token.</translation>
     </message>
     <message>
         <source>The probabilities were not kept: the answer was asked for without them.</source>
-        <translation type="unfinished" />
+        <translation>Xác suất không được giữ: câu trả lời được yêu cầu mà không kèm xác suất.</translation>
     </message>
     <message>
         <source>Keep them from now on and answer again</source>
-        <translation type="unfinished" />
+        <translation>Giữ từ bây giờ và trả lời lại</translation>
     </message>
     <message>
         <source>Perplexity {perplexity}; {unsure} tokens had less than 50 %. Yellow: under 90 %, red: under 10 %.</source>
-        <translation type="unfinished" />
+        <translation>Perplexity {perplexity}; {unsure} token dưới 50 %. Vàng: dưới 90 %, đỏ: dưới 10 %.</translation>
+    </message>
+</context>
+<context>
+    <name>ToolCard</name>
+    <message>
+        <source>Called {name}</source>
+        <translation>Đã gọi {name}</translation>
+    </message>
+    <message>
+        <source>Result of {name}</source>
+        <translation>Kết quả của {name}</translation>
+    </message>
+    <message>
+        <source>a tool</source>
+        <translation>một công cụ</translation>
     </message>
 </context>
 <context>
@@ -6181,11 +6279,11 @@
     <name>VariablesDialog</name>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished">Hủy</translation>
+        <translation>Hủy</translation>
     </message>
     <message>
         <source>Fill in</source>
-        <translation type="unfinished" />
+        <translation>Điền vào</translation>
     </message>
 </context>
 <context>
@@ -6402,25 +6500,6 @@
     <message>
         <source>Search the Hub</source>
         <translation>Tìm trên Hub</translation>
-    </message>
-</context>
-<context>
-    <name>bar</name>
-    <message>
-        <source>When the context of this chat is full</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>Leave out the oldest turns</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>Keep the first turn, leave out those after it</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>Stop there and say so</source>
-        <translation type="unfinished" />
     </message>
 </context>
 </TS>

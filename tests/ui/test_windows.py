@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from app.core.events import DownloadChanged, ErrorInfo, ServerChanged
 from app.core.generate import Timings
 from app.core.types import LoadPlan
+from app.models.presets import Presets
 from app.ui import look, tasks, theme, translate
 from app.ui.entries import Entry
 from app.ui.levels import levels
@@ -200,7 +201,7 @@ def test_without_a_tray_the_desktop_s_own_program_is_asked(
 
 
 @pytest.fixture
-def quick(qtbot: Any, services: Any) -> Iterator[QuickAsk]:
+def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
     """The small window over the store and an engine that echoes."""
     translate.install("en")
     supervisor = FakeSupervisor(delay=0.002)
@@ -209,6 +210,7 @@ def quick(qtbot: Any, services: Any) -> Iterator[QuickAsk]:
         settings=services.settings,
         supervisor=supervisor,
         library=SimpleNamespace(records=lambda: (SimpleNamespace(id="fake/model"),)),
+        presets=Presets(tmp_path / "presets"),
         load=lambda model: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
     )
     made = QuickAsk(around)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QLineEdit,
+    QPlainTextEdit,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -128,6 +129,12 @@ class PresetDialog(Dialog):
         self.sampling = ChoiceRows(sampling_infos(), self, marked=False)
         self.own.toggled.connect(self.sampling.setEnabled)
         self.sampling.setEnabled(False)
+        self.system = QPlainTextEdit(self)
+        self.system.setProperty("role", "field")
+        self.system.setTabChangesFocus(True)
+        self.system.setFixedHeight(88)
+        self.system.setPlaceholderText(self.tr("System prompt of new chats; empty takes the settings'"))
+        self.system.setAccessibleName(self.tr("System prompt"))
         self.problem = make_label("bad", self, wrap=True)
         self.problem.hide()
 
@@ -142,7 +149,7 @@ class PresetDialog(Dialog):
             column.addLayout(self._naming())
         for title, widgets in (
             (self.tr("Loading: what is checked differs from the settings"), [self.load]),
-            (self.tr("Answers"), [self.own, self.sampling]),
+            (self.tr("Answers"), [self.system, self.own, self.sampling]),
         ):
             heading = make_label("secondary", holder)
             heading.setText(title)
@@ -200,6 +207,7 @@ class PresetDialog(Dialog):
         )
         self.sampling.fill(_as_fields(preset.sampling or usual), {})
         self.own.setChecked(preset.sampling is not None)
+        self.system.setPlainText(preset.system)
         hidden = [name for name in preset.load.extra if name not in LOAD_KEYS]
         self.further.setText(self.tr("Kept as it is: {names}").format(names=", ".join(hidden)))
         self.further.setVisible(bool(hidden))
@@ -220,6 +228,7 @@ class PresetDialog(Dialog):
             model=self._model if self._default else str(self.place.currentData() or ""),
             load=LoadChoices(**own, extra=extra),
             sampling=sampling,
+            system=self.system.toPlainText().strip(),
         )
 
     # ------------------------------------------------------------------ acting
