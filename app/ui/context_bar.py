@@ -275,13 +275,13 @@ class ContextBar(QWidget):
 def policy_menu(bar: ContextBar, now: str) -> QMenu:
     """What happens when the window of this chat is full."""
     menu = new_menu(bar)
-    head = menu.addAction(bar.tr("When the context of this chat is full"))
+    head = menu.addAction(QCoreApplication.translate("ContextBar", "When the context of this chat is full"))
     head.setEnabled(False)
     menu.addSeparator()
     policies: tuple[tuple[ContextPolicy, str], ...] = (
-        ("rolling", bar.tr("Leave out the oldest turns")),
-        ("drop_middle", bar.tr("Keep the first turn, leave out those after it")),
-        ("stop", bar.tr("Stop there and say so")),
+        ("rolling", QCoreApplication.translate("ContextBar", "Leave out the oldest turns")),
+        ("drop_middle", QCoreApplication.translate("ContextBar", "Keep the first turn, leave out those after it")),
+        ("stop", QCoreApplication.translate("ContextBar", "Stop there and say so")),
     )
     for policy, words in policies:
         action = menu.addAction(words, partial(bar.policy_chosen.emit, policy))

@@ -237,4 +237,55 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>ChatPage</name>
+    <message numerus="yes">
+        <source>%n chat(s) imported</source>
+        <translation>
+            <numerusform>%n chat imported</numerusform>
+            <numerusform>%n chats imported</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>with %n message(s)</source>
+        <translation>
+            <numerusform>with %n message</numerusform>
+            <numerusform>with %n messages</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n file(s) could not be read</source>
+        <translation>
+            <numerusform>%n file could not be read</numerusform>
+            <numerusform>%n files could not be read</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ChatShelf</name>
+    <message numerus="yes">
+        <source>%n chat(s) imported</source>
+        <translation>
+            <numerusform>%n chat imported</numerusform>
+            <numerusform>%n chats imported</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ContextBar</name>
+    <message numerus="yes">
+        <source>The next question pushes %n message(s) out of the context</source>
+        <translation>
+            <numerusform>The next question pushes %n message out of the context</numerusform>
+            <numerusform>The next question pushes %n messages out of the context</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n message(s) no longer fit and are left out</source>
+        <translation>
+            <numerusform>%n message no longer fits and is left out</numerusform>
+            <numerusform>%n messages no longer fit and are left out</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

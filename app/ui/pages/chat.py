@@ -502,11 +502,11 @@ class ChatPage(QWidget):
         dialog.open()
 
     def _show_imported(self, result: Imported) -> None:
-        chats, problems = len(result.chats), len(result.problems)
+        chats, messages, problems = len(result.chats), result.messages, len(result.problems)
         words = []
         if chats:
             words.append(self.tr("%n chat(s) imported", "", chats))
-            words.append(self.tr("with %n message(s)", "", result.messages))
+            words.append(self.tr("with %n message(s)", "", messages))
         if problems:
             words.append(self.tr("%n file(s) could not be read", "", problems))
         tone = "good" if not problems else "warn" if chats else "bad"
