@@ -31,11 +31,11 @@
         <translation>Đang dùng token từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>A token is kept in the system&apos;s keyring.</source>
+        <source>A token is kept in the system's keyring.</source>
         <translation>Token được giữ trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>The token of the Hub&apos;s own command line is used.</source>
+        <source>The token of the Hub's own command line is used.</source>
         <translation>Đang dùng token của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -137,35 +137,35 @@
     <name>ApiTable</name>
     <message>
         <source>{provider}, prices of {date}: {source}. Double-click to change.</source>
-        <translation type="unfinished"></translation>
+        <translation>{provider}, giá ngày {date}: {source}. Nhấp đúp để sửa.</translation>
     </message>
     <message>
         <source>entered by you</source>
-        <translation type="unfinished"></translation>
+        <translation>do bạn nhập</translation>
     </message>
     <message>
         <source>Prices of hosted models</source>
-        <translation type="unfinished"></translation>
+        <translation>Giá của các mô hình trên mạng</translation>
     </message>
     <message>
         <source>Hosted model</source>
-        <translation type="unfinished"></translation>
+        <translation>Mô hình trên mạng</translation>
     </message>
     <message>
         <source>Read ($/M tokens)</source>
-        <translation type="unfinished"></translation>
+        <translation>Đọc ($/triệu token)</translation>
     </message>
     <message>
         <source>Written ($/M tokens)</source>
-        <translation type="unfinished"></translation>
+        <translation>Viết ($/triệu token)</translation>
     </message>
     <message>
         <source>These tokens there</source>
-        <translation type="unfinished"></translation>
+        <translation>Số token này ở đó</translation>
     </message>
     <message>
         <source>Against here</source>
-        <translation type="unfinished"></translation>
+        <translation>So với ở đây</translation>
     </message>
 </context>
 <context>
@@ -194,50 +194,50 @@
     <name>BarChart</name>
     <message>
         <source>nothing measured</source>
-        <translation type="unfinished"></translation>
+        <translation>chưa đo được gì</translation>
     </message>
 </context>
 <context>
     <name>BatchPanel</name>
     <message>
         <source>Batch</source>
-        <translation type="unfinished"></translation>
+        <translation>Lô xử lý</translation>
     </message>
     <message>
         <source>tokens in a step</source>
-        <translation type="unfinished"></translation>
+        <translation>token trong một bước</translation>
     </message>
     <message>
         <source>Tokens in a step, last minute</source>
-        <translation type="unfinished"></translation>
+        <translation>Token trong một bước, phút vừa qua</translation>
     </message>
     <message>
         <source>KV cache</source>
-        <translation type="unfinished"></translation>
+        <translation>Bộ đệm KV</translation>
     </message>
     <message>
         <source>No model has been asked yet.</source>
-        <translation type="unfinished">Chưa hỏi mô hình nào.</translation>
+        <translation>Chưa hỏi mô hình nào.</translation>
     </message>
     <message>
         <source>of {most} tokens a step; {answering} answering, {waiting} waiting</source>
-        <translation type="unfinished"></translation>
+        <translation>trên {most} token mỗi bước; {answering} đang trả lời, {waiting} đang chờ</translation>
     </message>
     <message>
         <source>no model loaded</source>
-        <translation type="unfinished">chưa nạp mô hình</translation>
+        <translation>chưa nạp mô hình nào</translation>
     </message>
     <message>
         <source>{used} of {whole} cells of the KV cache</source>
-        <translation type="unfinished"></translation>
+        <translation>{used} trên {whole} ô của bộ đệm KV</translation>
     </message>
     <message>
         <source>used</source>
-        <translation type="unfinished"></translation>
+        <translation>đã dùng</translation>
     </message>
     <message>
         <source>free</source>
-        <translation type="unfinished">còn trống</translation>
+        <translation>còn trống</translation>
     </message>
 </context>
 <context>
@@ -283,7 +283,7 @@
         <translation>Kiểm tra</translation>
     </message>
     <message>
-        <source>Reads every byte and compares with the download&apos;s hashes.</source>
+        <source>Reads every byte and compares with the download's hashes.</source>
         <translation>Đọc từng byte và so với mã băm của bản tải về.</translation>
     </message>
     <message>
@@ -642,7 +642,7 @@
         <translation>Dọn sạch thùng rác?</translation>
     </message>
     <message>
-        <source>It can&apos;t be taken back.</source>
+        <source>It can't be taken back.</source>
         <translation>Không thể hoàn tác.</translation>
     </message>
     <message>
@@ -696,7 +696,7 @@
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
     </message>
     <message>
-        <source>This model can&apos;t see images: the picture is kept with the chat, only the text is sent.</source>
+        <source>This model can't see images: the picture is kept with the chat, only the text is sent.</source>
         <translation>Mô hình này không xem được ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
     </message>
     <message>
@@ -912,11 +912,11 @@
     </message>
     <message>
         <source>documents</source>
-        <translation type="unfinished"></translation>
+        <translation>tài liệu</translation>
     </message>
     <message>
         <source>tools</source>
-        <translation type="unfinished"></translation>
+        <translation>công cụ</translation>
     </message>
     <message>
         <source>last question and answer</source>
@@ -928,7 +928,7 @@
     </message>
     <message>
         <source>%n token(s) are used again next turn</source>
-        <translation type="unfinished"></translation>
+        <translation>%n token được dùng lại ở lượt sau</translation>
     </message>
 </context>
 <context>
@@ -1030,7 +1030,7 @@
         </translation>
     </message>
     <message>
-        <source>{size} go to the system&apos;s bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
+        <source>{size} go to the system's bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống, nếu có, và lấy lại được từ đó. Chỗ trống chỉ có sau khi dọn thùng rác.</translation>
     </message>
     <message>
@@ -1062,19 +1062,19 @@
     <name>DeviceBars</name>
     <message>
         <source>Memory of {device}</source>
-        <translation type="unfinished">Bộ nhớ của {device}</translation>
+        <translation>Bộ nhớ của {device}</translation>
     </message>
     <message>
         <source>{needed} needed</source>
-        <translation type="unfinished"></translation>
+        <translation>cần {needed}</translation>
     </message>
     <message>
         <source>{needed} needed, {short} too much</source>
-        <translation type="unfinished"></translation>
+        <translation>cần {needed}, thiếu {short}</translation>
     </message>
     <message>
         <source>{needed} needed, {free} stay free</source>
-        <translation type="unfinished"></translation>
+        <translation>cần {needed}, còn trống {free}</translation>
     </message>
 </context>
 <context>
@@ -1134,7 +1134,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model&apos;s address</source>
+        <source>Search the Hub, or paste a model's address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -1611,7 +1611,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
+        <source>The answer's format can't be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -1623,7 +1623,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
+        <source>The engine (llama.cpp) can't be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -1632,7 +1632,7 @@
     </message>
     <message>
         <source>The engine pack {path} is not used: {detail}.</source>
-        <translation type="unfinished"></translation>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The engine stopped: {detail}.</source>
@@ -1647,11 +1647,11 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can&apos;t be read: {detail}.</source>
+        <source>The header of {path} can't be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
-        <source>The model&apos;s chat template failed: {detail}.</source>
+        <source>The model's chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
     <message>
@@ -1659,15 +1659,15 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can&apos;t be served: {detail}.</source>
+        <source>The request can't be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
+        <source>The server can't listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
+        <source>The setting {key} can't be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
@@ -1711,7 +1711,7 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached: {detail}.</source>
+        <source>{host} can't be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
@@ -1739,7 +1739,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can&apos;t be used here: {detail}.</source>
+        <source>{path} can't be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -1772,6 +1772,10 @@
     <message>
         <source>Web page (*.html)</source>
         <translation>Trang web (*.html)</translation>
+    </message>
+    <message>
+        <source>PDF (*.pdf)</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Hearth, with every version (*.json)</source>
@@ -2006,19 +2010,19 @@
 <context>
     <name>Folders</name>
     <message>
-        <source>Hearth&apos;s own folder</source>
+        <source>Hearth's own folder</source>
         <translation>Thư mục của Hearth</translation>
     </message>
     <message>
-        <source>Hugging Face&apos;s cache</source>
+        <source>Hugging Face's cache</source>
         <translation>Bộ nhớ đệm của Hugging Face</translation>
     </message>
     <message>
-        <source>LM Studio&apos;s models</source>
+        <source>LM Studio's models</source>
         <translation>Mô hình của LM Studio</translation>
     </message>
     <message>
-        <source>Ollama&apos;s store</source>
+        <source>Ollama's store</source>
         <translation>Kho của Ollama</translation>
     </message>
     <message>
@@ -2045,7 +2049,7 @@
         <translation>Xong</translation>
     </message>
     <message>
-        <source>Other programs&apos; models on this machine</source>
+        <source>Other programs' models on this machine</source>
         <translation>Mô hình của chương trình khác trên máy này</translation>
     </message>
     <message numerus="yes">
@@ -2162,31 +2166,31 @@
     <name>KeepButton</name>
     <message>
         <source>Save as a preset</source>
-        <translation type="unfinished"></translation>
+        <translation>Lưu thành thiết lập sẵn</translation>
     </message>
     <message>
         <source>Name of the preset</source>
-        <translation type="unfinished"></translation>
+        <translation>Tên thiết lập sẵn</translation>
     </message>
     <message>
         <source>Saved</source>
-        <translation type="unfinished"></translation>
+        <translation>Đã lưu</translation>
     </message>
     <message>
         <source>Save</source>
         <translation>Lưu</translation>
     </message>
     <message>
-        <source>As this model&apos;s defaults</source>
-        <translation type="unfinished"></translation>
+        <source>As this model's defaults</source>
+        <translation>Làm mặc định cho mô hình này</translation>
     </message>
     <message>
         <source>As a preset…</source>
-        <translation type="unfinished"></translation>
+        <translation>Thành thiết lập sẵn…</translation>
     </message>
     <message>
-        <source>Forget this model&apos;s defaults</source>
-        <translation type="unfinished"></translation>
+        <source>Forget this model's defaults</source>
+        <translation>Bỏ mặc định của mô hình này</translation>
     </message>
 </context>
 <context>
@@ -2661,15 +2665,15 @@
     <name>LivePlot</name>
     <message>
         <source>{seconds} s ago</source>
-        <translation type="unfinished"></translation>
+        <translation>{seconds} giây trước</translation>
     </message>
     <message>
         <source>{name}: nothing measured in this time</source>
-        <translation type="unfinished"></translation>
+        <translation>{name}: không đo được gì trong thời gian này</translation>
     </message>
     <message>
         <source>{name}: lowest {low}, median {middle}, highest {high}</source>
-        <translation type="unfinished"></translation>
+        <translation>{name}: thấp nhất {low}, trung vị {middle}, cao nhất {high}</translation>
     </message>
 </context>
 <context>
@@ -2704,18 +2708,18 @@
     </message>
     <message>
         <source>Main</source>
-        <translation type="unfinished"></translation>
+        <translation>Chính</translation>
     </message>
     <message>
         <source>All options</source>
-        <translation type="unfinished"></translation>
+        <translation>Mọi tùy chọn</translation>
     </message>
     <message>
         <source>Options</source>
-        <translation type="unfinished"></translation>
+        <translation>Tùy chọn</translation>
     </message>
     <message>
-        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
+        <source>q8_0 halves the context's memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -2736,7 +2740,7 @@
     </message>
     <message>
         <source>Load anyway</source>
-        <translation type="unfinished"></translation>
+        <translation>Vẫn nạp</translation>
     </message>
     <message>
         <source>Load with {count} context</source>
@@ -2744,31 +2748,31 @@
     </message>
     <message>
         <source>This is not the machine that is here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Đây không phải cấu hình của máy này.</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
         <source>Takes under a minute; other programs should be quiet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mất chưa đến một phút; các chương trình khác nên tạm nghỉ.</translation>
     </message>
     <message>
         <source>at full GPU speed</source>
-        <translation type="unfinished"></translation>
+        <translation>GPU vẫn hết tốc độ</translation>
     </message>
     <message>
         <source>trained length</source>
-        <translation type="unfinished"></translation>
+        <translation>độ dài huấn luyện</translation>
     </message>
     <message>
         <source>too large</source>
-        <translation type="unfinished"></translation>
+        <translation>quá lớn</translation>
     </message>
     <message>
         <source>Measuring, under a minute…</source>
-        <translation type="unfinished"></translation>
+        <translation>Đang đo, chưa đến một phút…</translation>
     </message>
 </context>
 <context>
@@ -2806,45 +2810,53 @@
     <name>MachineCard</name>
     <message>
         <source>Measuring, under a minute for each device…</source>
-        <translation type="unfinished"></translation>
+        <translation>Đang đo, mỗi thiết bị chưa đến một phút…</translation>
     </message>
     <message>
         <source>Measure</source>
-        <translation type="unfinished"></translation>
+        <translation>Đo</translation>
     </message>
     <message>
         <source>Measure again</source>
-        <translation type="unfinished"></translation>
+        <translation>Đo lại</translation>
     </message>
     <message>
         <source>{device}: not measured as it is now</source>
-        <translation type="unfinished"></translation>
+        <translation>{device}: chưa đo ở cấu hình hiện tại</translation>
     </message>
     <message>
         <source>{device}: reads {speed} GB/s at best, measured {when}</source>
-        <translation type="unfinished"></translation>
+        <translation>{device}: đọc nhanh nhất {speed} GB/s, đo {when}</translation>
     </message>
     <message>
         <source>No answer has been compared with its forecast yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chưa có câu trả lời nào được so với dự báo.</translation>
     </message>
     <message numerus="yes">
         <source>Our forecasts of %n answer(s) were off by {median} % (median), {worst} % at worst.</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>Dự báo cho %n câu trả lời lệch {median} % (trung vị), nhiều nhất {worst} %.</numerusform>
         </translation>
     </message>
     <message>
         <source>Speed of this machine</source>
-        <translation type="unfinished"></translation>
+        <translation>Tốc độ của máy này</translation>
     </message>
     <message>
         <source>Takes under a minute for each device; other programs should be quiet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mỗi thiết bị mất chưa đến một phút; các chương trình khác nên tạm nghỉ.</translation>
     </message>
 </context>
 <context>
     <name>MainWindow</name>
+    <message>
+        <source>Hearth ended unexpectedly last time. Your chats and models are whole.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show the report</source>
+        <translation type="unfinished" />
+    </message>
     <message>
         <source>The answer broke off: {why}</source>
         <translation>Câu trả lời bị ngắt: {why}</translation>
@@ -2866,31 +2878,31 @@
     <name>Memory</name>
     <message>
         <source>weights</source>
-        <translation type="unfinished">trọng số</translation>
+        <translation>trọng số</translation>
     </message>
     <message>
         <source>context (KV)</source>
-        <translation type="unfinished">ngữ cảnh (KV)</translation>
+        <translation>ngữ cảnh (KV)</translation>
     </message>
     <message>
         <source>compute</source>
-        <translation type="unfinished">tính toán</translation>
+        <translation>tính toán</translation>
     </message>
     <message>
         <source>others</source>
-        <translation type="unfinished">khác</translation>
+        <translation>chương trình khác</translation>
     </message>
     <message>
         <source>free</source>
-        <translation type="unfinished">còn trống</translation>
+        <translation>còn trống</translation>
     </message>
     <message>
         <source>memory (RAM)</source>
-        <translation type="unfinished">bộ nhớ (RAM)</translation>
+        <translation>bộ nhớ (RAM)</translation>
     </message>
     <message>
         <source>GPU {number}</source>
-        <translation type="unfinished">GPU {number}</translation>
+        <translation>GPU {number}</translation>
     </message>
 </context>
 <context>
@@ -2945,7 +2957,7 @@
     </message>
     <message>
         <source>forecast</source>
-        <translation type="unfinished"></translation>
+        <translation>dự báo</translation>
     </message>
 </context>
 <context>
@@ -3185,7 +3197,7 @@
 <context>
     <name>MessageView</name>
     <message>
-        <source>Tool&apos;s result: {text}</source>
+        <source>Tool's result: {text}</source>
         <translation>Kết quả công cụ: {text}</translation>
     </message>
     <message>
@@ -3380,7 +3392,7 @@
         <translation>Nhận sai byte: tệp được tải lại một lần nữa.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached. Trying again in {seconds} s.</source>
+        <source>{host} can't be reached. Trying again in {seconds} s.</source>
         <translation>Không kết nối được {host}. Thử lại sau {seconds} giây.</translation>
     </message>
 </context>
@@ -3420,7 +3432,7 @@
         <translation>Tìm kiếm, trang mô hình và lượt tải mới phải chờ đến khi có lại; các lượt tải sẽ tự tiếp tục.</translation>
     </message>
     <message>
-        <source>The Hub can&apos;t be reached</source>
+        <source>The Hub can't be reached</source>
         <translation>Không kết nối được với Hub</translation>
     </message>
     <message>
@@ -3436,43 +3448,43 @@
     <name>OutcomeView</name>
     <message>
         <source>{fit}: about {needed} of memory</source>
-        <translation type="unfinished">{fit}: khoảng {needed} bộ nhớ</translation>
+        <translation>{fit}: khoảng {needed} bộ nhớ</translation>
     </message>
     <message>
         <source>{models} will be unloaded to make room.</source>
-        <translation type="unfinished"></translation>
+        <translation>{models} sẽ được gỡ khỏi bộ nhớ để lấy chỗ.</translation>
     </message>
     <message>
         <source>Loaded now, {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Đang nạp, {count}</translation>
     </message>
     <message>
         <source>As it is set, {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo cài đặt, {count}</translation>
     </message>
     <message>
         <source>With these choices, {count}</source>
-        <translation type="unfinished"></translation>
+        <translation>Với lựa chọn này, {count}</translation>
     </message>
     <message>
         <source>Memory</source>
-        <translation type="unfinished">Bộ nhớ</translation>
+        <translation>Bộ nhớ</translation>
     </message>
     <message>
         <source>Tokens/s, empty context</source>
-        <translation type="unfinished"></translation>
+        <translation>Token/s, ngữ cảnh trống</translation>
     </message>
     <message>
         <source>Tokens/s, full context</source>
-        <translation type="unfinished"></translation>
+        <translation>Token/s, ngữ cảnh đầy</translation>
     </message>
     <message>
         <source>First token of a prompt that fills it</source>
-        <translation type="unfinished"></translation>
+        <translation>Token đầu khi câu hỏi lấp đầy ngữ cảnh</translation>
     </message>
     <message>
         <source>The speed of a device this uses has not been measured.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chưa đo tốc độ của một thiết bị được dùng.</translation>
     </message>
 </context>
 <context>
@@ -3495,7 +3507,7 @@
     </message>
     <message>
         <source>Usage</source>
-        <translation type="unfinished"></translation>
+        <translation>Sử dụng</translation>
     </message>
     <message>
         <source>Server</source>
@@ -3560,47 +3572,47 @@
     <name>PanelTools</name>
     <message>
         <source>Table (*.csv)</source>
-        <translation type="unfinished"></translation>
+        <translation>Bảng (*.csv)</translation>
     </message>
     <message>
         <source>Picture (*.png)</source>
-        <translation type="unfinished"></translation>
+        <translation>Hình ảnh (*.png)</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished"></translation>
+        <translation>Tiếp tục</translation>
     </message>
     <message>
         <source>Pause</source>
-        <translation type="unfinished">Tạm dừng</translation>
+        <translation>Tạm dừng</translation>
     </message>
     <message>
         <source>Show less time (Ctrl and wheel)</source>
-        <translation type="unfinished"></translation>
+        <translation>Xem khoảng ngắn hơn (Ctrl và con lăn)</translation>
     </message>
     <message>
         <source>Show more time (Ctrl and wheel)</source>
-        <translation type="unfinished"></translation>
+        <translation>Xem khoảng dài hơn (Ctrl và con lăn)</translation>
     </message>
     <message>
         <source>Export</source>
-        <translation type="unfinished">Xuất</translation>
+        <translation>Xuất</translation>
     </message>
     <message>
         <source>As a table (CSV)…</source>
-        <translation type="unfinished"></translation>
+        <translation>Thành bảng (CSV)…</translation>
     </message>
     <message>
         <source>As a picture (PNG)…</source>
-        <translation type="unfinished"></translation>
+        <translation>Thành hình ảnh (PNG)…</translation>
     </message>
     <message>
         <source>{count} min</source>
-        <translation type="unfinished">{count} phút</translation>
+        <translation>{count} phút</translation>
     </message>
     <message>
         <source>{count} s</source>
-        <translation type="unfinished">{count} giây</translation>
+        <translation>{count} giây</translation>
     </message>
 </context>
 <context>
@@ -3672,7 +3684,7 @@
         <translation>Câu trả lời</translation>
     </message>
     <message>
-        <source>Tool&apos;s result</source>
+        <source>Tool's result</source>
         <translation>Kết quả công cụ</translation>
     </message>
     <message>
@@ -3704,7 +3716,7 @@
     <name>Planning</name>
     <message>
         <source>Another program uses {device} ({others} of its memory, {share} % busy). Close it, or wait.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chương trình khác đang dùng {device} ({others} bộ nhớ của nó, bận {share} %). Hãy đóng nó, hoặc chờ.</translation>
     </message>
     <message>
         <source>Each parallel answer keeps a memory of its own in this model ({each}).</source>
@@ -3712,11 +3724,11 @@
     </message>
     <message>
         <source>Here a million tokens cost {local} {currency}; with {name} {api}: {times} times as much.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ở đây một triệu token tốn {local} {currency}; với {name} là {api}: gấp {times} lần.</translation>
     </message>
     <message>
         <source>It costs about the same here and with {name}: {local} and {api} {currency} for a million tokens.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chi phí ở đây và với {name} gần như nhau: {local} và {api} {currency} cho một triệu token.</translation>
     </message>
     <message>
         <source>It is larger than the free memory: parts will be read from the disk again and again, which is slow.</source>
@@ -3728,15 +3740,15 @@
     </message>
     <message>
         <source>It writes {now} tokens/s; {low} to {high} were forecast, and no cause was found.</source>
-        <translation type="unfinished"></translation>
+        <translation>Máy viết {now} token/s; dự báo là {low} đến {high}, và không tìm ra nguyên nhân.</translation>
     </message>
     <message>
         <source>Main memory is full: {free} are free. Close programs, or load a smaller quant.</source>
-        <translation type="unfinished"></translation>
+        <translation>Bộ nhớ chính đã đầy: còn trống {free}. Hãy đóng bớt chương trình, hoặc nạp bản lượng tử hóa nhỏ hơn.</translation>
     </message>
     <message>
         <source>Other programs keep the processor busy ({share} %). Close them, or use fewer threads.</source>
-        <translation type="unfinished"></translation>
+        <translation>Các chương trình khác đang chiếm bộ xử lý ({share} %). Hãy đóng chúng, hoặc dùng ít luồng hơn.</translation>
     </message>
     <message>
         <source>The KV cache is kept as {kind} instead of {wanted}, which saves {saved}.</source>
@@ -3752,7 +3764,7 @@
     </message>
     <message>
         <source>The exchange rate from {from} to {to} is not known. Enter it to compare.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chưa biết tỷ giá từ {from} sang {to}. Hãy nhập tỷ giá để so sánh.</translation>
     </message>
     <message>
         <source>The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU.</source>
@@ -3771,8 +3783,8 @@
         <translation>Mô hình chạy trên bộ xử lý, như yêu cầu.</translation>
     </message>
     <message>
-        <source>The power this machine draws can&apos;t be read, so its cost is not known. Enter watts to estimate it.</source>
-        <translation type="unfinished"></translation>
+        <source>The power this machine draws can't be read, so its cost is not known. Enter watts to estimate it.</source>
+        <translation>Không đọc được công suất của máy này nên không biết chi phí. Hãy nhập số oát để ước tính.</translation>
     </message>
     <message>
         <source>The whole model runs on {device}.</source>
@@ -3792,15 +3804,15 @@
     </message>
     <message>
         <source>{device} is full and {spilled} of the model lie in main memory. Use fewer GPU layers or less context.</source>
-        <translation type="unfinished"></translation>
+        <translation>{device} đã đầy và {spilled} của mô hình nằm ở bộ nhớ chính. Hãy giảm số lớp GPU hoặc ngữ cảnh.</translation>
     </message>
     <message>
         <source>{device} is held at its power limit of {power} W. Raise the limit, or accept the speed.</source>
-        <translation type="unfinished"></translation>
+        <translation>{device} bị giữ ở giới hạn công suất {power} W. Hãy nâng giới hạn, hoặc chấp nhận tốc độ này.</translation>
     </message>
     <message>
         <source>{device} is {temperature} °C hot and slows itself down. Improve its cooling.</source>
-        <translation type="unfinished"></translation>
+        <translation>{device} nóng {temperature} °C và tự giảm tốc. Hãy cải thiện tản nhiệt.</translation>
     </message>
     <message>
         <source>{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower.</source>
@@ -3812,61 +3824,61 @@
     </message>
     <message>
         <source>{model} wrote {before} tokens/s with {old} and writes {now} with {new}. Go back, or report it.</source>
-        <translation type="unfinished"></translation>
+        <translation>{model} từng viết {before} token/s với {old}, nay chỉ {now} với {new}. Hãy quay lại bản cũ, hoặc báo lỗi.</translation>
     </message>
     <message>
         <source>{name} is cheaper: {api} {currency} for a million tokens against {local} here ({times} times).</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} rẻ hơn: {api} {currency} cho một triệu token so với {local} ở đây ({times} lần).</translation>
     </message>
 </context>
 <context>
     <name>PowerPanel</name>
     <message>
         <source>Power and temperature</source>
-        <translation type="unfinished"></translation>
+        <translation>Công suất và nhiệt độ</translation>
     </message>
     <message>
         <source>Not measured yet.</source>
-        <translation type="unfinished"></translation>
+        <translation>Chưa đo.</translation>
     </message>
     <message>
         <source>its driver does not say</source>
-        <translation type="unfinished"></translation>
+        <translation>trình điều khiển không cho biết</translation>
     </message>
     <message>
         <source>processor</source>
-        <translation type="unfinished"></translation>
+        <translation>bộ xử lý</translation>
     </message>
     <message>
         <source>{device}, W</source>
-        <translation type="unfinished"></translation>
+        <translation>{device}, W</translation>
     </message>
     <message>
         <source>{percent} % busy</source>
-        <translation type="unfinished"></translation>
+        <translation>bận {percent} %</translation>
     </message>
     <message>
         <source>not measurable: {why}</source>
-        <translation type="unfinished"></translation>
+        <translation>không đo được: {why}</translation>
     </message>
     <message>
         <source>slowed by heat</source>
-        <translation type="unfinished"></translation>
+        <translation>giảm tốc vì nóng</translation>
     </message>
     <message>
         <source>at its power limit</source>
-        <translation type="unfinished"></translation>
+        <translation>chạm giới hạn công suất</translation>
     </message>
 </context>
 <context>
     <name>PresetBox</name>
     <message>
         <source>As it is set</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo cài đặt</translation>
     </message>
     <message>
         <source>Preset</source>
-        <translation type="unfinished"></translation>
+        <translation>Thiết lập sẵn</translation>
     </message>
 </context>
 <context>
@@ -3892,7 +3904,7 @@
         <translation>Cách trả lời riêng</translation>
     </message>
     <message>
-        <source>System prompt of new chats; empty takes the settings&apos;</source>
+        <source>System prompt of new chats; empty takes the settings'</source>
         <translation>Lời nhắc hệ thống của cuộc trò chuyện mới; để trống thì theo cài đặt</translation>
     </message>
     <message>
@@ -3956,83 +3968,83 @@
     <name>PriceCard</name>
     <message>
         <source>My model</source>
-        <translation type="unfinished"></translation>
+        <translation>Mô hình của tôi</translation>
     </message>
     <message>
         <source>Nothing was asked in this time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Không có câu hỏi nào trong thời gian này.</translation>
     </message>
     <message>
         <source>Choose what you pay for electricity, and this says whether an API is cheaper.</source>
-        <translation type="unfinished"></translation>
+        <translation>Hãy chọn giá điện bạn trả, rồi ở đây sẽ cho biết API có rẻ hơn không.</translation>
     </message>
     <message>
         <source>No model of this table is cheaper.</source>
-        <translation type="unfinished"></translation>
+        <translation>Không mô hình nào trong bảng rẻ hơn.</translation>
     </message>
     <message>
         <source>The cheapest of this table, {name}, is below the cost here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mô hình rẻ nhất trong bảng, {name}, rẻ hơn ở đây.</translation>
     </message>
     <message>
         <source>Tariff of {date}: {source}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Biểu giá ngày {date}: {source}.</translation>
     </message>
     <message>
         <source>1 USD = {rate} {currency}, as you entered it.</source>
-        <translation type="unfinished"></translation>
+        <translation>1 USD = {rate} {currency}, theo bạn nhập.</translation>
     </message>
     <message>
-        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today&apos;s rate.</source>
-        <translation type="unfinished"></translation>
+        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today's rate.</source>
+        <translation>1 USD = {rate} {currency}, làm tròn, tháng {date}: hãy nhập tỷ giá hôm nay.</translation>
     </message>
     <message>
         <source>Power is an estimate from the watts you entered.</source>
-        <translation type="unfinished"></translation>
+        <translation>Công suất là ước tính từ số oát bạn nhập.</translation>
     </message>
     <message>
         <source>Prices change: check them, and change them here.</source>
-        <translation type="unfinished"></translation>
+        <translation>Giá hay thay đổi: hãy kiểm tra và sửa ngay tại đây.</translation>
     </message>
     <message>
         <source>Count no money</source>
-        <translation type="unfinished"></translation>
+        <translation>Không tính tiền</translation>
     </message>
     <message>
         <source>My own price (Settings)</source>
-        <translation type="unfinished"></translation>
+        <translation>Giá riêng của tôi (Cài đặt)</translation>
     </message>
     <message>
         <source>Beside an API</source>
-        <translation type="unfinished"></translation>
+        <translation>So với API</translation>
     </message>
     <message>
         <source>Electricity</source>
-        <translation type="unfinished"></translation>
+        <translation>Tiền điện</translation>
     </message>
     <message>
         <source>Electricity tariff</source>
-        <translation type="unfinished"></translation>
+        <translation>Biểu giá điện</translation>
     </message>
     <message>
         <source>Own price, watts, hardware…</source>
-        <translation type="unfinished"></translation>
+        <translation>Giá riêng, số oát, phần cứng…</translation>
     </message>
     <message>
         <source>Edit the tariffs…</source>
-        <translation type="unfinished"></translation>
+        <translation>Sửa các biểu giá…</translation>
     </message>
     <message>
         <source>Add a model</source>
-        <translation type="unfinished"></translation>
+        <translation>Thêm mô hình</translation>
     </message>
     <message>
         <source>Remove</source>
-        <translation type="unfinished"></translation>
+        <translation>Xóa</translation>
     </message>
     <message>
         <source>Back to our table</source>
-        <translation type="unfinished"></translation>
+        <translation>Về bảng của chúng tôi</translation>
     </message>
 </context>
 <context>
@@ -4506,7 +4518,7 @@
         <translation>không có khuôn mẫu trò chuyện</translation>
     </message>
     <message>
-        <source>From the file&apos;s header: {facts}.</source>
+        <source>From the file's header: {facts}.</source>
         <translation>Từ phần đầu của tệp: {facts}.</translation>
     </message>
     <message>
@@ -4571,7 +4583,7 @@
         <translation>Đang đo, tối đa một phút…</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
@@ -4591,11 +4603,11 @@
     <name>ReportDialog</name>
     <message>
         <source>Crash report</source>
-        <translation type="unfinished"></translation>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>What Hearth was doing when it ended. Nothing of your chats is in it, and nothing was sent.</source>
-        <translation type="unfinished"></translation>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Copy</source>
@@ -4997,11 +5009,11 @@
         <translation>Mọi máy trong mạng của bạn đều kết nối được.</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
+        <source>Programs on this machine can use your models as they use OpenAI's.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -5079,11 +5091,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own.</source>
+        <source>-1 takes the model's own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
+        <source>-1 takes the model's own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -5095,15 +5107,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own.</source>
+        <source>0 takes the model's own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
+        <source>0 takes the model's own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -5119,7 +5131,7 @@
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
     </message>
     <message>
-        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
+        <source>A file (PEM) with certificates to trust besides the system's.</source>
         <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
     </message>
     <message>
@@ -5135,7 +5147,7 @@
         <translation>Địa chỉ</translation>
     </message>
     <message>
-        <source>After its first answer the model names the chat; off keeps the question&apos;s first words.</source>
+        <source>After its first answer the model names the chat; off keeps the question's first words.</source>
         <translation>Sau câu trả lời đầu tiên, mô hình đặt tên cuộc trò chuyện; tắt thì giữ những từ đầu của câu hỏi.</translation>
     </message>
     <message>
@@ -5155,7 +5167,7 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate&apos;s key file</source>
+        <source>Certificate's key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
     </message>
     <message>
@@ -5183,7 +5195,7 @@
         <translation>Độ dài ngữ cảnh</translation>
     </message>
     <message>
-        <source>Counts its write-off, in the tariff&apos;s currency; 0 counts electricity alone.</source>
+        <source>Counts its write-off, in the tariff's currency; 0 counts electricity alone.</source>
         <translation>Tính cả khấu hao, theo đơn vị tiền của biểu giá; 0 chỉ tính tiền điện.</translation>
     </message>
     <message>
@@ -5203,11 +5215,11 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
     </message>
     <message>
-        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
+        <source>Empty: the system's. none: no proxy. Or http://user:password@host:port.</source>
         <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
     </message>
     <message>
@@ -5283,7 +5295,7 @@
         <translation>Số giờ làm việc mỗi ngày</translation>
     </message>
     <message>
-        <source>Household&apos;s use</source>
+        <source>Household's use</source>
         <translation>Điện gia đình dùng</translation>
     </message>
     <message>
@@ -5339,7 +5351,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>Keep each token&apos;s probability and this many alternatives; 0 keeps none, and is quicker.</source>
+        <source>Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.</source>
         <translation>Giữ xác suất của từng token và ngần này lựa chọn khác; 0 thì không giữ và nhanh hơn.</translation>
     </message>
     <message>
@@ -5455,7 +5467,7 @@
         <translation>Chỉ xét các token có khả năng nhất cộng lại đến tỉ lệ này.</translation>
     </message>
     <message>
-        <source>Only used where power can&apos;t be read; such figures are marked as entered. 0: not said.</source>
+        <source>Only used where power can't be read; such figures are marked as entered. 0: not said.</source>
         <translation>Chỉ dùng khi không đọc được công suất; các số liệu đó được ghi là tự nhập. 0: chưa nhập.</translation>
     </message>
     <message>
@@ -5503,7 +5515,7 @@
         <translation>Hỏi nhanh từ bất cứ đâu</translation>
     </message>
     <message>
-        <source>Quick questions and the server&apos;s state, where there is one.</source>
+        <source>Quick questions and the server's state, where there is one.</source>
         <translation>Hỏi nhanh và trạng thái máy chủ, ở nơi có khay hệ thống.</translation>
     </message>
     <message>
@@ -5643,7 +5655,7 @@
         <translation>Top P</translation>
     </message>
     <message>
-        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table&apos;s.</source>
+        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table's.</source>
         <translation>Số đơn vị tiền của bạn cho một đô la Mỹ (đơn vị giá của API); 0 dùng tỷ giá trong bảng.</translation>
     </message>
     <message>
@@ -5808,11 +5820,11 @@
         <translation>Đã đăng nhập là {name}; token lấy từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is in the system&apos;s keyring.</source>
+        <source>Signed in as {name}; the token is in the system's keyring.</source>
         <translation>Đã đăng nhập là {name}; token nằm trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is the one of the Hub&apos;s own command line.</source>
+        <source>Signed in as {name}; the token is the one of the Hub's own command line.</source>
         <translation>Đã đăng nhập là {name}; token là của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -5895,7 +5907,7 @@
     </message>
     <message>
         <source>for each answer</source>
-        <translation type="unfinished"></translation>
+        <translation>cho mỗi câu trả lời</translation>
     </message>
     <message>
         <source>No model has been asked yet.</source>
@@ -5903,7 +5915,7 @@
     </message>
     <message>
         <source>{name}, {speed} for each of {count} answers</source>
-        <translation type="unfinished"></translation>
+        <translation>{name}, {speed} cho mỗi câu trong {count} câu trả lời</translation>
     </message>
 </context>
 <context>
@@ -6110,15 +6122,15 @@
     </message>
     <message>
         <source>Energy</source>
-        <translation type="unfinished"></translation>
+        <translation>Điện năng</translation>
     </message>
     <message>
         <source>Cost</source>
-        <translation type="unfinished"></translation>
+        <translation>Chi phí</translation>
     </message>
     <message>
         <source>Tokens read</source>
-        <translation type="unfinished"></translation>
+        <translation>Token đọc</translation>
     </message>
     <message>
         <source>Written</source>
@@ -6126,51 +6138,51 @@
     </message>
     <message>
         <source>J/token</source>
-        <translation type="unfinished"></translation>
+        <translation>J/token</translation>
     </message>
     <message>
         <source>Per million</source>
-        <translation type="unfinished"></translation>
+        <translation>Mỗi triệu</translation>
     </message>
     <message>
         <source>For each token: {read} to read it, {written} to write it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mỗi token: đọc {read}, viết {written}.</translation>
     </message>
     <message>
         <source>{count} of {total} answers measured</source>
-        <translation type="unfinished"></translation>
+        <translation>đo được {count} trên {total} câu trả lời</translation>
     </message>
     <message>
-        <source>power can&apos;t be read here: enter watts in the settings</source>
-        <translation type="unfinished"></translation>
+        <source>power can't be read here: enter watts in the settings</source>
+        <translation>không đọc được công suất: hãy nhập số oát trong cài đặt</translation>
     </message>
     <message>
         <source>tokens: {read} read, {written} written</source>
-        <translation type="unfinished"></translation>
+        <translation>token: đọc {read}, viết {written}</translation>
     </message>
     <message>
         <source>energy of all answers</source>
-        <translation type="unfinished"></translation>
+        <translation>điện năng của mọi câu trả lời</translation>
     </message>
     <message>
         <source>for a million tokens</source>
-        <translation type="unfinished"></translation>
+        <translation>cho một triệu token</translation>
     </message>
     <message>
         <source>electricity</source>
-        <translation type="unfinished"></translation>
+        <translation>tiền điện</translation>
     </message>
     <message>
         <source>electricity {electricity}, hardware {hardware}</source>
-        <translation type="unfinished"></translation>
+        <translation>điện {electricity}, phần cứng {hardware}</translation>
     </message>
     <message>
         <source>read</source>
-        <translation type="unfinished"></translation>
+        <translation>đọc</translation>
     </message>
     <message>
         <source>written</source>
-        <translation type="unfinished"></translation>
+        <translation>viết</translation>
     </message>
     <message>
         <source>reading</source>
@@ -6182,7 +6194,7 @@
     </message>
     <message>
         <source>idle share</source>
-        <translation type="unfinished"></translation>
+        <translation>phần nghỉ</translation>
     </message>
     <message>
         <source>Model</source>
@@ -6194,97 +6206,97 @@
     </message>
     <message>
         <source>Day</source>
-        <translation type="unfinished"></translation>
+        <translation>Ngày</translation>
     </message>
     <message>
         <source>Month</source>
-        <translation type="unfinished"></translation>
+        <translation>Tháng</translation>
     </message>
     <message>
         <source>API server</source>
-        <translation type="unfinished"></translation>
+        <translation>Máy chủ API</translation>
     </message>
     <message>
         <source>Terminal</source>
-        <translation type="unfinished"></translation>
+        <translation>Dòng lệnh</translation>
     </message>
     <message>
         <source>Other chats</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuộc trò chuyện khác</translation>
     </message>
     <message>
         <source>A chat that is gone</source>
-        <translation type="unfinished"></translation>
+        <translation>Cuộc trò chuyện đã xóa</translation>
     </message>
     <message>
         <source>Export as CSV</source>
-        <translation type="unfinished"></translation>
+        <translation>Xuất thành CSV</translation>
     </message>
     <message>
         <source>Table (*.csv)</source>
-        <translation type="unfinished"></translation>
+        <translation>Bảng (*.csv)</translation>
     </message>
     <message>
         <source>Written to {path}.</source>
-        <translation type="unfinished"></translation>
+        <translation>Đã ghi vào {path}.</translation>
     </message>
     <message>
         <source>Usage</source>
-        <translation type="unfinished"></translation>
+        <translation>Sử dụng</translation>
     </message>
     <message numerus="yes">
         <source>%n day(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n ngày</numerusform>
         </translation>
     </message>
     <message>
         <source>Export CSV</source>
-        <translation type="unfinished"></translation>
+        <translation>Xuất CSV</translation>
     </message>
     <message>
         <source>Tokens a day</source>
-        <translation type="unfinished"></translation>
+        <translation>Token mỗi ngày</translation>
     </message>
     <message>
         <source>Energy a day</source>
-        <translation type="unfinished"></translation>
+        <translation>Điện năng mỗi ngày</translation>
     </message>
     <message>
         <source>Money a day</source>
-        <translation type="unfinished"></translation>
+        <translation>Chi phí mỗi ngày</translation>
     </message>
     <message>
         <source>By model</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo mô hình</translation>
     </message>
     <message>
         <source>By chat</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo cuộc trò chuyện</translation>
     </message>
     <message>
         <source>By day</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo ngày</translation>
     </message>
     <message>
         <source>By month</source>
-        <translation type="unfinished"></translation>
+        <translation>Theo tháng</translation>
     </message>
     <message>
         <source>Sums</source>
-        <translation type="unfinished"></translation>
+        <translation>Tổng hợp</translation>
     </message>
     <message>
         <source>What your models cost</source>
-        <translation type="unfinished"></translation>
+        <translation>Các mô hình của bạn tốn bao nhiêu</translation>
     </message>
     <message>
         <source>Every answer is counted here: tokens, electricity and money, by model and by chat, beside what a hosted model would have cost. Ask something, and it begins.</source>
-        <translation type="unfinished"></translation>
+        <translation>Mỗi câu trả lời đều được tính ở đây: token, điện và tiền, theo mô hình và theo cuộc trò chuyện, bên cạnh chi phí nếu dùng mô hình trên mạng. Hãy hỏi một câu để bắt đầu.</translation>
     </message>
     <message>
         <source>Open the chat</source>
-        <translation type="unfinished"></translation>
+        <translation>Mở trò chuyện</translation>
     </message>
 </context>
 <context>
@@ -6301,7 +6313,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -6309,7 +6321,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -6333,7 +6345,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>
@@ -6357,23 +6369,23 @@
     <name>WhatIf</name>
     <message>
         <source>What if there were</source>
-        <translation type="unfinished"></translation>
+        <translation>Nếu có thêm</translation>
     </message>
     <message>
         <source>no further GPU</source>
-        <translation type="unfinished"></translation>
+        <translation>không thêm GPU</translation>
     </message>
     <message>
         <source>another GPU of {size}</source>
-        <translation type="unfinished"></translation>
+        <translation>một GPU {size}</translation>
     </message>
     <message>
         <source>no more memory</source>
-        <translation type="unfinished"></translation>
+        <translation>không thêm bộ nhớ</translation>
     </message>
     <message>
         <source>{size} more memory</source>
-        <translation type="unfinished"></translation>
+        <translation>thêm {size} bộ nhớ</translation>
     </message>
 </context>
 <context>
@@ -6475,12 +6487,12 @@
         <translation>Cho biết trọng số nào quan trọng nhất; dùng khi lượng tử hóa mô hình.</translation>
     </message>
     <message>
-        <source>Changes a model&apos;s manner (LoRA); it is loaded beside the model.</source>
+        <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
         <translation>Thay đổi cách trả lời của mô hình (LoRA); được nạp cùng mô hình.</translation>
     </message>
     <message>
         <source>about {low} to {high}</source>
-        <translation type="unfinished"></translation>
+        <translation>khoảng {low} đến {high}</translation>
     </message>
 </context>
 <context>
