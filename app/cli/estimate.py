@@ -6,7 +6,7 @@ Nothing is downloaded but the header: a few megabytes at most, by range requests
 from argparse import Namespace
 from pathlib import Path
 
-from app.cli.models import choose_quant
+from app.cli.hub import choose_quant
 from app.cli.output import emit, rate, table
 from app.cli.run import services
 from app.compose import Services, current

@@ -61,12 +61,14 @@ def _adder(
 
 def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     add = _adder(commands)
-    search = add("search", _lazy("models", "search"), "search the Hub for GGUF models")
+    search = add("search", _lazy("hub", "search"), "search the Hub for GGUF models")
     search.add_argument("query", metavar="QUERY", nargs="*", help="words, user/model, or a Hub address")
     search.add_argument("--limit", type=_positive, default=20)
-    search.add_argument("--sort", choices=("downloads", "trending", "likes", "updated"), default="downloads")
-    pull = add("pull", _lazy("models", "pull"), "download a model")
-    pull.add_argument("target", metavar="REPO[:QUANT]")
+    _add_filters(search)
+    pull = add("pull", _lazy("hub", "pull"), "download a model")
+    pull.add_argument(
+        "target", metavar="REPO[:QUANT]", help="or the address of a repository or file on the Hub"
+    )
     listed = add("ls", _lazy("models", "ls"), "list the models on this machine")
     listed.add_argument("words", metavar="WORD", nargs="*", help="in names, #tags or notes")
     listed.add_argument("--sort", choices=("name", "size", "used", "added"), default="name")
@@ -87,6 +89,25 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     words.add_argument("quant", metavar="QUANT")
     add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
     add_file.add_argument("file", metavar="FILE")
+
+
+def _add_filters(search: argparse.ArgumentParser) -> None:
+    sorts = ("match", "trending", "downloads", "likes", "updated")
+    search.add_argument("--sort", choices=sorts, default="match")
+    for name, text in (
+        ("task", "as text-generation"),
+        ("license", "as apache-2.0"),
+        ("architecture", "as qwen3"),
+    ):
+        search.add_argument(f"--{name}", default="", help=text)
+    search.add_argument("--author", default="", help="the publisher's name")
+    search.add_argument("--min", type=float, metavar="B", help="at least so many billion parameters")
+    search.add_argument("--max", type=float, metavar="B", help="at most so many billion parameters")
+    search.add_argument(
+        "--gated", action=argparse.BooleanOptionalAction, help="only with, or without, a licence to accept"
+    )
+    search.add_argument("--qat", action="store_true", help="only models trained for their quantization")
+    search.add_argument("--fits", action="store_true", help="only what fits this machine's memory")
 
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,8 +1,7 @@
-"""``hearth search|pull|ls|show|rm|import``: models on the Hub and on this machine."""
+"""``hearth ls|show|rm|import|verify|explain``: models on this machine."""
 
 import os
 import sys
-import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -13,140 +12,21 @@ import msgspec
 
 from app.cli.output import emit, size, table
 from app.compose import Services, compose
-from app.core.errors import HubNotFoundError, UsageError, from_code
-from app.core.events import DownloadChanged, ErrorInfo
+from app.core.errors import UsageError
 from app.core.types import GgufSummary, ModelRecord
-from app.models.hub import QuantFile, RepoDetail
 from app.models.library_care import Facts
 from app.models.quants import explain as describe_quant
 from app.models.quants import sentence
 
-ENDED = ("done", "failed", "cancelled")
-PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
 
-
-def search(args: Namespace) -> int:
-    """One line per repository: downloads, likes, parameters, name."""
-    running = compose()
-    try:
-        page = running.hub.search(" ".join(args.query), sort=args.sort, limit=args.limit)
-    finally:
-        running.close()
-    rows = [
-        (
-            item.id,
-            _count(item.parameters),
-            item.architecture or "-",
-            _count(item.downloads),
-            str(item.likes or 0),
-        )
-        for item in page.items
-    ]
-    text = table(
-        ("REPOSITORY", "PARAMETERS", "ARCHITECTURE", "DOWNLOADS", "LIKES"), rows, frozenset({1, 3, 4})
-    )
-    emit(page.items, args.json, text if rows else "Nothing on the Hub matches. Try fewer words.")
-    return 0
-
-
-def _count(value: int | None) -> str:
+def count(value: int | None) -> str:
+    """A number of things in three digits: ``7.6B``, ``340.0k``; ``-`` for unknown."""
     if value is None:
         return "-"
     for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.1f}{unit}"
     return str(value)
-
-
-def pull(args: Namespace) -> int:
-    """Download, verify, and add to the library. Ctrl-C keeps the bytes; the same command goes on."""
-    repo, _, quant = args.target.partition(":")
-    running = compose()
-    watcher = _Watcher(sys.stderr.isatty() and not args.json)
-    running.bus.subscribe(DownloadChanged, watcher.take)
-    try:
-        chosen = choose_quant(running.hub.repo(repo), quant)
-        running.downloads.start()
-        watcher.follow(running.downloads.enqueue(chosen), running.downloads.snapshots())
-        last = watcher.wait()
-    except KeyboardInterrupt:
-        print(f"\nStopped; the bytes are kept. `hearth pull {args.target}` goes on.", file=sys.stderr)
-        return 130
-    finally:
-        running.close()
-    if last.state != "done":
-        raise _error(last.error)
-    emit(last, args.json, f"{last.model or chosen.id} is ready: hearth chat {last.model or chosen.id}")
-    return 0
-
-
-def choose_quant(detail: RepoDetail, quant: str) -> QuantFile:
-    """The quant of that name, or the usual choice. Raises HubNotFoundError naming those there are."""
-    usable = [item for item in detail.quants if item.kind in ("text", "embedding", "reranker")] or list(
-        detail.quants
-    )
-    wanted = (quant,) if quant else PREFERRED
-    for name in wanted:
-        for item in usable:
-            if item.quant.lower() == name.lower() or any(part.name == name for part in item.files):
-                return item
-    if quant or not usable:
-        names = ", ".join(item.quant for item in usable) or "no GGUF file"
-        raise HubNotFoundError(what=f"{detail.id}:{quant or 'GGUF'} (there is: {names})")
-    return min(usable, key=lambda item: item.bytes)
-
-
-def _error(error: ErrorInfo | None) -> Exception:
-    return from_code(error.code, error.params) if error else UsageError(detail="The download was cancelled.")
-
-
-class _Watcher:
-    """Follows one download: a bar on a terminal, a line at each tenth elsewhere."""
-
-    def __init__(self, bar: bool) -> None:
-        self._bar, self._tenth = bar, -1
-        self._changed = threading.Event()
-        self._latest: dict[str, DownloadChanged] = {}
-        self._id = ""
-
-    def take(self, event: DownloadChanged) -> None:
-        """Called by the Bus."""
-        self._latest[event.id] = event
-        self._changed.set()
-
-    def follow(self, download: str, known: Sequence[DownloadChanged]) -> None:
-        """Watch this one from now on; it may have moved already."""
-        self._id = download
-        for event in known:
-            self._latest.setdefault(event.id, event)
-        self._changed.set()
-
-    def wait(self) -> DownloadChanged:
-        """Until it ends."""
-        while True:
-            self._changed.wait(0.5)
-            self._changed.clear()
-            event = self._latest.get(self._id)
-            if event is not None:
-                self._show(event)
-                if event.state in ENDED:
-                    return event
-
-    def _show(self, event: DownloadChanged) -> None:
-        share = event.done / event.total if event.total else 0.0
-        speed = f" {size(event.speed)}/s" if event.speed else ""
-        left = f" {_clock(event.eta)} left" if event.eta is not None else ""
-        line = f"{event.file} {share:.0%} of {size(event.total)}{speed}{left} {event.note or event.state}"
-        if self._bar:
-            end = "\n" if event.state in ENDED else ""
-            print(f"\r{line}\x1b[K", end=end, file=sys.stderr, flush=True)
-        elif int(share * 10) != self._tenth or event.state in ENDED:
-            self._tenth = int(share * 10)
-            print(line, file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
 def ls(args: Namespace) -> int:
@@ -188,7 +68,7 @@ def _row(record: ModelRecord, facts: Facts) -> tuple[str, ...]:
     tags = " ".join([*(["*"] if facts.favourite else []), *(f"#{tag}" for tag in facts.tags)])
     if summary is None or record.damaged:
         return record.id, size(record.bytes), "damaged", "-", used, tags
-    return record.id, size(record.bytes), summary.quant or "-", _count(summary.parameters), used, tags
+    return record.id, size(record.bytes), summary.quant or "-", count(summary.parameters), used, tags
 
 
 def _day(moment: float | None) -> str:
@@ -241,7 +121,7 @@ def _summary_lines(summary: GgufSummary) -> list[str]:
         _line("model", f"{summary.name or '-'} ({summary.architecture}, {summary.kind})"),
         _line("quant", f"{summary.quant or '-'}{bits}"),
         *([_line("tensors", mix)] if total else []),
-        _line("parameters", _count(summary.parameters)),
+        _line("parameters", count(summary.parameters)),
         _line("context", f"{summary.context_length or '-'} tokens trained"),
         _line("layers", str(summary.block_count or "-")),
         _line("template", "yes" if summary.has_template else "none in the file"),

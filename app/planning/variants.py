@@ -7,11 +7,16 @@ import re
 
 import msgspec
 
+from app.hardware.facts import Machine
+from app.planning.fit import Fitter
 from app.planning.model_facts import Layer, Mix, ModelFacts, Work
 
 _TYPE = re.compile(
     r"(I?Q\d_K|I?Q\d_[01]|IQ\d_(?:XXS|XS|S|M|NL)|TQ\d_0|MXFP4|NVFP4|BF16|F16|F32)", re.IGNORECASE
 )
+
+USUAL_BITS = 4.85
+"""Bits per weight of Q4_K_M."""
 
 
 def weight_type(quant: str) -> str:
@@ -52,3 +57,14 @@ def _all_of(mix: Mix, kind: str, share: float) -> dict[str, Work]:
             sum(work.elements for work in mix.values()),
         )
     }
+
+
+def largest_fitting(machine: Machine, n_ctx: int) -> int:
+    """Parameters of the largest model whose usual quant fits into this machine's memory, to 10 million."""
+    fitter = Fitter(machine, n_ctx)
+    low, high = 0, 2 * 10**12
+    while high - low > 10**7:
+        middle = (low + high) // 2
+        fits = fitter.label(int(middle * USUAL_BITS / 8), middle) != "too_large"
+        low, high = (middle, high) if fits else (low, middle)
+    return low

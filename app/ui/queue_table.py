@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QMimeData, QModelIndex, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
@@ -92,10 +92,20 @@ class QueueTable(Table):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(lambda _where: self._actions())
 
+    def event(self, event: QEvent) -> bool:
+        # Alt with an arrow may belong to a command of the window: here it moves the row.
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and _step(event) is not None
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        alt = event.modifiers() & Qt.KeyboardModifier.AltModifier
-        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
-        if alt and step is not None:
+        step = _step(event)
+        if step is not None:
             self.shift.emit(step)
         elif event.key() == Qt.Key.Key_Delete:
             self.removed.emit()
@@ -103,3 +113,9 @@ class QueueTable(Table):
             self._actions()
         else:
             super().keyPressEvent(event)
+
+
+def _step(event: QKeyEvent) -> int | None:
+    if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+        return {Qt.Key.Key_Up.value: -1, Qt.Key.Key_Down.value: 1}.get(event.key())
+    return None

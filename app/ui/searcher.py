@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 _KEPT = 12
-_USUAL_BITS = 4.85  # Q4_K_M
 
 
 class Searcher(QObject):
@@ -94,20 +93,9 @@ class Searcher(QObject):
 def _filters(services: "Services", wanted: Wanted) -> SearchFilters | None:
     filters = wanted.filters
     if wanted.fits:
-        bound = largest_fitting(services)
+        from app.planning.variants import largest_fitting  # noqa: PLC0415 - not before someone filters by it
+
+        bound = largest_fitting(services.machine(), services.settings.value.engine.n_ctx)
         high = filters.max_parameters
         filters = replace(filters, max_parameters=bound if high is None else min(high, bound))
     return None if filters == SearchFilters() else filters
-
-
-def largest_fitting(services: "Services") -> int:
-    """Parameters of the largest model whose usual quant fits into this machine's memory (blocks: the hardware)."""
-    from app.planning.fit import Fitter  # noqa: PLC0415 - not before someone filters by it
-
-    fitter = Fitter(services.machine(), services.settings.value.engine.n_ctx)
-    low, high = 0, 2 * 10**12
-    while high - low > 10**7:
-        middle = (low + high) // 2
-        fits = fitter.label(int(middle * _USUAL_BITS / 8), middle) != "too_large"
-        low, high = (middle, high) if fits else (low, middle)
-    return low

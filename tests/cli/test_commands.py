@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ROOT
+from tests.fakes.hub_server import FakeFile, FakeRepo
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +61,40 @@ def test_verify_sees_a_changed_byte(hub, as_json, hearth, home: Path) -> None:
     done = hearth("verify", model)
     assert done.returncode == 1
     assert "DIFFERS" in done.stdout
+
+
+def test_pull_of_a_gated_model_says_what_to_do(hub, hearth, starter) -> None:
+    hub.add(FakeRepo("acme/gated-GGUF", {"gated-Q4_1.gguf": FakeFile.of(starter)}, gated="manual"))
+    done = hearth("pull", f"{hub.url}/acme/gated-GGUF/blob/main/gated-Q4_1.gguf", HF_HOME="/nowhere")
+    assert done.returncode == 1
+    assert "asks you to accept its licence first" in done.stderr
+    assert f"{hub.url}/acme/gated-GGUF" in done.stderr
+    assert "HF_TOKEN" in done.stderr
+    hub.tokens["hf_new"] = {"acme/gated-GGUF"}
+    assert hearth("pull", "acme/gated-GGUF", HF_TOKEN="hf_new").returncode == 0
+
+
+def test_pull_leaves_an_earlier_queue_alone(hub, as_json, home: Path, paths) -> None:
+    from app.models.downloads_store import Entry, write
+    from app.models.hub import Hub
+
+    repo = as_json("search")[0]["id"]
+    other = next(quant for quant in Hub(hub.url, lambda: None).repo(repo).quants if quant.quant == "Q8_0")
+    paths.ensure()
+    write(paths.data / "downloads.json", [Entry(other, 1.0)])
+    before = (paths.data / "downloads.json").read_bytes()
+    as_json("pull", f"{repo}:Q4_1")
+    assert (paths.data / "downloads.json").read_bytes() == before
+    assert not [asked for asked in hub.requests if "Q8_0" in asked.path]
+
+
+def test_search_by_what_it_is(hub, as_json, hearth) -> None:
+    assert (
+        as_json("search", "--max", "1", "--fits", "--no-gated", "--sort", "match")[0]["architecture"]
+        == "llama"
+    )
+    assert as_json("search", "--architecture", "gemma3") == []
+    assert "fewer words or filters" in hearth("search", "--min", "5").stdout
 
 
 def test_pull_names_the_quants_there_are(hub, hearth, as_json) -> None:
