@@ -6,9 +6,11 @@ import pytest
 
 from app.core.events import Bus
 from app.core.generate import SamplingParams
+from app.models.gguf import read_header
+from app.models.summary import summarize
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, ask, request, small_plan
-from tests.fakes.moe import write_moe
+from tests.fakes.moe import EXPERTS, write_moe
 
 BEGINNINGS = ("The capital of France is", "1, 2, 3, 4, 5, 6,", "January, February, March,", "a, b, c, d, e,")
 
@@ -30,8 +32,17 @@ def answers(path: Path, folder: Path, **changes: object) -> tuple[list[str], str
     return texts, "".join(log.read_text() for log in folder.glob("*.log"))
 
 
-def test_experts_write_what_the_dense_model_writes(moe: Path, starter: Path, tmp_path: Path) -> None:
-    dense, _ = answers(starter, tmp_path / "dense")
+@pytest.fixture(scope="module")
+def dense(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return answers(starter, tmp_path_factory.mktemp("dense"))[0]
+
+
+def test_the_header_tells_its_experts(moe: Path) -> None:
+    summary = summarize(read_header(moe))
+    assert (summary.expert_count, summary.expert_used_count) == (EXPERTS, EXPERTS)
+
+
+def test_experts_write_what_the_dense_model_writes(moe: Path, dense: list[str], tmp_path: Path) -> None:
     split, said = answers(moe, tmp_path / "split")
     assert split == dense
     assert "n_expert              = 4" in said
@@ -40,8 +51,9 @@ def test_experts_write_what_the_dense_model_writes(moe: Path, starter: Path, tmp
 @pytest.mark.parametrize(
     "changes", [{"n_cpu_moe": 30}, {"tensor_overrides": ((r"blk\.[0-4]\.ffn_.*_exps", "CPU"),)}], ids="+".join
 )
-def test_experts_in_main_memory(moe: Path, starter: Path, tmp_path: Path, changes: dict[str, object]) -> None:
-    dense, _ = answers(starter, tmp_path / "dense")
+def test_experts_in_main_memory(
+    moe: Path, dense: list[str], tmp_path: Path, changes: dict[str, object]
+) -> None:
     placed, said = answers(moe, tmp_path / "placed", **changes)
     assert placed == dense
     assert "tensor overrides to CPU are used" in said
