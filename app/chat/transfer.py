@@ -135,16 +135,17 @@ def _message(store: ChatStore, message: StoredMessage, places: dict[int, int]) -
 _OWN = frozenset({"parent", "attachments"})
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write an export whole or not at all. Raises ReadOnlyError or DiskFullError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    data = content.encode() if isinstance(content, str) else content
     try:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno == 28:
-            raise DiskFullError(path=str(path), missing=f"{len(text) >> 10} kB") from error
+            raise DiskFullError(path=str(path), missing=f"{len(data) >> 10} kB") from error
         raise ReadOnlyError(path=str(path.parent)) from error
 
 

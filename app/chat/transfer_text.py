@@ -28,18 +28,18 @@ footer, details { font-size: .8rem; color: #55555c; }
 
 def to_markdown(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
     """A document with a heading per message and a line of figures below each answer."""
-    parts = [f"# {conversation.title or 'Chat'}", _facts(conversation)]
+    parts = [f"# {conversation.title or 'Chat'}", facts(conversation)]
     if conversation.system:
         parts.append("> " + conversation.system.replace("\n", "\n> "))
     for message in messages:
-        parts.append(f"## {_who(message)}")
+        parts.append(f"## {who(message)}")
         if message.reasoning:
             parts.append(f"<details><summary>Thinking</summary>\n\n{message.reasoning}\n\n</details>")
         parts += [f"*[{attachment.name}]*" for attachment in message.attachments]
         parts.append(message.text)
         parts += [f"`{call.name}({call.arguments})`" for call in message.tool_calls]
-        if figures := _figures(message):
-            parts.append(f"*{figures}*")
+        if line := figures(message):
+            parts.append(f"*{line}*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -53,7 +53,7 @@ def to_html(conversation: Conversation, messages: Sequence[StoredMessage]) -> st
         f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>\n<style>{_STYLE}</style></head>\n'
-        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(_facts(conversation))}</p></header>\n{body}\n"
+        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(facts(conversation))}</p></header>\n{body}\n"
         f"</body></html>\n"
     )
 
@@ -69,9 +69,9 @@ def _article(message: StoredMessage) -> str:
         f"<pre><code>{html.escape(f'{call.name}({call.arguments})')}</code></pre>"
         for call in message.tool_calls
     )
-    figures = _figures(message)
-    footer = f"<footer>{html.escape(figures)}</footer>" if figures else ""
-    head = f'<article class="{message.role}"><h2>{html.escape(_who(message))}</h2>'
+    line = figures(message)
+    footer = f"<footer>{html.escape(line)}</footer>" if line else ""
+    head = f'<article class="{message.role}"><h2>{html.escape(who(message))}</h2>'
     return f"{head}{thinking}{files}{_blocks(message.text)}{calls}{footer}</article>"
 
 
@@ -91,7 +91,8 @@ def _paragraph(text: str) -> str:
     return f"<p>{html.escape(text.strip())}</p>" if text.strip() else ""
 
 
-def _who(message: StoredMessage) -> str:
+def who(message: StoredMessage) -> str:
+    """Who wrote it: a role, and for an answer the model with its quant."""
     names = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System"}
     model = message.model + (
         f" ({message.quant})" if message.quant and message.quant not in message.model else ""
@@ -99,12 +100,13 @@ def _who(message: StoredMessage) -> str:
     return f"{names[message.role]}: {model}" if model else names[message.role]
 
 
-def _facts(conversation: Conversation) -> str:
+def facts(conversation: Conversation) -> str:
+    """The day it was begun, and its model."""
     day = dt.datetime.fromtimestamp(conversation.created_at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return " | ".join(filter(None, (day, conversation.model)))
 
 
-def _figures(message: StoredMessage) -> str:
+def figures(message: StoredMessage) -> str:
     """Tokens, speeds, settings, seed and why it stopped: what is known."""
     parts: list[str] = []
     if message.usage:

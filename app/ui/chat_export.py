@@ -1,4 +1,4 @@
-"""Write a conversation to a file the reader chooses: Markdown, HTML or JSON (which comes back as it was)."""
+"""Write a conversation to a file the reader chooses: Markdown, HTML, PDF or JSON (which comes back as it was)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,13 @@ from app.ui import tasks
 
 if TYPE_CHECKING:
     from app.chat.store import ChatStore
+    from app.planning.usage import UsageStore
 
-SUFFIXES = (".md", ".html", ".json")
+SUFFIXES = (".md", ".html", ".pdf", ".json")
 
 
 def render(store: "ChatStore", chat: int, suffix: str) -> str:
-    """The conversation in the format of a file name's ending; anything unknown is Markdown."""
+    """The conversation in the text format of a file name's ending; anything unknown is Markdown."""
     from app.chat import transfer, transfer_text  # noqa: PLC0415 - only when something is exported
 
     if suffix == ".json":
@@ -25,13 +26,30 @@ def render(store: "ChatStore", chat: int, suffix: str) -> str:
     return draw(store.conversation(chat), store.messages(chat))
 
 
+def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | None" = None) -> str | bytes:
+    """The same, or a PDF; ``usage`` knows what energy the answers took."""
+    if suffix != ".pdf":
+        return render(store, chat, suffix)
+    from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
+
+    conversation = store.conversation(chat)
+    energy = usage.chat(conversation.key) if usage is not None else None
+    return chat_pdf.to_pdf(conversation, store.messages(chat), energy)
+
+
 def ask_and_write(
-    parent: QWidget, store: "ChatStore", chat: int, title: str, failed: Callable[[Exception], None]
+    parent: QWidget,
+    store: "ChatStore",
+    chat: int,
+    title: str,
+    failed: Callable[[Exception], None],
+    usage: "UsageStore | None" = None,
 ) -> None:
     """Ask for a file; its ending chooses the format. Writes on the task pool."""
     filters = (
         QCoreApplication.translate("Export", "Markdown (*.md)"),
         QCoreApplication.translate("Export", "Web page (*.html)"),
+        QCoreApplication.translate("Export", "PDF (*.pdf)"),
         QCoreApplication.translate("Export", "Hearth, with every version (*.json)"),
     )
     dialog = QFileDialog(
@@ -41,21 +59,28 @@ def ask_and_write(
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setNameFilters(filters)
     dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(SUFFIXES[filters.index(chosen)][1:]))
-    dialog.fileSelected.connect(lambda path: _write(store, chat, Path(path), failed))
+    dialog.fileSelected.connect(lambda path: _write(store, chat, Path(path), failed, usage))
     dialog.open()
 
 
-def ask_and_write_all(parent: QWidget, store: "ChatStore", failed: Callable[[Exception], None]) -> None:
-    """Ask for a folder and write every conversation into it as Markdown, and all of them in one JSON file."""
+def ask_and_write_all(
+    parent: QWidget,
+    store: "ChatStore",
+    failed: Callable[[Exception], None],
+    usage: "UsageStore | None" = None,
+) -> None:
+    """Ask for a folder and write every conversation into it in every format, and all of them in one JSON file."""
     dialog = QFileDialog(parent, QCoreApplication.translate("Export", "A folder for all chats"))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.fileSelected.connect(lambda path: tasks.run(lambda: write_all(store, Path(path)), None, failed))
+    dialog.fileSelected.connect(
+        lambda path: tasks.run(lambda: write_all(store, Path(path), usage), None, failed)
+    )
     dialog.open()
 
 
-def write_all(store: "ChatStore", folder: Path) -> int:
-    """Every conversation as Markdown and web page, and ``hearth-chats.json`` with all versions. Returns how many."""
+def write_all(store: "ChatStore", folder: Path, usage: "UsageStore | None" = None) -> int:
+    """Every conversation as Markdown, web page and PDF, and ``hearth-chats.json`` with all versions; how many."""
     from app.chat import transfer  # noqa: PLC0415
 
     chats = store.conversations()
@@ -65,18 +90,24 @@ def write_all(store: "ChatStore", folder: Path) -> int:
         while name.casefold() in taken:
             name = f"{safe_name(chat.title)} {chat.id}" if name == safe_name(chat.title) else name + "-"
         taken.add(name.casefold())
-        for suffix in (".md", ".html"):
-            transfer.write(folder / f"{name}{suffix}", render(store, chat.id, suffix))
+        for suffix in (".md", ".html", ".pdf"):
+            transfer.write(folder / f"{name}{suffix}", content(store, chat.id, suffix, usage))
     numbers = [chat.id for chat in chats]
     transfer.write(folder / "hearth-chats.json", transfer.to_json_text(store, numbers))
     return len(chats)
 
 
-def _write(store: "ChatStore", chat: int, path: Path, failed: Callable[[Exception], None]) -> None:
+def _write(
+    store: "ChatStore",
+    chat: int,
+    path: Path,
+    failed: Callable[[Exception], None],
+    usage: "UsageStore | None" = None,
+) -> None:
     def work() -> None:
         from app.chat import transfer  # noqa: PLC0415
 
-        transfer.write(path, render(store, chat, path.suffix.lower()))
+        transfer.write(path, content(store, chat, path.suffix.lower(), usage))
 
     tasks.run(work, None, failed)
 

@@ -33,7 +33,11 @@ def _file(window: "MainWindow") -> list[Command | str]:
     models = window.services.paths.models
     return [
         Command(
-            "new_chat", "file", lambda: translate("Menus", "New chat"), lambda: _new_chat(window), "Ctrl+N"
+            "new_chat",
+            "file",
+            lambda: translate("Menus", "New chat"),
+            lambda: _chat_call(window, "new_chat"),
+            "Ctrl+N",
         ),
         Command(
             "new_window",
@@ -64,6 +68,13 @@ def _file(window: "MainWindow") -> list[Command | str]:
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models))),
             level="full",
         ),
+        Command(
+            "export",
+            "file",
+            lambda: translate("Menus", "Export the chat…"),
+            lambda: _chat_call(window, "export_open"),
+            "Ctrl+Shift+E",
+        ),
         "-file",
         Command(
             "close_window", "file", lambda: translate("Menus", "Close the window"), window.close, "Ctrl+W"
@@ -79,9 +90,8 @@ def _file(window: "MainWindow") -> list[Command | str]:
     ]
 
 
-def _new_chat(window: "MainWindow") -> None:
-    page = window.open_page("chat")
-    getattr(page, "new_chat", lambda: None)()
+def _chat_call(window: "MainWindow", method: str) -> None:
+    getattr(window.open_page("chat"), method, lambda: None)()
 
 
 def _edit(window: "MainWindow") -> list[Command | str]:

@@ -1775,7 +1775,7 @@
     </message>
     <message>
         <source>PDF (*.pdf)</source>
-        <translation type="unfinished" />
+        <translation>PDF (*.pdf)</translation>
     </message>
     <message>
         <source>Hearth, with every version (*.json)</source>
@@ -2424,7 +2424,7 @@
     </message>
     <message>
         <source>Size (GB)</source>
-        <translation>Kích thước (GB)</translation>
+        <translation>Cỡ (GB)</translation>
     </message>
     <message>
         <source>Context</source>
@@ -2457,6 +2457,17 @@
     <message>
         <source>Never used</source>
         <translation>Chưa dùng bao giờ</translation>
+    </message>
+</context>
+<context>
+    <name>LibraryActions</name>
+    <message>
+        <source>Name of {model}; empty gives its own back</source>
+        <translation type="unfinished">Tên của {model}; để trống thì lấy lại tên gốc</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation type="unfinished">Đổi tên</translation>
     </message>
 </context>
 <context>
@@ -2565,14 +2576,6 @@
     <message>
         <source>Choose folders…</source>
         <translation>Chọn thư mục…</translation>
-    </message>
-    <message>
-        <source>Rename</source>
-        <translation>Đổi tên</translation>
-    </message>
-    <message>
-        <source>Name of {model}; empty gives its own back</source>
-        <translation>Tên của {model}; để trống thì lấy lại tên gốc</translation>
     </message>
     <message>
         <source>Search name, tag, note, …</source>
@@ -3017,6 +3020,10 @@
     <message>
         <source>Open the models folder</source>
         <translation>Mở thư mục mô hình</translation>
+    </message>
+    <message>
+        <source>Export the chat…</source>
+        <translation>Xuất cuộc trò chuyện…</translation>
     </message>
     <message>
         <source>Close the window</source>

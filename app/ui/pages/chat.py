@@ -71,6 +71,7 @@ class ChatPage(QWidget):
         self.compare = CompareView(self, error_words)
         self.composer = Composer(self)
         self._settings = services.settings
+        self._usage = getattr(services, "usage", None)
         self._other = ""
         self._context = ContextBar(self)
         self._banner = Banner(self)
@@ -515,10 +516,14 @@ class ChatPage(QWidget):
     def _export(self, chat: int) -> None:
         store = self.controller.shelf.store
         if not chat:
-            chat_export.ask_and_write_all(self, store, self.controller.report)
+            chat_export.ask_and_write_all(self, store, self.controller.report, self._usage)
             return
         title = next((row.title for row in self.list.model.rows if row.id == chat), "")
-        chat_export.ask_and_write(self, store, chat, title, self.controller.report)
+        chat_export.ask_and_write(self, store, chat, title, self.controller.report, self._usage)
+
+    def export_open(self) -> None:
+        """Write the open conversation to a file; all of them when none is open."""
+        self._export(self.controller.chat or 0)
 
     # ---------------------------------------------------------------- what is typed and attached
 

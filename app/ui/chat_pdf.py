@@ -1,0 +1,370 @@
+"""A conversation as a PDF: text that can be searched, code in colours, formulas and all as vectors, page numbers.
+
+Made on the task pool with QtGui alone, whatever the window's theme and zoom: paper is white.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QRectF, QSizeF, Qt
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QColor,
+    QFont,
+    QFontDatabase,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPalette,
+    QPdfWriter,
+    QPyTextObject,
+    QTextBlock,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFragment,
+    QTextFrameFormat,
+    QTextLength,
+    QTextOption,
+)
+from PySide6.QtSvg import QSvgRenderer
+
+from app.chat import transfer_text
+from app.ui import formula, highlight, math_text, theme
+from app.ui.markdown import Segment, split, split_reasoning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.chat.store_types import Conversation, StoredMessage
+    from app.planning.usage import Day
+
+_SIZE, _SMALL, _CODE, _TITLE = 13, 11, 11, 22
+"""Pixels at 96 to the inch."""
+_DPI, _FINE = 96, 12
+_MARGIN_MM = 18.0
+_OBJECT = QTextFormat.ObjectTypes.UserObject.value + 2
+_NUMBER = QTextFormat.Property.UserProperty.value + 11
+_CODE_COLOURS = {
+    "keyword": "plot-4",
+    "name": "plot-2",
+    "builtin": "plot-2",
+    "string": "good",
+    "number": "plot-1",
+    "comment": "text-2",
+    "inserted": "good",
+    "deleted": "bad",
+}
+_THIN = '<svg stroke="currentColor" stroke-width="0.01" '
+"""QtSvg's "no stroke" is a pen without a brush, which a PDF draws a whole pixel wide: a hair's breadth instead."""
+_IMAGE = re.compile(r"!(\[[^\]]*\])")
+
+
+def to_pdf(
+    conversation: "Conversation", messages: "Sequence[StoredMessage]", energy: "Day | None" = None
+) -> bytes:
+    """The active path with model, quant, settings and speed of each answer, and the chat's energy where it was
+    measured. Any thread that may take its time."""
+    paper = _Paper()
+    paper.head(conversation, energy)
+    for message in messages:
+        paper.message(message)
+    return paper.print_pages(conversation.title or "Chat")
+
+
+def energy_words(energy: "Day | None") -> str:
+    """What the chat's answers used, "" where nothing was measured."""
+    if energy is None or energy.joules is None or not energy.measured:
+        return ""
+    watt_hours = energy.joules / 3600
+    return f"Energy {watt_hours:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
+
+
+class _Document(QTextDocument):
+    def loadResource(self, _kind: int, _name: object) -> object:
+        return None  # nothing is fetched, from the network or the disk
+
+
+class _Formula(QPyTextObject):
+    """Draws what a formula's character stands for, straight from its SVG."""
+
+    def __init__(self, parent: QTextDocument) -> None:
+        super().__init__(parent)
+        self.drawings: list[formula.Drawing] = []
+
+    def intrinsicSize(self, document: QTextDocument, _position: int, form: QTextFormat) -> QSizeF:
+        drawing = self.drawings[int(form.property(_NUMBER))]
+        scale = self._scale(document, drawing)
+        return QSizeF(drawing.width * scale, (drawing.ascent + drawing.descent) * scale)
+
+    @staticmethod
+    def _scale(document: QTextDocument, drawing: formula.Drawing) -> float:
+        return min(1.0, (document.pageSize().width() - 24) / drawing.width)
+
+    def drawObject(
+        self, painter: QPainter, rect: QRectF | QRect, _doc: QTextDocument, _at: int, form: QTextFormat
+    ) -> None:
+        drawing = self.drawings[int(form.property(_NUMBER))]
+        svg = drawing.svg.replace("<svg ", _THIN, 1).replace("currentColor", _ink("text").name())
+        painter.save()
+        painter.setPen(Qt.PenStyle.NoPen)
+        QSvgRenderer(svg.encode()).render(painter, QRectF(rect))
+        painter.restore()
+
+
+class _Paper:
+    """A document that grows message by message, then is cut into pages."""
+
+    def __init__(self) -> None:
+        self._buffer = QBuffer()
+        self._buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+        self._writer = QPdfWriter(self._buffer)
+        self._writer.setResolution(_DPI * _FINE)
+        self._writer.setPageLayout(
+            QPageLayout(
+                QPageSize(QPageSize.PageSizeId.A4),
+                QPageLayout.Orientation.Portrait,
+                QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM),
+                QPageLayout.Unit.Millimeter,
+            )
+        )
+        self._document = _Document()
+        self._document.setUseDesignMetrics(True)
+        self._document.setDocumentMargin(0)
+        self._document.setDefaultFont(_font(_SIZE))
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self._document.setDefaultTextOption(option)
+        self._foot = 24
+        room = self._writer.pageLayout().paintRectPixels(_DPI)
+        self._document.setPageSize(QSizeF(room.width(), room.height() - self._foot))
+        self._formulas = _Formula(self._document)
+        self._document.documentLayout().registerHandler(_OBJECT, self._formulas)
+        self._cursor = QTextCursor(self._document)
+        self._fresh = True
+
+    # ------------------------------------------------------------------ content
+
+    def head(self, conversation: "Conversation", energy: "Day | None") -> None:
+        """Title, date, model, energy, system prompt."""
+        self._line(conversation.title or "Chat", _font(_TITLE, bold=True), "text")
+        facts = " | ".join(filter(None, (transfer_text.facts(conversation), energy_words(energy))))
+        self._line(facts, _font(_SMALL), "text-2", below=10)
+        if conversation.system:
+            self._line(conversation.system, _font(_SMALL), "text-2", below=10)
+
+    def message(self, message: "StoredMessage") -> None:
+        """One message with all that is known of it."""
+        token = "accent" if message.role == "user" else "text"
+        self._line(transfer_text.who(message), _font(_SMALL, bold=True), token, above=16)
+        thought, text = split_reasoning(message.text)
+        thought = message.reasoning or thought
+        if thought:
+            self._line("Thinking", _font(_SMALL, bold=True), "text-2")
+            self._line(thought.strip(), _font(_SMALL), "text-2", below=8)
+        for attachment in message.attachments:
+            self._line(f"[{attachment.name}]", _font(_SMALL), "text-2")
+        for segment in split(text):
+            self._segment(segment)
+        for call in message.tool_calls:
+            self._code(f"{call.name}({call.arguments})", "")
+        if figures := transfer_text.figures(message):
+            self._line(figures, _font(_SMALL), "text-2", above=4)
+
+    def _segment(self, segment: Segment) -> None:
+        if segment.kind == "code":
+            self._code(segment.text, segment.info)
+        elif segment.kind == "math":
+            self._display(segment.text)
+        else:
+            self._prose(segment.text)
+
+    def _line(self, text: str, font: QFont, token: str, *, above: int = 0, below: int = 4) -> None:
+        shape, form = QTextBlockFormat(), QTextCharFormat()
+        shape.setTopMargin(above)
+        shape.setBottomMargin(below)
+        form.setFont(font)
+        form.setForeground(_ink(token))
+        self._block(shape, form)
+        self._cursor.insertText(text)
+
+    def _block(self, shape: QTextBlockFormat, form: QTextCharFormat) -> None:
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+        if self._fresh:
+            self._fresh = False
+            self._cursor.setBlockFormat(shape)
+            self._cursor.setBlockCharFormat(form)
+        else:
+            self._cursor.insertBlock(shape, form)
+        self._cursor.setCharFormat(form)
+
+    def _prose(self, text: str) -> None:
+        marked, found = math_text.take_out(_IMAGE.sub(r"\1", text))
+        drawn = [formula.draw(each.tex, _SIZE, each.display) for each in found]
+        start = self._start()
+        features = QTextDocument.MarkdownFeature
+        self._cursor.insertMarkdown(marked, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
+        self._polish(start)
+        for number in range(len(found) - 1, -1, -1):
+            self._put(
+                f"{math_text.OPEN}{number}{math_text.CLOSE}", start, drawn[number], found[number].source
+            )
+
+    def _polish(self, start: int) -> None:
+        """Inline code in the code's own font, quotes set back: Qt's Markdown only marks them."""
+        block = self._document.findBlock(start)
+        while block.isValid():
+            level = block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
+            for fragment in _fragments(block):
+                form = QTextCharFormat()
+                if fragment.charFormat().fontFixedPitch():
+                    form.setFont(_font(_CODE, mono=True))
+                if level:
+                    form.setForeground(_ink("text-2"))
+                cursor = QTextCursor(self._document)
+                cursor.setPosition(fragment.position())
+                cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)
+                cursor.mergeCharFormat(form)
+            if level:
+                shape = block.blockFormat()
+                shape.setLeftMargin(16 * level)
+                QTextCursor(block).setBlockFormat(shape)
+            block = block.next()
+
+    def _start(self) -> int:
+        shape, form = QTextBlockFormat(), QTextCharFormat()
+        shape.setBottomMargin(6)
+        form.setFont(_font(_SIZE))
+        form.setForeground(_ink("text"))
+        self._block(shape, form)
+        return self._cursor.position()
+
+    def _put(self, mark: str, start: int, drawing: formula.Drawing | None, source: str) -> None:
+        place = self._document.find(mark, start)
+        if place.isNull():
+            return
+        form = place.charFormat()
+        if drawing is None:
+            place.insertText(source, form)
+            return
+        self._formulas.drawings.append(drawing)
+        form.setObjectType(_OBJECT)
+        form.setProperty(_NUMBER, len(self._formulas.drawings) - 1)
+        form.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
+        place.insertText(chr(0xFFFC), form)
+
+    def _display(self, tex: str) -> None:
+        drawing = formula.draw(tex, _SIZE, True)
+        if drawing is None:
+            self._code(tex, "tex")
+            return
+        self._start()
+        shape = self._cursor.blockFormat()
+        shape.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._cursor.setBlockFormat(shape)
+        self._formulas.drawings.append(drawing)
+        form = QTextCharFormat()
+        form.setObjectType(_OBJECT)
+        form.setProperty(_NUMBER, len(self._formulas.drawings) - 1)
+        self._cursor.insertText(chr(0xFFFC), form)
+
+    def _code(self, text: str, language: str) -> None:
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+        frame = QTextFrameFormat()
+        frame.setBackground(_ink("window"))
+        frame.setBorder(0.75)
+        frame.setBorderBrush(_ink("line"))
+        frame.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+        frame.setPadding(6)
+        frame.setTopMargin(4)
+        frame.setBottomMargin(6)
+        frame.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
+        self._fresh = False
+        inside = QTextCursor(self._cursor.insertFrame(frame))
+        form = QTextCharFormat()
+        form.setFont(_font(_CODE, mono=True))
+        form.setForeground(_ink("text"))
+        inside.setBlockCharFormat(form)
+        start = inside.position()
+        inside.insertText(text.replace("\r", ""), form)
+        self._colour(text, language, start)
+        self._cursor.movePosition(QTextCursor.MoveOperation.End)
+
+    def _colour(self, text: str, language: str, start: int) -> None:
+        lines, at = [], start
+        for line in text.split("\n"):
+            lines.append(at)
+            at += len(line.encode("utf-16-le")) // 2 + 1
+        for span in highlight.spans(text, language):
+            if span.line >= len(lines):
+                continue
+            cursor = QTextCursor(self._document)
+            cursor.setPosition(lines[span.line] + span.start)
+            cursor.setPosition(cursor.position() + span.length, QTextCursor.MoveMode.KeepAnchor)
+            form = QTextCharFormat()
+            form.setForeground(_ink(_CODE_COLOURS[span.kind]))
+            cursor.mergeCharFormat(form)
+
+    # ------------------------------------------------------------------ pages
+
+    def print_pages(self, title: str) -> bytes:
+        """Cut into pages, each with the title and its number at the foot."""
+        self._writer.setTitle(title)
+        self._writer.setCreator("Hearth")
+        painter = QPainter(self._writer)
+        painter.scale(_FINE, _FINE)
+        count = self._document.pageCount()
+        for page in range(count):
+            if page:
+                self._writer.newPage()
+            self._draw_page(painter, page)
+            self._draw_foot(painter, f"{title[:80]}", f"{page + 1} / {count}")
+        painter.end()
+        self._buffer.close()
+        return bytes(self._buffer.data().data())
+
+    def _draw_page(self, painter: QPainter, page: int) -> None:
+        size = self._document.pageSize()
+        painter.save()
+        painter.translate(0, -page * size.height())
+        area = QRectF(0, page * size.height(), size.width(), size.height())
+        painter.setClipRect(area)
+        context = QAbstractTextDocumentLayout.PaintContext()
+        context.clip = area
+        palette = QPalette()
+        palette.setColor(QPalette.ColorRole.Text, _ink("text"))
+        context.palette = palette
+        self._document.documentLayout().draw(painter, context)
+        painter.restore()
+
+    def _draw_foot(self, painter: QPainter, left: str, right: str) -> None:
+        size = self._document.pageSize()
+        painter.setFont(_font(_SMALL - 1))
+        painter.setPen(_ink("text-2"))
+        line = QRectF(0, size.height() + 6, size.width(), self._foot - 6)
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, left)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, right)
+
+
+def _fragments(block: QTextBlock) -> list[QTextFragment]:
+    found, inside = [], block.begin()
+    while not inside.atEnd():
+        found.append(inside.fragment())
+        inside += 1
+    return found
+
+
+def _font(pixels: int, *, bold: bool = False, mono: bool = False) -> QFont:
+    system = QFontDatabase.SystemFont
+    made = QFontDatabase.systemFont(system.FixedFont if mono else system.GeneralFont)
+    made.setPixelSize(pixels)
+    made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    if bold:
+        made.setWeight(QFont.Weight.DemiBold)
+    return made
+
+
+def _ink(token: str) -> QColor:
+    return QColor(theme.PALETTES["light"][token])
