@@ -15,8 +15,8 @@ from app.core.types import Forecast, ModelFile, ModelRecord
 from app.models.gguf import read_header
 from app.planning.estimate import Estimate
 from app.planning.model_facts import ModelFacts, from_header, from_record
+from app.planning.outlook import Record
 from app.planning.reasons import size
-from app.planning.wishes import from_settings
 
 FITS = {
     "full_gpu": "runs wholly on the GPU",
@@ -32,10 +32,11 @@ def estimate(args: Namespace) -> int:
         record, facts = find(running, args.target)
         if args.measure:
             running.outlook.measure()
-        wishes = from_settings(running.settings.value.engine)
+        wishes = running.planner.wishes(record.id)
         estimator = running.outlook.estimator(record, current(running.machine()), facts=facts)
         found = estimator.estimate(wishes, record.name)
-    emit(found, args.json, text(found))
+        errors = running.outlook.errors()
+    emit(found, args.json, "\n".join([text(found), *_errors(errors)]))
     return 0
 
 
@@ -75,6 +76,7 @@ def text(found: Estimate) -> str:
         *[f"  {reason.text}" for reason in found.planned.reasons],
         "",
         _memory_table(found),
+        *_refused(found),
         "",
         f"Decode        {_range(found.empty.decode, 'tokens/s')} with an empty context",
         f"              {_range(found.full.decode, 'tokens/s')} with a full one",
@@ -89,6 +91,20 @@ def text(found: Estimate) -> str:
             "This machine's speed has not been measured yet: add --measure (under a minute when idle).",
         ]
     return "\n".join(lines)
+
+
+def _refused(found: Estimate) -> list[str]:
+    if found.planned.verdict != "refuse":
+        return []
+    return ["", "The memory guardrail would refuse this; --guardrail off loads it all the same."]
+
+
+def _errors(found: Record | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"Our error     {found.median:.0%} (median), {found.worst:.0%} at worst over {found.count} answers"
+    ]
 
 
 KINDS = ("f16", "q8_0", "q4_0")
