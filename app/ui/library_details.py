@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 _SETTLE_MS = 600
-WIDTH = 340
+WIDTH, NARROW = 340, 290
+"""Of the details, and in a page that is not WIDE."""
+WIDE = 900
 
 
 class LibraryDetails(QScrollArea):
@@ -44,7 +46,7 @@ class LibraryDetails(QScrollArea):
         self._row: Row | None = None
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(280)
+        self.setMinimumWidth(260)
         self._card = QFrame(self)
         self._card.setProperty("role", "card")
         self.setWidget(self._card)

@@ -15,7 +15,7 @@ from app.ui.table_model import Column
 
 LIVE = ("starting", "loading", "ready", "stopping")
 RUNS = ("text", "embedding", "reranker")
-WIDTHS = {"added": 900, "context": 760, "used": 660, "parameters": 580}
+WIDTHS = {"added": 900, "context": 760, "used": 660, "parameters": 580, "quant": 500}
 """Width of the table below which a column gives way, in the order in which they go."""
 
 translate = QCoreApplication.translate
@@ -142,10 +142,11 @@ def columns(states: States) -> list[Column[Row]]:
         Column(
             lambda: translate("Library", "State"),
             states.words,
-            width=150,
+            width=140,
             token=states.token,
             icon=states.icon,
             note=states.note,
+            tip=lambda r: "\n".join(part for part in (states.words(r), states.note(r)) if part),
         ),
     ]
 

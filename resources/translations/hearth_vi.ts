@@ -2463,11 +2463,11 @@
     <name>LibraryActions</name>
     <message>
         <source>Name of {model}; empty gives its own back</source>
-        <translation type="unfinished">Tên của {model}; để trống thì lấy lại tên gốc</translation>
+        <translation>Tên của {model}; để trống thì lấy lại tên gốc</translation>
     </message>
     <message>
         <source>Rename</source>
-        <translation type="unfinished">Đổi tên</translation>
+        <translation>Đổi tên</translation>
     </message>
 </context>
 <context>
@@ -4622,7 +4622,7 @@
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
 </context>
 <context>

@@ -309,7 +309,7 @@ def test_a_profile_is_made_and_loaded_without_a_second_copy(
     assert services.presets.current(model) == preset
     window.open_page("library")
     qtbot.waitUntil(real.details.unload.isVisible, timeout=LONG)
-    assert "GiB" in real.details.live.text()
+    qtbot.waitUntil(lambda: "GiB" in real.details.live.text(), timeout=LONG)
     assert "1k context" in real.details.live.text()
     real.details.keep.click()
     assert services.residency.pinned(model)

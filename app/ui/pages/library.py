@@ -1,12 +1,12 @@
 """The Library page: every model on this machine, and what can be done with it."""
 
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QComboBox, QInputDialog, QLineEdit, QMenu, QStackedWidget, QWidget
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QStackedWidget, QWidget
 
 from app.core.events import InstanceChanged, LibraryChanged
 from app.models.folders import Folder
@@ -17,12 +17,13 @@ from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
 from app.ui.folder_words import folder_words
+from app.ui.library_actions import LibraryActions
 from app.ui.library_delete import Deletion
-from app.ui.library_details import WIDTH, LibraryDetails
+from app.ui.library_details import NARROW, WIDE, WIDTH, LibraryDetails
 from app.ui.library_disk import DiskUse
 from app.ui.library_menu import fill_menu
 from app.ui.library_parts import GapSplitter
-from app.ui.library_rows import ORDER, WIDTHS, Row, States, columns, shown_name, view_words
+from app.ui.library_rows import ORDER, WIDTHS, Row, States, columns, view_words
 from app.ui.page import Page
 from app.ui.table_model import Table, TableModel
 from app.ui.undo_bar import UndoBar
@@ -46,9 +47,10 @@ class LibraryPage(Page):
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
         self.states = States(services.supervisor.snapshots(), services.residency.pinned)
+        self.actions_ = LibraryActions(services, self)
         self._wanted = ""
         self._suggested: tuple[Folder, ...] = ()
-        self._offered = False
+        self._offered = self._own_split = False
         self.model: TableModel[Row] = TableModel(columns(self.states), lambda row: row.id, self)
         self.table = Table(self.model, self)
         self.table.verticalHeader().setDefaultSectionSize(_ROW)
@@ -58,13 +60,13 @@ class LibraryPage(Page):
         self.banner, self.empty = Banner(self), EmptyState(self)
         self.disk_button = IconButton("disk-use", self._toggle_disk, self)
         self.disk_button.setCheckable(True)
-        self.folders = make_button(self._open_folders, "", self, compact=True)
+        self.folders = make_button(self.actions_.open_folders, "", self, compact=True)
         self.importing = make_button(self._choose, "primary", self, compact=True)
         self.details = LibraryDetails(services, self.states, self)
         self.deletion = Deletion(services, self.states, self)
         self.disk = DiskUse(services, self.states, self)
         self._tick = QTimer(self, interval=_TICK_MS)
-        self._tick.timeout.connect(self._refresh_states)
+        self._tick.timeout.connect(self._tell_time)
         self._lay_out()
         self.undo = UndoBar(self.stack)
         self._connect()
@@ -89,6 +91,7 @@ class LibraryPage(Page):
         self.split.setStretchFactor(0, 1)
         self.split.setStretchFactor(1, 0)
         self.split.setSizes([800, WIDTH])
+        self.split.splitterMoved.connect(self._note_split)
         self.body.addWidget(self.banner)
         self.body.addWidget(self.split, 1)
 
@@ -123,6 +126,8 @@ class LibraryPage(Page):
         self.deletion.said.connect(lambda text: self.banner.show_words(text, "good"))
         self.deletion.restored.connect(self.select)
         self.deletion.failed.connect(self._show_error)
+        self.actions_.failed.connect(self._show_error)
+        self.actions_.folder_asked.connect(lambda path: self.asked.emit("open_folder", path))
         self.empty.primary.connect(lambda: self.asked.emit("starter", None))
         self.empty.secondary.connect(lambda: self.asked.emit("search", ""))
         self.banner.triggered.connect(self._fix)
@@ -184,7 +189,7 @@ class LibraryPage(Page):
     def _fix(self, action: str) -> None:
         if action == "folders":
             self.banner.hide()
-            self._open_folders()
+            self.actions_.open_folders()
         else:
             self.asked.emit(action, self._wanted or self._current_id())
 
@@ -246,17 +251,22 @@ class LibraryPage(Page):
 
     def _on_instance(self, event: InstanceChanged) -> None:
         self.states.instances[event.model] = event
-        self._refresh_states()
+        self._refresh_states([event.model])
         if self.view.currentData() == "loaded":
             self._show_view()
 
-    def _refresh_states(self) -> None:
-        if self.model.rows:
-            last = len(ORDER) - 1
-            bottom = self.model.index(len(self.model.rows) - 1, last)
-            self.model.dataChanged.emit(self.model.index(0, last), bottom)
+    def _refresh_states(self, models: Iterable[str]) -> None:
+        last = len(ORDER) - 1
+        for model in models:
+            at = self.model.find(model)
+            if at is not None:
+                index = self.model.index(at, last)
+                self.model.dataChanged.emit(index, index)
         self.details.show_state()
         self._keep_time()
+
+    def _tell_time(self) -> None:
+        self._refresh_states([item.model for item in self.states.instances.values() if item.state == "ready"])
 
     def _keep_time(self) -> None:
         ready = any(item.state == "ready" for item in self.states.instances.values())
@@ -279,16 +289,13 @@ class LibraryPage(Page):
         row = self._current()
         if row is None:
             return
-        own = {
-            "reveal": self._reveal,
-            "hub": self._open_hub,
-            "delete": self._ask_delete,
-            "rename": self._ask_name,
-            "file": self._open_file,
-            "star": self.details.toggle_star,
-        }
-        if action in own:
-            own[action]()
+        if action == "delete":
+            self._ask_delete()
+            return
+        if action == "star":
+            self.details.toggle_star()
+            return
+        if self.actions_.do(action, row):
             return
         if action == "load" and (not row.runs or self.states.live(row)):
             action = "chat" if row.runs else ""
@@ -298,55 +305,9 @@ class LibraryPage(Page):
     def _choose(self) -> None:
         self.asked.emit("choose_import", None)
 
-    def _reveal(self) -> None:
-        from app.ui.reveal import reveal  # noqa: PLC0415 - asks the desktop
-
-        row = self._current()
-        if row is not None:
-            tasks.run(partial(reveal, Path(row.record.path)), self._revealed, self._show_error, self)
-
-    def _revealed(self, shown: bool) -> None:
-        row = self._current()
-        if not shown and row is not None:
-            self.asked.emit("open_folder", row.record.path)
-
-    def _open_hub(self) -> None:
-        row = self._current()
-        if row is not None and row.record.source is not None:
-            QDesktopServices.openUrl(QUrl(self.services.hub.page_url(row.record.source.repo)))
-
-    def _open_file(self) -> None:
-        from app.ui.dialogs.model_file import ModelFileDialog  # noqa: PLC0415 - rarely asked
-
-        row = self._current()
-        if row is not None:
-            ModelFileDialog(row.record, self).open()
-
-    def _open_folders(self) -> None:
-        from app.ui.dialogs.folders import FoldersDialog  # noqa: PLC0415 - rarely asked
-
-        dialog = FoldersDialog(self.services, self)
-        dialog.opened.connect(lambda path: self.asked.emit("open_folder", path))
-        dialog.open()
-
-    def _ask_name(self) -> None:
-        row = self._current()
-        if row is None:
-            return
-        name, agreed = QInputDialog.getText(
-            self,
-            self.tr("Rename"),
-            self.tr("Name of {model}; empty gives its own back").format(model=row.id),
-            QLineEdit.EchoMode.Normal,
-            shown_name(row.record),
-        )
-        if agreed:
-            self.rename(row.id, name)
-
     def rename(self, model: str, name: str) -> None:
         """Call a model otherwise here; its id and its file stay as they are."""
-        library = self.services.library
-        tasks.run(lambda: library.annotate(model, title=name), None, self._show_error, self)
+        self.actions_.rename(model, name)
 
     # ------------------------------------------------------------------ disk use
 
@@ -393,8 +354,15 @@ class LibraryPage(Page):
         super().resizeEvent(event)
         QTimer.singleShot(0, self, self._fit_columns)
 
+    def _note_split(self) -> None:
+        self._own_split = True
+        self._fit_columns()
+
     def _fit_columns(self) -> None:
         """Columns give way when the table is narrow; the details say the same."""
+        if not self._own_split:
+            details = WIDTH if self.split.width() >= WIDE else NARROW
+            self.split.setSizes([self.split.width() - details, details])
         for name, least in WIDTHS.items():
             self.table.setColumnHidden(ORDER.index(name), self.stack.width() < least)
 
