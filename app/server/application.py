@@ -12,6 +12,7 @@ from app.server.backend import Backend
 from app.server.guard import Guard
 from app.server.keys import Checker, KeyStore
 from app.server.live import Live, Registry
+from app.server.lmstudio_socket import Sockets
 from app.server.routes import Endpoint, Router, Table
 from app.server.stream import HangUpError
 from app.server.usage import UsageBook, joules_between
@@ -43,8 +44,11 @@ def application(
     """Everything that answers."""
     table = endpoints(backend, registry)
     public = frozenset(endpoint.path for endpoint in table if endpoint.public)
-    guard = Guard(Router(Table(table)), settings, Checker(settings, keys), public)
-    return _RequestLog(guard, bus, registry, lambda live: _note(live, backend, book))
+    checker = Checker(settings, keys)
+    guard = Guard(Router(Table(table)), settings, checker, public)
+    log = RequestLog(guard, bus, registry, lambda live: _note(live, backend, book))
+    log.sockets = Sockets(backend, registry, checker, guard.check_source, log.end)
+    return log
 
 
 def _note(live: Live, backend: Backend, book: UsageBook) -> None:
@@ -57,15 +61,19 @@ def _note(live: Live, backend: Backend, book: UsageBook) -> None:
     book.add(live.key_id, live.line(ended - live.began))
 
 
-class _RequestLog:
+class RequestLog:
     """Registers every request while it is answered, and publishes RequestLogged when its last byte is out or its
-    client is gone."""
+    client is gone. Sockets note their own requests."""
+
+    sockets: ASGIApp
 
     def __init__(self, app: ASGIApp, bus: Bus, registry: Registry, note: Callable[[Live], None]) -> None:
         self._app, self._bus, self._registry, self._note = app, bus, registry, note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        """Answer a request, or serve a socket."""
+        if scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
             return
         client, began = scope.get("client"), time.monotonic()
         live = self._registry.add(scope["method"], scope["path"], client[0] if client else "", began)
@@ -81,9 +89,10 @@ class _RequestLog:
         except HangUpError:
             live.status = CLIENT_GONE
         finally:
-            self._end(live, began)
+            self.end(live, began)
 
-    def _end(self, live: Live, began: float) -> None:
+    def end(self, live: Live, began: float) -> None:
+        """It is over: count it, and say so."""
         live.status = live.status or CLIENT_GONE
         self._registry.remove(live)
         self._note(live)

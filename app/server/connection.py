@@ -32,6 +32,7 @@ class Corked:
         self.get_extra_info = transport.get_extra_info
         self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
         self.abort = transport.abort
+        self.set_protocol, self.get_protocol = transport.set_protocol, transport.get_protocol
 
     def write(self, data: bytes) -> None:
         """Keep it until the loop's next turn, or until it is much."""
@@ -108,7 +109,14 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._disarm()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """It becomes a socket, with the limits of its own protocol."""
+        self._disarm()
+        super().handle_websocket_upgrade(event)
+
     def _watch(self) -> None:
+        if self.transport.get_protocol() is not self:
+            return  # it was upgraded
         state = self.conn.their_state
         if state is self._waiting_for:
             return  # the same stage goes on: so does its limit

@@ -46,7 +46,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         origin = headers.get("origin", "")
         try:
-            self._check_source(headers, origin)
+            self.check_source(headers)
             if origin:
                 send = _with_cors(send, origin)
             if origin and scope["method"] == "OPTIONS":
@@ -62,8 +62,9 @@ class Guard:
         finally:
             self._bodies.bytes -= body.bytes
 
-    def _check_source(self, headers: Mapping[str, str], origin: str) -> None:
-        listed = self._settings().origins
+    def check_source(self, headers: Mapping[str, str]) -> None:
+        """Raises Problem: 403, for a Host or an Origin that may not."""
+        origin, listed = headers.get("origin", ""), self._settings().origins
         if not host_allowed(headers.get("host", ""), listed):
             raise Problem(403, "host_refused", "This Host name is not this machine's.")
         if origin and not origin_allowed(origin, listed):

@@ -20,7 +20,7 @@ from app.server.sse import MEDIA
 from app.server.vectors import embed
 from app.server.wire import ChatRequest
 from app.server.wire_completions import CompletionRequest, EmbeddingList, EmbeddingsRequest
-from app.server.wire_lmstudio import V0Chat, V0Completion, V0Info, V0Model, V0Models, V0Stats
+from app.server.wire_lmstudio import Greeting, V0Chat, V0Completion, V0Info, V0Model, V0Models, V0Stats
 
 _chat = msgspec.json.Decoder(ChatRequest)
 _embeddings = msgspec.json.Decoder(EmbeddingsRequest)
@@ -54,6 +54,10 @@ def endpoints(backend: Backend) -> list[Endpoint]:
             "POST", "/api/v0/embeddings", api.embed, "lmstudio", "Turn texts into vectors",
             body=EmbeddingsRequest, answer=EmbeddingList, errors=(404,),
         ),
+        Endpoint(
+            "GET", "/lmstudio-greeting", api.greeting, "lmstudio", "What LM Studio's clients look for",
+            answer=Greeting, public=True,
+        ),
         *lmstudio_chat.endpoints(backend),
         *lmstudio_models.endpoints(backend),
     ]  # fmt: skip
@@ -62,6 +66,10 @@ def endpoints(backend: Backend) -> list[Endpoint]:
 class _V0:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    async def greeting(self, _request: Request) -> Response:
+        """GET /lmstudio-greeting"""
+        return as_json(Greeting())
 
     async def models(self, _request: Request) -> Response:
         """GET /api/v0/models"""

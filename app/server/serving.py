@@ -4,8 +4,10 @@ import logging
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from app.server.connection import Connection
+from app.server.guard import MAX_BODY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -28,7 +30,8 @@ def make_server(
         app,
         http=Connection,
         lifespan="off",
-        ws="none",
+        ws=WSProtocol,
+        ws_max_size=MAX_BODY,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -10,6 +10,12 @@ from app.server.wire_completions import Completion
 # ---------------------------------------------------------------------------------------------- v0
 
 
+class Greeting(Struct):
+    """GET /lmstudio-greeting"""
+
+    lmstudio: bool = True
+
+
 class V0Model(Struct, omit_defaults=True):
     """One model of /api/v0/models."""
 

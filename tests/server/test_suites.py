@@ -43,7 +43,7 @@ def warm(real) -> object:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["test_litellm.py", "test_langchain.py"])
+@pytest.mark.parametrize("name", ["test_litellm.py", "test_langchain.py", "test_lmstudio.py"])
 @needs_minilm
 def test_a_client_is_content(warm, tmp_path, name) -> None:
     run(name, tmp_path, address=warm.address, model=warm.model, vectors=warm.minilm)
