@@ -267,13 +267,13 @@ class Engine:
             if not writer.first_at:
                 writer.computed += chunk.count
             if chunk.complete:
-                self._sample(writer, index)
+                self._sample(writer, index, several=len(indices) > 1)
                 sampled += 1
             else:
                 self._tell_progress(writer)
         self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
 
-    def _sample(self, writer: Writer, index: int) -> None:
+    def _sample(self, writer: Writer, index: int, *, several: bool) -> None:
         logprobs = None
         if writer.logprobs is not None:
             logprobs = Logprobs(self._context.logits(index), writer.logprobs)
@@ -281,7 +281,11 @@ class Engine:
             writer.forced = self._model.tokenize(closing, add_special=False, parse_special=True)
         if writer.forced and not writer.sampler.force(writer.forced[0]):
             writer.forced = []
-        token = writer.forced.pop(0) if writer.forced else writer.sampler.sample(self._context, index)
+        token = (
+            writer.forced.pop(0)
+            if writer.forced
+            else writer.sampler.sample(self._context, index, several=several)
+        )
         now = writer.last_at = time.monotonic()
         if not writer.first_at:
             writer.first_at = now

@@ -64,6 +64,55 @@ class Candidates:
         return int(self._array.data[index].id) if index >= 0 else -1
 
 
+class Best:
+    """The ``k`` largest logits (and those equal to the last of them) as llama.cpp's candidate array, for chains that
+    begin with top-k: they choose as they would from the whole vocabulary, in a third of the time.
+
+    The logits are read as a table; at least ``k`` of its columns' maxima reach the ``k``-th largest one, so at least
+    ``k`` logits do, and what is below it is not among the ``k`` largest.
+    """
+
+    COLUMNS = 1024
+    MOST = 256
+    """The largest ``k``."""
+
+    def __init__(self, n_vocab: int, k: int) -> None:
+        self._k, self._rows = k, n_vocab // self.COLUMNS
+        self._whole = self._rows * self.COLUMNS
+        self._room = 4 * self.MOST
+        self._data = np.empty(self._room, _CANDIDATE)
+        self._id, self._logit = self._data["id"], self._data["logit"]
+        self._maxima = np.empty(self.COLUMNS, np.float32)
+        self._array = lib.llama_token_data_array()
+        self._array.data = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(lib.llama_token_data))
+        self._address = ctypes.addressof(self._array)
+
+    @classmethod
+    def suits(cls, n_vocab: int, k: int) -> bool:
+        """It is worth it for this vocabulary and ``k``."""
+        return 0 < k <= cls.MOST and n_vocab >= 8 * cls.COLUMNS
+
+    def fill(self, logits: Floats) -> Any:
+        """The array's address, or None: take the whole vocabulary (too many are equal, or they are no numbers)."""
+        table = logits[: self._whole].reshape(self._rows, self.COLUMNS)
+        maxima = np.maximum.reduce(table, axis=0, out=self._maxima)
+        maxima.partition(self.COLUMNS - self._k)
+        found = np.flatnonzero(logits >= maxima[self.COLUMNS - self._k])
+        count = len(found)
+        if not self._k <= count <= self._room:
+            return None
+        self._id[:count], self._logit[:count] = found, logits[found]
+        array = self._array
+        array.size, array.selected, array.sorted = count, -1, False
+        return self._address
+
+    @property
+    def selected(self) -> int:
+        """The token a chain chose, or -1."""
+        index = self._array.selected
+        return int(self._array.data[index].id) if index >= 0 else -1
+
+
 class Chain:
     """A sampler chain that owns its samplers."""
 

@@ -7,7 +7,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -37,6 +37,10 @@ class Manifest(msgspec.Struct, frozen=True):
     library: str
     files: dict[str, PackFile]
     ggml_backend_api: int | None = None
+    built_for: dict[str, str] = {}
+    """``system``, ``machine`` and ``libc``, as Python's ``platform`` names them."""
+    driver_floor: dict[str, str] = {}
+    """Vendor (``nvidia``) to the oldest driver that runs it."""
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -48,14 +52,6 @@ def split(text: str) -> tuple[str, ...]:
 def installed(folder: Path) -> tuple[str, ...]:
     """The packs in this folder, by name."""
     return tuple(str(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}")))
-
-
-def find_packs(setting: str, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The packs to load, each once: those of the environment (which then stands alone), else of the setting and of
-    the data folder."""
-    if VARIABLE in environ:
-        return tuple(dict.fromkeys(split(environ[VARIABLE])))
-    return tuple(dict.fromkeys([*split(setting), *installed(folder)]))
 
 
 def working(packs: Iterable[str], refused: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from app.runtime.grammar import Constraint
 from app.runtime.llama import lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
-from app.runtime.llama_sampler import Candidates, Chain, Grammar
+from app.runtime.llama_sampler import Best, Candidates, Chain, Grammar
 
 MIN_KEEP = 0
 NO_TOKEN = -1
@@ -36,14 +36,15 @@ class Sampler:
     ) -> None:
         check(params, model.n_vocab)
         self._model, self._params = model, params
-        self._banned = list(model.eog_tokens) if params.ignore_eos else []
-        self._min_tokens = params.min_tokens
+        self._min_tokens = 1 << 62 if params.ignore_eos else params.min_tokens
         self._written = 0
         self._suppressed = model.suppressed
         self._grammar = _grammar(model, constraint) if constraint else None
         self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
         self._chain = None if self._greedy else build_chain(model, params, seed)
         self._candidates = Candidates(model.n_vocab) if self._grammar else None
+        self._best = best_of(params, model)
+        self._eog = np.array(sorted(model.eog_tokens), np.intp)
 
     def prime(self, prompt: Sequence[int]) -> None:
         """Tell the penalties what stands before the answer."""
@@ -51,17 +52,22 @@ class Sampler:
             for token in prompt[-count:]:
                 self._chain.accept(token)
 
-    def sample(self, context: Context, index: int) -> int:
-        """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
-        if self._banned or self._written < self._min_tokens:
-            logits = context.logits(index)
-            logits[self._banned or list(self._model.eog_tokens)] = -np.inf
+    def sample(self, context: Context, index: int, *, several: bool = False) -> int:
+        """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none. ``several``: it is
+        called for other sequences in the same step."""
+        if self._written < self._min_tokens:
+            context.logits(index)[self._eog] = -np.inf
         self._written += 1
         if self._chain is None:
             return int(context.logits(index).argmax())
-        if self._grammar is None:
-            return self._chain.sample(context, index)
-        return self._constrained(self._grammar, self._chain, context.logits(index))
+        if self._grammar is not None:
+            return self._constrained(self._grammar, self._chain, context.logits(index))
+        # Called once, numpy's code is read from main memory each time, and llama.cpp alone is quicker.
+        if several and self._best is not None and (array := self._best.fill(context.logits(index))):
+            # What such a chain is made of takes no note of the choice: nothing to accept.
+            self._chain.apply(array)
+            return self._best.selected
+        return self._chain.sample(context, index)
 
     def force(self, token: int) -> bool:
         """Take note of a token that is written whatever the model says; False when the grammar does not allow it."""
@@ -78,8 +84,12 @@ class Sampler:
     def _constrained(self, grammar: Grammar, chain: Chain, logits: Floats) -> int:
         candidates = self._candidates
         assert candidates is not None
-        chain.apply(candidates.fill(logits))
-        token = candidates.selected
+        if self._best is not None and (array := self._best.fill(logits)):
+            chain.apply(array)
+            token = self._best.selected
+        else:
+            chain.apply(candidates.fill(logits))
+            token = candidates.selected
         grammar.apply(candidates.one(token))
         if not candidates.possible:
             array = candidates.fill(logits)
@@ -139,6 +149,15 @@ def is_plain_greedy(params: SamplingParams) -> bool:
     """The answer is the likeliest token each time, with nothing before it: no chain is needed."""
     changed = has_penalties(params) or params.dry_multiplier > 0 or params.logit_bias or params.mirostat
     return params.temperature <= 0 and params.dynatemp_range <= 0 and not changed
+
+
+def best_of(params: SamplingParams, model: Model) -> Best | None:
+    """For chains whose first sampler is top-k: it gets only what it will keep."""
+    first = not (
+        has_penalties(params) or params.dry_multiplier > 0 or params.top_n_sigma > 0 or params.logit_bias
+    )
+    plain = first and not params.mirostat and not model.suppressed and params.temperature > 0
+    return Best(model.n_vocab, params.top_k) if plain and Best.suits(model.n_vocab, params.top_k) else None
 
 
 def remembered(params: SamplingParams) -> int:

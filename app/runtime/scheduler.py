@@ -123,13 +123,13 @@ class Scheduler:
         The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again."""
         if self.waiting and not (self._full_up and self.running):
             self._admit()
+        running = self.running
+        if self._squeezed is None and len(running) <= min(self._n_batch, self.n_cells - self.ledger.used):
+            # Only answers, the usual case: their cells are there, or the long way finds out why not.
+            chunks = [Chunk(job, job.computed, 1) for job in running if len(job.tokens) - job.computed == 1]
+            if len(chunks) == len(running):
+                return Step(chunks)
         step = Step()
-        if len(self.running) == 1 and self.running[0].gap == 1 and self._squeezed is None:
-            # One answer alone, the usual case: its cell is there or the long way finds out why not.
-            job = self.running[0]
-            if self.ledger.used < self.n_cells:
-                step.chunks.append(Chunk(job, job.computed, 1))
-                return step
         budget = self._n_batch if self._squeezed is None else self._squeezed
         prompts = budget if prompt_budget is None else prompt_budget
         for job in (

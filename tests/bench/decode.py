@@ -7,12 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.cli.run import ask, new_id
 from app.core.events import Bus
-from app.core.generate import GenerateRequest, SamplingParams
+from app.core.generate import Delta, Finished, GenerateEvent, GenerateRequest, SamplingParams
 from app.core.types import LoadPlan
 from app.runtime.supervisor import Supervisor
 from tests.bench.figures import ROOT, Figure, median
@@ -60,21 +60,24 @@ def _bare(process: "subprocess.Popen[str]") -> dict[str, float]:
     return result
 
 
-class _Running:
-    """What ``ask`` needs of the services."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-
-
 def _ours(supervisor: Supervisor, seed: int) -> dict[str, float]:
     tokens = tuple(100 + (seed * 7919 + i * 31) % 9000 for i in range(PROMPT))
     sampling = SamplingParams(temperature=0, max_tokens=TOKENS, ignore_eos=True)
-    request = GenerateRequest(new_id(), tokens=tokens, sampling=sampling)
     seen: list[float] = []
+    over: Future[Finished] = Future()
+
+    def sink(event: GenerateEvent) -> None:
+        seen.append(time.perf_counter())
+        if isinstance(event, Finished):
+            over.set_result(event)
+        elif not isinstance(event, Delta):
+            over.set_exception(RuntimeError(event.message))
+        elif not event.text:
+            seen.pop()  # prefill progress
+
     began = time.perf_counter()
-    answer = ask(_Running(supervisor), "starter", request, lambda _delta: seen.append(time.perf_counter()))  # type: ignore[arg-type]
-    usage = answer.finished.usage
+    supervisor.submit("starter", GenerateRequest(f"bench-{seed}", tokens=tokens, sampling=sampling), sink)
+    usage = over.result().usage
     # On this side's clock, from the first text to the end: pipe, decoding and wake-ups are in it.
     decode = (usage.completion - 1) / (time.perf_counter() - seen[0])
     return {"prefill": usage.prompt / (seen[0] - began), "decode": decode}
@@ -82,7 +85,7 @@ def _ours(supervisor: Supervisor, seed: int) -> dict[str, float]:
 
 def _figures(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> list[Figure]:
     found = []
-    for name, goal in (("decode", 0.97), ("prefill", None)):
+    for name, goal in (("decode", 0.98), ("prefill", 0.97)):
         ratios = [ours[name] / bare[name] for bare, ours in pairs]
         found += [
             median(f"{name}, bare loop", [bare[name] for bare, _ in pairs], "tokens/s"),

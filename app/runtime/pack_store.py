@@ -1,0 +1,304 @@
+"""The backend packs of this machine: which there are, which are used and why not, installing, removing, going back.
+
+Files: ``packs/<backend>-<commit>`` in the data folder (installed), ``packs.previous/<backend>`` (what the last install
+replaced), ``packs.json`` (those that are off, by their library's sha256, with the reason), and ``packs`` beside the
+program (what an installer brought). Nothing here loads a library: ``try_out`` does, in a process of its own.
+"""
+
+import contextlib
+import logging
+import os
+import platform
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from app.core.errors import PackRefusedError
+from app.runtime.pack_archive import Progress, bring, copy_pack
+from app.runtime.packs import (
+    MANIFEST,
+    VARIABLE,
+    Manifest,
+    PackError,
+    check_pack,
+    installed,
+    read_manifest,
+    split,
+)
+
+log = logging.getLogger(__name__)
+
+BUNDLED = Path(__file__).resolve().parents[2] / "packs"
+"""What came with the program; nothing in a clone."""
+Origin = Literal["environment", "setting", "installed", "bundled"]
+TryOut = Callable[[Path], str]
+"""Loads a pack in a process of its own; returns what is wrong, or nothing."""
+BY_USER = "turned off by you"
+_CRASH = re.compile(r"crashed|did not answer")
+
+
+class Pack(Struct, frozen=True):
+    """One pack as the user sees it. ``used``: it is loaded into the engine; else ``why`` says why not."""
+
+    name: str
+    path: str
+    origin: Origin
+    used: bool
+    why: str = ""
+    backend: str = ""
+    commit: str = ""
+    bytes: int = 0
+    off: bool = False
+    """Off until it is turned on again."""
+
+
+class _State(Struct):
+    off: dict[str, str] = {}
+
+
+class PackStore:
+    """Thread-safe. ``setting`` gives the folders of ``engine.packs``; ``drivers`` the vendor's driver versions."""
+
+    def __init__(
+        self,
+        data: Path,
+        setting: Callable[[], str],
+        try_out: TryOut,
+        drivers: Callable[[], Mapping[str, str]] = dict,
+        environ: Mapping[str, str] = os.environ,
+        bundled: Path = BUNDLED,
+    ) -> None:
+        self._data, self._setting, self._try_out = data, setting, try_out
+        self._drivers, self._bundled = drivers, bundled
+        self._chosen = environ.get(VARIABLE)
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------ what there is
+
+    def packs(self) -> tuple[Pack, ...]:
+        """All of them, those that are used first for each backend."""
+        with self._lock:
+            off, seen = self._read().off, set[str]()
+            found = []
+            for path, origin in self._candidates():
+                pack = _look(Path(path), origin, off)
+                if pack.used and pack.backend in seen:
+                    why = f"another pack for {pack.backend} is used"
+                    pack = msgspec.structs.replace(pack, used=False, why=why)
+                seen |= {pack.backend} if pack.used else set()
+                found.append(pack)
+            return tuple(found)
+
+    def current(self) -> tuple[str, ...]:
+        """The folders to load, one for each backend. A pack that can't be read is among them: the probe says why."""
+        return tuple(pack.path for pack in self.packs() if pack.used)
+
+    def _candidates(self) -> Iterator[tuple[str, Origin]]:
+        if self._chosen is not None:
+            yield from ((path, "environment") for path in dict.fromkeys(split(self._chosen)))
+            return
+        known: set[str] = set()
+        sources: tuple[tuple[tuple[str, ...], Origin], ...] = (
+            (split(self._setting()), "setting"),
+            (installed(self._data / "packs"), "installed"),
+            (installed(self._bundled), "bundled"),
+        )
+        for paths, origin in sources:
+            for path in paths:
+                if path not in known:
+                    known.add(path)
+                    yield path, origin
+
+    def previous(self) -> dict[str, Manifest]:
+        """What each backend's last install replaced."""
+        found = {}
+        for path in sorted((self._data / "packs.previous").glob(f"*/{MANIFEST}")):
+            with contextlib.suppress(PackError):
+                found[path.parent.name] = read_manifest(path.parent)
+        return found
+
+    # ------------------------------------------------------------------ what the user does
+
+    def install(self, source: str, progress: Progress | None = None) -> Pack:
+        """Bring, verify, try out, and only then put in place; the pack of the same backend that was there is kept for
+        ``roll_back``. Raises PackRefusedError, and nothing has changed."""
+        stage = self._data / f"packs.new-{uuid.uuid4().hex[:8]}"
+        try:
+            stage.mkdir(parents=True)
+            with self._lock:
+                return self._install(bring(source, stage, progress), stage / "ready")
+        except PackError as error:
+            raise PackRefusedError(path=source, detail=str(error)) from error
+        except OSError as error:
+            raise PackRefusedError(path=source, detail=error.strerror or str(error)) from error
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _install(self, brought: Path, ready: Path) -> Pack:
+        manifest = check_pack(brought)
+        check_here(manifest, self._drivers())
+        copy_pack(brought, list(manifest.files), ready)
+        if why := self._try_out(ready):
+            raise PackError(why)
+        name = f"{manifest.backend}-{manifest.llama_cpp[:12]}"
+        self._put_aside(manifest.backend)
+        target = self._data / "packs" / name
+        target.parent.mkdir(exist_ok=True)
+        ready.replace(target)
+        self._set(manifest, "")
+        return self._by_path(target)
+
+    def _put_aside(self, backend: str) -> None:
+        for path in self._of(backend):
+            kept = self._data / "packs.previous" / backend
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(exist_ok=True)
+            path.replace(kept)
+
+    def _of(self, backend: str) -> list[Path]:
+        found = [Path(pack) for pack in installed(self._data / "packs")]
+        return [path for path in found if _backend(path) == backend]
+
+    def roll_back(self, backend: str) -> Pack | None:
+        """Exchange the installed pack with the one before it; without one before, remove it, so that what came with
+        the program is used again (None when nothing did). Raises PackRefusedError when there is nothing to undo."""
+        with self._lock:
+            kept, now = self._data / "packs.previous" / backend, self._of(backend)
+            if not now and not kept.is_dir():
+                raise PackRefusedError(path=backend, detail="no earlier one is kept")
+            aside = self._data / f"packs.new-{uuid.uuid4().hex[:8]}"
+            for path in now:
+                path.replace(aside)
+            if kept.is_dir():
+                manifest = read_manifest(kept)
+                target = self._data / "packs" / f"{backend}-{manifest.llama_cpp[:12]}"
+                target.parent.mkdir(exist_ok=True)
+                kept.replace(target)
+            if aside.is_dir():
+                kept.parent.mkdir(exist_ok=True)
+                aside.replace(kept)
+            return next((pack for pack in self.packs() if pack.backend == backend and pack.used), None)
+
+    def remove(self, name: str) -> Pack:
+        """Delete an installed pack's files. Raises PackRefusedError for one that is not ours to delete."""
+        with self._lock:
+            pack = self.get(name)
+            if pack.origin != "installed":
+                why = "it came with the program; `hearth engine use cpu` turns it off"
+                told = (
+                    why if pack.origin == "bundled" else f"it is named by the {pack.origin}, remove it there"
+                )
+                raise PackRefusedError(path=pack.name, detail=told)
+            shutil.rmtree(pack.path)
+            return pack
+
+    def turn(self, name: str, on: bool) -> Pack:
+        """Use a pack, or leave it off. Turning one on turns the others of its backend off."""
+        with self._lock:
+            pack = self.get(name)
+            for other in self.packs():
+                if on and other.backend == pack.backend and other.path != pack.path and other.used:
+                    self._set(read_manifest(Path(other.path)), BY_USER)
+            self._set(_manifest(pack), "" if on else BY_USER)
+            return self._by_path(Path(pack.path))
+
+    def turn_all(self, on: bool) -> None:
+        """All packs, or the processor alone."""
+        with self._lock:
+            for pack in self.packs():
+                with contextlib.suppress(PackError):
+                    self._set(read_manifest(Path(pack.path)), "" if on else BY_USER)
+
+    def learn(self, problems: Mapping[str, str]) -> None:
+        """What the probe said of packs, by folder: one that crashed or hung is not tried at every start again."""
+        for path, why in problems.items():
+            if _CRASH.search(why):
+                with contextlib.suppress(PackError), self._lock:
+                    self._set(read_manifest(Path(path)), why)
+
+    def get(self, name: str) -> Pack:
+        """By its name, its folder, or its backend (the one that is used). Raises PackRefusedError."""
+        packs = self.packs()
+        for found in (
+            [pack for pack in packs if name in {pack.name, pack.path}],
+            sorted((pack for pack in packs if pack.backend == name), key=lambda pack: not pack.used),
+        ):
+            if found:
+                return found[0]
+        have = ", ".join(pack.name for pack in packs) or "none"
+        raise PackRefusedError(path=name, detail=f"there is no such pack; there are: {have}")
+
+    # ------------------------------------------------------------------ state
+
+    def _by_path(self, path: Path) -> Pack:
+        return next(pack for pack in self.packs() if pack.path == str(path))
+
+    def _set(self, manifest: Manifest, why: str) -> None:
+        state, key = self._read(), manifest.files[manifest.library].sha256
+        if state.off.get(key, "") == why:
+            return
+        state.off.pop(key, None)
+        if why:
+            state.off[key] = why
+        path = self._data / "packs.json"
+        part = path.with_suffix(".tmp")
+        part.write_bytes(msgspec.json.encode(state))
+        part.replace(path)
+
+    def _read(self) -> _State:
+        try:
+            return msgspec.json.decode((self._data / "packs.json").read_bytes(), type=_State)
+        except (OSError, msgspec.MsgspecError):
+            return _State()
+
+
+def check_here(manifest: Manifest, drivers: Mapping[str, str]) -> None:
+    """Whether this system can run it, as far as it says. Raises PackError."""
+    for what, here in (("system", platform.system()), ("machine", platform.machine())):
+        wanted = manifest.built_for.get(what)
+        if wanted and wanted.lower() != here.lower():
+            raise PackError(f"it is for {wanted}, and this is {here}")
+    for vendor, floor in manifest.driver_floor.items():
+        have = drivers.get(vendor)
+        if have and floor and _version(have) < _version(floor):
+            raise PackError(
+                f"it needs {vendor.upper()}'s driver {floor} or newer, and {have} is here: update the driver"
+            )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def _look(path: Path, origin: Origin, off: Mapping[str, str]) -> Pack:
+    """A pack as its manifest describes it. One that can't be read counts as used: the probe refuses it by name."""
+    try:
+        manifest = read_manifest(path)
+    except PackError as error:
+        return Pack(path.name, str(path), origin, used=True, why=str(error))
+    why = off.get(manifest.files[manifest.library].sha256, "")
+    total = sum(entry.bytes for entry in manifest.files.values())
+    return Pack(
+        path.name, str(path), origin, not why, why, manifest.backend, manifest.llama_cpp, total, off=bool(why)
+    )
+
+
+def _manifest(pack: Pack) -> Manifest:
+    try:
+        return read_manifest(Path(pack.path))
+    except PackError as error:
+        raise PackRefusedError(path=pack.name, detail=str(error)) from error
+
+
+def _backend(path: Path) -> str:
+    try:
+        return read_manifest(path).backend
+    except PackError:
+        return ""

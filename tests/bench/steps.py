@@ -1,0 +1,169 @@
+"""Engine work outside llama_decode, for each step: at one and at eight sequences, greedy and with the usual sampling.
+
+``python -m tests.bench.steps MODEL`` (a process of its own: llama.cpp is never in another) prints a JSON object.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median as middle
+from typing import Any
+
+from app.core.generate import GenerateRequest, SamplingParams
+from app.core.types import LoadPlan
+from tests.bench.figures import ROOT, Figure, median
+from tests.starter import find_starter
+
+STEPS = 300
+GOALS = {1: 150.0, 8: 500.0}  # microseconds
+KINDS = {"greedy": SamplingParams(temperature=0), "usual": SamplingParams(seed=7)}
+
+
+def run() -> list[Figure]:
+    """Medians over the steps of two answers each."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.steps", str(find_starter())],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return [_figure(case) for case in json.loads(done.stdout)]
+
+
+def _figure(case: dict[str, Any]) -> Figure:
+    parts = ", ".join(f"{name} {value:.0f}" for name, value in case["parts"].items())
+    name = f"outside llama_decode, {case['count']} x {case['kind']}"
+    return median(name, case["samples"], "us a step", goal=GOALS[case["count"]], note=parts)
+
+
+# ------------------------------------------------------------------------------------ the measuring process
+
+
+class Clock:
+    """Processor seconds (another program on the core does not count) that some functions took since the last reading,
+    inner ones not counted twice."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._inner = [0.0]
+
+    def watch(self, owner: object, name: str, part: str) -> Callable[[], None]:
+        """Count a method's time under ``part``; returns what undoes it."""
+        plain, own = getattr(owner, name), name in vars(owner)
+        setattr(owner, name, self.timed(plain, part))
+        return lambda: setattr(owner, name, plain) if own else delattr(owner, name)
+
+    def timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
+        """``call``, counted."""
+
+        @functools.wraps(call)
+        def watched(*args: Any, **named: Any) -> Any:
+            self._inner.append(0.0)
+            began = time.thread_time()
+            try:
+                return call(*args, **named)
+            finally:
+                took = time.thread_time() - began
+                self.spent[part] = self.spent.get(part, 0.0) + took - self._inner.pop()
+                self._inner[-1] += took
+
+        return watched
+
+    def take(self) -> dict[str, float]:
+        """Seconds by part."""
+        spent, self.spent = self.spent, {}
+        return spent
+
+
+class Bench:
+    """The worker's parts in this process, writing to a pipe that somebody else reads."""
+
+    def __init__(self, path: str, folder: Path) -> None:
+        from app.runtime.channel import Writer
+        from app.runtime.loading import load
+        from app.runtime.protocol import Load, encode
+
+        reader, end = os.pipe()
+        self._drain = subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL)
+        writer = Writer(os.fdopen(end, "wb", buffering=0))
+        plan = LoadPlan(path, n_ctx=4096, n_parallel=8, n_threads=1)
+        self.loaded = load(Load("bench", plan), lambda report: writer.send(encode(report)))
+
+    def measure(self, count: int, kind: str) -> dict[str, Any]:
+        """One case: what a step takes besides llama_decode, then where it goes (the clocks cost something too)."""
+        parts = _parts(self.loaded.engine)
+        whole = self._steps(count, kind, [part for part in parts if part[1] in ("_step", "decode")])
+        split = self._steps(count, kind, parts)
+        names = sorted({name for step in split for name in step} - {"decode"})
+        return {
+            "count": count,
+            "kind": kind,
+            "samples": [step["other"] * 1e6 for step in whole],
+            "parts": {name: 1e6 * middle(step.get(name, 0.0) for step in split) for name in names},
+        }
+
+    def _steps(self, count: int, kind: str, parts: list[tuple[Any, str, str]]) -> list[dict[str, float]]:
+        engine, clock = self.loaded.engine, Clock()
+        steps: list[dict[str, float]] = []
+        undo = [clock.watch(*part) for part in parts]
+        thread = threading.Thread(target=self._feed, args=(engine, count, kind, lambda: len(steps)))
+        thread.start()
+        while thread.is_alive():
+            engine._take()
+            if engine.scheduler.running or engine.scheduler.waiting:
+                engine._step()
+                steps.append(clock.take())
+        for act in undo:
+            act()
+        return steps[STEPS // 4 : STEPS]
+
+    def _feed(self, engine: Any, count: int, kind: str, done: Callable[[], int]) -> None:
+        from msgspec.structs import replace
+
+        sampling = replace(KINDS[kind], max_tokens=STEPS, ignore_eos=True)
+        for key in range(count):
+            request = GenerateRequest(
+                f"{kind}-{key}", prompt=f"Story {key}. Once upon a time", sampling=sampling
+            )
+            engine.submit(self.loaded.intake.prepare(key, request))
+        while done() < STEPS:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Free the model."""
+        self.loaded.close()
+        self._drain.terminate()
+        self._drain.wait()
+
+
+def _parts(engine: Any) -> list[tuple[Any, str, str]]:
+    from app.runtime.sampling import Sampler
+
+    return [
+        (engine, "_step", "other"),
+        (engine._context, "decode", "decode"),
+        (engine.scheduler, "step", "schedule"),
+        (engine.scheduler, "done", "schedule"),
+        (engine, "_fill", "batch"),
+        (Sampler, "sample", "sample"),
+        (engine, "_written", "text"),
+        (engine, "_flush", "send"),
+        (engine, "_report", "report"),
+    ]
+
+
+def main() -> None:
+    """Measure every case."""
+    bench = Bench(sys.argv[1], ROOT)
+    print(json.dumps([bench.measure(count, kind) for count in GOALS for kind in KINDS]))
+    bench.close()
+
+
+if __name__ == "__main__":
+    main()
