@@ -2,6 +2,9 @@
 
 import sys
 
+NEW_CHAT = "--new-chat"
+"""``app.core.paths.NEW_CHAT``, which is not imported before it is known what this process is."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run Hearth and return its exit code: 0 done, 1 failed, 2 wrong usage."""
@@ -26,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def wants_window(args: list[str]) -> bool:
-    """No argument, or one that is a model file (a double click): the window."""
-    return not args or (len(args) == 1 and args[0].lower().endswith(".gguf"))
+    """No argument, one that is a model file (a double click), or the menu's own: the window."""
+    return not args or (len(args) == 1 and (args[0].lower().endswith(".gguf") or args[0] == NEW_CHAT))
 
 
 def _window(args: list[str]) -> int:

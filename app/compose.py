@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.chat.store import ChatStore
@@ -31,7 +32,8 @@ from app.planning.recorder import Recorded, Recorder
 from app.planning.residency import Residency
 from app.planning.usage import UsageStore
 from app.runtime.channel import child_environ, program
-from app.runtime.packs import VARIABLE, find_packs, working
+from app.runtime.pack_store import PackStore
+from app.runtime.packs import VARIABLE, working
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 
@@ -66,6 +68,7 @@ class Services:
     recorder: Recorder
     presets: Presets
     make_outlook: Callable[[], "Outlook"]
+    packs: PackStore
 
     @property
     def outlook(self) -> "Outlook":
@@ -166,11 +169,29 @@ def _probe(packs: tuple[str, ...]) -> bytes:
     return run_with_packs([*program(), "probe"], packs, child_environ(os.environ))
 
 
-def _machine(packs: tuple[str, ...], workers: dict[str, str]) -> "Machine":
-    """The machine with the backends of these packs; workers load those that the probe could use, and no others."""
-    found = _detect(packs)
-    workers[VARIABLE] = working(packs, (backend.name for backend in found.backends if backend.problem))
+def _machine(packs: PackStore, workers: dict[str, str]) -> "Machine":
+    """The machine with the backends of the packs; workers load those that the probe could use, and no others."""
+    chosen = packs.current()
+    found = _detect(chosen)
+    problems = {backend.name: backend.problem for backend in found.backends if backend.problem}
+    workers[VARIABLE] = working(chosen, problems)
+    packs.learn(problems)
     return found
+
+
+def _try_out(pack: Path) -> str:
+    """What is wrong with a pack, loaded in a process of its own; nothing when it works."""
+    from app.hardware.probe import ProbeFailedError, problem_of, run_probe  # noqa: PLC0415 - see _detect
+
+    try:
+        answer = run_probe([*program(), "probe", str(pack)], environ=child_environ(os.environ))
+    except ProbeFailedError as error:
+        return f"the engine {error} when it was tried out"
+    return problem_of(answer, str(pack))
+
+
+def _drivers() -> dict[str, str]:
+    return {gpu.vendor: gpu.driver for gpu in _detect(()).gpus if gpu.driver}
 
 
 MEASURING = 240.0
@@ -200,7 +221,7 @@ def compose(paths: Paths | None = None) -> Services:
     hub = Hub(None, Tokens(), lambda: settings.value.hub)
     downloads = Downloads(paths, hub, library, bus, settings)
     workers = dict(os.environ)
-    packs = find_packs(settings.value.engine.packs, paths.data / "packs", workers)
+    packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _drivers, workers.copy())
     machine = functools.partial(_machine, packs, workers)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
@@ -234,5 +255,5 @@ def compose(paths: Paths | None = None) -> Services:
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
-        residency, presence, usage, recorder, presets, outlook,
+        residency, presence, usage, recorder, presets, outlook, packs,
     )  # fmt: skip

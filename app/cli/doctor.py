@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -35,11 +36,31 @@ def doctor(args: Namespace) -> int:
     """Print every finding."""
     running = compose()
     try:
-        findings = [*_program(), *_machine(running), *_folders(running.paths), *_contents(running)]
+        machine = [*_machine(running), *_packs(running), *_speed(running)]
+        findings = [*_program(), *machine, *_folders(running.paths), *_contents(running)]
+        if args.bundle:
+            return _bundle(running, findings, args)
     finally:
         running.close()
     emit(findings, args.json, _text(findings))
     return 0
+
+
+def _bundle(running: Services, findings: list[Finding], args: Namespace) -> int:
+    from app.cli.bundle import write_bundle  # noqa: PLC0415 - only for this
+
+    path = write_bundle(running, findings, Path(args.bundle))
+    emit({"path": str(path)}, args.json, f"{path} is written. Look into it before you send it to anyone.")
+    return 0
+
+
+def _packs(running: Services) -> list[Finding]:
+    """Packs that are not loaded; those that are, the probe lists among the machine's facts."""
+    return [
+        Finding("Engine", pack.name, f"not used: {pack.why}", f"the packs that are {pack.origin}")
+        for pack in running.packs.packs()
+        if not pack.used
+    ]
 
 
 def _program() -> list[Finding]:
@@ -59,6 +80,19 @@ def _version(package: str) -> str | None:
 
 def _machine(running: Services) -> list[Finding]:
     return [Finding("Machine", fact.name, _as_text(fact.value), fact.how) for fact in running.machine().facts]
+
+
+def _speed(running: Services) -> list[Finding]:
+    """What was measured of this machine, and how good our forecasts were."""
+    found = []
+    for device in running.outlook.devices():
+        rates, speed = device.rates, (device.bandwidth or 0.0) / 1e9
+        how = "measured with the engine itself" if rates else "not measured: hearth estimate MODEL --measure"
+        found.append(Finding("Speed", device.device, f"reads {speed:.1f} GB/s" if rates else None, how))
+    errors = running.outlook.errors()
+    text = f"{errors.median:.0%} (median), {errors.worst:.0%} at worst" if errors else None
+    how = f"{errors.count} answers beside their forecasts" if errors else "no answer with a forecast yet"
+    return [*found, Finding("Speed", "error of forecasts", text, how)]
 
 
 def _as_text(value: object) -> str | None:

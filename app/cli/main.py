@@ -42,7 +42,20 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     add = _adder(commands)
     add("ps", _lazy("serve", "ps"), "what is loaded and served now")
-    add("doctor", _lazy("doctor", "doctor"), "what was found on this machine, and how it was learned")
+    seen = add("doctor", _lazy("doctor", "doctor"), "what was found on this machine, and how it was learned")
+    seen.add_argument(
+        "--bundle", metavar="FILE.zip", help="write logs and versions for a bug report, scrubbed"
+    )
+    packs = add(
+        "engine", _lazy("engine", "engine"), "list, install, remove and choose backend packs (GPU engines)"
+    )
+    packs.add_argument(
+        "what", choices=("list", "install", "remove", "use"), metavar="list|install|remove|use"
+    )
+    packs.add_argument(
+        "name", nargs="?", metavar="PACK|FILE|URL", help="use takes cpu, auto and previous as well"
+    )
+    packs.add_argument("--backend", help="whose previous pack to use")
     return parser
 
 

@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 
 from app.core.errors import HearthError, ModelNotFoundError
+from app.core.paths import NEW_CHAT
 
 STARTER = "SmolLM2-135M-Instruct"
 QUESTION = "In two sentences, what is a language model?"
@@ -27,7 +28,7 @@ def without_display(args: list[str]) -> int:
     )
     prompt = None if sys.stdin and sys.stdin.isatty() else QUESTION
     try:
-        return chat(_arguments(args[0] if args else STARTER, prompt))
+        return chat(_arguments(args[0] if args and args[0] != NEW_CHAT else STARTER, prompt))
     except ModelNotFoundError:
         print(
             "The starter model is not here yet: `python3 packaging/dev.py setup` fetches it.", file=sys.stderr

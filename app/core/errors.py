@@ -43,6 +43,7 @@
             BusyError                    busy
             BadRequestError              bad_request
             MeasuringError               measuring_failed
+            PackRefusedError             pack_refused
             InternalError                internal
         ServerError
             PortInUseError               port_in_use
@@ -354,6 +355,11 @@ class MeasuringError(EngineError):
     code = "measuring_failed"
     template = "The speed of {device} could not be measured: {detail}."
     hint = "Close other programs and try again; hearth doctor names what is wrong with a driver."
+
+
+class PackRefusedError(EngineError):
+    code = "pack_refused"
+    template = "The engine pack {path} is not used: {detail}."
 
 
 class InternalError(EngineError):

@@ -10,6 +10,8 @@ from msgspec import Struct
 from app.core.errors import ReadOnlyError
 
 NAME = "Hearth"
+NEW_CHAT = "--new-chat"
+"""What the desktop's menu entry "New chat" starts the program with."""
 
 
 class Paths(Struct, frozen=True):

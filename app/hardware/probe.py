@@ -98,6 +98,15 @@ def _why(code: int, stderr: bytes) -> str:
     return f"failed with code {code}: {last}"
 
 
+def problem_of(answer: bytes, name: str) -> str:
+    """What the probe said is wrong with this backend or pack; nothing when it said nothing of the kind."""
+    try:
+        backends = msgspec.json.decode(answer, type=_Answer).backends
+    except msgspec.MsgspecError as error:
+        return f"the engine answered what can't be understood ({error})"
+    return next((backend.problem for backend in backends if backend.name == name and backend.problem), "")
+
+
 def read_backends(probe: Probe) -> tuple[tuple[Backend, ...], list[Fact]]:
     """What the probe said; a failure becomes a backend with a problem, and never an exception."""
     try:

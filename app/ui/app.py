@@ -12,8 +12,9 @@ from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from app.core import crash
 from app.core.errors import AlreadyRunningError, HearthError
-from app.core.paths import Paths, find_paths
+from app.core.paths import NEW_CHAT, Paths, find_paths
 from app.ui import tasks, translate
 from app.ui.resources import resource
 from app.ui.single import SingleWindow
@@ -42,9 +43,14 @@ def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
         if single is not None:
             single.close()
         return _refuse(error)
+    crash.watch(paths.logs)
     try:
         return _show(application, services, single, args)
+    except Exception as error:
+        crash.note(error)
+        raise
     finally:
+        crash.unwatch()
         tasks.close()
         services.close()
         single.close()
@@ -64,10 +70,16 @@ def _application() -> QApplication:
 
 
 def _hand_over(single: SingleWindow, paths: Paths, args: list[str]) -> int:
-    path = str(Path(args[0]).absolute()) if args else ""
-    if single.tell(path):
+    if single.tell(_wish(args)):
         return 0
     return _refuse(AlreadyRunningError(path=str(paths.data)))
+
+
+def _wish(args: list[str]) -> str:
+    """What the window shall do when it is there: open a file, begin a chat, or nothing."""
+    if not args or args[0] == NEW_CHAT:
+        return "".join(args)
+    return str(Path(args[0]).absolute())
 
 
 def _refuse(error: HearthError) -> int:
@@ -119,7 +131,9 @@ def _after_paint(windows: "Windows", window: "MainWindow", single: SingleWindow,
     if window.services.settings.value.server.autostart:
         window.server.turn(True)
     if args:
-        window.raise_with(str(Path(args[0]).absolute()))
+        window.raise_with(_wish(args))
+    if report := crash.last_report(window.services.paths.logs):
+        window.offer_report(report)
 
 
 def _quit_on_signals(application: QApplication, windows: "Windows") -> QSocketNotifier | None:

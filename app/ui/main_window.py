@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from app.core.events import DownloadChanged, ServerChanged, SettingChanged
+from app.core.paths import NEW_CHAT
 from app.ui import keys, look, tasks, theme, translate, zoom
 from app.ui.actions import Actions
 from app.ui.bridge import Bridge
@@ -33,6 +34,7 @@ from app.ui.panel_dock import NARROW, PanelDock
 from app.ui.rail import Rail
 from app.ui.server_switch import ServerSwitch
 from app.ui.status_bar import StatusBar
+from app.ui.watchman import Watchman
 from app.ui.widgets import Banner, Words
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class MainWindow(QMainWindow):
         self.bridge = Bridge(services.bus, self)
         self.server = ServerSwitch(services, self.bridge, self)
         self.models, self.gate = ModelCommands(self), Gate(services, self.bridge, self)
+        self.watchman = Watchman(self)
         self.pages: dict[str, QWidget] = {}
         self._painted = False
         self._banner_about = ""
@@ -219,6 +222,7 @@ class MainWindow(QMainWindow):
             "raise_window": lambda _none: self.come_forward(),
             "update": lambda _none: self.actions_.by_name["about"].trigger(),
             "open_license": lambda repo: _open_url(self.services.hub.page_url(str(repo or ""))),
+            "crash_report": lambda path: _show_report(Path(path), self),
             "settings": lambda group: self._page_call("settings", "show_group", group or ""),
         }
 
@@ -238,6 +242,17 @@ class MainWindow(QMainWindow):
     def say(self, words: Words, tone: str = "", label: Words = "", action: str = "") -> None:
         """A line above the page for what belongs to no page."""
         self.banner.show_words(words, tone, label, action)
+
+    def say_about(self, about: str, words: Words, tone: str, label: Words, action: str) -> None:
+        """The same, with a button that works on ``about`` (a model)."""
+        self._banner_again, self._banner_about = None, about
+        self.say(words, tone, label, action)
+
+    def offer_report(self, report: Path) -> None:
+        """The window crashed last time: say so, with a button that shows what is known."""
+        said = lambda: self.tr("Hearth ended unexpectedly last time. Your chats and models are whole.")  # noqa: E731
+        self.say(said, "warn", lambda: self.tr("Show the report"), "crash_report")
+        self._banner_about = str(report)
 
     def say_error(
         self, error: BaseException, about: str = "", again: "Callable[[], object] | None" = None
@@ -361,10 +376,12 @@ class MainWindow(QMainWindow):
         self.activateWindow()
 
     def raise_with(self, path: str) -> None:
-        """A second copy was started: come to the front, and take its file."""
+        """A second copy was started: come to the front, and take its file or begin a chat."""
         self.come_forward()
         QApplication.alert(self)
-        if path:
+        if path == NEW_CHAT:
+            self._page_call("chat", "new_chat")
+        elif path:
             self.models.import_files([Path(path)])
 
     def shut(self) -> None:
@@ -376,6 +393,13 @@ class MainWindow(QMainWindow):
         """Stop listening; the window may be deleted then."""
         self.closing.emit()
         self.bridge.close()
+
+
+def _show_report(path: Path, window: MainWindow) -> None:
+    from app.ui.dialogs.report import ReportDialog  # noqa: PLC0415 - rarely opened
+
+    window.banner.hide()
+    ReportDialog(path, window).open()
 
 
 def gguf_files(urls: list[QUrl]) -> list[Path]:

@@ -27,7 +27,7 @@ def draw(renderer: QSvgRenderer, size: int, path: Path) -> bytes:
     renderer.render(painter)
     painter.end()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not image.save(str(path), b"PNG"):
+    if not image.save(str(path)):
         raise SystemExit(f"{path} could not be written")
     return path.read_bytes()
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.packs import VARIABLE, PackError, check_pack, find_packs, read_manifest, split, working
+from app.runtime.packs import PackError, check_pack, read_manifest, split, working
 from tests.fakes.packs import COMMIT, make_pack
 
 
@@ -53,18 +53,6 @@ def test_a_library_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "vulkan", b"library", library="other.so")
     with pytest.raises(PackError, match="does not list its library"):
         read_manifest(pack)
-
-
-def test_packs_come_from_the_setting_and_the_data_folder_each_once(tmp_path: Path) -> None:
-    pack = str(make_pack(tmp_path / "vulkan", b"library"))
-    (tmp_path / "not-a-pack").mkdir()
-    assert find_packs(f"/elsewhere\n{pack}", tmp_path, {}) == ("/elsewhere", pack)
-
-
-def test_the_environment_stands_alone(tmp_path: Path) -> None:
-    make_pack(tmp_path / "vulkan", b"library")
-    assert find_packs("/setting", tmp_path, {VARIABLE: "/one"}) == ("/one",)
-    assert find_packs("/setting", tmp_path, {VARIABLE: ""}) == ()
 
 
 def test_workers_get_those_that_the_probe_could_use() -> None:
