@@ -9,7 +9,7 @@ from app.core.errors import all_errors
 from app.core.settings import GROUP_TITLES, describe
 from app.models.quants import DESCRIPTION, all_notes
 from app.models.transfer_notes import NOTES
-from app.planning.costs import VERDICTS
+from app.planning.costs import VERDICTS, read_api_prices, read_tariffs
 from app.planning.reasons import REASONS
 from app.planning.watch import FINDINGS
 from app.ui.errors import ACTION_LABELS
@@ -39,6 +39,8 @@ def collect() -> list[tuple[str, str]]:
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
     found |= {("Planning", text) for text in (*REASONS.values(), *FINDINGS.values(), *VERDICTS.values())}
     found |= {("Notes", text) for text in NOTES.values()}
+    found |= {("Tariffs", text) for tariff in read_tariffs() for text in (tariff.name, tariff.source)}
+    found |= {("Tariffs", api.source) for api in read_api_prices()}
     found |= {("Actions", text) for text in ACTION_LABELS.values()}
     return sorted(found)
 

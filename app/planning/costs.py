@@ -154,7 +154,8 @@ VERDICTS = {
 
 
 class Verdict(Struct, frozen=True):
-    """The comparison in words."""
+    """The comparison in words; ``here``, ``there`` (money for a million tokens) and ``ratio`` are for a window that
+    has separators of its own."""
 
     code: str
     params: dict[str, str | int | float] = {}
@@ -189,6 +190,9 @@ def compare(
         "currency": local.currency,
         "name": api.name,
         "times": f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}",
+        "here": here,
+        "there": there,
+        "ratio": ratio,
     }
     return Verdict(code, params)
 

@@ -24,7 +24,7 @@ from app.ui import tasks, theme, words
 from app.ui.errors import describe
 from app.ui.figures import DASH
 from app.ui.usage_report import Report
-from app.ui.usage_words import money
+from app.ui.usage_words import amount, money
 from app.ui.widgets import make_button, make_label
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ _NAME, _INPUT, _OUTPUT, _THERE, _TIMES = range(5)
 
 def verdict_words(found: Verdict) -> str:
     """The comparison in the language in force."""
-    return fill(translate("Planning", VERDICTS[found.code]), found.params)
+    params = dict(found.params)
+    if "ratio" in params:
+        ratio = float(params["ratio"])
+        params["local"], params["api"] = amount(float(params["here"])), amount(float(params["there"]))
+        params["times"] = words.number(ratio, 1 if ratio < 10 else 0)
+    return fill(translate("Planning", VERDICTS[found.code]), params)
 
 
 class ApiTable(QTableWidget):
@@ -95,7 +100,7 @@ class ApiTable(QTableWidget):
             money(there * (rate or 1), currency),
         )
         tip = self.tr("{provider}, prices of {date}: {source}. Double-click to change.").format(
-            provider=api.provider, date=api.as_of, source=api.source
+            provider=api.provider, date=api.as_of, source=translate("Tariffs", api.source)
         )
         for column, text in enumerate((*texts, times)):
             item = QTableWidgetItem(text)
@@ -247,7 +252,7 @@ class PriceCard(QFrame):
         tariff, parts = report.prices.tariff, []
         if tariff is not None and tariff.id != OWN:
             text = self.tr("Tariff of {date}: {source}.")
-            parts.append(text.format(date=tariff.as_of, source=tariff.source))
+            parts.append(text.format(date=tariff.as_of, source=translate("Tariffs", tariff.source)))
         if rate and report.prices.currency != "USD":
             own = self._services.settings.value.energy.exchange
             text = (
@@ -269,7 +274,7 @@ class PriceCard(QFrame):
         if self._services.settings.value.energy.price:
             self.tariff.addItem(self.tr("My own price (Settings)"), OWN)
         for tariff in report.tariffs:
-            self.tariff.addItem(f"{tariff.name} ({tariff.currency})", tariff.id)
+            self.tariff.addItem(f"{translate('Tariffs', tariff.name)} ({tariff.currency})", tariff.id)
         chosen = report.prices.tariff
         self.tariff.setCurrentIndex(max(0, self.tariff.findData(chosen.id if chosen else "none")))
         self._filling = False

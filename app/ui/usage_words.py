@@ -31,6 +31,11 @@ def money(value: float | None, currency: str) -> str:
     return f"{number(value, 0 if value == 0 else digits)} {currency}".strip()
 
 
+def amount(value: float) -> str:
+    """Money beside another sum of the same currency, which is named once."""
+    return number(value, 0 if value >= 100 else 2 if value >= 0.1 else 4)
+
+
 def per_token(joules: float | None) -> str:
     """Joules for a token."""
     return DASH if joules is None else f"{number(joules, 2 if joules < 10 else 1)} J"

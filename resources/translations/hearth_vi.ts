@@ -300,6 +300,17 @@
     </message>
 </context>
 <context>
+    <name>ChatActs</name>
+    <message>
+        <source>Message deleted, with what follows it</source>
+        <translation type="unfinished">Đã xóa tin nhắn và những gì theo sau</translation>
+    </message>
+    <message>
+        <source>{title} (branch)</source>
+        <translation type="unfinished">{title} (nhánh)</translation>
+    </message>
+</context>
+<context>
     <name>ChatContext</name>
     <message>
         <source>The model shortens this message…</source>
@@ -315,14 +326,6 @@
     <message>
         <source>The temporary chat was left</source>
         <translation>Đã rời cuộc trò chuyện tạm thời</translation>
-    </message>
-    <message>
-        <source>Message deleted, with what follows it</source>
-        <translation>Đã xóa tin nhắn và những gì theo sau</translation>
-    </message>
-    <message>
-        <source>{title} (branch)</source>
-        <translation>{title} (nhánh)</translation>
     </message>
 </context>
 <context>
@@ -2852,6 +2855,10 @@
 </context>
 <context>
     <name>MainWindow</name>
+    <message>
+        <source>Welcome</source>
+        <translation type="unfinished" />
+    </message>
     <message>
         <source>Hearth ended unexpectedly last time. Your chats and models are whole.</source>
         <translation type="unfinished" />
@@ -5997,6 +6004,81 @@
     <message>
         <source>Use it</source>
         <translation>Dùng</translation>
+    </message>
+</context>
+<context>
+    <name>Tariffs</name>
+    <message>
+        <source>Decision 1279/QD-BCT of 9 May 2025, before VAT; second hand, check your bill</source>
+        <translation>Quyết định 1279/QĐ-BCT ngày 9/5/2025, chưa gồm VAT; nguồn gián tiếp, hãy xem hóa đơn của bạn</translation>
+    </message>
+    <message>
+        <source>Decision 1279/QD-BCT, weekdays, prices before VAT; check your bill</source>
+        <translation>Quyết định 1279/QĐ-BCT, ngày thường, chưa gồm VAT; hãy xem hóa đơn của bạn</translation>
+    </message>
+    <message>
+        <source>EDF Tarif Bleu, 6 kVA, taxes included</source>
+        <translation>EDF Tarif Bleu, 6 kVA, đã gồm thuế</translation>
+    </message>
+    <message>
+        <source>EDF Tarif Bleu, taxes included; your own night hours are on your bill</source>
+        <translation>EDF Tarif Bleu, đã gồm thuế; giờ đêm của bạn ghi trên hóa đơn</translation>
+    </message>
+    <message>
+        <source>France, regulated (Base)</source>
+        <translation>Pháp, giá quy định (Base)</translation>
+    </message>
+    <message>
+        <source>France, regulated (day and night)</source>
+        <translation>Pháp, giá quy định (ngày và đêm)</translation>
+    </message>
+    <message>
+        <source>Germany, household average</source>
+        <translation>Đức, trung bình hộ gia đình</translation>
+    </message>
+    <message>
+        <source>Great Britain, price cap</source>
+        <translation>Anh, giá trần</translation>
+    </message>
+    <message>
+        <source>Japan, household (TEPCO B, three steps)</source>
+        <translation>Nhật Bản, sinh hoạt (TEPCO B, ba bậc)</translation>
+    </message>
+    <message>
+        <source>Ofgem price cap, VAT included</source>
+        <translation>giá trần Ofgem, đã gồm VAT</translation>
+    </message>
+    <message>
+        <source>TEPCO metered lighting B, without fuel adjustment and levy</source>
+        <translation>TEPCO chiếu sáng loại B, chưa gồm điều chỉnh nhiên liệu và phụ phí</translation>
+    </message>
+    <message>
+        <source>United States, residential average</source>
+        <translation>Hoa Kỳ, trung bình hộ gia đình</translation>
+    </message>
+    <message>
+        <source>Vietnam, business below 6 kV (EVN, by hour)</source>
+        <translation>Việt Nam, kinh doanh dưới 6 kV (EVN, theo giờ)</translation>
+    </message>
+    <message>
+        <source>Vietnam, household (EVN, six steps)</source>
+        <translation>Việt Nam, sinh hoạt (EVN, sáu bậc)</translation>
+    </message>
+    <message>
+        <source>a published comparison of official price lists, April 2026; not checked at the source</source>
+        <translation>bảng so sánh các bảng giá chính thức đã công bố, tháng 4/2026; chưa kiểm tra tại nguồn</translation>
+    </message>
+    <message>
+        <source>from memory, not checked</source>
+        <translation>theo trí nhớ, chưa kiểm tra</translation>
+    </message>
+    <message>
+        <source>order of the BDEW's average for 3,500 kWh a year, taxes included</source>
+        <translation>cỡ trung bình của BDEW cho 3.500 kWh mỗi năm, đã gồm thuế</translation>
+    </message>
+    <message>
+        <source>order of the EIA's monthly average; states differ from 0.12 to 0.40</source>
+        <translation>cỡ trung bình hằng tháng của EIA; các bang từ 0,12 đến 0,40</translation>
     </message>
 </context>
 <context>
