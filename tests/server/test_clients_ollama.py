@@ -65,7 +65,7 @@ def test_json_of_a_schema(client, real) -> None:
 
 
 def test_models_are_listed_and_shown(client, real) -> None:
-    assert [model.model for model in client.list().models] == [real.model, real.vectors]
+    assert [model.model for model in client.list().models] == [real.model, real.vectors, real.minilm]
     shown = client.show(real.model)
     assert shown.modelinfo["general.architecture"] == "llama"
     assert shown.modelinfo["llama.context_length"] == 8192
