@@ -304,6 +304,20 @@ def test_settings_are_built_when_they_are_needed(qtbot: Any, window: Any) -> Non
     assert [w for w in order if w in engine.rows.values()] == [engine.rows[key] for key in engine.infos]
 
 
+def test_a_setting_that_is_folded_away_can_be_shown(qtbot: Any, window: Any) -> None:
+    from app.ui.levels import levels
+
+    page = window.open_page("settings")
+    page.show_setting("engine.rope_freq_base")
+    assert page.rows["engine.rope_freq_base"].isVisibleTo(page)
+    page = window.open_page("settings")
+    levels().set_level("developer")
+    qtbot.waitUntil(lambda: not page._idle.isActive())
+    assert all(card.more.isHidden() for card in page.cards.values())
+    levels().set_level("full")
+    assert not page.cards["hub"].folded or not page.cards["hub"].more.isHidden()
+
+
 def test_secrets_are_not_shown(qtbot: Any, window: Any) -> None:
     from PySide6.QtWidgets import QLineEdit
 

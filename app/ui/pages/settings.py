@@ -18,6 +18,7 @@ from app.core.settings import GROUP_TITLES, SettingInfo, describe
 from app.ui.account_row import AccountRow
 from app.ui.bridge import Bridge
 from app.ui.forms import SettingRow, matches, setting_words
+from app.ui.levels import levels
 from app.ui.machine_card import MachineCard
 from app.ui.page import Page
 from app.ui.widgets import Hairline, make_button, make_label
@@ -56,8 +57,19 @@ class GroupCard(QFrame):
     def waiting(self) -> Iterator[str]:
         """Keys whose rows are wanted and not built."""
         for key, info in self.infos.items():
-            if key not in self.rows and (self._open or not info.advanced):
+            if key not in self.rows and (self.opened or not info.advanced):
                 yield key
+
+    @property
+    def opened(self) -> bool:
+        """Whether everything is shown: asked for here, or by who wants to see all there is."""
+        return self._open or levels().allows("developer")
+
+    def reveal(self, key: str) -> SettingRow:
+        """The row of a setting, shown even if it was folded away."""
+        if self.infos[key].advanced and not self.opened:
+            self._unfold()
+        return self.row(key)
 
     def row(self, key: str) -> SettingRow:
         """The row of a setting, built if it is not there."""
@@ -86,7 +98,7 @@ class GroupCard(QFrame):
         """Whether a setting is to be seen now: found by the search, or not folded away."""
         if self._words:
             return matches(info, self._words)
-        return self._open or not info.advanced
+        return self.opened or not info.advanced
 
     def filter(self, words: list[str]) -> bool:
         """Show what has every word; whether there is any."""
@@ -96,7 +108,7 @@ class GroupCard(QFrame):
                 self._build(key)
             self._show_one(key)
         self._show_lines()
-        self.more.setVisible(not words and not self._open and bool(self.folded))
+        self.more.setVisible(not words and not self.opened and bool(self.folded))
         shown = any(self.fits(info) for info in self.infos.values())
         self.setVisible(shown)
         return shown
@@ -114,7 +126,7 @@ class GroupCard(QFrame):
     def _name_more(self) -> None:
         count = len(self.folded)
         self.more.setText(self.tr("%n more setting(s)", "", count))
-        self.more.setVisible(bool(count) and not self._open and not self._words)
+        self.more.setVisible(bool(count) and not self.opened and not self._words)
 
     def retranslate(self) -> None:
         """Put the texts in place again; rows do it themselves."""
@@ -165,6 +177,7 @@ class SettingsPage(Page):
         self._idle.timeout.connect(self._build_one)
         self._build()
         bridge.on(SettingChanged, self._on_setting, self)
+        levels().changed.connect(self._show_level)
         self.retranslate()
 
     def _build(self) -> None:
@@ -237,6 +250,11 @@ class SettingsPage(Page):
         self._idle.stop()
         super().hideEvent(event)
 
+    def _show_level(self) -> None:
+        self._filter(self.search.text())
+        if self.isVisible():
+            self._idle.start()
+
     def build_all(self) -> None:
         """Build every row that is not folded away, now."""
         for card, key in list(self._waiting()):
@@ -274,8 +292,11 @@ class SettingsPage(Page):
     def show_setting(self, key: str) -> None:
         """Bring one setting into view and give it the keyboard."""
         self.search.clear()
-        row = self.rows.get(key)
-        if row is not None:
+        card = self.cards.get(key.partition(".")[0])
+        if card is not None and key in card.infos:
+            self.build_all()
+            row = card.reveal(key)
+            self._column.activate()
             self._scroll.ensureWidgetVisible(row)
             row.field.setFocus()
 
