@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWi
 
 from app.core.events import DownloadChanged, ServerChanged, SettingChanged
 from app.core.paths import NEW_CHAT
-from app.ui import keys, look, tasks, theme, translate, zoom
+from app.ui import keys, look, tab_order, tasks, theme, translate, zoom
 from app.ui.actions import Actions
 from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
@@ -327,6 +327,15 @@ class MainWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.panels.fit(self.width())
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        # Only now: pages and panels are made, and make more of themselves, in any order.
+        page, name = self.stack.currentWidget(), self.page_shown()
+        if page is not None:
+            tab_order.order(self, (self.rail, self.banner, page, self.panels, self.status))
+            words = page_words(name) if name in self.rail.buttons else self.tr("Welcome")
+            tab_order.name_areas(page, words)
+        return super().focusNextPrevChild(forward)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

@@ -137,5 +137,8 @@ class Rail(QWidget):
         button.updateGeometry()
 
     def show_active(self, name: str) -> None:
-        """Mark the page that is open."""
+        """Mark the page that is open; Tab comes to it, arrows to the others."""
         self.buttons[name].setChecked(True)
+        for each, button in self.buttons.items():
+            policy = Qt.FocusPolicy.StrongFocus if each == name else Qt.FocusPolicy.ClickFocus
+            button.setFocusPolicy(policy)

@@ -1598,6 +1598,10 @@
         <translation>Đã có lỗi xảy ra.</translation>
     </message>
     <message>
+        <source>Take a longer text: about 4 characters make a token.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>The Hub answered with an error: {detail}.</source>
         <translation>Hub trả lời lỗi: {detail}.</translation>
     </message>
@@ -1674,8 +1678,16 @@
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
+        <source>The source is as it was, and nothing half was left behind.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>The speed of {device} could not be measured: {detail}.</source>
         <translation>Không đo được tốc độ của {device}: {detail}.</translation>
+    </message>
+    <message>
+        <source>The work on {model} ended without a result: {detail}.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
@@ -1688,6 +1700,10 @@
     <message>
         <source>Try again in a moment.</source>
         <translation>Hãy thử lại sau giây lát.</translation>
+    </message>
+    <message>
+        <source>Try again; a matrix goes on where it was, the rest starts anew.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Unload it first.</source>
@@ -1714,12 +1730,20 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
+        <source>{file} has {tokens} tokens; at least {needed} are needed.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>{host} can't be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
         <source>{model} could not be loaded: {detail}.</source>
         <translation>Không nạp được {model}: {detail}.</translation>
+    </message>
+    <message>
+        <source>{model} could not be quantized: {detail}.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{model} has {waiting} requests waiting already.</source>
@@ -2857,7 +2881,7 @@
     <name>MainWindow</name>
     <message>
         <source>Welcome</source>
-        <translation type="unfinished" />
+        <translation>Chào mừng</translation>
     </message>
     <message>
         <source>Hearth ended unexpectedly last time. Your chats and models are whole.</source>

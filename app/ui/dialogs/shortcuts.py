@@ -75,6 +75,7 @@ class ShortcutsDialog(Dialog):
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(holder)
+        scroll.setAccessibleName(self.title.text())
         self.body.addWidget(self.search)
         self.body.addWidget(scroll, 1)
         self.body.addWidget(self.problem)
