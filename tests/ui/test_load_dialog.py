@@ -1,0 +1,157 @@
+"""The load dialog over the starter model: it moves live, offers every option, keeps what was chosen, and warns."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shiboken6
+
+from app.core.engine_settings import Engine
+from app.planning.rates import Rates, RatesStore, TypeRate
+from app.ui import tasks, translate
+from app.ui.dialogs.load import LoadDialog
+
+LONG = 20000
+RATES = Rates("CPU", 1, 1e-5, 1e-5, {"Q4_1": TypeRate(25e9, 2e11, 2e-9)}, {"f16": 8e9})
+
+
+@pytest.fixture
+def record(services: Any, starter: Path) -> Any:
+    folder = services.paths.models / "starter"
+    folder.mkdir(parents=True)
+    os.link(starter, folder / starter.name)
+    return services.library.get(str(folder / starter.name))
+
+
+@pytest.fixture
+def open_dialog(qtbot: Any, services: Any, record: Any) -> Iterator[Any]:
+    translate.install("en")
+    made: list[LoadDialog] = []
+
+    def open_() -> LoadDialog:
+        dialog = LoadDialog(record, services, None)
+        dialog.show()
+        made.append(dialog)
+        settled(qtbot, dialog)
+        return dialog
+
+    yield open_
+    for dialog in made:
+        if shiboken6.isValid(dialog):
+            dialog.close()
+    tasks.close()
+
+
+def settled(qtbot: Any, dialog: LoadDialog, n_ctx: int | None = None) -> None:
+    """Wait for the forecast of what is chosen."""
+    wanted = n_ctx or dialog.context.value()
+    qtbot.waitUntil(
+        lambda: dialog._outcome is not None and dialog._outcome.after.planned.plan.n_ctx == wanted,
+        timeout=LONG,
+    )
+
+
+def cell(dialog: LoadDialog, row: int, column: int) -> str:
+    return dialog.outcome._cells[row, column].text()
+
+
+def test_everything_follows_the_context(qtbot: Any, services: Any, open_dialog: Any) -> None:
+    machine = services.machine()
+    key = services.outlook._key("CPU")
+    RatesStore(services.paths.cache / "rates.json").put(
+        Rates(RATES.device, RATES.threads, RATES.token, RATES.layer, RATES.types, RATES.attention, key=key)
+    )
+    assert machine.memory.total
+    dialog = open_dialog()
+    assert cell(dialog, 0, 2) == "With these choices, 4k"
+    assert not dialog.measure.isVisible()
+    before = cell(dialog, 3, 2)
+    assert before.startswith("about ")
+    assert "f16 · 90 MiB" in [dialog.kv.itemText(at) for at in range(dialog.kv.count())]
+    dialog.context.setValue(8192)
+    settled(qtbot, dialog, 8192)
+    assert cell(dialog, 0, 1) == "As it is set, 4k"
+    assert cell(dialog, 0, 2) == "With these choices, 8k"
+    assert cell(dialog, 3, 2) != before
+    assert cell(dialog, 4, 2).endswith(" s")
+    assert "f16 · 180 MiB" in [dialog.kv.itemText(at) for at in range(dialog.kv.count())]
+    assert "8k" in dialog.scale.accessibleDescription()
+    assert "trained length" in dialog.scale.accessibleDescription()
+
+
+def test_an_unmeasured_machine_says_so_and_offers_to_measure(open_dialog: Any) -> None:
+    dialog = open_dialog()
+    assert cell(dialog, 2, 2) == "–"
+    assert "has not been measured" in dialog.outcome._cells[2, 2].toolTip()
+    assert dialog.measure.isVisible()
+
+
+def test_every_option_of_a_load_is_there(qtbot: Any, open_dialog: Any) -> None:
+    dialog = open_dialog()
+    dialog.tabs.setCurrentIndex(1)
+    shown = {key.partition(".")[2] for key in dialog._rows} | {
+        "n_ctx",
+        "n_gpu_layers",
+        "n_parallel",
+        "kv_type",
+    }
+    missing = set(Engine.__struct_fields__) - shown - {"idle_minutes", "packs"}
+    assert not {name for name in missing if not name.startswith("_")} & {
+        "n_batch",
+        "tensor_overrides",
+        "rope_scaling",
+    }
+    row = dialog._rows["engine.rope_freq_scale"]
+    row.show_value(0.5)
+    row._save()
+    qtbot.waitUntil(lambda: dialog.context.maximum() == 4 * 8192, timeout=LONG)
+    assert dialog.wishes().beyond_trained
+
+
+def test_what_is_chosen_is_kept_as_defaults_and_as_a_preset(
+    qtbot: Any, services: Any, record: Any, open_dialog: Any
+) -> None:
+    dialog = open_dialog()
+    dialog.context.setValue(2048)
+    dialog.keep._keep_default()
+    qtbot.waitUntil(lambda: services.planner.engine(record.id).n_ctx == 2048, timeout=LONG)
+    dialog.keep.keep_as("Small")
+    qtbot.waitUntil(lambda: dialog.presets.count() == 2, timeout=LONG)
+    again = open_dialog()
+    assert again.context.value() == 2048
+    again.context.setValue(1024)
+    qtbot.waitUntil(lambda: again.presets.count() == 2, timeout=LONG)
+    again.presets.setCurrentIndex(1)
+    again.presets._choose()
+    settled(qtbot, again, 2048)
+    again.keep._forget_default()
+    qtbot.waitUntil(lambda: services.planner.engine(record.id).n_ctx == 4096, timeout=LONG)
+
+
+def test_another_machine_is_imagined_and_nothing_is_loaded_on_it(qtbot: Any, open_dialog: Any) -> None:
+    dialog = open_dialog()
+    dialog.what_if.gpu.setCurrentIndex(dialog.what_if.gpu.findData(24))
+    qtbot.waitUntil(lambda: dialog._outcome.after.planned.fit == "full_gpu", timeout=LONG)
+    assert not dialog.load.isEnabled()
+    dialog.what_if.gpu.setCurrentIndex(0)
+    qtbot.waitUntil(dialog.load.isEnabled, timeout=LONG)
+
+
+def test_a_guardrail_is_passed_on_purpose_only(qtbot: Any, services: Any, open_dialog: Any) -> None:
+    services.settings.set("engine.guardrail", "custom")
+    services.settings.set("engine.guardrail_gib", 0.05)
+    dialog = open_dialog()
+    qtbot.waitUntil(lambda: dialog.load.text() == "Load anyway", timeout=LONG)
+    assert dialog.outcome.reasons.text()
+    with qtbot.waitSignal(dialog.load_asked) as asked:
+        dialog.load.click()
+    assert asked.args[0].guardrail == "off"
+
+
+def test_a_text_that_can_t_be_read_is_said(qtbot: Any, open_dialog: Any) -> None:
+    dialog = open_dialog()
+    dialog._draft.set("engine.tensor_split", "many")
+    dialog._changed()
+    qtbot.waitUntil(lambda: "must be a number" in dialog.verdict.text(), timeout=LONG)
