@@ -75,6 +75,8 @@ class General(Struct, frozen=True, kw_only=True):
     """Keys the user changed, by the command's name; an empty text takes its key away."""
     welcomed: Annotated[bool, Meta(extra={"hidden": True})] = False
     last_model: Annotated[str, Meta(extra={"hidden": True})] = ""
+    stores_offered: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """Other programs' folders that the Library has offered to read: one is offered once."""
 
 
 class Hub(Struct, frozen=True, kw_only=True):

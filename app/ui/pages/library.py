@@ -172,19 +172,26 @@ class LibraryPage(Page):
             self.stack.setCurrentWidget(self.disk if self.disk_button.isChecked() else self.table)
 
     def _offer_stores(self) -> None:
-        """Say once that other programs' models are here."""
-        if self._offered or not self._suggested or self.banner.isVisible():
+        """Say that other programs' models are here: once, and as long as there are no others."""
+        settings = self.services.settings
+        known = settings.value.general.stores_offered.split("\n")
+        fresh = [f for f in self._suggested if f.path not in known] or (
+            [] if self.model.rows else list(self._suggested)
+        )
+        if self._offered or not fresh or self.banner.isVisible():
             return
         self._offered = True
-        folder = self._suggested[0]
+        store = fresh[0].kind
         self.banner.show_words(
             lambda: self.tr("{store} is on this machine: its models can be read where they are.").format(
-                store=folder_words(folder.kind)
+                store=folder_words(store)
             ),
             "",
             lambda: self.tr("Choose folders…"),
             "folders",
         )
+        paths = "\n".join(folder.path for folder in self._suggested)
+        tasks.run(lambda: settings.set("general.stores_offered", paths), None, lambda _error: None, self)
 
     def _fix(self, action: str) -> None:
         if action == "folders":
