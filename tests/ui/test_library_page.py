@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QInputDialog, QMenu
 
 from app.core.generate import SamplingParams
@@ -365,3 +366,33 @@ def test_the_page_speaks_vietnamese(qtbot: Any, library: Any) -> None:
     assert facts(library)["Kiến trúc"] == "llama"
     translate.install("en")
     qtbot.waitUntil(lambda: library.details.load.text() == "Load…")
+
+
+# --------------------------------------------------------------------------------------- from elsewhere
+
+
+def test_parts_of_a_split_set_are_imported_once() -> None:
+    from app.ui.model_commands import first_parts
+
+    parts = [Path(f"/x/big-0000{n}-of-00003.gguf") for n in (2, 1, 3)]
+    assert first_parts([*parts, Path("/x/small.gguf")]) == [parts[1], Path("/x/small.gguf")]
+
+
+def test_files_and_folders_can_be_dropped(qtbot: Any, window: Any, services: Any, tmp_path: Path) -> None:
+    file = write_model(tmp_path / "elsewhere" / "one.gguf", name="One")
+    write_model(tmp_path / "folder" / "deep" / "er" / "two.gguf", name="Two")
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in (file, tmp_path / "folder", tmp_path / "x.txt")])
+    event = QDropEvent(
+        QPoint(5, 5).toPointF(),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.dropEvent(event)
+    assert event.isAccepted()
+    qtbot.waitUntil(lambda: {r.id for r in services.library.records()} == {"one", "two"}, timeout=LONG)
+    qtbot.waitUntil(lambda: window.page_shown() == "library", timeout=LONG)
+    assert file.exists()
+    assert str(tmp_path / "folder") in [folder.path for folder in services.library.folders()]
