@@ -112,14 +112,17 @@ def shoot(studio: Studio) -> None:
     window, services = studio.window, studio.services
     studio.take("welcome")
     _discover(studio)
-    _download(studio)
     window.open_page("library")
-    studio.wait(lambda: window.pages["library"].model.rows)
-    studio.take("library")
+    studio.take("library-empty")
+    _download(studio)
+    _library(studio)
     _load_dialog(studio)
     services.load(STARTER).result(timeout=120)
     _chat(studio)
     _server(studio)
+    page = window.open_page("usage")
+    studio.wait(lambda: page._report is not None)
+    studio.take("usage")
     window.open_page("settings")
     studio.take("settings")
     _offline(studio)
@@ -155,6 +158,21 @@ def _download(studio: Studio) -> None:
     services.downloads.resume(quants["Q4_1"].id)
     studio.wait(lambda: any(row.state == "done" for row in services.downloads.snapshots()))
     services.downloads.remove(quants["Q8_0"].id)
+
+
+def _library(studio: Studio) -> None:
+    page = studio.window.open_page("library")
+    studio.wait(lambda: page.model.rows)
+    page.select(STARTER)
+    studio.take("library")
+    page.details.care.verify.button.click()
+    studio.wait(lambda: page.details.care.verify.result.isVisible())
+    page.details.verticalScrollBar().setValue(page.details.verticalScrollBar().maximum())
+    studio.take("library-verified")
+    page.details.verticalScrollBar().setValue(0)
+    page.disk_button.click()
+    studio.take("library-disk")
+    page.disk_button.click()
 
 
 def _load_dialog(studio: Studio) -> None:
