@@ -19,7 +19,7 @@ from app.core.types import ModelRecord
 from app.server import fim
 from app.server.answer import Answer, total_usage
 from app.server.backend import Backend, new_id, now
-from app.server.convert import REASONS, json_format, over_defaults, stops, timings_of, usage_of
+from app.server.convert import REASONS, json_format, limited, over_defaults, stops, timings_of, usage_of
 from app.server.errors import Api, Problem, bad_field, body_of
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
@@ -61,6 +61,7 @@ async def begin(backend: Backend, request: Request) -> tuple[Run, CompletionRequ
     record = backend.find(wire.model)
     prompts = prompts_of(wire.prompt, "prompt")
     _check(wire, prompts)
+    backend.keeper.keep(record.id, wire.ttl)
     sampling = _sampling(wire, backend.defaults(record.id))
     form = _format(wire)
     if wire.suffix:
@@ -110,8 +111,8 @@ def _sampling(wire: CompletionRequest, defaults: SamplingParams) -> SamplingPara
     if wire.logprobs is not None:
         more["logprobs"] = wire.logprobs
     # OpenAI's own default is 16, and 0 with echo only counts: the engine writes one token at least.
-    limit = 16 if wire.max_tokens is None else max(wire.max_tokens, 1)
-    return over_defaults(wire, defaults, limit, **more)
+    limit = 16 if wire.max_tokens is None else wire.max_tokens or 1
+    return over_defaults(wire, defaults, None, **more, **limited(limit, "max_tokens"))
 
 
 def _format(wire: CompletionRequest) -> ResponseFormat:

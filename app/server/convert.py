@@ -163,7 +163,15 @@ def _sampling(wire: ChatRequest, defaults: SamplingParams) -> SamplingParams:
         raise bad_field("top_logprobs", "top_logprobs needs logprobs to be true.")
     if wire.logprobs:
         more["logprobs"] = wire.top_logprobs or 0
-    return over_defaults(wire, defaults, wire.max_completion_tokens or wire.max_tokens, **more)
+    name = "max_tokens" if wire.max_completion_tokens is None else "max_completion_tokens"
+    return over_defaults(wire, defaults, None, **more, **limited(getattr(wire, name), name))
+
+
+def limited(limit: int | None, name: str) -> dict[str, int | None]:
+    """How much may be written: what is given, no bound for -1, and nothing said without it."""
+    if limit == 0:
+        raise bad_field(name, "At least one token is written; -1 sets no limit.")
+    return {} if limit is None else {"max_tokens": None if limit < 0 else limit}
 
 
 def stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:

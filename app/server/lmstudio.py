@@ -13,6 +13,7 @@ from app.server import completions, lmstudio_chat, lmstudio_models
 from app.server.answer import Answer
 from app.server.backend import Backend, now
 from app.server.convert import to_completion
+from app.server.convert_ollama import capabilities_of
 from app.server.openai import begin_chat, stream_chat
 from app.server.routes import Endpoint, as_json, read
 from app.server.run import whole
@@ -93,6 +94,7 @@ class _V0:
             summary.quant if summary else "",
             "loaded" if loaded else "not-loaded",
             (summary.context_length if summary else None) or 0,
+            ["tool_use"] if "tools" in capabilities_of(record, ("embedding", "reranker")) else [],
         )
         if loaded and instance is not None:
             card.loaded_context_length = instance.n_ctx

@@ -42,6 +42,8 @@ def endpoints(backend: Backend) -> list[Endpoint]:
         if has_images(asked.messages):
             check_sight(record, "input")
         run = Run(backend, record, [asked], live_of(request))
+        if wire.context_length is not None:
+            run.changes = {"n_ctx": wire.context_length}
         writer = ChatEvents(run, None if wire.store is False else shelf)
         if wire.stream:
             return Streamed(run, writer, "lmstudio")
@@ -138,7 +140,10 @@ class ChatEvents:
             "code": problem.code,
             "param": problem.param,
         }
-        return self._close() + self._say("error", error=error)
+        out = self._close() + self._say("error", error=error)
+        live = self._run.live
+        stats = V1Stats(live.prompt_tokens, live.tokens, 0, live.decode_per_second or 0.0, 0.0)
+        return out + self._say("chat.end", result=V1ChatResult(self._run.record.id, self._output, stats))
 
     def ping(self) -> bytes:
         """How far the loading is, else a comment."""

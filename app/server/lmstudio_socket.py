@@ -19,7 +19,7 @@ from app.core.types import ModelRecord
 from app.server import wire_socket as wire
 from app.server.answer import Answer
 from app.server.backend import Backend, new_id
-from app.server.convert import over_defaults, to_request
+from app.server.convert import limited, over_defaults, to_request
 from app.server.convert_ollama import capabilities_of, size_label
 from app.server.errors import Problem, from_failed, problem_of
 from app.server.keys import Checker
@@ -270,7 +270,7 @@ class _Session:
         if not given.prediction_config_stack.completes:
             return to_request(chat, new_id(), defaults)
         stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
-        sampling = over_defaults(chat, defaults, chat.max_tokens, stop=stop)
+        sampling = over_defaults(chat, defaults, None, stop=stop, **limited(chat.max_tokens, "maxTokens"))
         return GenerateRequest(new_id(), prompt=wire.text_of(given), sampling=sampling)
 
     async def _events(self, run: Run, answer: Answer, say: Callable[..., Awaitable[None]]) -> None:

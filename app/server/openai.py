@@ -66,6 +66,7 @@ def begin_chat(backend: Backend, request: Request, wire: ChatRequest) -> Run:
     asked = to_request(wire, new_id(), backend.defaults(record.id))
     if has_images(asked.messages):
         check_sight(record, _image_param(wire.messages))
+    backend.keeper.keep(record.id, wire.ttl)
     return Run(backend, record, [asked], live_of(request))
 
 

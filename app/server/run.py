@@ -39,6 +39,8 @@ class Run:
         limit = backend.settings.value.server.timeout
         self._deadline = time.monotonic() + limit if limit else float("inf")
         self.load_seconds: float | None = None
+        self.changes: dict[str, object] = {}
+        """What its client wants to be different from the plan, if it has to be loaded."""
         live.model, live.phase, live.cancel = record.id, "waiting", self.cancel
         if backend.settings.value.server.log_prompts:
             live.prompt = beginning(asked[0])
@@ -54,7 +56,10 @@ class Run:
     async def _load(self) -> None:
         began = time.monotonic()
         try:
-            await self.backend.ready(self.record)
+            if self.changes:
+                await self.backend.load(self.record, **self.changes)
+            else:
+                await self.backend.ready(self.record)
         except Exception as error:  # noqa: BLE001 - becomes the answer
             problem = problem_of(error)
             self._stream.put(Failed(problem.code, problem.message))

@@ -75,6 +75,7 @@ async def embed(backend: Backend, request: Request, wire: EmbeddingsRequest) -> 
     record = backend.find(wire.model)
     live = live_of(request)
     live.model = record.id
+    backend.keeper.keep(record.id, wire.ttl)
     inputs = prompts_of(wire.input, "input")
     _check_count(inputs, "input")
     if any(not item for item in inputs):

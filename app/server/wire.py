@@ -12,6 +12,10 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Temperature = Annotated[float, Meta(ge=0, le=5)]
 Count = Annotated[int, Meta(ge=1)]
+Limit = Annotated[int, Meta(ge=-1)]
+"""Tokens to write; -1, as LM Studio's and llama.cpp's clients send it: as many as there is room for."""
+Ttl = Annotated[int, Meta(ge=0)]
+"""LM Studio's: seconds that the model is kept after its last use."""
 Choices = Annotated[int, Meta(ge=1, le=16)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -145,8 +149,9 @@ class ChatRequest(Struct):
     temperature: Temperature | None = None
     top_p: Probability | None = None
     n: Choices | None = None
-    max_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
+    max_tokens: Limit | None = None
+    max_completion_tokens: Limit | None = None
+    ttl: Ttl | None = None
     stop: str | list[str] | None = None
     seed: Seed | None = None
     frequency_penalty: Penalty | None = None

@@ -8,6 +8,7 @@ from app.server.wire import (
     Bias,
     Choices,
     Count,
+    Limit,
     Penalty,
     Positive,
     Probability,
@@ -16,6 +17,7 @@ from app.server.wire import (
     Temperature,
     TokenId,
     TopK,
+    Ttl,
     WireTimings,
     WireUsage,
 )
@@ -31,7 +33,8 @@ class CompletionRequest(Struct):
     suffix: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_tokens: Limit | None = None
+    ttl: Ttl | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     n: Choices | None = None
@@ -89,6 +92,7 @@ class EmbeddingsRequest(Struct):
     input: Annotated[str, Meta(min_length=1)] | Annotated[list[str | Tokens | TokenId], Meta(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
+    ttl: Ttl | None = None
 
 
 class Embedding(Struct):

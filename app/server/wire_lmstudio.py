@@ -28,6 +28,7 @@ class V0Model(Struct, omit_defaults=True):
     quantization: str
     state: str
     max_context_length: int
+    capabilities: list[str]
     loaded_context_length: int | UnsetType = UNSET
 
 
