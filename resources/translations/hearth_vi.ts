@@ -247,6 +247,10 @@
         <translation>Tải {size}</translation>
     </message>
     <message>
+        <source>Download again</source>
+        <translation>Tải lại</translation>
+    </message>
+    <message>
         <source>Stopped.</source>
         <translation>Đã dừng.</translation>
     </message>
@@ -524,7 +528,7 @@
     </message>
     <message>
         <source>Search chats</source>
-        <translation>Tìm cuộc trò chuyện</translation>
+        <translation>Tìm trò chuyện</translation>
     </message>
     <message>
         <source>New chat (Ctrl+N)</source>
@@ -2187,6 +2191,37 @@
         <translation>
             <numerusform>Thêm %n cài đặt</numerusform>
         </translation>
+    </message>
+</context>
+<context>
+    <name>Hardware</name>
+    <message>
+        <source>this system has no RAPL counters in {path}</source>
+        <translation>hệ thống này không có bộ đếm RAPL trong {path}</translation>
+    </message>
+    <message>
+        <source>{path} is readable by the administrator only</source>
+        <translation>chỉ quản trị viên đọc được {path}</translation>
+    </message>
+    <message>
+        <source>{path} does not exist</source>
+        <translation>{path} không tồn tại</translation>
+    </message>
+    <message>
+        <source>{path} holds no number</source>
+        <translation>{path} không chứa số nào</translation>
+    </message>
+    <message>
+        <source>known from the second reading on</source>
+        <translation>biết được từ lần đọc thứ hai</translation>
+    </message>
+    <message>
+        <source>its driver offers no readings</source>
+        <translation>trình điều khiển không cung cấp số đo</translation>
+    </message>
+    <message>
+        <source>the driver offers no hwmon folder</source>
+        <translation>trình điều khiển không có thư mục hwmon</translation>
     </message>
 </context>
 <context>

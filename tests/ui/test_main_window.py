@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QAccessible, QDropEvent, QShortcut
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QWidget
+from PySide6.QtGui import QDropEvent, QShortcut
+from PySide6.QtWidgets import QApplication
 
 from app.core.errors import DiskFullError, ModelNotFoundError
 from app.ui import theme, translate
@@ -52,23 +52,6 @@ def test_no_two_commands_share_a_key(qtbot: Any, window: Any) -> None:
     assert len(used) == len(set(used)), sorted(key for key in set(used) if used.count(key) > 1)
 
 
-def test_every_button_and_field_has_a_name_for_screen_readers(qtbot: Any, window: Any) -> None:
-    nameless: list[tuple[str, str]] = []
-    for name in ALL_PAGES:
-        page = window.open_page(name)
-        qtbot.wait(50)
-        widgets = [w for w in page.findChildren(QWidget) if isinstance(w, QAbstractButton | QLineEdit)]
-        nameless += [(name, type(w).__name__) for w in widgets if w.isVisible() and not _name_of(w)]
-    assert nameless == []
-
-
-def _name_of(widget: QWidget) -> str:
-    if widget.objectName().startswith("qt_") or isinstance(widget.parent(), QLineEdit):
-        return "Qt's own"
-    interface = QAccessible.queryAccessibleInterface(widget)
-    return str(interface.text(QAccessible.Text.Name)) if interface else ""
-
-
 def test_the_language_changes_at_once(qtbot: Any, window: Any, services: Any) -> None:
     for name in ALL_PAGES:
         window.open_page(name)
@@ -87,44 +70,6 @@ def test_the_theme_changes_at_once(qtbot: Any, window: Any, services: Any) -> No
     qtbot.waitUntil(lambda: theme.notifier().scheme == "dark")
     assert QApplication.palette().window().color() == theme.color("window")
     assert services.settings.value.general.theme == "dark"
-
-
-@pytest.mark.parametrize("language", ["en", "vi"])
-@pytest.mark.parametrize("size", [(960, 600), (1280, 800), (1920, 1080)])
-def test_nothing_is_cut(qtbot: Any, window: Any, services: Any, language: str, size: tuple[int, int]) -> None:
-    translate.install(language)
-    window.panels.fill()
-    window.resize(*size)
-    cut = []
-    for name in [*ALL_PAGES, "welcome"]:
-        page = window.open_page(name)
-        if name == "settings":
-            page.build_all()
-        qtbot.wait(120)
-        cut += [(name, text) for text in _cut_texts(page)]
-    cut += [("window", text) for text in _cut_texts(window.rail)]
-    assert cut == []
-
-
-def _cut_texts(root: QWidget) -> list[str]:
-    found = []
-    for widget in root.findChildren(QWidget):
-        if not widget.isVisible():
-            continue
-        if isinstance(widget, QLabel) and widget.text():
-            hint = widget.sizeHint()
-            needed = widget.heightForWidth(widget.width()) if widget.wordWrap() else hint.height()
-            wide = widget.wordWrap() or widget.width() + 1 >= hint.width()
-            ignored = widget.sizePolicy().horizontalPolicy().name == "Ignored"
-            if widget.height() + 1 < needed or not (wide or ignored):
-                found.append(f"{widget.text()} {widget.size().toTuple()} needs {hint.toTuple()} {needed}")
-        elif (
-            isinstance(widget, QAbstractButton)
-            and widget.text()
-            and widget.width() + 1 < widget.minimumSizeHint().width()
-        ):
-            found.append(f"button {widget.text()}")
-    return found
 
 
 def test_the_panels_lie_below_in_a_narrow_window(qtbot: Any, window: Any) -> None:
