@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from app.core.series import SeriesStore
 from app.hardware.facts import Throttle
 from app.ui.figures import DASH
+from app.ui.hardware_words import why_words
 from app.ui.live_plot import Curve, LivePlot
 from app.ui.memory_panel import device_order, is_device, source_words
 from app.ui.panel_base import BigNumber, Panel
@@ -63,7 +64,8 @@ class PowerPanel(Panel):
         why = (
             ""
             if watts is not None
-            else reasons.get(name) or reasons.get("all") or self.tr("its driver does not say")
+            else why_words(reasons.get(name) or reasons.get("all") or "")
+            or self.tr("its driver does not say")
         )
         locale = QLocale()
         text = DASH if watts is None else f"{locale.toString(watts, 'f', 1 if watts < 100 else 0)} W"

@@ -1,6 +1,6 @@
 """A PNG of every page and state, light and dark, English and Vietnamese, 1280x800 and 1920x1080, into build/shots.
 
-    python -m tests.shots [--only NAME] [--quick]
+    python -m tests.shots [--quick]
 
 Everything is real: the window on a home of its own, a local Hub over HTTP, the starter model downloaded from it, loaded
 and asked. --quick takes 1280x800 in English light and Vietnamese dark only.
@@ -21,6 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from tests.fakes.hub_data import STARTER_REPO, demo_repos
 from tests.fakes.hub_server import LocalHub
+from tests.shots import models
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ QUESTION = "Explain in a few sentences what a language model is, then list three
 class Studio:
     """The window, and what is needed to wait for it and to photograph it."""
 
-    def __init__(self, services: "Services", window: "MainWindow", quick: bool) -> None:
-        self.services, self.window, self.quick = services, window, quick
+    def __init__(self, services: "Services", window: "MainWindow", hub: LocalHub, quick: bool) -> None:
+        self.services, self.window, self.hub, self.quick = services, window, hub, quick
 
     def wait(self, what: Callable[[], Any], seconds: float = 60.0) -> None:
         """Let the window live until something is so; TimeoutError says what it waited for."""
@@ -98,7 +99,7 @@ def studio(quick: bool) -> Iterator[Studio]:
         window.panels.fill()
         services.start()
         try:
-            yield Studio(services, window, quick)
+            yield Studio(services, window, hub, quick)
         finally:
             window.close()
             window.shut()
@@ -111,10 +112,10 @@ def shoot(studio: Studio) -> None:
     """The story, from the first start to a served request."""
     window, services = studio.window, studio.services
     studio.take("welcome")
-    _discover(studio)
+    models.discover(studio)
     window.open_page("library")
     studio.take("library-empty")
-    _download(studio)
+    models.downloads(studio)
     _library(studio)
     _load_dialog(studio)
     services.load(STARTER).result(timeout=120)
@@ -125,39 +126,7 @@ def shoot(studio: Studio) -> None:
     studio.take("usage")
     window.open_page("settings")
     studio.take("settings")
-    _offline(studio)
-
-
-def _discover(studio: Studio) -> None:
-    page = studio.window.open_page("discover")
-    studio.wait(lambda: page.results.items)
-    studio.take("discover")
-    page.show_repo("Qwen/Qwen3-8B-GGUF")
-    studio.wait(lambda: page.repo.table.model_.rows and page.repo.prospects.of)
-    studio.take("repository")
-    page.show_repo("meta-llama/Llama-3.1-8B-Instruct-GGUF")
-    studio.wait(lambda: page.repo.prospects.of and "meta" in page.repo.head.name.text())
-    studio.take("repository-gated")
-    page.search("there is no such model")
-    studio.wait(lambda: page.left.currentWidget() is page.nothing)
-    studio.take("discover-nothing")
-
-
-def _download(studio: Studio) -> None:
-    services, window = studio.services, studio.window
-    detail = services.hub.repo(STARTER_REPO)
-    quants = {quant.quant: quant for quant in detail.quants}
-    services.downloads.enqueue(quants["Q4_1"])
-    services.downloads.enqueue(quants["Q8_0"])  # promised, never there: a real failure
-    window.open_page("downloads")
-    studio.wait(lambda: any(row.done > 4_000_000 for row in services.downloads.snapshots()))
-    services.downloads.pause(quants["Q4_1"].id)
-    studio.wait(lambda: any(row.state == "paused" for row in services.downloads.snapshots()))
-    studio.wait(lambda: any(row.state == "failed" for row in services.downloads.snapshots()))
-    studio.take("downloads")
-    services.downloads.resume(quants["Q4_1"].id)
-    studio.wait(lambda: any(row.state == "done" for row in services.downloads.snapshots()))
-    services.downloads.remove(quants["Q8_0"].id)
+    models.offline(studio)
 
 
 def _library(studio: Studio) -> None:
@@ -222,15 +191,6 @@ def _server(studio: Studio) -> None:
     studio.take("server-on")
     window.server.turn(False)
     studio.wait(lambda: window.server.state.state == "off")
-
-
-def _offline(studio: Studio) -> None:
-    hub = studio.services.hub
-    hub._endpoint = "http://127.0.0.1:9"
-    page = studio.window.open_page("discover")
-    page.search("qwen")
-    studio.wait(lambda: page.whole.currentWidget() is page.offline)
-    studio.take("discover-offline")
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 _WIDTH = 760
+_SETTLED_MS = 60
 _AT_ONCE = 5
 """Rows that are built before the page is seen: what a low window shows."""
 
@@ -288,6 +289,8 @@ class SettingsPage(Page):
         """Bring a group to the top; an unknown one leaves the page as it is."""
         if group in self._headings:
             self._jump(group)
+            # Of a page that was never seen nothing has its height yet.
+            QTimer.singleShot(_SETTLED_MS, self, lambda: self._jump(group))
 
     def show_setting(self, key: str) -> None:
         """Bring one setting into view and give it the keyboard."""

@@ -172,7 +172,7 @@ class UsagePage(Page):
                 lambda: self.tr("Written"),
                 lambda r: words.number(r.completion_tokens),
                 lambda r: r.completion_tokens,
-                96,
+                112,
             ),
             numbers(lambda: self.tr("Energy"), lambda r: energy(r.joules), lambda r: r.joules or -1.0, 84),
             Column(
