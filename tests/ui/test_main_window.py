@@ -9,7 +9,7 @@ from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QApplication
 
 from app.core.errors import DiskFullError, ModelNotFoundError
-from app.ui import theme, translate
+from app.ui import theme
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
 
