@@ -44,6 +44,9 @@
             BadRequestError              bad_request
             MeasuringError               measuring_failed
             PackRefusedError             pack_refused
+            QuantizeFailedError          quantize_failed
+            TextTooShortError            text_too_short
+            LabStoppedError              lab_stopped
             InternalError                internal
         ServerError
             PortInUseError               port_in_use
@@ -360,6 +363,24 @@ class MeasuringError(EngineError):
 class PackRefusedError(EngineError):
     code = "pack_refused"
     template = "The engine pack {path} is not used: {detail}."
+
+
+class QuantizeFailedError(EngineError):
+    code = "quantize_failed"
+    template = "{model} could not be quantized: {detail}."
+    hint = "The source is as it was, and nothing half was left behind."
+
+
+class TextTooShortError(EngineError):
+    code = "text_too_short"
+    template = "{file} has {tokens} tokens; at least {needed} are needed."
+    hint = "Take a longer text: about 4 characters make a token."
+
+
+class LabStoppedError(EngineError):
+    code = "lab_stopped"
+    template = "The work on {model} ended without a result: {detail}."
+    hint = "Try again; a matrix goes on where it was, the rest starts anew."
 
 
 class InternalError(EngineError):

@@ -1,0 +1,84 @@
+"""What the quantization lab asks of its process, and what it hears back. JSON lines over pipes."""
+
+from msgspec import Struct
+
+CHUNK = 512
+"""Tokens computed in one piece, as llama-imatrix and llama-perplexity do."""
+
+
+class QuantizeJob(Struct, frozen=True, tag="quantize", tag_field="job", kw_only=True):
+    """Write ``source`` (GGUF) as ``target`` in a file type (``Q4_K_M``). ``matrix`` is an .npz of mean squares by
+    tensor name; ``overrides`` are (pattern, tensor type); ``prune`` are layers to leave out; ``threads`` 0: all."""
+
+    source: str
+    target: str
+    type: str
+    matrix: str = ""
+    matrix_name: str = ""
+    matrix_chunks: int = 0
+    overrides: tuple[tuple[str, str], ...] = ()
+    embedding: str = ""
+    output: str = ""
+    pure: bool = False
+    requantize: bool = False
+    prune: tuple[int, ...] = ()
+    threads: int = 0
+    dry_run: bool = False
+
+
+class MatrixJob(Struct, frozen=True, tag="matrix", tag_field="job", kw_only=True):
+    """Sum the squares of what enters each matrix multiplication over the tokens of ``text``, into ``target`` (.npz).
+    A target that is there is gone on with. ``chunks`` 0 is the whole text."""
+
+    model: str
+    text: str
+    target: str
+    chunks: int = 0
+    threads: int = 0
+    n_gpu_layers: int = 0
+    save_every: int = 16
+
+
+class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
+    """Score the tokens of ``text``: perplexity, and with ``write`` the ``top`` log-probabilities of each position for
+    later comparisons, or with ``against`` the comparison with such a file (KL divergence and kin)."""
+
+    model: str
+    text: str
+    write: str = ""
+    against: str = ""
+    top: int = 2048
+    chunks: int = 0
+    threads: int = 0
+    n_gpu_layers: int = 0
+    type_k: str = "f16"
+    type_v: str = "f16"
+
+
+LabJob = QuantizeJob | MatrixJob | ScoreJob
+
+
+class LabProgress(Struct, frozen=True, tag="progress"):
+    """``done`` of ``total`` tensors or pieces; ``what`` names the tensor."""
+
+    done: int
+    total: int
+    what: str = ""
+
+
+class LabDone(Struct, frozen=True, tag="done"):
+    """The job's figures (see each job's module); all of them numbers."""
+
+    figures: dict[str, float]
+    notes: list[str] = []
+
+
+class LabFailed(Struct, frozen=True, tag="failed"):
+    """Why it ended; a ``HearthError`` code with its parameters."""
+
+    code: str
+    message: str
+    params: dict[str, str | int | float]
+
+
+LabEvent = LabProgress | LabDone | LabFailed

@@ -1,0 +1,63 @@
+"""The lab's process: one job from standard input (a line of JSON), events as lines of JSON on standard output.
+
+A job may take hours and may crash inside llama.cpp: it is a process of its own, killed to cancel it. What other code
+prints to standard output goes to standard error instead.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from app.core.errors import HearthError
+from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, MatrixJob, QuantizeJob
+from app.runtime.llama import start
+from app.runtime.llama_quantize import Lines, quantize
+
+
+def main(_args: list[str] | None = None) -> int:
+    """Do one job; returns the exit status."""
+    events = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def tell(event: LabEvent) -> None:
+        events.write(msgspec.json.encode(event) + b"\n")
+
+    try:
+        job = msgspec.json.decode(sys.stdin.buffer.readline(), type=LabJob)
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+        tell(work(job, tell))
+    except HearthError as error:
+        tell(LabFailed(error.code, str(error), dict(error.params)))
+        return 1
+    except OSError as error:
+        tell(LabFailed("os_error", os.strerror(error.errno or 0), {"errno": error.errno or 0}))
+        return 1
+    return 0
+
+
+def _end_with_the_parent() -> None:
+    while os.read(0, 4096):  # not sys.stdin: a buffer in use when the interpreter ends aborts it
+        pass
+    os._exit(3)  # nobody would hear the result
+
+
+def work(job: LabJob, tell: Callable[[LabProgress], None]) -> LabDone:
+    """Do a job in this process. Raises HearthError and OSError."""
+    start()
+    lines = Lines()
+    if isinstance(job, QuantizeJob):
+        return quantize(job, lines, tell)
+    if isinstance(job, MatrixJob):
+        from app.runtime.llama_matrix import collect  # noqa: PLC0415 - numpy
+
+        return collect(job, tell)
+    from app.runtime.llama_score import score  # noqa: PLC0415 - numpy
+
+    return score(job, tell)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Quantizing through llama.cpp's own function, with every option it has (llama.h, llama_model_quantize_params)."""
+
+import ctypes
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import BadRequestError, QuantizeFailedError
+from app.core.lab import LabDone, LabProgress, QuantizeJob
+from app.runtime.llama import fast, lib
+
+FILE_TYPES: dict[str, int] = {
+    name.removeprefix("LLAMA_FTYPE_").removeprefix("MOSTLY_").removeprefix("ALL_"): value
+    for name, value in vars(lib).items()
+    if name.startswith("LLAMA_FTYPE_") and isinstance(value, int)
+}
+TENSOR_TYPES: dict[str, int] = {
+    name.removeprefix("GGML_TYPE_"): value
+    for name, value in vars(lib).items()
+    if name.startswith("GGML_TYPE_") and isinstance(value, int)
+} | {"BF16": 30}
+_INT, _STR = 0, 3  # llama.h, llama_model_kv_override_type
+_STEP = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]\s+(\S+)")
+_SIZE = re.compile(r"(model|quant) size\s*=\s*([\d.]+) MiB \(([\d.]+) BPW\)")
+_FALLBACK = re.compile(r"warning: (\S+)\s+- ncols.*type\s+(\w+)\).*-> falling back to\s+(\w+)")
+
+_quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+
+
+def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], None]) -> LabDone:
+    """Run the job. The target is renamed last. Raises QuantizeFailedError, BadRequestError."""
+    lines.on_line = lambda line: _report(line, tell)
+    params, alive = _params(job)
+    part = Path(job.target + ".part")
+    code = _quantize(job.source.encode(), str(part).encode(), ctypes.byref(params))
+    del alive
+    if code:
+        part.unlink(missing_ok=True)
+        raise QuantizeFailedError(model=Path(job.source).name, detail=lines.reason())
+    if not job.dry_run:
+        part.replace(job.target)
+    return LabDone(_figures(lines.text()), _fallbacks(lines.text()))
+
+
+class Lines:
+    """llama.cpp's log: whole lines to ``on_line``, all of it kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._open = ""
+        self.on_line: Callable[[str], None] = lambda _line: None
+        self._callback = lib.llama_log_callback(self._take)
+        lib.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _take(self, _level: int, text: bytes, _user: object) -> None:
+        said = text.decode("utf-8", "replace")
+        self._parts.append(said)
+        *whole, self._open = (self._open + said).split("\n")
+        for line in whole:
+            self.on_line(line)
+        if self._open.startswith("["):
+            self.on_line(self._open)
+
+    def text(self) -> str:
+        """All that was said."""
+        return "".join(self._parts)
+
+    def reason(self) -> str:
+        """The line that says why it failed."""
+        lines = [
+            line
+            for line in self.text().splitlines()
+            if "failed to quantize" in line or "error" in line.lower()
+        ]
+        return lines[-1].split("failed to quantize: ")[-1].strip() if lines else "llama.cpp gave no reason"
+
+
+def _report(line: str, tell: Callable[[LabProgress], None]) -> None:
+    if found := _STEP.match(line):
+        tell(LabProgress(int(found[1]), int(found[2]), found[3]))
+
+
+def _figures(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for kind, size, bits in _SIZE.findall(text):
+        found |= {f"{kind}_bytes": float(size) * 1024 * 1024, f"{kind}_bits": float(bits)}
+    return found
+
+
+def _fallbacks(text: str) -> list[str]:
+    return [f"{name}: {wanted} -> {got}" for name, wanted, got in _FALLBACK.findall(text)]
+
+
+def _params(job: QuantizeJob) -> tuple[Any, list[Any]]:
+    params, alive = lib.llama_model_quantize_default_params(), list[Any]()
+    params.ftype = _known(FILE_TYPES, job.type)
+    params.nthread = job.threads
+    params.allow_requantize, params.pure, params.dry_run = job.requantize, job.pure, job.dry_run
+    if job.embedding:
+        params.token_embedding_type = _known(TENSOR_TYPES, job.embedding)
+    if job.output:
+        params.output_tensor_type = _known(TENSOR_TYPES, job.output)
+    if job.overrides:
+        pairs = [(pattern.encode(), _known(TENSOR_TYPES, kind)) for pattern, kind in job.overrides]
+        params.tt_overrides = _array(lib.llama_model_tensor_override, [*pairs, (None, 0)], alive)
+    if job.prune:
+        params.prune_layers = _array(ctypes.c_int32, [*sorted(job.prune), -1], alive)
+    if job.matrix:
+        _add_matrix(params, job, alive)
+    return params, alive
+
+
+def _array(kind: Any, items: list[Any], alive: list[Any]) -> Any:
+    made = (kind * len(items))(*items)
+    alive.append(made)
+    return ctypes.cast(made, ctypes.POINTER(kind))
+
+
+def _known(table: dict[str, int], name: str) -> int:
+    if name.upper() not in table:
+        raise BadRequestError(
+            detail=f"{name} is not a type llama.cpp can write; known are {', '.join(sorted(table))}."
+        )
+    return table[name.upper()]
+
+
+def _add_matrix(params: Any, job: QuantizeJob, alive: list[Any]) -> None:
+    import numpy as np  # noqa: PLC0415 - only with a matrix
+
+    with np.load(job.matrix) as file:
+        means = {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
+    alive.append(means)
+    floats = ctypes.POINTER(ctypes.c_float)
+    entries = [(name.encode(), values.ctypes.data_as(floats), values.size) for name, values in means.items()]
+    params.imatrix = _array(lib.llama_model_imatrix_data, [*entries, (None, None, 0)], alive)
+    # The same keys that llama-quantize writes, so that its own tools can tell where a file is from.
+    said: list[tuple[str, int | str]] = [
+        ("file", Path(job.matrix_name).name), ("entries_count", len(means)), ("chunks_count", job.matrix_chunks),
+    ]  # fmt: skip
+    overrides = [_key(f"quantize.imatrix.{key}", value) for key, value in said if value]
+    params.kv_overrides = _array(lib.llama_model_kv_override, [*overrides, _key("", 0)], alive)
+
+
+def _key(key: str, value: int | str) -> Any:
+    made = lib.llama_model_kv_override()
+    made.key = key.encode()
+    if isinstance(value, str):
+        made.tag, made.value.val_str = _STR, value.encode()[:127]
+    else:
+        made.tag, made.value.val_i64 = _INT, value
+    return made
