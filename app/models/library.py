@@ -244,19 +244,23 @@ class Library:
     ) -> None:
         """Note something; None leaves it as it is, an empty title gives a model its own name back. Raises
         ModelNotFoundError."""
-        item = self._item(name)
-        row = replace(
-            item.row,
-            favourite=item.row.favourite if favourite is None else favourite,
-            tags=item.row.tags if tags is None else tuple(dict.fromkeys(tags)),
-            notes=item.row.notes if notes is None else notes,
-            title=item.row.title if title is None else title.strip(),
-        )
-        self._index.annotate(row)
-        record = replace(item.record, name=shown_name(item.found[0], row))
-        with self._lock:
-            self._items = (self._items or {}) | {record.id: replace(item, row=row, record=record)}
-        self._bus.publish(LibraryChanged((item.record.id,)))
+        wanted = self._item(name).record.id
+        with self._scanning:  # two notes at once, or a look at the disk meanwhile, must not undo each other
+            item = (self._items or {}).get(wanted)
+            if item is None:
+                raise ModelNotFoundError(name=name)
+            row = replace(
+                item.row,
+                favourite=item.row.favourite if favourite is None else favourite,
+                tags=item.row.tags if tags is None else tuple(dict.fromkeys(tags)),
+                notes=item.row.notes if notes is None else notes,
+                title=item.row.title if title is None else title.strip(),
+            )
+            self._index.annotate(row)
+            record = replace(item.record, name=shown_name(item.found[0], row))
+            with self._lock:
+                self._items = (self._items or {}) | {wanted: replace(item, row=row, record=record)}
+        self._bus.publish(LibraryChanged((wanted,)))
 
     def _item(self, name: str) -> Item:
         item = self._current().get(self.get(name).id)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.core.errors import TransferCancelledError
+from app.core.errors import HubNotFoundError, TransferCancelledError
+from app.core.types import ModelRecord
 from app.models.library_care import Checked
 from app.models.library_updates import Update, compare
 from app.ui import tasks, words
@@ -67,10 +68,12 @@ class CareBox(QWidget):
             self.verify.idle(*self._said(self._checked, name))
             self.verify.button.setEnabled(not self._checking)
         self.update_.idle(*self._said(self._compared, name))
-        newer = self._newer.get(name)
-        self.fetch.setVisible(newer is not None)
+        newer, damaged = self._newer.get(name), self._row.damaged is not None
+        self.fetch.setVisible(newer is not None or (damaged and self._row.record.source is not None))
         if newer is not None and newer.quant is not None:
             self.fetch.setText(self.tr("Download {size}").format(size=words.size(newer.quant.bytes)))
+        else:
+            self.fetch.setText(self.tr("Download again"))
 
     @staticmethod
     def _said(outcomes: dict[str, Outcome], name: str) -> tuple[str, str]:
@@ -170,16 +173,23 @@ class CareBox(QWidget):
         }[update.verdict]
 
     def _fetch(self) -> None:
-        update = self._newer.get(self._row.id) if self._row else None
-        if update is None or update.quant is None:
+        row = self._row
+        if row is None:
             return
-        quant = update.quant
+        newer = self._newer.get(row.id)
 
         def done(_id: str) -> None:
-            self._newer.clear()
+            self._newer.pop(row.id, None)
             self.downloading.emit()
 
-        tasks.run(lambda: self._services.downloads.enqueue(quant), done, self._fetch_failed, self)
+        tasks.run(lambda: self._enqueue(row.record, newer), done, self._fetch_failed, self)
+
+    def _enqueue(self, record: ModelRecord, newer: Update | None) -> str:
+        repo = record.source.repo if record.source else ""
+        found = newer or compare(record, self._services.hub.repo(repo))
+        if found.quant is None:
+            raise HubNotFoundError(what=record.id)
+        return self._services.downloads.enqueue(found.quant)
 
     def _fetch_failed(self, error: Exception) -> None:
         if self._row is not None:

@@ -113,20 +113,22 @@ class LibraryDetails(QScrollArea):
             column.addWidget(line)
         column.addLayout(actions)
         column.addWidget(self.keep)
-        self._add_section(column, self._headings[1], [self.profiles])
+        self._profiles_line = self._add_section(column, self._headings[1], [self.profiles])
         self._add_section(column, None, [self.grid])
         self._add_section(column, self._headings[0], [self.mix, self.file])
         self._add_section(column, self._headings[2], [self.tags, self.notes])
         self._add_section(column, None, [self.care, self.copies])
         column.addStretch(1)
 
-    def _add_section(self, column: QVBoxLayout, heading: QLabel | None, widgets: list[QWidget]) -> None:
-        column.addWidget(Hairline(self._card))
+    def _add_section(self, column: QVBoxLayout, heading: QLabel | None, widgets: list[QWidget]) -> Hairline:
+        line = Hairline(self._card)
+        column.addWidget(line)
         for widget in ([heading] if heading else []) + widgets:
             if widget is self.file:
                 column.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
             else:
                 column.addWidget(widget)
+        return line
 
     # ------------------------------------------------------------------ content
 
@@ -156,13 +158,13 @@ class LibraryDetails(QScrollArea):
         self.grid.show_facts(facts(record))
         parts = mix(record)
         self.mix.show_parts(parts)
-        for widget in (self._headings[0], self.file):
-            widget.setVisible(bool(parts))
+        self._headings[0].setVisible(bool(parts))
+        self.file.setVisible(bool(parts))
         self.page.setVisible(record.source is not None)
         favourite = row.facts.favourite
         self.star.show_icon("star-full" if favourite else "star", "accent" if favourite else "text-2")
-        self.profiles.setVisible(row.runs)
-        self._headings[1].setVisible(row.runs)
+        for widget in (self._profiles_line, self._headings[1], self.profiles):
+            widget.setVisible(row.runs)
         if row.runs:
             self.profiles.show_model(record.id)
         self.care.show_row(row)

@@ -15,7 +15,7 @@ from app.ui.table_model import Column
 
 LIVE = ("starting", "loading", "ready", "stopping")
 RUNS = ("text", "embedding", "reranker")
-WIDTHS = {"added": 900, "context": 760, "used": 660, "parameters": 580, "quant": 500}
+WIDTHS = {"added": 960, "context": 840, "used": 740, "parameters": 640, "quant": 500}
 """Width of the table below which a column gives way, in the order in which they go."""
 
 translate = QCoreApplication.translate

@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,6 +37,21 @@ def test_notes_are_kept(library: Library, paths: Paths, bus: Bus) -> None:
     other.close()
     with pytest.raises(ModelNotFoundError):
         library.annotate("nothing", favourite=True)
+
+
+def test_two_notes_at_once_are_both_kept(library: Library, paths: Paths) -> None:
+    write_model(paths.models / "m.gguf")
+    library.rescan()
+    with ThreadPoolExecutor(4) as pool:
+        work = [
+            pool.submit(library.annotate, "m", favourite=True),
+            pool.submit(library.annotate, "m", notes="n"),
+        ]
+        work += [pool.submit(library.rescan), pool.submit(library.annotate, "m", tags=("t",))]
+        for item in work:
+            item.result()
+    facts = library.facts("m")
+    assert (facts.favourite, facts.tags, facts.notes) == (True, ("t",), "n")
 
 
 def test_verifying_finds_wrong_bytes_of_the_right_size(library: Library, paths: Paths) -> None:

@@ -111,7 +111,7 @@ def test_details_say_what_the_file_is(qtbot: Any, library: Any, services: Any) -
 
 
 def test_columns_give_way_in_a_narrow_window(qtbot: Any, library: Any, window: Any) -> None:
-    for width, hidden in ((1900, set()), (960, {"added", "context", "used", "parameters"})):
+    for width, hidden in ((2100, set()), (960, {"added", "context", "used", "parameters"})):
         window.resize(width, 800)
         qtbot.waitUntil(
             lambda hidden=hidden: {n for n in ORDER if library.table.isColumnHidden(ORDER.index(n))} == hidden
@@ -254,7 +254,9 @@ def test_verify_reads_every_byte_and_keeps_the_verdict(
     assert not care.verify.result.isVisible()
 
 
-def test_a_newer_file_is_offered(qtbot: Any, local_hub: Any, library: Any, services: Any, paths: Any) -> None:
+def test_a_newer_file_is_offered(
+    qtbot: Any, local_hub: Any, library: Any, window: Any, services: Any, paths: Any
+) -> None:
     path = write_model(paths.models / STARTER_REPO / "SmolLM2-135M-Instruct-Q4_1.gguf", name="Old")
     services.library.adopt([path], Source(STARTER_REPO, "old"), "1" * 64)
     library.select(STARTER)
@@ -265,6 +267,15 @@ def test_a_newer_file_is_offered(qtbot: Any, local_hub: Any, library: Any, servi
     qtbot.waitUntil(care.fetch.isVisible, timeout=LONG)
     assert "another file" in care.update_.result.text()
     assert care.fetch.text() == "Download 98 MB"
+    care.fetch.click()
+    qtbot.waitUntil(lambda: [row.id for row in services.downloads.snapshots()] == [STARTER], timeout=LONG)
+    services.downloads.cancel(STARTER)
+    services.downloads.remove(STARTER)
+    path.write_bytes(path.read_bytes()[:4000])  # damaged: the same button brings it back
+    qtbot.waitUntil(lambda: window.page_shown() == "downloads")
+    window.open_page("library")
+    qtbot.waitUntil(care.fetch.isVisible, timeout=LONG)
+    assert care.fetch.text() == "Download again"
     care.fetch.click()
     qtbot.waitUntil(lambda: [row.id for row in services.downloads.snapshots()] == [STARTER], timeout=LONG)
 
