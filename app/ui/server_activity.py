@@ -206,7 +206,10 @@ class ServerActivity(QWidget):
         return [
             Column(lambda: self.tr("Time"), lambda r: _clock(r[1].at), sort=lambda r: r[0], width=80),
             Column(
-                lambda: self.tr("Request"), lambda r: f"{r[1].method} {r[1].path}", tip=lambda r: _who(r[1])
+                lambda: self.tr("Request"),
+                lambda r: f"{r[1].method} {r[1].path}",
+                width=206,
+                tip=lambda r: _who(r[1]),
             ),
             Column(
                 lambda: self.tr("Status"),
@@ -216,9 +219,7 @@ class ServerActivity(QWidget):
                 token=lambda r: "good" if r[1].status < 400 else "bad",
             ),
             Column(lambda: self.tr("Key"), lambda r: r[1].key or DASH, width=90, tip=lambda r: _who(r[1])),
-            Column(
-                lambda: self.tr("Model"), lambda r: r[1].model or DASH, width=150, tip=lambda r: r[1].model
-            ),
+            Column(lambda: self.tr("Model"), lambda r: r[1].model or DASH, tip=lambda r: r[1].model),
             Column(
                 lambda: self.tr("Time (s)"),
                 lambda r: seconds_text(r[1].seconds),

@@ -79,7 +79,9 @@ class ServerConnect(QWidget):
         row.addWidget(self.copy)
         column.addLayout(row)
         self.snippet.setMinimumHeight(190)
-        column.addWidget(self.snippet, 1)
+        self.snippet.setMaximumHeight(380)
+        column.addWidget(self.snippet, 4)
+        column.addStretch(1)
 
     # ------------------------------------------------------------------ state
 
@@ -182,7 +184,7 @@ class AddressList(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(12)
         self._grid.setVerticalSpacing(4)
-        self._grid.setColumnStretch(2, 1)
+        self._grid.setColumnStretch(3, 1)
         self.none = make_label("muted", self, wrap=True)
         self._grid.addWidget(self.none, 0, 0, 1, 4)
 
@@ -209,7 +211,7 @@ class AddressList(QWidget):
         copy.set_words(self.tr("Copy {address}").format(address=url.text()))
         for column, widget in enumerate((what, url)):
             self._grid.addWidget(widget, at, column)
-        self._grid.addWidget(copy, at, 3)
+        self._grid.addWidget(copy, at, 2)
 
     def _words(self, address: Address) -> str:
         if address.kind == "network":

@@ -189,6 +189,12 @@ def _server(studio: Studio) -> None:
             continue
     studio.wait(lambda: len(page.model.rows) >= 2)
     studio.take("server-on")
+    page.show_tab("connect")
+    studio.take("server-connect")
+    page.keys.propose("laptop")
+    page.show_tab("keys")
+    studio.wait(page.keys.fresh.isVisible)
+    studio.take("server-keys")
     window.server.turn(False)
     studio.wait(lambda: window.server.state.state == "off")
 
