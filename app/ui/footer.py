@@ -8,6 +8,7 @@ from app.ui import theme
 from app.ui.chat_style import ChatStyle
 from app.ui.entries import Action, Entry
 from app.ui.figures import figures_line, figures_table
+from app.ui.levels import levels
 from app.ui.message_parts import tint
 
 _ICONS: dict[Action, str] = {
@@ -33,6 +34,8 @@ class Footer(QWidget):
         super().__init__(parent)
         self._style = style
         self._entry: Entry | None = None
+        self._is_last = self._only_copy = False
+        levels().changed.connect(self._show_level)
         self._buttons: dict[Action, QToolButton] = {}
         self._versions = QLabel(self)
         self._figures = QLabel(self)
@@ -46,9 +49,13 @@ class Footer(QWidget):
         for name, button in self._buttons.items():
             button.setIcon(theme.icon(_ICONS[name]))
 
+    def _show_level(self) -> None:
+        if self._entry is not None:
+            self.show_entry(self._entry, is_last=self._is_last, only_copy=self._only_copy)
+
     def show_entry(self, entry: Entry, *, is_last: bool, only_copy: bool = False) -> None:
         """Fit the actions and figures to this message; ``only_copy``: nothing can be done with it but that."""
-        self._entry = entry
+        self._entry, self._is_last, self._only_copy = entry, is_last, only_copy
         wanted: list[Action] = ["copy"]
         if only_copy:
             pass
@@ -57,7 +64,8 @@ class Footer(QWidget):
             if is_last and entry.reason in {"length", "cancelled", "context_full", None}:
                 wanted.append("continue")
         if not only_copy:
-            wanted += ["edit", "raw", "delete", "more"]
+            simple: list[Action] = ["edit", "delete"]
+            wanted += ["edit", "raw", "delete", "more"] if levels().allows("full") else simple
         if entry.versions > 1 and not only_copy:
             wanted += ["previous", "next"]
         for name in wanted:
@@ -141,7 +149,8 @@ class Footer(QWidget):
                 x += wide
         self._versions.setVisible("previous" in shown)
         room = self.width() - x - 12
-        self._figures.setVisible(entry.role == "assistant" and room > 60)
+        told = entry.role == "assistant" and levels().allows("full")
+        self._figures.setVisible(told and room > 60)
         text = QFontMetrics(self._style.small).elidedText(
             figures_line(entry), Qt.TextElideMode.ElideRight, max(0, room)
         )

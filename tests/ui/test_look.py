@@ -120,6 +120,29 @@ def test_the_simple_window_has_no_server_figures_or_panels(qtbot: Any, window: A
     assert levels().level == "full"
 
 
+def test_under_a_message_the_simple_window_has_what_everybody_needs(qtbot: Any, services: Any) -> None:
+    from app.core.generate import Timings
+    from app.ui.chat_style import make_style
+    from app.ui.entries import Entry
+    from app.ui.footer import Footer
+
+    root = QWidget()
+    qtbot.addWidget(root)
+    footer = Footer(make_style(), root)
+    footer.setGeometry(0, 0, 700, 28)
+    entry = Entry(1, "assistant", "Yes.", timings=Timings(decode=1.0, decode_tokens=30), reason="stop")
+    footer.show_entry(entry, is_last=True)
+
+    def shown() -> set[str]:
+        return {name for name, button in footer._buttons.items() if not button.isHidden()}
+
+    assert "raw" in shown()
+    assert not footer._figures.isHidden()
+    _set(services, level="simple")
+    assert shown() == {"copy", "regenerate", "edit", "delete"}
+    assert footer._figures.isHidden()
+
+
 def test_panels_that_were_closed_stay_closed_through_the_levels(window: Any, services: Any) -> None:
     window.panels.hide()
     _set(services, level="simple")
