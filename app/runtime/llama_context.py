@@ -226,10 +226,18 @@ class Context:
         if not _seq_rm(self.memory, seq, length, -1):
             _seq_rm(self.memory, seq, -1, -1)
             return 0
-        if length and self.model.n_swa and _pos_min(self.memory, seq) > max(0, length - self.model.n_swa):
+        if length and not self._sees(seq, length):
             _seq_rm(self.memory, seq, -1, -1)
             return 0
         return length
+
+    def _sees(self, seq: int, length: int) -> bool:
+        """What the token after ``length`` others may look at in windowed layers is still there (none: it was written
+        over by what followed)."""
+        if not self.model.n_swa:
+            return True
+        first = int(_pos_min(self.memory, seq))
+        return 0 <= first <= max(0, length - self.model.n_swa)
 
     def share(self, source: int, target: int, length: int) -> int:
         """See ``scheduler.Cache``."""

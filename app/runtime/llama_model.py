@@ -32,6 +32,7 @@ _tokenize = fast(
     "llama_tokenize", ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32,
     ctypes.POINTER(ctypes.c_int32), ctypes.c_int32, ctypes.c_bool, ctypes.c_bool,
 )  # fmt: skip
+_adapter = fast("llama_adapter_lora_init", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
 _CONTROL, _UNKNOWN = 1 << 3, 1 << 0  # llama.h, llama_token_attr
 
 
@@ -109,7 +110,7 @@ class Model:
         found = []
         for adapter in plan.adapters:
             check_file(Path(adapter.path))
-            pointer = lib.llama_adapter_lora_init(self.pointer, os.fsencode(adapter.path))
+            pointer = _adapter(self.pointer, os.fsencode(adapter.path))
             if not pointer:
                 raise LoadFailedError(
                     model=plan.model_path, detail=f"the adapter {adapter.path} does not fit it"

@@ -28,7 +28,7 @@ def write_moe(dense: Path, path: Path) -> Path:
     header, data = read_header(dense), np.memmap(dense, np.uint8, "r")
     hidden = int(header.metadata["llama.feed_forward_length"])  # type: ignore[call-overload]
     numbers = {_REPLACED[0]: hidden // EXPERTS, _REPLACED[1]: EXPERTS, _REPLACED[2]: EXPERTS}
-    entries = [raw for key, raw in _entries(data) if key not in _REPLACED]
+    entries = [raw for key, raw in raw_entries(data) if key not in _REPLACED]
     entries += [_string(key) + struct.pack("<II", 4, value) for key, value in numbers.items()]
     tensors = [item for tensor in header.tensors for item in _split(header, tensor, data)]
     with path.open("wb") as file:
@@ -68,7 +68,7 @@ def _down(content: bytes, hidden: int) -> bytes:
     return np.ascontiguousarray(rows.transpose(1, 0, 2, 3)).tobytes()
 
 
-def _entries(data: Bytes) -> list[tuple[str, bytes]]:
+def raw_entries(data: Bytes) -> list[tuple[str, bytes]]:
     """Key and raw bytes of every metadata entry."""
     raw = bytes(data[: 16 << 20])
     (count,) = struct.unpack_from("<Q", raw, 16)

@@ -10,6 +10,7 @@ from app.core.errors import BadRequestError, PromptTooLongError
 from app.core.events import Bus
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, small_plan
+from tests.fakes.tiny_models import reranker_weights, score, write_reranker
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,43 @@ def test_a_model_for_text_says_so(starter: Path, tmp_path: Path) -> None:
             supervisor.embed(MODEL, ["a"]).result(10)
     finally:
         supervisor.close()
+
+
+# --------------------------------------------------------------------------- a reranker
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    folder = tmp_path_factory.mktemp("reranker")
+    supervisor = Supervisor(Bus(), folder)
+    path = write_reranker(folder / "reranker.gguf")
+    plan = small_plan(path, embeddings=True, n_ctx=128, n_batch=128, n_ubatch=128, n_threads=1)
+    supervisor.ensure_ready(MODEL, plan).result(60)
+    yield supervisor
+    supervisor.close()
+
+
+def scores(engine: Supervisor, query: str, documents: list[str]) -> list[float]:
+    found = engine.embed(MODEL, documents, query=query).result(30).vectors
+    assert all(len(row) == 1 for row in found)
+    return [row[0] for row in found]
+
+
+def test_a_reranker_scores_pairs(reranker: Supervisor) -> None:
+    documents = ["the cat sleeps on the sofa", "a dog runs", "the dog", "where is the sofa"] * 5
+    together = scores(reranker, "where is the cat", documents)
+    alone = [scores(reranker, "where is the cat", [document])[0] for document in documents[:4]]
+    assert together == pytest.approx(alone * 5, abs=2e-3)
+    assert len({round(score, 4) for score in alone}) == 4
+    assert all(map(math.isfinite, together))
+    other = scores(reranker, "a dog", documents[:4])
+    assert all(abs(one - two) > 1e-4 for one, two in zip(other, alone, strict=True))
+
+
+def test_a_reranker_computes_what_it_must(reranker: Supervisor) -> None:
+    tokens = reranker.tokenize(MODEL, "where is the cat", special=True).result(10)
+    assert tokens == (2, 12, 13, 8, 4, 3)
+    weights = reranker_weights()
+    for query, document in (("where is the cat", "the cat sleeps on the sofa"), ("a dog", "the dog runs")):
+        expected = score(weights, query, document)
+        assert scores(reranker, query, [document]) == pytest.approx([expected], abs=2e-3)
