@@ -134,7 +134,7 @@ class ChatContext(QObject):
         if chat is None or known is None or known.state != "ready":
             owner.pictured.emit(None)
             return
-        place, options, coming = owner.place, owner.options(), self._typed or _USUAL
+        place, options, coming = owner.place, owner.how.options(), self._typed or _USUAL
 
         def work() -> "tuple[Conversation, Sequence[StoredMessage], Future[Picture]]":
             found, path = place.store.conversation(chat), place.store.messages(chat)
@@ -195,15 +195,6 @@ class ChatContext(QObject):
             words = self.tr("The model gave no shorter text. The message stays as it is.")
             self._owner.said.emit(words, "warn")
         self.tell()
-
-    def set_policy(self, policy: ContextPolicy) -> None:
-        """What happens in this chat when its window is full."""
-        owner = self._owner
-        if owner.chat is None:
-            owner.new_policy = policy
-            return
-        chat, store = owner.chat, owner.place.store
-        owner.run(lambda: store.set_policy(chat, policy), lambda _none: owner.reload())
 
 
 def _parts(

@@ -103,6 +103,6 @@ class ChatPrompts(QObject):
 
     def ask_system(self) -> None:
         """Open the system prompt of the chat."""
-        dialog = SystemDialog(self._controller.system_prompt(), self.library, self._over)
-        dialog.chosen.connect(self._controller.set_system)
+        dialog = SystemDialog(self._controller.how.system_prompt(), self.library, self._over)
+        dialog.chosen.connect(self._controller.how.set_system)
         dialog.open()

@@ -186,9 +186,9 @@ class ChatTurns(QObject):
         self._show(turn, "set_status", turn.entry.key, turn.status)
         self._live.start()
         owner.busy_changed.emit(True)
-        owner.save_draft()
-        options = owner.options(model or owner.model)
-        chat, system = turn.conversation, owner.system_prompt()
+        owner.drafts.save()
+        options = owner.how.options(model or owner.model)
+        chat, system = turn.conversation, owner.how.system_prompt()
         listener = partial(self._note, turn.tag)
 
         def work() -> Turn:

@@ -281,8 +281,8 @@ def test_copy_puts_the_markdown_on_the_clipboard(qtbot: QtBot, page: ChatPage) -
 
 def test_without_a_model_the_page_offers_one(qtbot: QtBot, page: ChatPage, services: Any) -> None:
     services.library._records = ()
-    page.controller._load_models()
-    until(qtbot, lambda: not page.controller.has_models)
+    page.controller.models.load()
+    until(qtbot, lambda: not page.controller.models.there_are)
     assert page._empty.button.isVisible()
     with qtbot.waitSignal(page.starter_requested, timeout=500):
         qtbot.mouseClick(page._empty.button, Qt.MouseButton.LeftButton)

@@ -402,7 +402,7 @@ def test_the_policy_is_of_this_chat(qtbot: QtBot, page: ChatPage, services: Any)
     ask(qtbot, page, "hello")
     until(qtbot, lambda: services.chats.conversations()[0].policy == "stop")
     page._context.policy_chosen.emit("drop_middle")
-    until(qtbot, lambda: page.controller.policy == "drop_middle")
+    until(qtbot, lambda: page.controller.how.policy == "drop_middle")
     ask(qtbot, page, "again")
     assert services.supervisor.requests[-1].context_policy == "drop_middle"
 
@@ -477,5 +477,5 @@ def test_the_library_is_kept_and_a_system_prompt_used(qtbot: QtBot, page: ChatPa
     system._use()
     ask(qtbot, page, "hello")
     assert services.supervisor.requests[-1].messages[0].text == "Teach slowly."
-    page.controller.set_system("Be quick.")
-    until(qtbot, lambda: page.controller.system_prompt() == "Be quick.")
+    page.controller.how.set_system("Be quick.")
+    until(qtbot, lambda: page.controller.how.system_prompt() == "Be quick.")

@@ -172,11 +172,11 @@ class ChatPage(QWidget):
         self.composer.attachments.changed.connect(self._tell_size)
         self._banner.triggered.connect(self._act_outside)
         self._context.act_requested.connect(self._mark)
-        self._context.policy_chosen.connect(self.controller.window.set_policy)
+        self._context.policy_chosen.connect(self.controller.how.set_policy)
         self._context.jump_requested.connect(self.transcript.jump_to)
         self.picker.chosen.connect(self.controller.choose_model)
         self.picker.search_requested.connect(self.search_requested)
-        self.picker.cancel_requested.connect(self.controller.cancel_load)
+        self.picker.cancel_requested.connect(self.controller.models.cancel_load)
         self.find_bar.closed.connect(self.composer.edit.setFocus)
         self._empty.primary.connect(self._fill)
         self._empty.secondary.connect(lambda: self.search_requested.emit(""))
@@ -301,7 +301,7 @@ class ChatPage(QWidget):
 
     def _keep(self, answer: int) -> None:
         self._stack.setCurrentWidget(self.transcript)
-        self.controller.keep_version(answer)
+        self.controller.acts.keep(answer)
 
     def _show_title(self, title: str) -> None:
         self._title.setText(title or self.tr("New chat"))
@@ -324,7 +324,7 @@ class ChatPage(QWidget):
         self._banner.show_words(words, tone) if words else self._banner.hide()
 
     def _show_empty_text(self) -> None:
-        if not self.controller.has_models:
+        if not self.controller.models.there_are:
             self._empty.show_state(
                 self.tr("No model here yet"),
                 self.tr(
@@ -349,7 +349,7 @@ class ChatPage(QWidget):
     def _submit(self, text: str) -> None:
         if self.prompts.take(text):
             return
-        if not self.controller.has_models:
+        if not self.controller.models.there_are:
             self.search_requested.emit("")
             return
         attachments = self.composer.attachments.take()
@@ -528,7 +528,7 @@ class ChatPage(QWidget):
     # ---------------------------------------------------------------- what is typed and attached
 
     def _typed(self) -> None:
-        self.controller.keep_draft(self.composer.text())
+        self.controller.drafts.keep(self.composer.text())
         self._tell_size()
 
     def _tell_size(self) -> None:
@@ -552,7 +552,7 @@ class ChatPage(QWidget):
 
     def _show_sight(self) -> None:
         images = any(item.kind == "image" for item in self.composer.attachments.items)
-        blind = images and not self.controller.sees_images()
+        blind = images and not self.controller.models.sees_images()
         words = self.tr(
             "This model can't see images: the picture is kept with the chat, only the text is sent."
         )

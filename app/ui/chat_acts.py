@@ -1,0 +1,106 @@
+"""What the buttons and the menu of a message do."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QGuiApplication
+
+from app.ui.entries import Entry
+
+if TYPE_CHECKING:
+    from app.ui.chat_controller import ChatController
+
+
+class ChatActs(QObject):
+    """Acts on messages of the open conversation; what can be undone is offered for undoing."""
+
+    def __init__(self, owner: "ChatController") -> None:
+        super().__init__(owner)
+        self._owner = owner
+
+    def act(self, key: int, name: str) -> None:
+        """Do what a button of message ``key`` says; ``name`` may carry a model after a colon."""
+        owner, entry = self._owner, self._owner.entry(key)
+        if entry is None:
+            return
+        name, _, about = name.partition(":")
+        if name == "copy":
+            QGuiApplication.clipboard().setText(entry.text)
+        elif name == "delete":
+            self._delete(key)
+        elif name == "fork":
+            self._fork(key)
+        elif name in {"pinned", "dropped", ""}:
+            owner.window.mark(key, name)  # type: ignore[arg-type]
+        elif owner.turns.here() is None:
+            self._ask_about(entry, name, about)
+
+    def _ask_about(self, entry: Entry, name: str, about: str) -> None:
+        turns = self._owner.turns
+        if name in {"regenerate", "retry"}:
+            turns.regenerate(entry, about)
+        elif name == "compare":
+            self._compare(entry, about)
+        elif name == "continue":
+            turns.go_on(entry)
+        elif name == "load_again":
+            turns.go_on(entry) if entry.text else turns.regenerate(entry)
+        elif name in {"previous", "next"}:
+            self._switch(entry.key, -1 if name == "previous" else 1)
+
+    def edit(self, key: int, text: str) -> None:
+        """Ask a question in other words, or correct an answer in place."""
+        owner, entry, store = self._owner, self._owner.entry(key), self._owner.place.store
+        if entry is None or owner.turns.here() is not None:
+            return
+        if entry.role == "assistant":
+            owner.run(lambda: store.rewrite(key, text), lambda _none: owner.reload())
+        else:
+            owner.turns.ask_again(key, entry, text)
+
+    def _compare(self, entry: Entry, other: str) -> None:
+        owner = self._owner
+        index = next((i for i, known in enumerate(owner.entries) if known.key == entry.key), 0)
+        if index:
+            owner.side_by_side = True
+            owner.turns.compare(owner.entries[index - 1], entry, other)
+
+    def keep(self, key: int) -> None:
+        """Go on with this answer of two, and with the model that wrote it."""
+        owner, store = self._owner, self._owner.place.store
+        owner.side_by_side = False
+
+        def work() -> None:
+            store.switch(key)
+            found = store.message(key)
+            store.update(found.conversation, model=found.model)
+
+        owner.run(work, lambda _none: owner.reload())
+
+    def _switch(self, key: int, step: int) -> None:
+        owner, message, store = self._owner, self._owner.messages.get(key), self._owner.place.store
+        if message is None:
+            return
+        wanted = message.version + step
+        if 0 <= wanted < len(message.versions):
+            target = message.versions[wanted]
+            owner.run(lambda: store.switch(target), lambda _none: owner.reload())
+
+    def _delete(self, key: int) -> None:
+        owner, store = self._owner, self._owner.place.store
+        if owner.turns.here() is not None:
+            owner.stop()
+
+        def undo() -> None:
+            owner.run(lambda: store.restore_message(key), lambda _none: owner.reload())
+
+        def done(_none: object) -> None:
+            owner.reload()
+            owner.undoable.emit(self.tr("Message deleted, with what follows it"), undo)
+
+        owner.run(lambda: store.delete_message(key), done)
+
+    def _fork(self, key: int) -> None:
+        owner, store = self._owner, self._owner.place.store
+        words = self.tr("{title} (branch)").format(title=owner.title)
+        owner.run(lambda: store.fork(key, words), lambda made: owner.show_place(made.id))

@@ -1,0 +1,89 @@
+"""Which model answers next: what the library has, which one is chosen, and its loading."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from app.core.events import InstanceChanged
+from app.core.types import ModelRecord
+from app.ui import chat_models, tasks
+from app.ui.model_picker import ModelChoice
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from app.ui.chat_controller import ChatController
+
+
+class ChatModels(QObject):
+    """The models of one window's chat. ``chosen`` is empty while there is none."""
+
+    def __init__(self, owner: "ChatController") -> None:
+        super().__init__(owner)
+        self._owner = owner
+        self.chosen = ""
+        self.there_are = True
+        self.names: dict[str, str] = {}
+        self._records: dict[str, ModelRecord] = {}
+
+    def load(self) -> None:
+        """Read the library again."""
+        self._owner.run(self._owner.services.library.records, self._show)
+
+    def _show(self, records: Sequence[ModelRecord]) -> None:
+        found = chat_models.choices(records, self._owner.services.supervisor.snapshots())
+        self._records = {record.id: record for record in records}
+        self.names = {choice.id: choice.name for choice in found}
+        self.there_are = bool(found)
+        if self.chosen not in self.names:
+            self.chosen = self._first(found)
+        self._owner.models_changed.emit(found, self.chosen)
+
+    def _first(self, found: Sequence[ModelChoice]) -> str:
+        last = self._owner.services.settings.value.general.last_model
+        loaded = next((choice.id for choice in found if choice.state == "loaded"), "")
+        usable = next((choice.id for choice in found if choice.state != "damaged"), "")
+        return last if last in self.names else loaded or usable
+
+    def quant(self, model: str) -> str:
+        """What the answer is kept with."""
+        record = self._records.get(model)
+        return record.summary.quant if record is not None and record.summary is not None else ""
+
+    def sees_images(self, model: str = "") -> bool:
+        """Whether a model (by default the chosen one) has a projector: without one, images are kept and not sent."""
+        record = self._records.get(model or self.chosen)
+        return record is not None and record.projector is not None
+
+    def choose(self, model: str) -> None:
+        """Answer with this model from now on, and load it."""
+        services = self._owner.services
+        self.set(model)
+        self._owner.run(lambda: services.settings.set("general.last_model", model))
+        self._owner.run(lambda: services.load(model), self._watch_load)
+
+    def _watch_load(self, future: "Future[InstanceChanged]") -> None:
+        tasks.watch(future, None, self._owner.report, self)
+
+    def set(self, model: str) -> None:
+        """Answer with this model from now on; it is loaded when asked."""
+        if model != self.chosen:
+            self.chosen = model
+            self.load()
+            self._owner.window.tell()
+
+    def cancel_load(self) -> None:
+        """Stop loading the chosen model."""
+        self._owner.services.supervisor.cancel_load(self.chosen)
+
+    def instance_changed(self, event: InstanceChanged) -> None:
+        """A model loads, is ready, or is gone."""
+        owner = self._owner
+        if event.model == self.chosen:
+            loading = event.state in {"starting", "loading"}
+            owner.load_progress.emit(event.progress if loading else None)
+        owner.turns.instance_changed(event, self.names.get(event.model, event.model))
+        if event.state in {"ready", "stopped", "failed", "loading"} and event.progress in {0.0, 1.0}:
+            self.load()
+            owner.window.tell()
