@@ -307,11 +307,11 @@
     <name>ChatActs</name>
     <message>
         <source>Message deleted, with what follows it</source>
-        <translation type="unfinished">Đã xóa tin nhắn và những gì theo sau</translation>
+        <translation>Đã xóa tin nhắn và những gì theo sau</translation>
     </message>
     <message>
         <source>{title} (branch)</source>
-        <translation type="unfinished">{title} (nhánh)</translation>
+        <translation>{title} (nhánh)</translation>
     </message>
 </context>
 <context>
@@ -6265,38 +6265,6 @@
 <context>
     <name>UsagePage</name>
     <message>
-        <source>Answers</source>
-        <translation>Câu trả lời</translation>
-    </message>
-    <message>
-        <source>Energy</source>
-        <translation>Điện năng</translation>
-    </message>
-    <message>
-        <source>Cost</source>
-        <translation>Chi phí</translation>
-    </message>
-    <message>
-        <source>Tokens read</source>
-        <translation>Token đọc</translation>
-    </message>
-    <message>
-        <source>Written</source>
-        <translation>Đã viết</translation>
-    </message>
-    <message>
-        <source>J/token</source>
-        <translation>J/token</translation>
-    </message>
-    <message>
-        <source>Per million</source>
-        <translation>Mỗi triệu</translation>
-    </message>
-    <message>
-        <source>For each token: {read} to read it, {written} to write it.</source>
-        <translation>Mỗi token: đọc {read}, viết {written}.</translation>
-    </message>
-    <message>
         <source>{count} of {total} answers measured</source>
         <translation>đo được {count} trên {total} câu trả lời</translation>
     </message>
@@ -6345,38 +6313,6 @@
         <translation>phần nghỉ</translation>
     </message>
     <message>
-        <source>Model</source>
-        <translation>Mô hình</translation>
-    </message>
-    <message>
-        <source>Chat</source>
-        <translation>Trò chuyện</translation>
-    </message>
-    <message>
-        <source>Day</source>
-        <translation>Ngày</translation>
-    </message>
-    <message>
-        <source>Month</source>
-        <translation>Tháng</translation>
-    </message>
-    <message>
-        <source>API server</source>
-        <translation>Máy chủ API</translation>
-    </message>
-    <message>
-        <source>Terminal</source>
-        <translation>Dòng lệnh</translation>
-    </message>
-    <message>
-        <source>Other chats</source>
-        <translation>Cuộc trò chuyện khác</translation>
-    </message>
-    <message>
-        <source>A chat that is gone</source>
-        <translation>Cuộc trò chuyện đã xóa</translation>
-    </message>
-    <message>
         <source>Export as CSV</source>
         <translation>Xuất thành CSV</translation>
     </message>
@@ -6415,26 +6351,6 @@
         <translation>Chi phí mỗi ngày</translation>
     </message>
     <message>
-        <source>By model</source>
-        <translation>Theo mô hình</translation>
-    </message>
-    <message>
-        <source>By chat</source>
-        <translation>Theo cuộc trò chuyện</translation>
-    </message>
-    <message>
-        <source>By day</source>
-        <translation>Theo ngày</translation>
-    </message>
-    <message>
-        <source>By month</source>
-        <translation>Theo tháng</translation>
-    </message>
-    <message>
-        <source>Sums</source>
-        <translation>Tổng hợp</translation>
-    </message>
-    <message>
         <source>What your models cost</source>
         <translation>Các mô hình của bạn tốn bao nhiêu</translation>
     </message>
@@ -6445,6 +6361,93 @@
     <message>
         <source>Open the chat</source>
         <translation>Mở trò chuyện</translation>
+    </message>
+</context>
+<context>
+    <name>UsageSums</name>
+    <message>
+        <source>Answers</source>
+        <translation type="unfinished">Câu trả lời</translation>
+    </message>
+    <message>
+        <source>Tokens read</source>
+        <translation type="unfinished">Token đọc</translation>
+    </message>
+    <message>
+        <source>Written</source>
+        <translation type="unfinished">Đã viết</translation>
+    </message>
+    <message>
+        <source>Energy</source>
+        <translation type="unfinished">Điện năng</translation>
+    </message>
+    <message>
+        <source>J/token</source>
+        <translation type="unfinished">J/token</translation>
+    </message>
+    <message>
+        <source>Cost</source>
+        <translation type="unfinished">Chi phí</translation>
+    </message>
+    <message>
+        <source>Per million</source>
+        <translation type="unfinished">Mỗi triệu</translation>
+    </message>
+    <message>
+        <source>For each token: {read} to read it, {written} to write it.</source>
+        <translation type="unfinished">Mỗi token: đọc {read}, viết {written}.</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation type="unfinished">Mô hình</translation>
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Day</source>
+        <translation type="unfinished">Ngày</translation>
+    </message>
+    <message>
+        <source>Month</source>
+        <translation type="unfinished">Tháng</translation>
+    </message>
+    <message>
+        <source>API server</source>
+        <translation type="unfinished">Máy chủ API</translation>
+    </message>
+    <message>
+        <source>Terminal</source>
+        <translation type="unfinished">Dòng lệnh</translation>
+    </message>
+    <message>
+        <source>Other chats</source>
+        <translation type="unfinished">Cuộc trò chuyện khác</translation>
+    </message>
+    <message>
+        <source>A chat that is gone</source>
+        <translation type="unfinished">Cuộc trò chuyện đã xóa</translation>
+    </message>
+    <message>
+        <source>By model</source>
+        <translation type="unfinished">Theo mô hình</translation>
+    </message>
+    <message>
+        <source>By chat</source>
+        <translation type="unfinished">Theo cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>By day</source>
+        <translation type="unfinished">Theo ngày</translation>
+    </message>
+    <message>
+        <source>By month</source>
+        <translation type="unfinished">Theo tháng</translation>
+    </message>
+    <message>
+        <source>Sums</source>
+        <translation type="unfinished">Tổng hợp</translation>
     </message>
 </context>
 <context>
