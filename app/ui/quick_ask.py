@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextBrowser, QVBoxLayout, QWidget
 
-from app.chat.session import ChatSession, Turn, TurnEnded, TurnOptions, TurnStarted
+from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted
 from app.core.errors import ModelNotFoundError
 from app.core.generate import Delta, SamplingParams
-from app.ui import tasks, theme
+from app.ui import chat_place, tasks, theme
 from app.ui.errors import describe
 from app.ui.live_answer import LiveAnswer
 from app.ui.widgets import Elided, make_button, make_label
@@ -36,7 +36,7 @@ class QuickAsk(QWidget):
     def __init__(self, services: "Services") -> None:
         super().__init__(None, Qt.WindowType.Tool | Qt.WindowType.WindowStaysOnTopHint)
         self._services = services
-        self.session = ChatSession(services.chats, services.supervisor)
+        self.session = chat_place.kept(services).session
         self.chat = 0
         self.answer = ""
         self._turn: Turn | None = None
@@ -212,7 +212,7 @@ class QuickAsk(QWidget):
 
     def leave(self) -> None:
         """Stop what is written and go."""
-        self.session.close()
+        self.stop()
         self._live.stop()
         self.close()
         self.deleteLater()
