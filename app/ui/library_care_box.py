@@ -180,6 +180,8 @@ class CareBox(QWidget):
 
         def done(_id: str) -> None:
             self._newer.pop(row.id, None)
+            self._compared.pop(row.id, None)
+            self._show()
             self.downloading.emit()
 
         tasks.run(lambda: self._enqueue(row.record, newer), done, self._fetch_failed, self)
