@@ -7,6 +7,7 @@ needs, ``close()`` ends them in the reverse order.
 import functools
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -210,6 +211,35 @@ def _entered_watts(settings: SettingsStore) -> tuple[float, float] | None:
     return (energy.watts, energy.watts_idle) if energy.watts else None
 
 
+def _outlook(
+    machine: "Callable[[], Machine]",
+    settings: SettingsStore,
+    learned: "tuple[Path, Overheads, UsageStore]",
+    run: Callable[[Sequence[str]], bytes],
+    series: SeriesStore,
+    follows: tuple[Supervisor, Library, Bus],
+) -> "Callable[[], Outlook]":
+    """Makes the outlook at its first use: its modules are many, and the first paint needs none of them."""
+    lock, (rates, overheads, usage), (supervisor, library, bus) = threading.Lock(), learned, follows
+
+    @functools.cache
+    def make() -> "Outlook":
+        from app.planning.outlook import Outlook  # noqa: PLC0415 - see _detect
+        from app.planning.rates import RatesStore  # noqa: PLC0415
+
+        stores = (RatesStore(rates), overheads, usage)
+        made = Outlook(machine, lambda: settings.value.engine.n_threads, stores, run, series)
+        made.follow(supervisor, library.get)
+        bus.subscribe(Sample, made.learn)
+        return made
+
+    def ask() -> "Outlook":
+        with lock:  # two threads asking first would make two
+            return make()
+
+    return ask
+
+
 def compose(paths: Paths | None = None) -> Services:
     """Build the services. Raises ReadOnlyError when the folders can't be written."""
     paths = (paths or find_paths()).ensure()
@@ -225,19 +255,9 @@ def compose(paths: Paths | None = None) -> Services:
     machine = functools.partial(_machine, packs, workers)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
-
-    @functools.cache
-    def outlook() -> "Outlook":
-        from app.planning.outlook import Outlook  # noqa: PLC0415 - see _detect
-        from app.planning.rates import RatesStore  # noqa: PLC0415
-
-        stores = (RatesStore(paths.cache / "rates.json"), overheads, usage)
-        run = functools.partial(_measure, workers)
-        made = Outlook(machine, lambda: settings.value.engine.n_threads, stores, run, series)
-        made.follow(supervisor, library.get)
-        bus.subscribe(Sample, made.learn)
-        return made
-
+    run = functools.partial(_measure, workers)
+    learned = (paths.cache / "rates.json", overheads, usage)
+    outlook = _outlook(machine, settings, learned, run, series, (supervisor, library, bus))
     recorder = Recorder(
         usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
     )

@@ -4,6 +4,8 @@ The rules are llama.cpp's own (``llama-hparams.cpp``, ``llama-model.cpp`` ``crea
 layers have a KV cache, of what width, with which window, and which carry a recurrent state instead.
 """
 
+# size: llama.cpp's rules for every architecture belong together
+
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence

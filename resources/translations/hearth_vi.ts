@@ -6367,87 +6367,87 @@
     <name>UsageSums</name>
     <message>
         <source>Answers</source>
-        <translation type="unfinished">Câu trả lời</translation>
+        <translation>Câu trả lời</translation>
     </message>
     <message>
         <source>Tokens read</source>
-        <translation type="unfinished">Token đọc</translation>
+        <translation>Token đọc</translation>
     </message>
     <message>
         <source>Written</source>
-        <translation type="unfinished">Đã viết</translation>
+        <translation>Đã viết</translation>
     </message>
     <message>
         <source>Energy</source>
-        <translation type="unfinished">Điện năng</translation>
+        <translation>Điện năng</translation>
     </message>
     <message>
         <source>J/token</source>
-        <translation type="unfinished">J/token</translation>
+        <translation>J/token</translation>
     </message>
     <message>
         <source>Cost</source>
-        <translation type="unfinished">Chi phí</translation>
+        <translation>Chi phí</translation>
     </message>
     <message>
         <source>Per million</source>
-        <translation type="unfinished">Mỗi triệu</translation>
+        <translation>Mỗi triệu</translation>
     </message>
     <message>
         <source>For each token: {read} to read it, {written} to write it.</source>
-        <translation type="unfinished">Mỗi token: đọc {read}, viết {written}.</translation>
+        <translation>Mỗi token: đọc {read}, viết {written}.</translation>
     </message>
     <message>
         <source>Model</source>
-        <translation type="unfinished">Mô hình</translation>
+        <translation>Mô hình</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Day</source>
-        <translation type="unfinished">Ngày</translation>
+        <translation>Ngày</translation>
     </message>
     <message>
         <source>Month</source>
-        <translation type="unfinished">Tháng</translation>
+        <translation>Tháng</translation>
     </message>
     <message>
         <source>API server</source>
-        <translation type="unfinished">Máy chủ API</translation>
+        <translation>Máy chủ API</translation>
     </message>
     <message>
         <source>Terminal</source>
-        <translation type="unfinished">Dòng lệnh</translation>
+        <translation>Dòng lệnh</translation>
     </message>
     <message>
         <source>Other chats</source>
-        <translation type="unfinished">Cuộc trò chuyện khác</translation>
+        <translation>Cuộc trò chuyện khác</translation>
     </message>
     <message>
         <source>A chat that is gone</source>
-        <translation type="unfinished">Cuộc trò chuyện đã xóa</translation>
+        <translation>Cuộc trò chuyện đã xóa</translation>
     </message>
     <message>
         <source>By model</source>
-        <translation type="unfinished">Theo mô hình</translation>
+        <translation>Theo mô hình</translation>
     </message>
     <message>
         <source>By chat</source>
-        <translation type="unfinished">Theo cuộc trò chuyện</translation>
+        <translation>Theo cuộc trò chuyện</translation>
     </message>
     <message>
         <source>By day</source>
-        <translation type="unfinished">Theo ngày</translation>
+        <translation>Theo ngày</translation>
     </message>
     <message>
         <source>By month</source>
-        <translation type="unfinished">Theo tháng</translation>
+        <translation>Theo tháng</translation>
     </message>
     <message>
         <source>Sums</source>
-        <translation type="unfinished">Tổng hợp</translation>
+        <translation>Tổng hợp</translation>
     </message>
 </context>
 <context>

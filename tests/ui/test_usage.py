@@ -73,15 +73,15 @@ def test_sums_and_plots(qtbot: Any, page: Any) -> None:
 
 def test_a_table_for_each_way_of_summing(qtbot: Any, page: Any) -> None:
     names = {}
-    for at in range(page.groups.count()):
-        page.groups.setCurrentIndex(at)
-        names[page.groups.tabData(at)] = [
-            page.model.index(row, 0).data() for row in range(page.model.rowCount())
+    for at in range(page.sums.groups.count()):
+        page.sums.groups.setCurrentIndex(at)
+        names[page.sums.groups.tabData(at)] = [
+            page.sums.model.index(row, 0).data() for row in range(page.sums.model.rowCount())
         ]
     assert sorted(names["model"]) == ["me/model:Q4_0", "other"]
     assert sorted(names["chat"]) == ["API server", "How to bake bread"]
     assert len(names["day"]) == 2
-    assert page.model.columns[5].tip(page._report.total).count("J") == 2
+    assert page.sums.model.columns[5].tip(page._report.total).count("J") == 2
 
 
 def test_the_verdict_names_what_is_cheaper(qtbot: Any, page: Any, services: Any) -> None:

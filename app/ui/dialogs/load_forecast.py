@@ -44,11 +44,11 @@ class Forecaster:
         return Outcome(estimator.estimate(wishes), before, loaded, unloads)
 
     def _here(self) -> "Machine":
-        from app.compose import current
+        from app.hardware.sampler import refresh
 
         with self._lock:
             if self._machine is None:
-                self._machine = current(self._services.machine())
+                self._machine = refresh(self._services.machine())
             return self._machine
 
     def _estimator(self, machine: "Machine", freed: Mapping[str, int]) -> "Estimator":

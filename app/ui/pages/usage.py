@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QDate, QLocale, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -15,7 +14,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QScrollArea,
     QStackedWidget,
-    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -29,20 +27,17 @@ from app.ui.errors import describe
 from app.ui.figures import DASH
 from app.ui.machine_card import MachineCard
 from app.ui.page import Page
-from app.ui.table_model import Column, Table, TableModel
 from app.ui.usage_prices import PriceCard
 from app.ui.usage_report import Report, make_report
-from app.ui.usage_words import energy, money, per_token
+from app.ui.usage_sums import UsageSums, day_words
+from app.ui.usage_words import energy, money
 from app.ui.widgets import Banner, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
 
 SPANS = (7, 30, 90)
-_GROUPS = ("model", "chat", "day", "month")
 _WIDTH = 1120
-_WRITTEN = 3
-"""Column of the tokens written, by which models and chats are sorted at first."""
 
 
 class UsagePage(Page):
@@ -50,12 +45,11 @@ class UsagePage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self._span, self._group = 30, "model"
+        self._span = 30
         self._report: Report | None = None
         self._task: tasks.Task[Any] | None = None
         self.banner = Banner(self)
-        self.model: TableModel[Line] = TableModel(self._columns(), lambda line: line.key, self)
-        self.table = Table(self.model, self)
+        self.sums = UsageSums(self)
         self.spans = QButtonGroup(self)
         self.export = make_button(self._ask_export, parent=self)
         self.header.addStretch(1)
@@ -84,7 +78,7 @@ class UsagePage(Page):
         self._column.addLayout(self._tiles())
         self._column.addLayout(self._charts())
         self._column.addWidget(self.prices)
-        self._column.addWidget(self._table_card())
+        self._column.addWidget(self.sums)
         self._column.addWidget(self.machine)
         self._column.addStretch(1)
         self._scroll = QScrollArea(self)
@@ -141,61 +135,6 @@ class UsagePage(Page):
             self.charts.append(chart)
         return grid
 
-    def _table_card(self) -> QWidget:
-        holder = QWidget(self)
-        self.groups = QTabBar(holder)
-        self.groups.setDrawBase(False)
-        for group in _GROUPS:
-            self.groups.setTabData(self.groups.addTab(""), group)
-        self.groups.currentChanged.connect(self._open_group)
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addWidget(self.groups, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addWidget(self.table)
-        return holder
-
-    def _columns(self) -> list[Column[Line]]:
-        def numbers(title: Any, text: Any, sort: Any, width: int) -> Column[Line]:
-            return Column(title, text, sort=sort, right=True, width=width)
-
-        return [
-            Column(self._group_title, self._name, sort=self._sort_key, tip=self._name),
-            numbers(lambda: self.tr("Answers"), lambda r: words.number(r.requests), lambda r: r.requests, 60),
-            numbers(
-                lambda: self.tr("Tokens read"),
-                lambda r: words.number(r.prompt_tokens),
-                lambda r: r.prompt_tokens,
-                84,
-            ),
-            numbers(
-                lambda: self.tr("Written"),
-                lambda r: words.number(r.completion_tokens),
-                lambda r: r.completion_tokens,
-                112,
-            ),
-            numbers(lambda: self.tr("Energy"), lambda r: energy(r.joules), lambda r: r.joules or -1.0, 84),
-            Column(
-                lambda: self.tr("J/token"),
-                lambda r: per_token(r.decode_per_token),
-                sort=lambda r: r.decode_per_token or -1.0,
-                right=True,
-                width=72,
-                tip=self._energy_tip,
-            ),
-            numbers(lambda: self.tr("Cost"), lambda r: self._money(r.cost), lambda r: r.cost or -1.0, 92),
-            numbers(
-                lambda: self.tr("Per million"),
-                lambda r: self._money(r.per_million),
-                lambda r: r.per_million or -1.0,
-                100,
-            ),
-        ]
-
-    def _energy_tip(self, line: Line) -> str:
-        text = self.tr("For each token: {read} to read it, {written} to write it.")
-        return text.format(read=per_token(line.prefill_per_token), written=per_token(line.decode_per_token))
-
     # ------------------------------------------------------------------ reading
 
     def entered(self) -> None:
@@ -225,7 +164,7 @@ class UsagePage(Page):
         self._show_tiles(report)
         self._show_charts(report)
         self.prices.show_report(report)
-        self._show_group()
+        self.sums.show_report(report)
 
     def _show_tiles(self, report: Report) -> None:
         line = report.total
@@ -258,7 +197,7 @@ class UsagePage(Page):
         return text.format(electricity=self._money(line.electricity), hardware=self._money(line.hardware))
 
     def _show_charts(self, report: Report) -> None:
-        names = [_day_words(line.key) for line in report.days]
+        names = [day_words(line.key) for line in report.days]
         bars = (
             [
                 Bar(n, (float(d.prompt_tokens), float(d.completion_tokens)))
@@ -278,50 +217,6 @@ class UsagePage(Page):
         shows: tuple[Any, ...] = (_count, energy, self._money)
         for chart, values, part, show in zip(self.charts, bars, parts, shows, strict=True):
             chart.show_bars(values, part, show)
-
-    # ------------------------------------------------------------------ the table
-
-    def _open_group(self, at: int) -> None:
-        self._group = self.groups.tabData(at)
-        self._show_group()
-
-    def _show_group(self) -> None:
-        if self._report is None:
-            return
-        self.model.set_rows([])
-        self.model.set_rows(self._report.groups[self._group])
-        self.model.refresh()
-        by_time = self._group in ("day", "month")
-        self.table.sortByColumn(0 if by_time else _WRITTEN, Qt.SortOrder.DescendingOrder)
-        rows = min(max(len(self.model.rows), 1), 12)
-        header = self.table.horizontalHeader().sizeHint().height()
-        self.table.setFixedHeight(rows * theme.ROW_HEIGHT + header + 10)
-
-    def _group_title(self) -> str:
-        return {
-            "model": self.tr("Model"),
-            "chat": self.tr("Chat"),
-            "day": self.tr("Day"),
-            "month": self.tr("Month"),
-        }[self._group]
-
-    def _sort_key(self, line: Line) -> str:
-        return line.key if self._group in ("day", "month") else self._name(line).lower()
-
-    def _name(self, line: Line) -> str:
-        if self._group == "day":
-            return _day_words(line.key, long=True)
-        if self._group == "month":
-            return _month_words(line.key)
-        if self._group == "model" or self._report is None:
-            return line.key
-        sources = {
-            ":server": self.tr("API server"),
-            ":cli": self.tr("Terminal"),
-            ":chat": self.tr("Other chats"),
-        }
-        gone = self.tr("A chat that is gone")
-        return sources.get(line.key) or self._report.titles.get(line.key) or gone
 
     def _money(self, value: float | None) -> str:
         return money(value, self._report.prices.currency if self._report else "")
@@ -360,11 +255,7 @@ class UsagePage(Page):
         for name, chart, title in zip(self._chart_names, self.charts, titles, strict=True):
             name.setText(title)
             chart.setAccessibleName(title)
-        tabs = (self.tr("By model"), self.tr("By chat"), self.tr("By day"), self.tr("By month"))
-        for at, text in enumerate(tabs):
-            self.groups.setTabText(at, text)
-        self.groups.setAccessibleName(self.tr("Sums"))
-        self.table.setAccessibleName(self.tr("Sums"))
+        self.sums.retranslate()
         self.empty.show_state(
             self.tr("What your models cost"),
             self.tr(
@@ -373,8 +264,6 @@ class UsagePage(Page):
             ),
             self.tr("Open the chat"),
         )
-        self.model.refresh()
-        self.table.fit_columns()
         if self._report is not None:
             self.show_report(self._report)
 
@@ -391,17 +280,3 @@ class UsagePage(Page):
 
 def _count(value: float) -> str:
     return words.short_count(round(value))
-
-
-def _day_words(key: str, *, long: bool = False) -> str:
-    day = dt.date.fromisoformat(key)
-    form = QLocale.FormatType.ShortFormat if long else "d MMM"
-    return QLocale().toString(_qdate(day), form)
-
-
-def _month_words(key: str) -> str:
-    return QLocale().toString(_qdate(dt.date.fromisoformat(f"{key}-01")), "MMMM yyyy")
-
-
-def _qdate(day: dt.date) -> QDate:
-    return QDate(day.year, day.month, day.day)
