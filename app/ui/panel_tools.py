@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QLocale
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QBoxLayout, QFileDialog, QMenu, QToolButton, QWidget
 
 from app.core.series import SeriesStore
@@ -30,8 +31,11 @@ class PanelTools(QWidget):
         self.export = IconButton("save", lambda: None, self)
         self.export.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
-        self._csv = menu.addAction("", lambda: self._ask("csv"))
-        self._png = menu.addAction("", lambda: self._ask("png"))
+        # Made here, not by the menu: those it makes are sometimes gone for Python while Qt still has them.
+        self._csv, self._png = QAction(self), QAction(self)
+        for action, kind in ((self._csv, "csv"), (self._png, "png")):
+            action.triggered.connect(lambda _on=False, kind=kind: self._ask(kind))
+            menu.addAction(action)
         self.export.setMenu(menu)
         self.label = make_label("secondary", self)
         self._span = SPAN
