@@ -69,6 +69,7 @@ class FilterBar(QFrame):
             check.setMinimumHeight(32)
             check.clicked.connect(lambda _on: self.changed.emit())
             flow.addWidget(check)
+        self.clear.setMinimumHeight(32)
         flow.addWidget(self.clear)
 
     def _boxes(self) -> tuple[QComboBox, ...]:

@@ -33,7 +33,11 @@ class QuantRow(Struct, frozen=True):
 
 def cell_width() -> int:
     """Pixels that the longest of its buttons needs in the language in force."""
-    texts = [_download_words("888.8 GB"), *(_button_words(action) for action in ("load", "retry"))]
+    texts = [
+        _download_words("888.8 GB"),
+        _download_words("888 MB"),
+        *(_button_words(action) for action in ("load", "retry")),
+    ]
     metrics = QFontMetrics(theme.font("text"))
     return max(metrics.horizontalAdvance(text) for text in texts) + _PADDING + _SIDES
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QWidget
 
 from app.core.events import DownloadChanged
 from app.core.types import Forecast
-from app.ui import words
+from app.ui import theme, words
 from app.ui.cells import TwoLineDelegate
 from app.ui.figures import DASH, speed_text
 from app.ui.prospects import MODELS
@@ -16,6 +17,8 @@ from app.ui.quant_cell import QuantCell, QuantRow, cell_width
 from app.ui.table_model import Column, Table, TableModel
 
 _ROW, _NAME, _SIZE, _HERE, _ACTION = 46, 0, 1, 2, 3
+_ICON = 52
+"""Pixels of the icon before a text, and of the cell's margins."""
 
 
 class QuantTable(Table):
@@ -108,6 +111,8 @@ class QuantTable(Table):
     def fit_columns(self) -> None:
         super().fit_columns()
         self.setColumnWidth(_ACTION, cell_width())
+        widest = QFontMetrics(theme.font("secondary")).horizontalAdvance(_speed_text("888", "888"))
+        self.setColumnWidth(_HERE, widest + _ICON)
 
     def wanted_height(self) -> int:
         """Pixels that show all rows."""
@@ -162,6 +167,9 @@ def speed_words(speed: Forecast | None) -> str:
     """A forecast as a range: ``about 12 to 18 tokens/s``."""
     if speed is None:
         return ""
-    low, high = speed_text(speed.low), speed_text(speed.high)
+    return _speed_text(speed_text(speed.low), speed_text(speed.high))
+
+
+def _speed_text(low: str, high: str) -> str:
     text = words.translate("QuantTable", "about {low}{dash}{high} tokens/s")
     return text.format(low=low, dash=DASH, high=high)

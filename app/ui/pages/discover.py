@@ -187,13 +187,12 @@ class DiscoverPage(Page):
     def _ask(self, wanted: Wanted, *, again: bool = False) -> None:
         self._address = parse_address(wanted.words, self.services.hub.endpoint) or Address("")
         self.searcher.ask(wanted, again=again)
-        if self.searcher.busy:
-            self.status.setText(self.tr("Searching…"))
+        self._show_status()
         self._show_ways()
 
     def _next_page(self) -> None:
-        self.status.setText(self.tr("Fetching more…"))
         self.searcher.ask_more()
+        self.status.setText(self.tr("Fetching more…"))
 
     def _retry(self) -> None:
         self._search_now(again=True)
@@ -217,6 +216,9 @@ class DiscoverPage(Page):
         self._show_status()
 
     def _show_status(self) -> None:
+        if self.searcher.busy:
+            self.status.setText(self.tr("Searching…"))
+            return
         count = len(self.results.items)
         more = "+" if self.results.has_more else ""
         self.status.setText(
