@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import InstanceChanged, RequestLogged
-from app.ui import tasks, words
+from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.figures import DASH, seconds_text, speed_text
 from app.ui.table_model import Column, Table, TableModel
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _KEPT = 500
 _FLUSH_MS = 100
 _POLL_MS = 500
+_LIVE_ROWS = 3
+"""More are scrolled to."""
 Logged = tuple[int, RequestLogged]
 
 
@@ -71,7 +73,6 @@ class ServerActivity(QWidget):
         column.addWidget(self.loaded)
         column.addSpacing(8)
         column.addLayout(_row(self.headings["live"], self.cancel))
-        self.live_table.setFixedHeight(152)
         column.addWidget(self.live_table)
         column.addWidget(self.idle)
         column.addSpacing(8)
@@ -84,7 +85,7 @@ class ServerActivity(QWidget):
         self.stack = QStackedWidget(self)
         self.stack.addWidget(card)
         self.stack.addWidget(self.table)
-        self.stack.setMinimumHeight(180)
+        self.stack.setMinimumHeight(108)
         column.addWidget(self.stack, 1)
         column.addWidget(self.prompt)
         self.prompt.hide()
@@ -107,6 +108,7 @@ class ServerActivity(QWidget):
         self.live.set_rows(rows)
         if rows and not self.live_table.selectionModel().hasSelection():
             self.live_table.selectRow(0)
+        self.live_table.setFixedHeight((1 + min(len(rows), _LIVE_ROWS)) * theme.ROW_HEIGHT + 2)
         self.live_table.setVisible(bool(rows))
         self.idle.setVisible(not rows)
         self.cancel.setVisible(bool(rows))

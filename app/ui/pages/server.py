@@ -98,7 +98,7 @@ class ServerPage(Page):
         self.tabs.setDrawBase(False)
         for widget in (self.activity, self.connect_, self.keys, self._settings()):
             self.tabs.addTab("")
-            self.stack.addWidget(widget)
+            self.stack.addWidget(self._scrolled(widget))
         self.tabs.currentChanged.connect(self.stack.setCurrentIndex)
         self.body.addWidget(self.tabs)
         self.body.addWidget(self.stack, 1)
@@ -139,9 +139,14 @@ class ServerPage(Page):
             inside.addWidget(row)
         column.addWidget(card)
         column.addStretch(1)
+        return holder
+
+    def _scrolled(self, widget: QWidget) -> QWidget:
+        """A small window shows a part of it."""
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
-        scroll.setWidget(holder)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(widget)
         return scroll
 
     def show_tab(self, name: str) -> None:
@@ -210,7 +215,7 @@ class ServerPage(Page):
 
     def _hint_words(self, state: str) -> str:
         if state == "on" and not is_local(self.services.settings.value.server.host):
-            return self.tr("Every machine on your network can reach it.")
+            return ""  # the box below says it
         if state == "on":
             return self.tr("Programs on this machine can use your models as they use OpenAI's.")
         if state in {"starting", "stopping"}:
