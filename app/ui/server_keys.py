@@ -8,6 +8,7 @@ from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from app.ui import tasks, theme, words
+from app.ui.dialogs import confirm
 from app.ui.errors import describe
 from app.ui.figures import DASH
 from app.ui.table_model import Column, Table, TableModel
@@ -139,7 +140,15 @@ class ServerKeys(QWidget):
         self._after()
 
     def _revoke(self) -> None:
-        self._act(self._services.server.keys.revoke)
+        row = self.table.current()
+        if row is not None:
+            confirm.ask(
+                self,
+                self.tr("Revoke the key {name}?").format(name=row.name),
+                self.tr("Programs that use it are refused from now on; it can't be taken back."),
+                self.tr("Revoke"),
+                lambda: self._act(self._services.server.keys.revoke),
+            )
 
     def _forget(self) -> None:
         self._act(self._services.server.keys.forget)

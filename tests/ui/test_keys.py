@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QKeySequence
 
+from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.keys import PAGE_KEYS, PageKey, conflict, keymap, sequences, text_of
 
@@ -54,6 +55,7 @@ def test_a_changed_key_works_at_once_and_is_kept(qtbot: Any, window: Any, dialog
     dialog.rows["new_chat"].reset.click()
     qtbot.waitUntil(lambda: window.actions_.taken()["new_chat"] == "Ctrl+N")
     dialog.reset_all.click()
+    dialog.findChild(ConfirmDialog).act.click()
     qtbot.waitUntil(lambda: window.services.settings.value.general.shortcuts == {})
     assert shortcut.key().toString() == "Ctrl+L"
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from app.core.events import RequestLogged
 from app.core.types import LoadPlan
 from app.server.addresses import Address
+from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.qr_code import MODULE, QUIET, QrCode
 
 LONG = 20000
@@ -106,6 +107,7 @@ def test_a_key_is_shown_once_and_revoked(qtbot: Any, services: Any, page: Any) -
     assert services.server.keys.match(text).id == row.id
     keys.table.selectRow(0)
     keys.revoke.click()
+    keys.findChild(ConfirmDialog).act.click()
     qtbot.waitUntil(lambda: keys.model.rows[0].revoked, timeout=LONG)
     assert services.server.keys.match(text) is None
     keys.forget.click()

@@ -1,5 +1,7 @@
 """Asks before something that can't be taken back from here; the button says what will happen."""
 
+from collections.abc import Callable
+
 from PySide6.QtWidgets import QWidget
 
 from app.ui.dialogs.base import Dialog
@@ -23,3 +25,11 @@ class ConfirmDialog(Dialog):
         self.buttons.addWidget(self.cancel)
         self.buttons.addWidget(self.act)
         self.cancel.setFocus()
+
+
+def ask(parent: QWidget, title: str, text: str, button: str, then: Callable[[], object]) -> ConfirmDialog:
+    """Ask, and do ``then`` when it was confirmed. Returns the open dialog."""
+    dialog = ConfirmDialog(title, text, button, parent)
+    dialog.accepted.connect(lambda: then())  # noqa: PLW0108 - drops what ``then`` returns
+    dialog.open()
+    return dialog

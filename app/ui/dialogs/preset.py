@@ -24,6 +24,7 @@ from app.core.generate import SamplingParams
 from app.core.settings import SettingInfo
 from app.models.presets import LoadChoices, Preset
 from app.ui import tasks
+from app.ui.dialogs import confirm
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
 from app.ui.fields import field_value, fill_field, make_field, name_choices
@@ -250,6 +251,15 @@ class PresetDialog(Dialog):
         self._run(work)
 
     def _delete(self) -> None:
+        confirm.ask(
+            self,
+            self.tr("Delete this profile?"),
+            self.tr("Its options are gone then; no model is touched."),
+            self.tr("Delete"),
+            self._delete_now,
+        )
+
+    def _delete_now(self) -> None:
         presets = self._services.presets
         if self._default:
             self._run(lambda: presets.set_default(self._model, None))

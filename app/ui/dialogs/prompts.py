@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from app.chat.prompts import Prompt, Variable
 from app.ui import tasks
+from app.ui.dialogs import confirm
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
 from app.ui.widgets import make_button, make_label
@@ -123,9 +124,20 @@ class PromptsDialog(Dialog):
 
     def _remove(self) -> None:
         item = self.list.currentItem()
-        if item is not None:
-            prompt = item.data(_PROMPT)
+        if item is None:
+            return
+        prompt = item.data(_PROMPT)
+
+        def remove() -> None:
             tasks.run(lambda: self._library.remove(prompt), lambda _none: self._saved(""), self._failed, self)
+
+        confirm.ask(
+            self,
+            self.tr("Delete the prompt {name}?").format(name=prompt.name),
+            self.tr("Its text is gone then."),
+            self.tr("Delete"),
+            remove,
+        )
 
     def _failed(self, error: Exception) -> None:
         self.problem.setText(describe(error).sentence)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QKeySequenceEdit, QLabel, QLineEdit, 
 
 from app.ui import keys, tasks, theme
 from app.ui.actions import Actions
+from app.ui.dialogs import confirm
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
 from app.ui.fuzzy import folded
@@ -83,7 +84,7 @@ class ShortcutsDialog(Dialog):
         self._add_buttons()
 
     def _add_buttons(self) -> None:
-        self.reset_all = make_button(lambda: self._keep({}), parent=self)
+        self.reset_all = make_button(self._ask_reset_all, parent=self)
         self.reset_all.setText(self.tr("Reset all"))
         close = make_button(self.accept, "primary", self)
         close.setText(self.tr("Close"))
@@ -142,6 +143,15 @@ class ShortcutsDialog(Dialog):
                 self._take_over()
                 return
         self._keep({known: text for known, text in keymap().own.items() if known != name})
+
+    def _ask_reset_all(self) -> None:
+        confirm.ask(
+            self,
+            self.tr("Reset all shortcuts?"),
+            self.tr("%n command(s) go back to their own keys.", "", len(keymap().own)),
+            self.tr("Reset all"),
+            lambda: self._keep({}),
+        )
 
     def _keep(self, own: dict[str, str]) -> None:
         defaults = {name: row.default for name, row in self.rows.items()}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _ENDED = ("done", "cancelled", "failed")
 _PROGRESS = 2
+_WORTH_ASKING = 20_000_000
+"""Bytes from which giving a download up is asked for: they would have to come again."""
 
 
 class DownloadsPage(Page):
@@ -275,7 +277,24 @@ class DownloadsPage(Page):
             "cancel": downloads.cancel,
             "remove": downloads.remove,
         }[name]
-        tasks.run(lambda: work(key), lambda _none: self._sweep(), owner=self)
+        if name == "cancel" and row.done >= _WORTH_ASKING:
+            self._ask_cancel(row)
+        else:
+            tasks.run(lambda: work(key), lambda _none: self._sweep(), owner=self)
+
+    def _ask_cancel(self, row: DownloadChanged) -> None:
+        from app.ui.dialogs import confirm  # noqa: PLC0415 - rarely asked
+
+        def cancel() -> None:
+            tasks.run(lambda: self.services.downloads.cancel(row.id), lambda _none: self._sweep(), owner=self)
+
+        confirm.ask(
+            self,
+            self.tr("Cancel this download?"),
+            self.tr("{size} that came already are deleted.").format(size=words.size(row.done)),
+            self.tr("Cancel the download"),
+            cancel,
+        )
 
     def _all(self, work: Callable[[], None]) -> None:
         tasks.run(work, lambda _none: self._sweep(), owner=self)
