@@ -160,15 +160,13 @@ class ChatContext(QObject):
             return
         if picture.window is None:
             return
-        parts = _parts(chat, path, picture, owner.session.in_window(chat, path))
+        said = owner.session.in_window(chat, path)
+        parts = _parts(chat, path, picture, said)
         budget = picture.budget or picture.window
         owner.pictured.emit(
             WindowPicture(parts, picture.window, budget, picture.tokens, policy, picture.over)
         )
-        kept = [part for part in picture.parts if not part.dropped]
-        system = sum(part.tokens for part in kept if part.role == "system")
-        talk = [part.tokens for part in kept if part.role != "system"]
-        owner.context_changed.emit(ContextUse(system, sum(talk[:-2]), sum(talk[-2:]), picture.window))
+        owner.context_changed.emit(window_use(said, picture))
 
     # ---------------------------------------------------------------- what the reader decides
 
@@ -195,6 +193,48 @@ class ChatContext(QObject):
             words = self.tr("The model gave no shorter text. The message stays as it is.")
             self._owner.said.emit(words, "warn")
         self.tell()
+
+
+def window_use(said: Sequence[StoredMessage], picture: Picture) -> ContextUse:
+    """The picture summed up by what the tokens are for. ``said``: the messages that the parts were counted from."""
+    sums = {"system": 0, "documents": 0, "tools": 0}
+    talk: list[int] = []
+    for message, part in zip(said, picture.parts, strict=False):
+        if part.dropped:
+            continue
+        documents = _of_documents(message, part.tokens)
+        sums["documents"] += documents
+        if part.role == "system":
+            sums["system"] += part.tokens
+        elif part.role == "tool" or (message.tool_calls and not message.text):
+            sums["tools"] += part.tokens
+        else:
+            talk.append(part.tokens - documents)
+    return ContextUse(
+        sums["system"],
+        sum(talk[:-2]),
+        sum(talk[-2:]),
+        picture.window,
+        documents=sums["documents"],
+        tools=sums["tools"],
+        reused=_reused(said, picture, sums["system"]),
+    )
+
+
+def _of_documents(message: StoredMessage, tokens: int) -> int:
+    """The share of a message's tokens that its attached texts take, by their letters."""
+    attached = sum(len(attachment.text) for attachment in message.attachments)
+    return tokens * attached // (attached + len(message.text)) if attached else 0
+
+
+def _reused(said: Sequence[StoredMessage], picture: Picture, system: int) -> int | None:
+    """Tokens that the next turn finds in the cache: what the last answer read and wrote; only the system prompt once
+    the policy drops what follows it."""
+    usage = next((message.usage for message in reversed(said) if message.usage is not None), None)
+    if usage is None:
+        return None
+    dropped = bool(picture.leaving) or any(part.dropped for part in picture.parts)
+    return system if dropped else min(picture.tokens, usage.prompt + usage.completion)
 
 
 def _parts(
