@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QSplitter
 
 from app.core.errors import DiskFullError, ModelNotFoundError
+from app.core.generate import Timings
+from app.core.types import Sample
 from app.ui import theme
+from app.ui.entries import Entry
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
 
@@ -177,3 +180,40 @@ def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -
 
 def test_a_lock_holder_that_does_not_answer_is_reported(qtbot: Any, tmp_path: Path) -> None:
     assert SingleWindow(tmp_path / "hearth.lock").tell("") is False
+
+
+def test_the_status_line_keeps_the_speed_of_the_last_answer(qtbot: Any, window: Any, services: Any) -> None:
+    status = window.status
+    assert status.speed.text() == "– tokens/s"
+    assert "No model" in status.speed.toolTip()
+    answer = Entry(1, "assistant", "Yes.", model="m", timings=Timings(decode=0.5, decode_tokens=21))
+    window.answered.emit(1, answer)
+    spoken = f"{answer.timings.decode_per_second:.1f} tokens/s"  # type: ignore[union-attr]
+    assert status.speed.text() == spoken
+    services.bus.publish(Sample("instance:m", 0.0, {"decode_tps": 0.0}))  # what an idle engine says
+    services.bus.publish(Sample("instance:m", 0.1, {"decode_tps": 55.5}))
+    qtbot.waitUntil(lambda: status.speed.text() == "55.5 tokens/s")
+    assert "now" in status.speed.toolTip()
+    services.bus.publish(Sample("instance:m", 0.2, {"decode_tps": 0.0}))
+    status._gone_quiet()
+    assert status.speed.text() == "55.5 tokens/s"
+    assert "last answer" in status.speed.toolTip()
+
+
+def test_splitters_and_the_page_in_front_are_remembered(qtbot: Any, window: Any, services: Any) -> None:
+    from app.ui.main_window import MainWindow
+
+    splitter = window.page("chat").findChild(QSplitter)
+    splitter.setSizes([300, 500])
+    sizes = splitter.sizes()
+    window.open_page("server")
+    window.close()
+    again = MainWindow(services)
+    qtbot.addWidget(again)
+    again.show()
+    assert again.page_shown() == "server"
+    again.open_page("chat")
+    qtbot.wait(100)
+    assert again.page("chat").findChild(QSplitter).sizes()[0] == sizes[0] == 300
+    again.close()
+    again.shut()
