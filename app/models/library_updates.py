@@ -1,10 +1,12 @@
 """Is there a newer file on the Hub than the one we have? Pure: the caller asks the Hub for the repository."""
 
+from pathlib import PurePath
 from typing import Literal
 
 from msgspec import Struct
 
 from app.core.types import ModelRecord
+from app.models import quants
 from app.models.hub_types import QuantFile, RepoDetail
 
 Verdict = Literal["same", "newer", "gone", "unknown"]
@@ -30,10 +32,12 @@ def compare(record: ModelRecord, detail: RepoDetail) -> Update:
 
 def _counterpart(record: ModelRecord, detail: RepoDetail) -> QuantFile | None:
     file = record.source.file if record.source else ""
-    for quant in detail.quants:
-        if any(part.name == file for part in quant.files):
-            return quant
-    name = record.summary.quant if record.summary else ""
+    own = PurePath(record.path).name
+    for wanted, of in ((file, str), (own, lambda name: PurePath(name).name)):
+        for quant in detail.quants:
+            if any(of(part.name) == wanted for part in quant.files):
+                return quant
+    name = (record.summary.quant if record.summary else "") or quants.parse_quant(own)
     kind = record.summary.kind if record.summary else "text"
     return next((item for item in detail.quants if item.quant == name and item.kind == kind), None)
 

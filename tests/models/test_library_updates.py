@@ -34,6 +34,12 @@ def test_other_bytes_are_newer() -> None:
     assert compare(OURS, hub(RemotePart("renamed.gguf", 10, "s2"))).verdict == "newer"
 
 
+def test_a_damaged_file_is_found_by_its_name_alone() -> None:
+    damaged = replace(OURS, summary=None, source=Source("o/r"), damaged="cut short")
+    found = compare(damaged, hub(RemotePart("sub/a-Q4_0.gguf", 11, "s1")))
+    assert found.quant is not None
+
+
 def test_without_hashes_the_revision_decides_or_nobody() -> None:
     unhashed = replace(OURS, files=(ModelFile("/m/a-Q4_0.gguf", 10),))
     page = hub(RemotePart("a-Q4_0.gguf", 10, "s1"))

@@ -362,6 +362,7 @@ def test_defaults_and_profiles_can_be_changed_exported_and_taken(
     dialog.export_to(tmp_path / "bold.json")
     qtbot.waitUntil((tmp_path / "bold.json").exists)
     dialog.forget.click()
+    dialog_of("ConfirmDialog").act.click()
     qtbot.waitUntil(lambda: services.presets.all() == ())
     box.import_file(tmp_path / "bold.json")
     qtbot.waitUntil(lambda: [one.name for one in services.presets.all()] == ["Bold"])
