@@ -62,6 +62,7 @@ class ServerHost:
         self._keys_file = keys_file
         self._keys: KeyStore | None = None
         self._book: UsageBook | None = None
+        self._first_use = threading.Lock()
         self._switch = threading.Lock()
         self._log: deque[RequestLogged] = deque(maxlen=LOG_LENGTH)
         self._subscription = bus.subscribe(RequestLogged, self._log.append)
@@ -133,9 +134,10 @@ class ServerHost:
         """The API keys: create, list, revoke; also while the server is off."""
         from app.server.keys import KeyStore  # noqa: PLC0415 - see _serve
 
-        if self._keys is None:
-            self._keys = KeyStore(self._keys_file)
-        return self._keys
+        with self._first_use:
+            if self._keys is None:
+                self._keys = KeyStore(self._keys_file)
+            return self._keys
 
     def usage(self) -> "tuple[KeyUsage, ...]":
         """What each key has used, since it was made."""
@@ -144,10 +146,11 @@ class ServerHost:
     def _usage_book(self) -> "UsageBook":
         from app.server.usage import UsageBook  # noqa: PLC0415 - see _serve
 
-        if self._book is None:
-            folder = self._keys_file.parent if self._keys_file else None
-            self._book = UsageBook(folder / "key_usage.json" if folder else None)
-        return self._book
+        with self._first_use:
+            if self._book is None:
+                folder = self._keys_file.parent if self._keys_file else None
+                self._book = UsageBook(folder / "key_usage.json" if folder else None)
+            return self._book
 
     def close(self) -> None:
         """Stop at once, and stop listening to the Bus."""
