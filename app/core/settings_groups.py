@@ -369,5 +369,3 @@ class Energy(Struct, frozen=True, kw_only=True):
     """Id of a tariff; empty: the one of the system's country, if there is one."""
     api: Annotated[str, Meta(extra={"hidden": True})] = ""
     """Id of the hosted model that the verdict compares with; empty: the first of the table."""
-    measured: Annotated[bool, Meta(extra={"hidden": True})] = False
-    """Whether measuring this machine was offered already."""
