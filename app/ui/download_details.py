@@ -62,7 +62,7 @@ class DownloadDetails(QFrame):
         if not self._places:
             return
         self.folder.setText(str(self._places[0].path.parent))
-        texts = [self._line(place) for place in self._places]
+        texts = [self._line(place, self._done(place)) for place in self._places]
         if len(texts) > _SHOWN:
             more = len(texts) - _SHOWN + 1
             texts = [*texts[: _SHOWN - 1], self.tr("and %n further file(s)", "", more)]
@@ -71,14 +71,22 @@ class DownloadDetails(QFrame):
             line.setVisible(bool(text))
         self.reveal.setText(self.tr("Show in the folder"))
 
-    def _line(self, place: Place) -> str:
+    def _done(self, place: Place) -> int:
+        """Bytes of a file; of the one under way those that nobody has noted on the disk yet, too."""
+        going = next((item for item in self._places if not item.ready), None)
+        if place is not going or self._row is None:
+            return place.done
+        before = sum(item.bytes for item in self._places if item.ready)
+        return max(place.done, self._row.done - before)
+
+    def _line(self, place: Place, done: int) -> str:
         if place.sha256:
             text = self.tr("{name}: verified, sha256 {digest}")
             return text.format(name=place.path.name, digest=place.sha256)
-        if not place.done:
+        if not done:
             return self.tr("{name}: not begun").format(name=place.path.name)
         text = self.tr("{name}: {done} of {total} are here")
-        return text.format(name=place.part.name, done=words.size(place.done), total=words.size(place.bytes))
+        return text.format(name=place.part.name, done=words.size(done), total=words.size(place.bytes))
 
     def _reveal(self) -> None:
         folder = next((item for item in self._folders() if item.is_dir()), None)

@@ -22,6 +22,11 @@ _ICONS = {
 
 def state_words(row: DownloadChanged) -> str:
     """The state in one or two words."""
+    return all_states()[row.state]
+
+
+def all_states() -> dict[str, str]:
+    """Every state in words."""
     return {
         "queued": translate("Downloads", "Queued"),
         "running": translate("Downloads", "Downloading"),
@@ -31,7 +36,7 @@ def state_words(row: DownloadChanged) -> str:
         "done": translate("Downloads", "Done, verified"),
         "failed": translate("Downloads", "Failed"),
         "cancelled": translate("Downloads", "Cancelled"),
-    }[row.state]
+    }
 
 
 def state_token(row: DownloadChanged) -> str:

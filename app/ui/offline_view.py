@@ -6,8 +6,10 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
 
+from app.core.errors import HearthError
 from app.ui import tasks
 from app.ui.empty_state import EmptyState
+from app.ui.errors import describe
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -24,15 +26,16 @@ class OfflineView(EmptyState):
     def __init__(self, services: "Services", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._services = services
-        self._why, self._models = "", -1
+        self._error: HearthError | None = None
+        self._models = -1
         self.primary.connect(self.again)
         self.secondary.connect(self.library_asked)
         self._timer = QTimer(self, interval=_AGAIN_MS)
         self._timer.timeout.connect(self.again)
 
-    def show_reason(self, why: str) -> None:
-        """``why`` the Hub can't be reached, as one sentence."""
-        self._why = why
+    def show_reason(self, error: HearthError) -> None:
+        """Why the Hub can't be reached."""
+        self._error = error
         self.retranslate()
         library = self._services.library
         tasks.run(lambda: len(library.records()), self._show_models, lambda _error: None, self)
@@ -43,6 +46,7 @@ class OfflineView(EmptyState):
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
+        why = describe(self._error).text if self._error else ""
         if self._models > 0:
             here = self.tr(
                 "%n model(s) on this machine, your chats and the local server work as always.",
@@ -56,7 +60,7 @@ class OfflineView(EmptyState):
         )
         self.show_state(
             self.tr("The Hub can't be reached"),
-            "\n\n".join(part for part in (self._why, here, wait) if part),
+            "\n\n".join(part for part in (why, here, wait) if part),
             self.tr("Try again"),
             self.tr("Go to the library"),
         )

@@ -14,7 +14,7 @@ from app.ui.prospects import Prospect
 from app.ui.widgets import IconButton, make_button, make_label, set_property
 
 _BUSY = ("queued", "running", "waiting", "verifying", "paused")
-_SIDES, _PADDING = 16, 24
+_SIDES, _PADDING = 16, 34
 
 
 class QuantRow(Struct, frozen=True):

@@ -74,6 +74,7 @@ class QuantTable(Table):
         self._cells = {key: cell for key, cell in self._cells.items() if key in known}
         for at, row in enumerate(self.model_.rows):
             self._place(at, row, downloads.get(row.quant.id))
+        self._fit_here()
 
     def show_download(self, event: DownloadChanged) -> bool:
         """A download moved; False when it is none of these."""
@@ -111,7 +112,14 @@ class QuantTable(Table):
     def fit_columns(self) -> None:
         super().fit_columns()
         self.setColumnWidth(_ACTION, cell_width())
-        widest = QFontMetrics(theme.font("secondary")).horizontalAdvance(_speed_text("888", "888"))
+        self._fit_here()
+
+    def _fit_here(self) -> None:
+        texts = [words.fit_words(fit) for fit in words.FIT_TOKENS]
+        widest = max(QFontMetrics(theme.font("text")).horizontalAdvance(text) for text in texts)
+        if any(row.prospect.speed for row in self.model_.rows):
+            speed = QFontMetrics(theme.font("secondary")).horizontalAdvance(_speed_text("888", "888"))
+            widest = max(widest, speed)
         self.setColumnWidth(_HERE, widest + _ICON)
 
     def wanted_height(self) -> int:

@@ -220,6 +220,13 @@
 <context>
     <name>DownloadsPage</name>
     <message numerus="yes">
+        <source>%n paused</source>
+        <translation>
+            <numerusform>%n paused</numerusform>
+            <numerusform>%n paused</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>Cancel %n download(s)?</source>
         <translation>
             <numerusform>Cancel %n download?</numerusform>

@@ -245,7 +245,7 @@ class DiscoverPage(Page):
         described = describe(error)
         if first and isinstance(error, HubUnreachableError):
             self.results.show_first((), False)
-            self.offline.show_reason(described.text)
+            self.offline.show_reason(error)
             self.whole.setCurrentWidget(self.offline)
             return
         self.left.setCurrentWidget(self.list)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QTimer, QUrl
-from PySide6.QtGui import QCursor, QDesktopServices, QHideEvent
+from PySide6.QtGui import QCursor, QDesktopServices, QFontMetrics, QHideEvent
 from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from app.core.events import DownloadChanged, SettingChanged
@@ -14,7 +14,7 @@ from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.cells import ActionCell, ProgressDelegate, TwoLineDelegate
 from app.ui.download_details import DownloadDetails
-from app.ui.download_words import note_words, progress, state_icon, state_token, state_words
+from app.ui.download_words import all_states, note_words, progress, state_icon, state_token, state_words
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
 from app.ui.figures import DASH
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 _ENDED = ("done", "cancelled", "failed")
-_PROGRESS = 2
+_STATE, _PROGRESS = 1, 2
+_ICON = 48
+"""Pixels of the icon before a state, and of the cell's margins."""
 _WORTH_ASKING = 20_000_000
 """Bytes from which giving a download up is asked for: they would have to come again."""
 
@@ -347,7 +349,10 @@ class DownloadsPage(Page):
         if not running:
             return ""
         speed = sum(row.speed or 0 for row in running if row.state == "running")
-        count = words.number(len(running))
+        going = [row for row in running if row.state != "paused"]
+        if not going:
+            return self.tr("%n paused", "", len(running))
+        count = words.number(len(going))
         if not speed:
             return self.tr("{count} under way").format(count=count)
         left = sum((row.total or 0) - row.done for row in running if row.state in {"queued", "running"})
@@ -435,6 +440,9 @@ class DownloadsPage(Page):
         )
         self.model.refresh()
         self.table.fit_columns()
+        metrics = QFontMetrics(self.table.font())
+        widest = max(metrics.horizontalAdvance(words) for words in all_states().values())
+        self.table.setColumnWidth(_STATE, widest + _ICON)
         self._after()
         self._look_at_disk()
 
