@@ -107,6 +107,10 @@ class States:
 
 def columns(states: States) -> list[Column[Row]]:
     """Every column; ``WIDTHS`` says which of them give way."""
+    return [*_what(), *_when(states)]
+
+
+def _what() -> list[Column[Row]]:
     return [
         Column(
             lambda: translate("Library", "Model"),
@@ -126,6 +130,11 @@ def columns(states: States) -> list[Column[Row]]:
         _number("Parameters", lambda r: words.parameters(_parameters(r)) or DASH, _parameters, 84),
         _number("Size (GB)", lambda r: words.gigabytes(r.record.bytes), lambda r: r.record.bytes, 80),
         _number("Context", lambda r: words.tokens(trained(r.record)), lambda r: trained(r.record), 76),
+    ]
+
+
+def _when(states: States) -> list[Column[Row]]:
+    return [
         Column(
             lambda: translate("Library", "Added"),
             lambda r: words.ago(r.record.added_at),
