@@ -137,7 +137,7 @@ class FindBar(QWidget):
         )
         self._transcript.jump_to(self._transcript.entries[self._rows[self._row]].key)
         if (view := self._view()) is not None:
-            view.build_all()
+            view.pieces.build_all()
         self._match = -1 if step > 0 else len(self._places())
 
     def _view(self) -> MessageView | None:

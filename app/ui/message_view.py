@@ -2,23 +2,21 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPoint, QRect, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QPoint, QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
 
 from app.core.events import ErrorInfo
 from app.ui.chat_style import ChatStyle
-from app.ui.code_block import CodeBlock
 from app.ui.entries import Entry
 from app.ui.footer import Footer
-from app.ui.long_message import STRETCH, Gap, at_once
-from app.ui.markdown import Segment, Splitter, math_source, split, split_reasoning
+from app.ui.long_message import Gap
+from app.ui.markdown import Splitter, split, split_reasoning
 from app.ui.message_parts import Editor, ErrorCard, ReasoningFold, tint
+from app.ui.message_pieces import MessagePieces
 from app.ui.prose import ProseView
 from app.ui.tool_card import ToolCard
 
-Built = ProseView | CodeBlock
-Piece = Built | Gap
 ErrorWords = Callable[[ErrorInfo], tuple[str, str, str]]
 """error -> (translated words, button text, action name)."""
 _BUBBLE_PAD_X, _BUBBLE_PAD_Y = 14, 10
@@ -31,6 +29,8 @@ class MessageView(QWidget):
     edited = Signal(int, str)
     link_activated = Signal(QUrl)
     resized = Signal(int)
+    widget_made = Signal(object)
+    """A widget with text to select was added."""
 
     def __init__(
         self,
@@ -45,9 +45,11 @@ class MessageView(QWidget):
         super().__init__(parent)
         self._only_copy = only_copy
         self.entry, self._style, self._words, self._is_last = entry, style, words, is_last
-        self._pieces: list[Piece] = []
+        self.pieces = MessagePieces(style, self)
+        self.pieces.resized.connect(self._tell_resized)
+        self.pieces.link_activated.connect(self.link_activated)
+        self.pieces.made.connect(self.widget_made)
         self._splitter: Splitter | None = None
-        self._frozen = 0
         self._reasoning: ReasoningFold | None = None
         self._error: ErrorCard | None = None
         self._footer: Footer | None = None
@@ -55,8 +57,6 @@ class MessageView(QWidget):
         self._editor: Editor | None = None
         self._files: QLabel | None = None
         self._tools: list[ToolCard] = []
-        self._later = QTimer(self, interval=0)
-        self._later.timeout.connect(self._build_more)
         self._bubble = QRect()
         self._raw = False
         self._build()
@@ -67,7 +67,7 @@ class MessageView(QWidget):
         """Show another state of the same message; text that did not change is not parsed again."""
         before, self.entry, self._is_last = self.entry, entry, is_last
         if entry.text != before.text or entry.role != before.role:
-            self._clear()
+            self.pieces.clear()
             self._build()
         else:
             self._build_around()
@@ -77,9 +77,9 @@ class MessageView(QWidget):
         if self.entry.role == "tool" and not self._raw:
             text = ""
         if self.entry.role == "assistant" and not self._raw:
-            self._show_segments(split(split_reasoning(text)[1]))
+            self.pieces.show(split(split_reasoning(text)[1]))
         elif text:
-            self._plain(text)
+            self.pieces.show_plain(text, mono=self._raw)
         self._build_around()
 
     def _build_around(self) -> None:
@@ -98,70 +98,6 @@ class MessageView(QWidget):
             if self.entry.role == "assistant"
             else self.tr("Question: {text}").format(text=preview)
         )
-
-    def _clear(self) -> None:
-        for piece in self._pieces:
-            piece.hide()
-            piece.deleteLater()
-        self._pieces, self._frozen = [], 0
-        self._later.stop()
-
-    def _plain(self, text: str) -> None:
-        view = self._prose()
-        view.set_plain(text)
-        if self._raw:
-            view.setFont(self._style.mono)
-        self._pieces = [view]
-
-    def _show_segments(self, segments: list[Segment]) -> None:
-        now = at_once(segments)
-        for number, segment in enumerate(segments):
-            self._pieces.append(self._piece(segment) if number in now else Gap(segment, self._style))
-        if len(now) < len(segments):
-            self._later.start()
-
-    def _build_more(self) -> None:
-        """Idle work: the next gaps of a very long message, from its end, where it is mostly read."""
-        letters = STRETCH
-        for number in range(len(self._pieces) - 1, -1, -1):
-            piece = self._pieces[number]
-            if isinstance(piece, Gap):
-                self._pieces[number] = self._piece(piece.segment)
-                letters -= len(piece.segment.text)
-                if letters <= 0:
-                    break
-        else:
-            self._later.stop()
-        self._tell_resized()
-
-    def build_all(self) -> None:
-        """Build what is still a gap, at once."""
-        self._later.stop()
-        if any(isinstance(piece, Gap) for piece in self._pieces):
-            gaps = [piece if isinstance(piece, Gap) else None for piece in self._pieces]
-            for number, gap in enumerate(gaps):
-                if gap is not None:
-                    self._pieces[number] = self._piece(gap.segment)
-            self._tell_resized()
-
-    def _piece(self, segment: Segment) -> Built:
-        if segment.kind != "code":
-            view = self._prose()
-            _fill_prose(view, segment)
-            return view
-        block = CodeBlock(self._style, self)
-        block.resized.connect(self._tell_resized)
-        block.set_code(segment.text, segment.info, closed=segment.closed)
-        block.show()
-        return block
-
-    def _prose(self) -> ProseView:
-        view = ProseView(self._style, self)
-        view.link_activated.connect(self.link_activated)
-        view.resized.connect(self._tell_resized)
-        view.setAccessibleName(self.tr("Message text"))
-        view.show()
-        return view
 
     def _build_files(self) -> None:
         if not self.entry.files:
@@ -232,7 +168,7 @@ class MessageView(QWidget):
     def toggle_raw(self) -> None:
         """Show the text as it was written, or formatted again."""
         self._raw = not self._raw
-        self._clear()
+        self.pieces.clear()
         self._build()
         self._tell_resized()
 
@@ -252,7 +188,7 @@ class MessageView(QWidget):
 
     def start_live(self) -> None:
         """From now on ``feed`` adds text; what is there already is kept (a continued answer)."""
-        self._clear()
+        self.pieces.clear()
         self._splitter = Splitter()
         self._status = self._status or QLabel(self)
         tint(self._status, self._style)
@@ -261,7 +197,7 @@ class MessageView(QWidget):
             self._footer.deleteLater()
             self._footer = None
         self._splitter.feed(split_reasoning(self.entry.text)[1])
-        self._show_live()
+        self.pieces.show_live(self._splitter)
 
     def feed(self, entry: Entry, text: str) -> None:
         """``entry`` as it is now, and the text that came since the last call."""
@@ -272,7 +208,7 @@ class MessageView(QWidget):
             self._build_reasoning()
         if text:
             self._splitter.feed(text)
-            self._show_live()
+            self.pieces.show_live(self._splitter)
 
     def set_status(self, text: str) -> None:
         """A line under the answer while it is written (loading, reading the prompt, speed)."""
@@ -285,48 +221,12 @@ class MessageView(QWidget):
         splitter, self._splitter = self._splitter, None
         self.entry, self._is_last = entry, is_last
         if splitter is not None:
-            splitter.finish()
-            self._show_frozen(splitter)
-            self._drop_pieces(len(splitter.frozen))
+            self.pieces.finish(splitter)
         if self._status is not None:
             self._status.hide()
             self._status.deleteLater()
             self._status = None
         self._build_around()
-
-    def _show_live(self) -> None:
-        assert self._splitter is not None
-        self._show_frozen(self._splitter)
-        tail = self._splitter.tail()
-        if tail is None:
-            self._drop_pieces(self._frozen)
-        else:
-            self._put(self._frozen, tail)
-            self._drop_pieces(self._frozen + 1)
-
-    def _show_frozen(self, splitter: Splitter) -> None:
-        for segment in splitter.frozen[self._frozen :]:
-            self._put(self._frozen, segment)
-            self._frozen += 1
-
-    def _put(self, index: int, segment: Segment) -> None:
-        """Make piece ``index`` show this segment, in place when it is of the right kind."""
-        if index < len(self._pieces):
-            piece = self._pieces[index]
-            if isinstance(piece, ProseView) and segment.kind != "code":
-                _fill_prose(piece, segment)
-                return
-            if isinstance(piece, CodeBlock) and segment.kind == "code":
-                piece.set_code(segment.text, segment.info, closed=segment.closed)
-                return
-            self._drop_pieces(index)
-        self._pieces.append(self._piece(segment))
-
-    def _drop_pieces(self, count: int) -> None:
-        for piece in self._pieces[count:]:
-            piece.hide()
-            piece.deleteLater()
-        del self._pieces[count:]
 
     # ---------------------------------------------------------------- editing
 
@@ -338,8 +238,7 @@ class MessageView(QWidget):
         self._editor.accepted.connect(self._accept_edit)
         self._editor.cancelled.connect(self.end_edit)
         self._editor.resized.connect(self._tell_resized)
-        for piece in self._pieces:
-            piece.hide()
+        self.pieces.set_visible(False)
         self._editor.show()
         self._editor.text.setFocus()
         self._editor.text.moveCursor(QTextCursor.MoveOperation.End)
@@ -361,8 +260,7 @@ class MessageView(QWidget):
             self._editor.hide()
             self._editor.deleteLater()
             self._editor = None
-        for piece in self._pieces:
-            piece.show()
+        self.pieces.set_visible(True)
         self._tell_resized()
 
     # ---------------------------------------------------------------- layout
@@ -375,7 +273,7 @@ class MessageView(QWidget):
         if self._editor is not None:
             y = self._place(self._editor, 0, y, width, self._editor.height_for(width)) + 4
         elif self.entry.role == "assistant":
-            y = self._arrange_pieces(width, y)
+            y = self.pieces.arrange(width, y)
         else:
             y = self._arrange_bubble(width, y)
         if not (self.entry.role == "tool" and self._raw):
@@ -389,22 +287,13 @@ class MessageView(QWidget):
             y = self._place(self._footer, 0, y, width, Footer.HEIGHT)
         return y
 
-    def _arrange_pieces(self, width: int, y: int) -> int:
-        for piece in self._pieces:
-            height = piece.height_for(width)
-            if isinstance(piece, Gap):
-                y += height + self._style.gap
-            else:
-                y = self._place(piece, 0, y, width, height) + self._style.gap
-        return y
-
     def _arrange_bubble(self, width: int, y: int) -> int:
         self._bubble = QRect()
         if self._files is not None:
             y = self._place(self._files, 0, y, width, self._files.heightForWidth(width)) + 4
-        if not self._pieces or isinstance(self._pieces[0], Gap):
+        piece = self.pieces.all[0] if self.pieces.all else None
+        if piece is None or isinstance(piece, Gap):
             return y
-        piece = self._pieces[0]
         most = int(width * 0.86) - 2 * _BUBBLE_PAD_X
         inner = piece.ideal_width(most) if isinstance(piece, ProseView) else most
         height = piece.height_for(inner)
@@ -430,21 +319,11 @@ class MessageView(QWidget):
 
     def text_widgets(self) -> list[QTextBrowser | QPlainTextEdit]:
         """The widgets that hold selectable text, in reading order."""
-        built = [piece for piece in self._pieces if not isinstance(piece, Gap)]
-        return [piece if isinstance(piece, ProseView) else piece.text for piece in built]
+        return self.pieces.text_widgets()
 
     def retranslate(self) -> None:
         """Set every text again in the current language."""
-        for part in (self._reasoning, self._footer, *self._tools, *self._pieces):
-            if isinstance(part, ReasoningFold | Footer | CodeBlock | ToolCard):
+        for part in (self._reasoning, self._footer, *self._tools, self.pieces):
+            if part is not None:
                 part.retranslate()
         self._build_around()
-
-
-def _fill_prose(view: ProseView, segment: Segment) -> None:
-    if segment.kind == "prose":
-        view.set_markdown(segment.text)
-    elif segment.closed:
-        view.set_display(segment.text, math_source(segment))
-    else:
-        view.set_plain(math_source(segment))

@@ -273,6 +273,7 @@ class Transcript(QAbstractScrollArea):
         view.resized.connect(self._measure_key)
         self._views[row.entry.key] = view
         self._selection.watch(view)
+        view.widget_made.connect(self._selection.watch_widget)
         self._layout.set_height(index, view.arrange(self._column()))
         view.show()
         return view

@@ -355,10 +355,10 @@ def test_a_very_long_answer_is_built_bit_by_bit(qtbot: QtBot, page: ChatPage, se
     until(qtbot, lambda: len(page.transcript.entries) == 2)
     view = page.transcript.row_view(1)
     assert view is not None
-    segments = len(view._pieces)
+    segments = len(view.pieces.all)
     assert len(at_once(split(text))) < segments // 2
     before = page.transcript.verticalScrollBar().maximum()
-    until(qtbot, lambda: not view._later.isActive())
+    until(qtbot, lambda: not view.pieces.building)
     assert len(view.text_widgets()) == segments
     after = page.transcript.verticalScrollBar()
     assert after.value() == after.maximum()  # the end was in view and stays
