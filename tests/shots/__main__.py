@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from tests.fakes.hub_data import STARTER_REPO, demo_repos
 from tests.fakes.hub_server import LocalHub
-from tests.shots import models
+from tests.shots import models, whole
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def shoot(studio: Studio) -> None:
     studio.take("usage")
     window.open_page("settings")
     studio.take("settings")
+    whole.shoot(studio, OUT)
     models.offline(studio)
 
 
@@ -135,7 +136,7 @@ def _library(studio: Studio) -> None:
     page.select(STARTER)
     studio.take("library")
     page.details.care.verify.button.click()
-    studio.wait(lambda: page.details.care.verify.result.isVisible())
+    studio.wait(page.details.care.verify.result.isVisible)
     page.details.verticalScrollBar().setValue(page.details.verticalScrollBar().maximum())
     studio.take("library-verified")
     page.details.verticalScrollBar().setValue(0)
