@@ -1,6 +1,7 @@
 """Live readings once a second: a thread that publishes a Sample for the host and one for each GPU.
 
-``host``: memory_total, memory_used, memory_us, cpu_percent, cpu_us (our part of it), cpu_power. memory_us is the
+``host``: memory_total, memory_used, memory_us, cpu_percent, cpu_us (our part of it), cpu_power,
+temperature, clock. memory_us is the
 resident memory of this process and its workers, with the pages of memory-mapped models in it; memory_used is what
 other programs can't have plus those pages (the system counts them as free because it may drop them and read them
 again).
@@ -22,6 +23,7 @@ import msgspec
 from app.core.events import Bus
 from app.core.types import Sample
 from app.hardware.cpu import detect_memory, memory_limit
+from app.hardware.cpu_live import CpuSensors
 from app.hardware.detect import default_vendors
 from app.hardware.facts import Gpu, Machine, Reading, Vendor
 from app.hardware.power import Rapl
@@ -41,9 +43,9 @@ class Host:
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        self._rapl = Rapl(root)
+        self._rapl, self._sensors = Rapl(root), CpuSensors(root)
         self._processes: dict[int, psutil.Process] = {}
-        self.missing: dict[str, str] = {}
+        self.missing: dict[str, str] = self._sensors.missing()
 
     def read(self, pids: Sequence[int]) -> dict[str, float | None]:
         """One reading; ``pids`` are our workers."""
@@ -65,6 +67,8 @@ class Host:
             "cpu_percent": psutil.cpu_percent(interval=None),
             "cpu_us": self._busy(),
             "cpu_power": power,
+            "temperature": self._sensors.temperature(),
+            "clock": self._sensors.clock(),
         }
 
     def _ours(self, pids: set[int]) -> tuple[int, int]:

@@ -72,6 +72,7 @@ class PowerPanel(Panel):
         device = self.tr("processor") if source == "host" else source_words(source)
         row.number.show_value(text, device, why)
         row.rest.setText(self._rest(source, device, why))
+        row.rest.setToolTip(self._more(source))
         row.plot.setVisible(watts is not None and not self.strip)
         row.curve.name = self.tr("{device}, W").format(device=device)
         row.plot.setAccessibleName(row.curve.name)
@@ -90,6 +91,21 @@ class PowerPanel(Panel):
         if why and not self.strip:
             parts.append(self.tr("not measurable: {why}").format(why=why))
         return ", ".join(parts)
+
+    def _more(self, source: str) -> str:
+        """Clock and link, on hover."""
+        locale, lines = QLocale(), []
+        clock = self._series.last(source, "clock")
+        if clock is not None:
+            lines.append(self.tr("clock {clock} MHz").format(clock=locale.toString(clock, "f", 0)))
+        generation, width = (self._series.last(source, f"pcie_{name}") for name in ("generation", "width"))
+        if generation and width:
+            lines.append(
+                self.tr("PCIe {generation}, {width} lanes").format(
+                    generation=int(generation), width=int(width)
+                )
+            )
+        return "\n".join(lines)
 
     def _held(self, flags: int) -> list[str]:
         found = []

@@ -1025,6 +1025,33 @@
     </message>
 </context>
 <context>
+    <name>Damage</name>
+    <message>
+        <source>It can't be read: {reason}.</source>
+        <translation>Không đọc được: {reason}.</translation>
+    </message>
+    <message>
+        <source>{missing} of its {total} parts are missing, {first} first.</source>
+        <translation>Thiếu {missing} trên {total} phần, trước hết là {first}.</translation>
+    </message>
+    <message>
+        <source>Its bytes are not those that were published: download it again.</source>
+        <translation>Nội dung không phải bản đã phát hành: hãy tải lại.</translation>
+    </message>
+    <message>
+        <source>it is made for big-endian machines</source>
+        <translation>tệp dành cho máy big-endian</translation>
+    </message>
+    <message>
+        <source>it is in the first GGUF format, which llama.cpp no longer reads</source>
+        <translation>tệp ở định dạng GGUF đầu tiên, llama.cpp không còn đọc được</translation>
+    </message>
+    <message>
+        <source>it does not say what architecture it has</source>
+        <translation>tệp không ghi kiến trúc của nó</translation>
+    </message>
+</context>
+<context>
     <name>Deletion</name>
     <message>
         <source>Delete {model}?</source>
@@ -1878,8 +1905,16 @@
         <translation>Mô hình</translation>
     </message>
     <message>
+        <source>Quantization</source>
+        <translation>Lượng tử hóa</translation>
+    </message>
+    <message>
         <source>Seed</source>
         <translation>Hạt giống</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Thiết lập</translation>
     </message>
     <message>
         <source>Ended</source>
@@ -3282,6 +3317,13 @@
     </message>
 </context>
 <context>
+    <name>MessagePieces</name>
+    <message>
+        <source>Message text</source>
+        <translation type="unfinished">Nội dung tin nhắn</translation>
+    </message>
+</context>
+<context>
     <name>MessageView</name>
     <message>
         <source>Tool's result: {text}</source>
@@ -3294,10 +3336,6 @@
     <message>
         <source>Question: {text}</source>
         <translation>Câu hỏi: {text}</translation>
-    </message>
-    <message>
-        <source>Message text</source>
-        <translation>Nội dung tin nhắn</translation>
     </message>
     <message>
         <source>With {files}</source>
@@ -3947,6 +3985,14 @@
     <message>
         <source>not measurable: {why}</source>
         <translation>không đo được: {why}</translation>
+    </message>
+    <message>
+        <source>clock {clock} MHz</source>
+        <translation>xung nhịp {clock} MHz</translation>
+    </message>
+    <message>
+        <source>PCIe {generation}, {width} lanes</source>
+        <translation>PCIe {generation}, {width} làn</translation>
     </message>
     <message>
         <source>slowed by heat</source>

@@ -98,6 +98,7 @@ def test_power_says_what_it_is_or_why_not(panels: LivePanels, series: SeriesStor
     assert "no RAPL" in host.rest.text()
     assert gpu.number.text() == "210 W"
     assert gpu.rest.text() == "GPU 0, 71 °C, 99 % busy, slowed by heat"
+    assert gpu.rest.toolTip() == "clock 1,980 MHz\nPCIe 4, 16 lanes"
 
 
 def test_batch_and_what_each_answer_gets(panels: LivePanels, series: SeriesStore) -> None:
