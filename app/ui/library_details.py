@@ -21,7 +21,7 @@ from app.ui.errors import describe
 from app.ui.library_care_box import CareBox
 from app.ui.library_facts import facts, mix
 from app.ui.library_parts import FactGrid, MixPicture
-from app.ui.library_rows import Row, States, shown_name
+from app.ui.library_rows import Row, States, reason, shown_name
 from app.ui.profiles_box import ProfilesBox
 from app.ui.widgets import Elided, Hairline, IconButton, make_button, make_label
 
@@ -215,7 +215,7 @@ class LibraryDetails(QScrollArea):
 
     def _problem(self, row: Row) -> str:
         if row.damaged:
-            return row.damaged
+            return reason(row)
         instance = self._states.instances.get(row.id)
         failed = instance is not None and instance.state == "failed" and instance.error is not None
         return describe(instance.error).sentence if failed and instance and instance.error else ""

@@ -10,6 +10,7 @@ from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.models.library_care import Facts
 from app.ui import words
+from app.ui.damage_words import damage_words
 from app.ui.figures import DASH
 from app.ui.table_model import Column
 
@@ -119,7 +120,7 @@ def _what() -> list[Column[Row]]:
             note=_note,
             icon=_icon,
             token=_token,
-            tip=lambda r: r.damaged or r.record.path,
+            tip=lambda r: "\n".join(part for part in (reason(r), r.record.path) if part),
         ),
         Column(
             lambda: translate("Library", "Quant"),
@@ -205,9 +206,14 @@ def times_used(row: Row) -> str:
     return translate("Library", "Used %n time(s)", "", times)
 
 
+def reason(row: Row) -> str:
+    """Why it can't be loaded, in the language in force."""
+    return damage_words(row.damaged) if row.damaged else ""
+
+
 def _note(row: Row) -> str:
     if row.damaged:
-        return row.damaged
+        return reason(row)
     record = row.record
     place = record.source.repo.split("/")[0] if record.source else record.path
     kind = record.summary.kind if record.summary else "text"

@@ -9,11 +9,16 @@ from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QInputDialog, QMenu
 
+from app.core.errors import BadHeaderError, WrongMagicError
 from app.core.generate import SamplingParams
 from app.core.types import Source
 from app.models.folders import Folder
+from app.models.gguf import Header
+from app.models.library import MISMATCH
 from app.models.presets import LoadChoices, Preset
+from app.models.summary import unusable
 from app.ui import translate
+from app.ui.damage_words import _OWN, _pattern, damage_words
 from app.ui.library_menu import fill_menu
 from app.ui.library_rows import ORDER
 from app.ui.treemap import Tile, Treemap, squarify
@@ -72,9 +77,38 @@ def test_a_damaged_file_is_listed_with_its_reason(qtbot: Any, library: Any) -> N
     damaged = next(row for row in library.model.rows if row.damaged)
     library.select(damaged.id)
     qtbot.waitUntil(library.details.problem.isVisible)
-    assert library.details.problem.text() == damaged.damaged
+    told = library.details.problem.text()
+    assert told.startswith("broken.Q4_0.gguf is cut short")
+    translate.install("vi")
+    qtbot.waitUntil(lambda: "broken.Q4_0.gguf" in library.details.problem.text() != told)
+    translate.install("en")
     assert not library.details.load.isVisible()
     assert not library.details.profiles.isVisible()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [WrongMagicError(path="/m/x.gguf", found="'PK'"), BadHeaderError(path="/m/x.gguf", detail="a: b. c")],
+)
+def test_every_reason_is_said_in_vietnamese(qtbot: Any, error: Exception) -> None:
+    assert damage_words(str(error)) == str(error).replace("/m/x.gguf", "x.gguf")
+    assert damage_words("something else") == "something else"
+    translate.install("vi")
+    said = [damage_words(template) for template in _OWN]
+    translated = damage_words(str(error))
+    translate.install("en")
+    assert all(one != template for one, template in zip(said, _OWN, strict=True))
+    assert "x.gguf" in translated != damage_words(str(error))
+
+
+def test_every_reason_of_the_library_is_known() -> None:
+    header = read_header_of({"general.architecture": 1})
+    for reason in (MISMATCH, unusable(header), "2 of its 3 parts are missing, a.gguf first."):
+        assert any(_pattern(template).fullmatch(str(reason)) for template in _OWN), reason
+
+
+def read_header_of(metadata: dict[str, Any]) -> Header:
+    return Header("x", 3, False, metadata, (), 0, 32)
 
 
 def test_words_tags_and_views_narrow_the_list(qtbot: Any, library: Any, services: Any) -> None:
