@@ -2,6 +2,7 @@
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
+from app.core.generate import SamplingParams
 from app.ui.entries import Entry
 
 DASH = "–"
@@ -54,14 +55,29 @@ def figures_line(entry: Entry) -> str:
 def figures_table(entry: Entry) -> str:
     """Everything that was measured, one fact a line."""
     rows = [(QCoreApplication.translate("Figures", "Model"), entry.model or DASH)]
+    if entry.quant and entry.quant not in entry.model:
+        rows.append((QCoreApplication.translate("Figures", "Quantization"), entry.quant))
     if entry.timings is not None:
         rows += _timing_rows(entry)
     if entry.usage is not None:
         rows += _usage_rows(entry)
     if entry.seed is not None:
         rows.append((QCoreApplication.translate("Figures", "Seed"), str(entry.seed)))
+    if entry.sampling is not None:
+        rows.append((QCoreApplication.translate("Figures", "Settings"), settings_text(entry.sampling)))
     rows.append((QCoreApplication.translate("Figures", "Ended"), reason_text(entry) or _ended(entry)))
     return "\n".join(f"{name}: {value}" for name, value in rows)
+
+
+def settings_text(sampling: SamplingParams) -> str:
+    """What was set otherwise than usual, by llama.cpp's names, and always the temperature."""
+    usual, parts = SamplingParams(), [f"temperature {QLocale().toString(sampling.temperature, 'g', 3)}"]
+    for name in sampling.__struct_fields__:
+        value = getattr(sampling, name)
+        if name not in {"temperature", "seed", "logprobs"} and value != getattr(usual, name):
+            shown = QLocale().toString(value, "g", 4) if isinstance(value, float) else str(value)
+            parts.append(f"{name} {shown}")
+    return ", ".join(parts)
 
 
 def _ended(entry: Entry) -> str:

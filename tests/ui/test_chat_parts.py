@@ -22,6 +22,7 @@ from app.ui.chat_shelf import Narrow
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.prompts import PromptsDialog, SystemDialog, VariablesDialog
 from app.ui.dialogs.tokens import TokensDialog
+from app.ui.figures import figures_table
 from app.ui.long_message import at_once
 from app.ui.markdown import split
 from app.ui.message_menu import message_menu
@@ -479,3 +480,15 @@ def test_the_library_is_kept_and_a_system_prompt_used(qtbot: QtBot, page: ChatPa
     assert services.supervisor.requests[-1].messages[0].text == "Teach slowly."
     page.controller.how.set_system("Be quick.")
     until(qtbot, lambda: page.controller.how.system_prompt() == "Be quick.")
+
+
+def test_an_answer_says_how_it_was_asked(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    services.settings.set("chat.temperature", 0.25)
+    services.settings.set("chat.max_tokens", 77)
+    ask(qtbot, page, "hello")
+    until(qtbot, lambda: services.chats.messages(page.controller.chat or 0)[1].state == "done")
+    page.controller.reload()
+    until(qtbot, lambda: page.transcript.entries[1].sampling is not None)
+    table = figures_table(page.transcript.entries[1])
+    assert "temperature 0.25" in table
+    assert "max_tokens 77" in table
