@@ -1,5 +1,6 @@
 """The line at the bottom, 26 px: model and quant | device | tokens/s | server."""
 
+import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal
@@ -31,6 +32,7 @@ class StatusBar(QStatusBar):
         self._instances: dict[str, InstanceChanged] = {}
         self._speeds: dict[str, float] = {}
         self._last: float | None = None
+        self._answered = 0.0
         self._figures: list[QWidget] = []
         self._server = services.server.state()
         self.setFixedHeight(HEIGHT)
@@ -86,7 +88,8 @@ class StatusBar(QStatusBar):
         if not sample.source.startswith("instance:"):
             return
         value = sample.values.get("decode_tps")
-        if value:  # 0 is a pause: a short answer is over before its speed is sampled
+        # 0 is a pause: a short answer is over before its speed is sampled. Late readings are of the answer that ended.
+        if value and sample.t > self._answered:
             self._speeds[sample.source] = value
             self._last = None
             self._idle.start()
@@ -101,7 +104,7 @@ class StatusBar(QStatusBar):
     def show_answer(self, _model: str, speed: float | None) -> None:
         """An answer has ended at this speed (tokens/s): shown until something else is written."""
         if speed is not None:
-            self._last = speed
+            self._last, self._answered = speed, time.monotonic()
             self._speeds.clear()
             self._idle.stop()
             self._show_speed()

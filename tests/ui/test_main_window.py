@@ -1,5 +1,6 @@
 """The window as a whole: pages, shortcuts, menus, languages, panels, drops, one copy only."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +191,15 @@ def test_the_status_line_keeps_the_speed_of_the_last_answer(qtbot: Any, window: 
     window.answered.emit(1, answer)
     spoken = f"{answer.timings.decode_per_second:.1f} tokens/s"  # type: ignore[union-attr]
     assert status.speed.text() == spoken
-    services.bus.publish(Sample("instance:m", 0.0, {"decode_tps": 0.0}))  # what an idle engine says
-    services.bus.publish(Sample("instance:m", 0.1, {"decode_tps": 55.5}))
+    now = time.monotonic() + 1.0
+    services.bus.publish(
+        Sample("instance:m", now - 2.0, {"decode_tps": 12.3})
+    )  # late: of the answer that ended
+    services.bus.publish(Sample("instance:m", now, {"decode_tps": 0.0}))  # what an idle engine says
+    services.bus.publish(Sample("instance:m", now + 0.1, {"decode_tps": 55.5}))
     qtbot.waitUntil(lambda: status.speed.text() == "55.5 tokens/s")
     assert "now" in status.speed.toolTip()
-    services.bus.publish(Sample("instance:m", 0.2, {"decode_tps": 0.0}))
+    services.bus.publish(Sample("instance:m", now + 0.2, {"decode_tps": 0.0}))
     status._gone_quiet()
     assert status.speed.text() == "55.5 tokens/s"
     assert "last answer" in status.speed.toolTip()

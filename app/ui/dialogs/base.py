@@ -1,8 +1,10 @@
 """What all dialogs share: a title, content, a row of buttons, Esc closes, gone when closed."""
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from app.ui import theme, zoom
 from app.ui.widgets import Hairline, make_label
 
 
@@ -32,3 +34,7 @@ class Dialog(QDialog):
         column.addLayout(self.body, 1)
         column.addWidget(Hairline(self))
         column.addLayout(self.buttons)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        zoom.resize_tree(self, theme.notifier().zoom)
+        super().showEvent(event)

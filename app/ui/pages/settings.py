@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollAre
 
 from app.core.events import SettingChanged
 from app.core.settings import GROUP_TITLES, SettingInfo, describe
+from app.ui import theme
 from app.ui.account_row import AccountRow
 from app.ui.bridge import Bridge
 from app.ui.forms import SettingRow, matches, setting_words
@@ -223,7 +224,7 @@ class SettingsPage(Page):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         # Margins, not a maximum width: a layout asks for the height of wrapped text at the width it has itself.
-        side = max(24, (self.width() - _WIDTH) // 2)
+        side = max(24, (self.width() - theme.px(_WIDTH)) // 2)
         self._column.setContentsMargins(side, 16, side, 24)
         self._jump_layout.setContentsMargins(side - 12, 8, side - 12, 0)
 

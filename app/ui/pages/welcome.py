@@ -65,7 +65,7 @@ class WelcomePage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        side = max(24, (self.width() - _WIDTH) // 2)
+        side = max(24, (self.width() - theme.px(_WIDTH)) // 2)
         self._column.setContentsMargins(side, 16, side, 16)
 
     def _card(self, icon: str, title: QLabel, text: QLabel, action: "QWidget | QHBoxLayout") -> QWidget:
