@@ -92,6 +92,7 @@ def test_power_says_what_it_is_or_why_not(panels: LivePanels, series: SeriesStor
     series.add(
         Sample("gpu:0", now, {"power": 210.4, "temperature": 71.0, "throttle": 2.0, "utilization": 99.0})
     )
+    series.add(Sample("gpu:0", now, {"clock": 1980.0, "pcie_generation": 4.0, "pcie_width": 16.0}))
     panels.refresh()
     host, gpu = panels.power._rows["host"], panels.power._rows["gpu:0"]
     assert host.number.text() == "–"
