@@ -85,6 +85,7 @@ def _figures(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind, size, bits in _SIZE.findall(text):
         found |= {f"{kind}_bytes": float(size) * 1024 * 1024, f"{kind}_bits": float(bits)}
+    found["needs_matrix"] = float("will require an imatrix" in text)
     return found
 
 

@@ -55,19 +55,24 @@ class Sampler:
     def sample(self, context: Context, index: int, *, several: bool = False) -> int:
         """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none. ``several``: it is
         called for other sequences in the same step."""
-        if self._written < self._min_tokens:
-            context.logits(index)[self._eog] = -np.inf
+        early = self._written < self._min_tokens
         self._written += 1
-        if self._chain is None:
-            return int(context.logits(index).argmax())
-        if self._grammar is not None:
-            return self._constrained(self._grammar, self._chain, context.logits(index))
+        chain, grammar = self._chain, self._grammar
+        if chain is not None and grammar is None and not early and not (several and self._best):
+            return chain.sample(context, index)
+        logits = context.logits(index)
+        if early:
+            logits[self._eog] = -np.inf
+        if chain is None:
+            return int(logits.argmax())
+        if grammar is not None:
+            return self._constrained(grammar, chain, logits)
         # Called once, numpy's code is read from main memory each time, and llama.cpp alone is quicker.
-        if several and self._best is not None and (array := self._best.fill(context.logits(index))):
+        if several and self._best is not None and (array := self._best.fill(logits)):
             # What such a chain is made of takes no note of the choice: nothing to accept.
-            self._chain.apply(array)
+            chain.apply(array)
             return self._best.selected
-        return self._chain.sample(context, index)
+        return chain.sample(context, index)
 
     def force(self, token: int) -> bool:
         """Take note of a token that is written whatever the model says; False when the grammar does not allow it."""
