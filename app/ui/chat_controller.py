@@ -198,6 +198,7 @@ class ChatController(QObject):
         self.messages, self.entries = {}, []
         self.side_by_side = self._elsewhere = False
         self.place_changed.emit(place.temporary)
+        self.pictured.emit(None)
         if chat is not None:
             self.reload()
             return

@@ -6,7 +6,7 @@ The list stands above the composer while a command's name is typed; arrow keys c
 from collections.abc import Sequence
 
 from msgspec import Struct
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -14,6 +14,7 @@ from app.ui import theme
 from app.ui.composer import ComposerEdit
 
 _MOST = 8
+_ROW = 28
 _STYLE = """
 QFrame#slash {{ background: {surface}; border: 1px solid {line}; border-radius: 10px; }}
 QListWidget {{ background: transparent; border: none; }}
@@ -64,6 +65,7 @@ class SlashList(QFrame):
         for command in found[:_MOST]:
             item = QListWidgetItem(f"/{command.name}    {command.about}")
             item.setData(Qt.ItemDataRole.UserRole, command.name)
+            item.setSizeHint(QSize(0, theme.px(_ROW)))
             self.list.addItem(item)
         self.setVisible(bool(found) and self._edit.hasFocus())
         if found:
@@ -71,8 +73,7 @@ class SlashList(QFrame):
             self._settle()
 
     def _settle(self) -> None:
-        rows = self.list.count()
-        height = rows * max(24, self.list.sizeHintForRow(0)) + 14
+        height = self.list.count() * theme.px(_ROW) + 12
         place = self._edit.parentWidget() or self._edit
         at = place.mapTo(self._over, QPoint(0, 0))
         self.setGeometry(at.x(), at.y() - height - 6, min(560, place.width()), height)

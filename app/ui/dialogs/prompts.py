@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.prompts import Prompt, Variable
-from app.ui import tasks
+from app.ui import tasks, theme
 from app.ui.dialogs import confirm
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from app.chat.prompts import PromptLibrary
 
 _PROMPT = Qt.ItemDataRole.UserRole
+_ROW = 28
 
 
 class PromptsDialog(Dialog):
@@ -94,6 +95,7 @@ class PromptsDialog(Dialog):
             kind = self.tr("{name} (system)").format(name=prompt.name) if prompt.system else f"/{prompt.name}"
             item = QListWidgetItem(kind)
             item.setData(_PROMPT, prompt)
+            item.setSizeHint(QSize(0, theme.px(_ROW)))
             self.list.addItem(item)
             if prompt.name == select:
                 self.list.setCurrentItem(item)
@@ -181,6 +183,7 @@ class SystemDialog(Dialog):
         for prompt in found:
             item = QListWidgetItem(prompt.name)
             item.setData(_PROMPT, prompt)
+            item.setSizeHint(QSize(0, theme.px(_ROW)))
             self.list.addItem(item)
         self.list.setVisible(bool(found))
 
