@@ -1,9 +1,10 @@
 """Shows a model card safely: Markdown without HTML; pictures only when asked for, and never fetched by the view."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QSize, Qt, QUrl
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QSize, QSizeF, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QImage, QImageReader, QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
@@ -26,7 +27,9 @@ class CardBrowser(QTextBrowser):
         self._fetched: dict[str, QImage] = {}
         self.setOpenLinks(False)
         self.setFrameShape(QTextBrowser.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.anchorClicked.connect(self._open)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
 
     @property
     def has_pictures(self) -> bool:
@@ -36,6 +39,11 @@ class CardBrowser(QTextBrowser):
     def loadResource(self, kind: int, name: QUrl | str) -> Any:
         address = name.toString() if isinstance(name, QUrl) else name
         return self._fetched.get(address) if kind == QTextDocument.ResourceType.ImageResource.value else None
+
+    def _fit(self, size: QSizeF) -> None:
+        # As high as its text: the page around it scrolls.
+        bar = self.horizontalScrollBar()
+        self.setFixedHeight(math.ceil(size.height()) + (bar.height() if bar.isVisible() else 0) + 4)
 
     def _open(self, url: QUrl) -> None:
         whole = QUrl(f"{self.repo_url}/").resolved(url) if self.repo_url else url
@@ -47,7 +55,6 @@ class CardBrowser(QTextBrowser):
         self._text, self._fetched = plain_card(text), {}
         self.pictures = images(self._text)
         self._render(without_images(self._text))
-        self.verticalScrollBar().setValue(0)
 
     def show_pictures(self, fetched: Mapping[str, bytes]) -> None:
         """Put pictures in, as bytes by the addresses in ``pictures``; those that can't be decoded stay out."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QWidget
 
@@ -31,6 +31,7 @@ class QuantTable(Table):
         super().__init__(self.model_, parent, sortable=False)
         self._cells: dict[str, QuantCell] = {}
         self.verticalHeader().setDefaultSectionSize(_ROW)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for column in (_NAME, _SIZE, _HERE):
             self.setItemDelegateForColumn(column, TwoLineDelegate(self))
         self.activated.connect(lambda index: self._press(index.row()))
@@ -75,6 +76,7 @@ class QuantTable(Table):
         for at, row in enumerate(self.model_.rows):
             self._place(at, row, downloads.get(row.quant.id))
         self._fit_here()
+        self._fit_height()
 
     def show_download(self, event: DownloadChanged) -> bool:
         """A download moved; False when it is none of these."""
@@ -122,9 +124,10 @@ class QuantTable(Table):
             widest = max(widest, speed)
         self.setColumnWidth(_HERE, widest + _ICON)
 
-    def wanted_height(self) -> int:
-        """Pixels that show all rows."""
-        return self.verticalHeader().length() + self.horizontalHeader().sizeHint().height() + 6
+    def _fit_height(self) -> None:
+        # All rows, so that the page scrolls as one.
+        rows = self.verticalHeader().length()
+        self.setFixedHeight(max(80, rows + self.horizontalHeader().sizeHint().height() + 6))
 
     # ------------------------------------------------------------------ words
 

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.errors import HearthError
 from app.core.events import DownloadChanged, LibraryChanged, SettingChanged
@@ -31,8 +31,8 @@ _LAST = ("projector", "draft", "imatrix", "adapter", "other")
 _PICTURES = 20
 
 
-class RepoView(QWidget):
-    """``asked`` carries commands of the window, as a page's does."""
+class RepoView(QScrollArea):
+    """All of it scrolls as one. ``asked`` carries commands of the window, as a page's does."""
 
     asked = Signal(str, object)
 
@@ -45,6 +45,10 @@ class RepoView(QWidget):
         self._here: set[str] = set()
         self._downloads = {item.id: item for item in services.downloads.snapshots()}
         self._tasks: list[tasks.Task[Any]] = []
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._content = QWidget(self)
+        self.setWidget(self._content)
         self.head, self.banner = RepoHead(self), Banner(self)
         self.note = make_label("secondary", self, wrap=True)
         self.measure = make_button(self._measure, "link", self, compact=True)
@@ -70,7 +74,7 @@ class RepoView(QWidget):
         title.addWidget(self.card_title)
         title.addStretch(1)
         title.addWidget(self.pictures)
-        column = QVBoxLayout(self)
+        column = QVBoxLayout(self._content)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(8)
         for part in (self.head, self.banner, about, self.table, title):
@@ -78,17 +82,10 @@ class RepoView(QWidget):
                 column.addWidget(part)
             else:
                 column.addLayout(part)
-        column.addWidget(self.card, 1)
+        column.addWidget(self.card)
+        column.addStretch(1)
         self.measure.hide()
         self.pictures.hide()
-
-    def _size_table(self) -> None:
-        # As high as its rows, so that the card follows at once; it scrolls when it would take more than its share.
-        self.table.setFixedHeight(max(80, min(self.table.wanted_height(), round(self.height() * 0.6))))
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._size_table()
 
     # ------------------------------------------------------------------ content
 
@@ -103,6 +100,7 @@ class RepoView(QWidget):
         self.table.model_.set_rows(())
         self._fill()
         self._show_card("")
+        self.verticalScrollBar().setValue(0)
         self.card.repo_url = self._services.hub.page_url(detail.id) + "/blob/main"
         services = self._services
         self._run(lambda: quick_look(services, detail), self._show_quick)
@@ -133,7 +131,6 @@ class RepoView(QWidget):
         self.head.show_summary(found.summary)
         self.measure.setVisible(not found.measured)
         self._fill()
-        self._size_table()
 
     def _read_library(self) -> None:
         library = self._services.library
@@ -162,10 +159,15 @@ class RepoView(QWidget):
             for quant in quants
         ]
         self.table.show_rows(rows, self._downloads)
-        self._size_table()
         self._show_note(choice)
         if self._point and self.table.point_at(self._point):
             self._point = ""
+            QTimer.singleShot(0, self._show_point)
+
+    def _show_point(self) -> None:
+        row = self.table.visualRect(self.table.currentIndex())
+        where = self.table.viewport().mapTo(self._content, row.center())
+        self.ensureVisible(where.x(), where.y(), 0, row.height())
 
     # ------------------------------------------------------------------ the card
 
