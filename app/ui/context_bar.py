@@ -280,7 +280,10 @@ def policy_menu(bar: ContextBar, now: str) -> QMenu:
     menu.addSeparator()
     policies: tuple[tuple[ContextPolicy, str], ...] = (
         ("rolling", QCoreApplication.translate("ContextBar", "Leave out the oldest turns")),
-        ("drop_middle", QCoreApplication.translate("ContextBar", "Keep the first turn, leave out those after it")),
+        (
+            "drop_middle",
+            QCoreApplication.translate("ContextBar", "Keep the first turn, leave out those after it"),
+        ),
         ("stop", QCoreApplication.translate("ContextBar", "Stop there and say so")),
     )
     for policy, words in policies:

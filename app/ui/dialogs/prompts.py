@@ -125,10 +125,9 @@ class PromptsDialog(Dialog):
         self._read(name)
 
     def _remove(self) -> None:
-        item = self.list.currentItem()
-        if item is None:
+        if self.list.currentRow() < 0:
             return
-        prompt = item.data(_PROMPT)
+        prompt = self.list.currentItem().data(_PROMPT)
 
         def remove() -> None:
             tasks.run(lambda: self._library.remove(prompt), lambda _none: self._saved(""), self._failed, self)
