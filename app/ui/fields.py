@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QLocale
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -153,7 +153,8 @@ def fill_field(field: QWidget, value: Any) -> None:
 
 
 def name_choices(key: str, field: QWidget) -> None:
-    """Put the choices of a combo box into words again."""
+    """Put the choices of a combo box into words again, and numbers into the separators of the language in force."""
+    field.setLocale(QLocale())
     if isinstance(field, QComboBox):
         for at in range(field.count()):
             field.setItemText(at, choice_words(key, str(field.itemData(at))))

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.types import ModelRecord
@@ -77,7 +77,7 @@ class FoldersDialog(Dialog):
             heading.setText(self.tr("Other programs' models on this machine"))
             self._lists.addWidget(heading)
             self._lists.addWidget(self._card([self._offer(folder) for folder in suggested]))
-        self.adjustSize()
+        QTimer.singleShot(0, self, self.adjustSize)  # once the rows have their heights
 
     def _card(self, rows: list[QWidget]) -> QFrame:
         card = QFrame(self)
@@ -127,6 +127,7 @@ class FoldersDialog(Dialog):
             away.setText(self.tr("Take away"))
             away.setAccessibleName(self.tr("Take away {folder}").format(folder=folder.path))
             row.addWidget(away)
+        holder.setMinimumHeight(row.sizeHint().height())
         return holder
 
     def _offer(self, folder: Folder) -> QWidget:
@@ -135,6 +136,7 @@ class FoldersDialog(Dialog):
         add.setText(self.tr("Add"))
         add.setAccessibleName(self.tr("Add {folder}").format(folder=folder.path))
         row.addWidget(add)
+        holder.setMinimumHeight(row.sizeHint().height())
         return holder
 
     # ------------------------------------------------------------------ changing

@@ -205,12 +205,12 @@ class SettingsPage(Page):
 
     def _add_group(self, group: str, infos: list[SettingInfo], parent: QWidget) -> None:
         self._headings[group] = make_label("heading", parent)
+        self._headings[group].setContentsMargins(0, 12 if len(self._headings) > 1 else 0, 0, 0)
         self.cards[group] = GroupCard(infos, self.services, parent)
         self._column.addWidget(self._headings[group])
         if group == "hub":
             self._column.addWidget(self.account)
         self._column.addWidget(self.cards[group])
-        self._column.addSpacing(12)
 
     def _jump_row(self) -> QWidget:
         holder = QWidget(self)
