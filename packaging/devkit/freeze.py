@@ -90,8 +90,15 @@ def _complete(folder: Path) -> None:
     inside = folder / INTERNAL
     trim.trim(inside)
     link_twins(inside)
+    _beside_the_engine(inside)
     licences.collect(inside, PACKAGER, folder / "licenses")
     sbom.write(folder / "licenses" / "sbom.cdx.json", version(), licences.packages(PACKAGER), epoch())
+
+
+def _beside_the_engine(inside: Path) -> None:
+    """ggml looks for OpenMP's library beside itself (RUNPATH), while PyInstaller puts it at the top."""
+    for library in inside.glob("libgomp.so*"):
+        (inside / "llama_cpp" / "lib" / library.name).symlink_to(f"../../{library.name}")
 
 
 def _add_packs(folder: Path) -> None:

@@ -34,6 +34,7 @@ DEPENDS = (
     "libc6 (>= 2.36)",
     "libstdc++6 (>= 12)",
     "libgcc-s1",
+    "libgssapi-krb5-2",
     "fonts-dejavu-core | fonts-noto-core | fonts-liberation",
 )
 RECOMMENDS = ("libvulkan1", "xdg-utils")

@@ -21,6 +21,8 @@ from devkit.venvs import MAIN
 
 SUITE = "bookworm"
 TOOLS = {"debootstrap": "debootstrap", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick"}
+DESKTOP = "xdg-utils shared-mime-info desktop-file-utils libglib2.0-bin"
+"""What a desktop has and an empty system lacks, for the double click."""
 STATE = freeze.WORK / "test"
 LOGS = BUILD / "logs"
 
@@ -64,12 +66,30 @@ def _run_story(root: Path, package: Path) -> None:
     (root / "tmp").joinpath(package.name).write_bytes(package.read_bytes())
     with step("The .deb and what it depends on, in there"):
         inside(root, "apt-get install -y --no-install-recommends /tmp/" + package.name, "install")
+        inside(root, "apt-get install -y --no-install-recommends " + DESKTOP, "desktop")
+        _next_version(root, root / "tmp" / package.name)
     with step("A person's story, with no network but a local Hub"):
         story = [MAIN.python, ROOT / "packaging/smoke/story.py", root, STATE, package]
         env = {**venvs.child_env(), "HEARTH_STARTER": str(starter.installed()), "PYTHONPATH": str(ROOT)}
         command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *map(str, story)]
         if subprocess.call(command, env=env, cwd=ROOT):
             raise Problem(f"The story failed; pictures and logs are in {STATE}.")
+
+
+def _next_version(root: Path, package: Path) -> None:
+    """The same package under a later number, to upgrade to."""
+    folder = root / "tmp" / "next"
+    log = LOGS / "next-version.log"
+    run_logged(["dpkg-deb", "--raw-extract", package, folder], log, doing="unpacking the package")
+    control = folder / "DEBIAN" / "control"
+    text = control.read_text(encoding="utf-8").replace(f"Version: {freeze.version()}\n", "Version: 0.99\n")
+    control.write_text(text, encoding="utf-8")
+    run_logged(
+        ["dpkg-deb", "-Znone", "--build", folder, root / "tmp/next.deb"],
+        log,
+        doing="packing the next version",
+    )
+    remove(folder)
 
 
 def base() -> Path:
@@ -99,6 +119,7 @@ def new_root(source: Path) -> Path:
     for kind, place in (("proc", "proc"), ("tmpfs", "dev/shm")):
         subprocess.run(["mount", "-t", kind, kind, root / place], check=True)
     shutil.copy2("/etc/resolv.conf", root / "etc/resolv.conf")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
     inside(root, "apt-get update", "update")
     inside(root, "useradd --create-home --shell /bin/sh ann", "user")
     return root
