@@ -18,8 +18,8 @@ from tests.starter import find_starter
 # Threads that live as long as the process by design of the library that starts them.
 LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
 GRACE = 5.0
-LONG = ("integration", "runtime")
-"""Folders whose tests run the real engine for long."""
+LONG = {"integration", "runtime", "test_suites.py"}
+"""Folders, and a file, whose tests run the real engine for long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent / "ui" in item.path.parents:
             item.add_marker("gui")
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    items.sort(key=lambda item: not LONG & {item.path.parent.name, item.path.name})
 
 
 def pytest_configure(config: pytest.Config) -> None:

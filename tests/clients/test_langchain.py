@@ -40,11 +40,11 @@ class TestChat(ChatModelIntegrationTests):
 
     # What is asked of the model's wits, not of the server: 135 million parameters don't have them.
 
-    @pytest.mark.xfail(reason="the starter model calls no tool unless it must")
+    @pytest.mark.xfail(run=False, reason="the starter model calls no tool unless it must")
     def test_agent_loop(self, model: BaseChatModel) -> None:
         super().test_agent_loop(model)
 
-    @pytest.mark.xfail(reason="the starter model writes JSON, but of a shape of its own")
+    @pytest.mark.xfail(run=False, reason="the starter model writes JSON, but of a shape of its own")
     def test_json_mode(self, model: BaseChatModel) -> None:
         super().test_json_mode(model)
 

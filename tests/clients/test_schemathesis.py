@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-EXAMPLES = int(os.environ.get("HEARTH_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("HEARTH_EXAMPLES", "4"))
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 schema = schemathesis.openapi.from_url(f"{os.environ['HEARTH_ADDRESS']}/openapi.json")
