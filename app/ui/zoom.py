@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHeaderView,
     QLayout,
+    QSplitter,
     QTableView,
     QWidget,
 )
@@ -86,11 +87,20 @@ def _measures(widget: QWidget, ratio: float) -> None:
         widget.setIconSize(QSize(round(size.width() * ratio), round(size.height() * ratio)))
     if isinstance(widget, QTableView):
         _table(widget, ratio)
+    if isinstance(widget, QSplitter) and widget.isVisible():
+        _split(widget, ratio)
 
 
 def _side(length: int, ratio: float) -> int:
     # One or two pixels are lines; 0 and the largest mean "not set".
     return length if length <= 2 or length >= LARGEST else min(LARGEST, round(length * ratio))
+
+
+def _split(splitter: QSplitter, ratio: float) -> None:
+    """The last part takes what is left."""
+    sizes = [round(size * ratio) for size in splitter.sizes()]
+    over = sum(sizes) - sum(splitter.sizes())
+    splitter.setSizes([*sizes[:-1], max(1, sizes[-1] - over)])
 
 
 def _table(table: QTableView, ratio: float) -> None:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.ui import translate
+from app.ui import look, translate
 from app.ui.dialogs.about import AboutDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.levels import levels
@@ -41,7 +41,7 @@ def everything_shown() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("language", ["en", "vi"])
-@pytest.mark.parametrize("size", [(960, 600), (1280, 800), (1920, 1080)], ids=str)
+@pytest.mark.parametrize("size", [(960, 600), (1280, 800)], ids=str)
 def test_nothing_is_cut_on_any_page(qtbot: Any, window: Any, language: str, size: tuple[int, int]) -> None:
     translate.install(language)
     window.panels.fill()
@@ -51,6 +51,24 @@ def test_nothing_is_cut_on_any_page(qtbot: Any, window: Any, language: str, size
         cut += [(name, text) for text in settled(qtbot, window.open_page(name))]
     for part in (window.rail, window.status, window.panels):
         cut += [(type(part).__name__, text) for text in cut_texts(part)]
+    assert not cut, "\n".join(f"{where}: {text}" for where, text in cut)
+
+
+@pytest.mark.parametrize(("percent", "size"), [(75, (960, 600)), (200, (1920, 1200))])
+def test_nothing_is_cut_at_another_zoom(
+    qtbot: Any, window: Any, services: Any, percent: int, size: tuple[int, int]
+) -> None:
+    translate.install("vi")
+    services.settings.set("general.zoom", percent)
+    look.apply(services.settings.value.general)
+    window.resize(*size)
+    cut: list[tuple[str, str]] = []
+    for name, _icon in PAGES:
+        cut += [(name, text) for text in settled(qtbot, window.open_page(name))]
+    for part in (window.rail, window.status):
+        cut += [(type(part).__name__, text) for text in cut_texts(part)]
+    services.settings.reset("general.zoom")
+    look.apply(services.settings.value.general)
     assert not cut, "\n".join(f"{where}: {text}" for where, text in cut)
 
 

@@ -118,7 +118,7 @@ class ChatPage(QWidget):
         self._splitter.setHandleWidth(1)
         self._splitter.setCollapsible(0, False)
         self._splitter.setCollapsible(1, False)
-        self._splitter.setSizes([_LIST_WIDTH, 800])
+        self._splitter.setSizes([theme.px(_LIST_WIDTH), 800])
         self.list.setMinimumWidth(200)
         self.list.setMaximumWidth(400)
         whole = QVBoxLayout(self)
