@@ -296,7 +296,7 @@ class Planner:
             elif not self._fits_device(device):
                 verdict = "warn"
                 fit = "too_large" if device.device == "CPU" else fit
-                reasons.append(self._overfull(device, plan))
+                reasons.append(self._overfull(device, plan, wishes.guardrail))
         if verdict == "ok" and not self._fits_together(memory):
             verdict, fit = "warn", "too_large"
             params = {
@@ -308,10 +308,16 @@ class Planner:
             verdict = "refuse"
         return fit, verdict
 
-    def _overfull(self, device: DeviceMemory, plan: LoadPlan) -> Reason:
+    def _overfull(self, device: DeviceMemory, plan: LoadPlan, guardrail: Guardrail) -> Reason:
         here = self._rooms[device.device]
         free = max(0, (here.total or 0) - (here.others or 0))
         params: dict[str, str | int | float] = {"needed": size(device.needed), "free": size(free)}
+        forbidden = here.total is not None and device.needed <= free
+        if forbidden and (guardrail == "custom" or device.device == "CPU"):
+            allowed = size(here.budget or 0)
+            return Reason(
+                "guardrail", {"device": device.device, "needed": params["needed"], "allowed": allowed}
+            )
         if device.device != "CPU":
             return Reason("gpu_tight", {**params, "device": device.device})
         held = device.kv + device.compute + device.overhead

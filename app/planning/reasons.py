@@ -17,6 +17,7 @@ REASONS = {
     "ctx_trained": "The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked).",
     "does_not_fit": "It needs {needed} and {free} are free: the system will swap or stop it.",
     "from_disk": "It is larger than the free memory: parts will be read from the disk again and again, which is slow.",
+    "guardrail": "The memory guardrail allows {allowed} on {device}; {needed} are needed, and would be free.",
     "gpu_tight": "{device} has {free} free and {needed} are needed: it may fail to load or spill into main memory.",
     "sequences_cost": "Each parallel answer keeps a memory of its own in this model ({each}).",
     "guessed": "The header could not be read: the numbers are estimates.",

@@ -1419,12 +1419,6 @@
         <source>Cancel all</source>
         <translation>Hủy tất cả</translation>
     </message>
-    <message numerus="yes">
-        <source>%n paused</source>
-        <translation>
-            <numerusform>%n đang tạm dừng</numerusform>
-        </translation>
-    </message>
     <message>
         <source>{count} under way</source>
         <translation>{count} đang tải</translation>
@@ -3900,6 +3894,10 @@
         <translation>Không đọc được phần đầu tệp: các con số là ước lượng.</translation>
     </message>
     <message>
+        <source>The memory guardrail allows {allowed} on {device}; {needed} are needed, and would be free.</source>
+        <translation>Giới hạn bộ nhớ chỉ cho phép {allowed} trên {device}; cần {needed}, và bộ nhớ trống đủ chỗ.</translation>
+    </message>
+    <message>
         <source>The model is split over {count} GPUs.</source>
         <translation>Mô hình được chia trên {count} GPU.</translation>
     </message>
@@ -5412,6 +5410,10 @@
         <translation>Với mô hình hỗn hợp chuyên gia: chuyên gia của chừng này lớp không nằm trên GPU.</translation>
     </message>
     <message>
+        <source>For requests that give none: the same number, plan and batch give the same text; -1 takes a new one.</source>
+        <translation>Dùng cho yêu cầu không kèm hạt giống: cùng số, cùng cách nạp và cùng lô thì ra cùng văn bản; -1 là mỗi lần một số mới.</translation>
+    </message>
+    <message>
         <source>Full sliding-window cache</source>
         <translation>Bộ đệm cửa sổ trượt đầy đủ</translation>
     </message>
@@ -5698,6 +5700,10 @@
     <message>
         <source>Seconds that answers being written get when the server stops.</source>
         <translation>Số giây dành cho câu trả lời đang viết khi máy chủ tắt.</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>Hạt giống ngẫu nhiên</translation>
     </message>
     <message>
         <source>Server</source>

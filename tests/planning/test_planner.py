@@ -266,3 +266,9 @@ def test_a_thousand_labels_take_less_than_fifty_milliseconds() -> None:
     labels = [fitter.label(i * 40_000_000, 8_000_000_000) for i in range(1000)]
     assert time.perf_counter() - begun < 0.05
     assert set(labels) == {"full_gpu", "partly"}
+
+
+def test_what_only_the_guardrail_forbids_is_said_so() -> None:
+    planned = _plan(_machine(32), guardrail="custom", guardrail_bytes=1 << 30)
+    assert planned.verdict == "refuse"
+    assert _codes(planned) == ["no_gpu", "guardrail"]
