@@ -139,13 +139,17 @@ class Presets:
                 write_preset(path, replace(preset, name=preset.name or model, model=model))
 
     def use(self, model: str, preset: Preset | None) -> None:
-        """A model was loaded with this profile (None: in its usual way): ``current`` answers so until the next
-        load, in this process."""
+        """A model is loaded with this profile (None: in its usual way): ``current`` answers so from now on, in this
+        process."""
         with self._lock:
             if preset is None:
                 self._in_use.pop(model, None)
             else:
                 self._in_use[model] = preset
+
+    def in_use(self, model: str) -> Preset | None:
+        """The profile a model was loaded with, if it was."""
+        return self._in_use.get(model)
 
     def current(self, model: str) -> Preset | None:
         """The profile a model was loaded with, else its defaults."""

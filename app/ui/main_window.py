@@ -203,7 +203,7 @@ class MainWindow(QMainWindow):
             "load": models.ask_load,
             "load_options": models.ask_load,
             "load_profile": lambda pair: models.load_profile(*pair),
-            "load_again": models.load_now,
+            "load_again": models.load_again,
             "unload": models.unload,
             "chat": self._chat_with,
             "starter": lambda _none: models.get_starter(),

@@ -31,6 +31,19 @@ class ModelCommands(QObject):
     def __init__(self, window: "MainWindow") -> None:
         super().__init__(window)
         self._window = window
+        self._profiles: dict[str, Preset | None] = {}
+        """What each load under way was asked for with; in force once it begins."""
+        window.bridge.on(InstanceChanged, self._on_instance, self)
+
+    def _on_instance(self, event: InstanceChanged) -> None:
+        if event.state == "stopped":
+            self._window.services.presets.use(event.model, None)
+        elif event.state in {"starting", "loading"}:
+            self._use_profile(event.model)
+
+    def _use_profile(self, model: str) -> None:
+        if model in self._profiles:
+            self._window.services.presets.use(model, self._profiles.pop(model))
 
     # ------------------------------------------------------------------ loading
 
@@ -50,18 +63,23 @@ class ModelCommands(QObject):
         """From the menu: the library is where models are chosen."""
         self._window.obey("library", "")
 
-    def load_now(self, model: str, wishes: "Wishes | None" = None) -> None:
-        """Load and go to the chat, where its progress is shown."""
+    def load_now(self, model: str, wishes: "Wishes | None" = None, profile: Preset | None = None) -> None:
+        """Load and go to the chat, where its progress is shown. ``profile`` is how it answers until it is unloaded."""
         services = self._window.services
-        services.presets.use(model, None)
+        self._profiles[model] = profile
         follow = self._follow(model)
 
         def failed(error: Exception) -> None:
+            self._profiles.pop(model, None)
             if not isinstance(error, LoadCancelledError):
-                self._window.say_error(error, model, lambda: self.load_now(model, wishes))
+                self._window.say_error(error, model, lambda: self.load_now(model, wishes, profile))
 
         def begun(future: "Future[InstanceChanged]") -> None:
-            tasks.watch(future, lambda _ready: follow(), failed, self)
+            tasks.watch(future, lambda _ready: done(), failed, self)
+
+        def done() -> None:
+            self._use_profile(model)
+            follow()
 
         tasks.run(lambda: services.load(model, wishes), begun, failed, self)
         self._window.obey("open", "chat")
@@ -96,10 +114,17 @@ class ModelCommands(QObject):
             return from_settings(with_choices(services.settings.value.engine, preset.load))
 
         def planned(wishes: "Wishes") -> None:
-            self.load_now(model, wishes)
-            services.presets.use(model, preset)
+            self.load_now(model, wishes, preset)
 
         tasks.run(plan, planned, self._window.say_error, self)
+
+    def load_again(self, model: str) -> None:
+        """After it has ended by itself: as it was loaded before."""
+        profile = self._window.services.presets.in_use(model)
+        if profile is not None:
+            self.load_profile(model, profile)
+        else:
+            self.load_now(model)
 
     def unload(self, model: str) -> None:
         """Free a model's memory."""

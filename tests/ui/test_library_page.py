@@ -367,6 +367,7 @@ def test_a_profile_is_made_and_loaded_without_a_second_copy(
     assert not {"Load…", "Delete…"} & possible
     real.details.unload.click()
     qtbot.waitUntil(real.details.load.isVisible, timeout=LONG)
+    qtbot.waitUntil(lambda: services.presets.current(model) is None)  # until it is unloaded
 
 
 def test_defaults_and_profiles_can_be_changed_exported_and_taken(
