@@ -21,6 +21,10 @@ def main(argv: list[str] | None = None) -> int:
         from app.runtime.llama_rates import main as rates  # noqa: PLC0415 - loads the engine and nothing else
 
         return rates(args[1:])
+    if args == ["lab"]:
+        from app.runtime.llama_lab import main as lab  # noqa: PLC0415 - loads the engine and nothing else
+
+        return lab()
     if wants_window(args):
         return _window(args)
     from app.cli.main import main as command  # noqa: PLC0415 - the window does not need argparse

@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_chat(commands)
     _add_serve(commands)
     _add_bench(commands)
+    _add_lab(commands)
     add = _adder(commands)
     add("ps", _lazy("serve", "ps"), "what is loaded and served now")
     seen = add("doctor", _lazy("doctor", "doctor"), "what was found on this machine, and how it was learned")
@@ -123,6 +124,38 @@ def _add_filters(search: argparse.ArgumentParser) -> None:
     search.add_argument("--fits", action="store_true", help="only what fits this machine's memory")
 
 
+def _add_lab(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    add = _adder(commands)
+    make = add("quantize", _lazy("lab", "quantize"), "make quants of a model, with a recipe to repeat them")
+    make.add_argument("source", metavar="SRC", help="a model, best in F16, BF16 or Q8_0")
+    make.add_argument("types", metavar="TYPE", nargs="+", help="as Q4_K_M or IQ3_XXS")
+    make.add_argument("--imatrix", metavar="TEXT|FILE", help="a text to compute a matrix from, or a matrix")
+    make.add_argument("--override", metavar="PAT=TYPE", action="append", default=[], help="by tensor name")
+    make.add_argument("--embedding", metavar="TYPE", default="", help="of the token embeddings")
+    make.add_argument("--output-type", metavar="TYPE", default="", help="of the output tensor")
+    make.add_argument("--pure", action="store_true", help="the same type for every tensor")
+    make.add_argument("--prune", metavar="LAYER", type=int, nargs="+", default=[], help="layers to leave out")
+    make.add_argument("-o", "--output", metavar="FILE")
+    make.add_argument("--force", action="store_true", help="write over a result that is there")
+    matrix = add("imatrix", _lazy("lab", "imatrix"), "compute an importance matrix from a text")
+    matrix.add_argument("model", metavar="MODEL")
+    matrix.add_argument("text", metavar="TEXT")
+    matrix.add_argument("-o", "--output", metavar="FILE")
+    one = add("measure", _lazy("lab", "measure"), "measure a model's perplexity and what it lost")
+    one.add_argument("model", metavar="MODEL")
+    one.add_argument("--against", metavar="REF", help="the best version there is")
+    several = add("compare", _lazy("lab", "compare"), "compare quants with the first one named")
+    several.add_argument("models", metavar="MODEL", nargs="+")
+    for parser in (one, several):
+        parser.add_argument("--text", metavar="FILE", required=True, help="the text to score")
+        parser.add_argument("--kv", metavar="TYPE", default="f16", help="type of the K/V cache on trial")
+    for parser in (make, matrix, one, several):
+        parser.add_argument(
+            "--chunks", type=_positive, default=0, metavar="N", help="pieces of 512 tokens to use"
+        )
+        parser.add_argument("--threads", type=_positive, default=0, metavar="N")
+
+
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     chat = _adder(commands)("chat", _lazy("chat", "chat"), "talk to a model in the terminal")
     chat.add_argument("model", metavar="MODEL")
@@ -132,7 +165,6 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     chat.add_argument("--system", default="", help="system prompt")
     chat.add_argument("--preset", metavar="NAME", help="load and answer as this profile says")
     chat.add_argument("--temp", type=float, help="temperature")
-    chat.add_argument("--seed", type=int)
     chat.add_argument("-n", "--max-tokens", type=_positive, help="longest answer, in tokens")
     _add_load(chat)
 

@@ -47,7 +47,7 @@ class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
     text: str
     write: str = ""
     against: str = ""
-    top: int = 2048
+    top: int = 8192
     chunks: int = 0
     threads: int = 0
     n_gpu_layers: int = 0

@@ -1,0 +1,1 @@
+"""The quantization lab: make quants at home, and measure what they lost."""

@@ -1,0 +1,97 @@
+"""What a quant lost: perplexity and divergence from the best reference, cached by files and text."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from app.core.lab import LabProgress, ScoreJob
+from app.optimize.process import run_job
+from app.runtime.kvstore import fingerprint
+
+Tell = Callable[[str, LabProgress], None]
+
+
+class Measured(Struct, frozen=True):
+    """Figures of ``runtime.llama_score``: ``ppl``, ``kl``, ``kl_p99``, ``kl_max``, ``same_top``, ``rms_change``, each
+    with its ``_error``; ``tail`` bounds what the divergence can miss."""
+
+    model: str
+    bytes: int
+    text: str
+    reference: str
+    figures: dict[str, float]
+
+
+class Measurer:
+    """Runs scores one after the other in ``folder``, where results and references are kept."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        chunks: int = 0,
+        threads: int = 0,
+        n_gpu_layers: int = 0,
+        kv: tuple[str, str] = ("f16", "f16"),
+        tell: Tell = lambda _what, _progress: None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self._folder, self._chunks, self._threads, self._layers = folder, chunks, threads, n_gpu_layers
+        self._kv, self._tell, self._cancel = kv, tell, cancel
+
+    def measure(self, model: Path, text: Path, reference: Path | None = None) -> Measured:
+        """Score a model on a text, against a reference model when there is one. May raise LabCancelledError."""
+        kept = self._folder / f"{self._key(model, text, reference)}.json"
+        if kept.exists():
+            return msgspec.json.decode(kept.read_bytes(), type=Measured)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        against = str(self.reference(reference, text)) if reference else ""
+        done = run_job(self._job(model, text, against=against), self._about(model), self._cancel)
+        found = Measured(
+            model.name, model.stat().st_size, text.name, reference.name if reference else "", done.figures
+        )
+        kept.write_bytes(msgspec.json.encode(found))
+        return found
+
+    def reference(self, model: Path, text: Path) -> Path:
+        """The file of a reference's log-probabilities, made when it is not there."""
+        # A reference is always computed with a full cache: only the candidate's K/V types are on trial.
+        path = self._folder / f"{self._digest(model, text, self._chunks)}.logs"
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            job = msgspec.structs.replace(self._job(model, text), write=str(path), type_k="f16", type_v="f16")
+            run_job(job, self._about(model), self._cancel)
+        return path
+
+    def _job(self, model: Path, text: Path, against: str = "") -> ScoreJob:
+        return ScoreJob(
+            model=str(model), text=str(text), against=against, chunks=self._chunks, threads=self._threads,
+            n_gpu_layers=self._layers, type_k=self._kv[0], type_v=self._kv[1],
+        )  # fmt: skip
+
+    def _about(self, model: Path) -> Callable[[LabProgress], None]:
+        return lambda progress: self._tell(model.name, progress)
+
+    def _key(self, model: Path, text: Path, reference: Path | None) -> str:
+        other = fingerprint(reference) if reference else ""
+        return self._digest(model, text, self._chunks, self._layers, *self._kv, other)
+
+    def _digest(self, model: Path, text: Path, *more: object) -> str:
+        parts = [fingerprint(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def sentence(found: Measured) -> str:
+    """What the figures mean in plain words."""
+    same = found.figures.get("same_top")
+    if same is None:
+        return f"{found.model}: perplexity {found.figures['ppl']:.2f}."
+    if same >= 0.9995:
+        return f"{found.model}: practically every token would be the same as {found.reference}'s."
+    return (
+        f"{found.model}: 1 in {max(1, round(1 / (1 - same)))} tokens would differ from {found.reference}'s."
+    )

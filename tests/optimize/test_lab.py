@@ -1,0 +1,154 @@
+"""The lab through its real process and the real small model: quants, matrices, figures, and what goes wrong."""
+
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.core.errors import BadRequestError, HearthError, LabStoppedError, TextTooShortError
+from app.core.lab import LabProgress, QuantizeJob, ScoreJob
+from app.models.gguf import read_header
+from app.optimize import matrix_file, quantize
+from app.optimize.measure import Measured, Measurer, sentence
+from app.optimize.process import LabCancelledError, run_job
+
+WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("".join(WORDS.format(number * 37 % 101) for number in range(60)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def full(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The starter model with its weights as F16."""
+    target = tmp_path_factory.mktemp("full") / "SmolLM2-F16.gguf"
+    run_job(QuantizeJob(source=str(starter), target=str(target), type="F16", requantize=True))
+    return target
+
+
+@pytest.fixture(scope="module")
+def small(full: Path, tmp_path_factory: pytest.TempPathFactory) -> quantize.Made:
+    target = quantize.target_for(tmp_path_factory.mktemp("small"), full, "q4_k_m")
+    seen: list[LabProgress] = []
+    job = QuantizeJob(source=str(full), target=str(target), type="Q4_K_M", overrides=(("ffn_down", "Q8_0"),))
+    made = quantize.make(job, engine="test", tell=seen.append)
+    assert seen[-1].total == len(read_header(full).tensors)
+    return made
+
+
+def test_a_quant_has_its_types_its_size_and_its_recipe(full: Path, small: quantize.Made) -> None:
+    header = read_header(Path(small.path))
+    assert Path(small.path).name == "SmolLM2-Q4_K_M.gguf"
+    assert {t.type for t in header.tensors if "ffn_down" in t.name} == {"Q8_0"}
+    assert 4 < small.bits < 9
+    assert any("q4_K -> q5_0" in note for note in small.fallbacks)
+    assert Path(small.path).with_suffix(".recipe.json").read_bytes()
+    assert small.recipe.source == full.name
+
+
+def test_the_recipe_makes_the_same_bytes_again(full: Path, small: quantize.Made, tmp_path: Path) -> None:
+    again = tmp_path / "again.gguf"
+    recipe = small.recipe
+    job = QuantizeJob(source=str(full), target=str(again), type=recipe.type, overrides=recipe.overrides)
+    assert quantize.make(job, engine="test").recipe == recipe
+    assert again.read_bytes() == Path(small.path).read_bytes()
+
+
+def test_a_matrix_is_computed_written_and_used(full: Path, text: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m.gguf"
+    done = quantize.make_matrix(full, text, target, chunks=1)
+    matrix = matrix_file.read(target)
+    assert done.figures["chunks"] == matrix.chunks == 1
+    assert len(matrix.sums) == 210
+    assert all(counts.tolist() == [512] for counts in matrix.counts.values())
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "iq2.gguf"), type="IQ2_XXS")
+    with pytest.raises(BadRequestError, match="importance matrix"):
+        quantize.make(job, engine="test")
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "q4_0.gguf"), type="Q4_0")
+    made = quantize.make(job, engine="test", matrix=target)
+    header = read_header(Path(made.path))
+    assert header.metadata["quantize.imatrix.entries_count"] == 210
+    assert header.metadata["quantize.imatrix.file"] == "m.gguf"
+
+
+def test_what_is_lost_is_measured_and_kept(
+    full: Path, small: quantize.Made, text: Path, tmp_path: Path
+) -> None:
+    measurer = Measurer(tmp_path / "kept", chunks=1)
+    lost = measurer.measure(Path(small.path), text, full)
+    none = measurer.measure(full, text, full)
+    assert 0 < lost.figures["kl"] < 0.5
+    assert none.figures["kl"] < 0.002
+    assert none.figures["same_top"] > 0.99
+    assert lost.figures["same_top"] < 1
+    assert lost.figures["tail"] < 0.02
+    assert math.isclose(none.figures["ppl"], lost.figures["reference_ppl"], rel_tol=1e-4)
+    assert "tokens would differ" in sentence(lost)
+    again = Measurer(tmp_path / "kept", chunks=1, tell=lambda *_: pytest.fail("measured again"))
+    assert again.measure(Path(small.path), text, full) == lost
+
+
+def test_a_divergence_by_top_and_rest_is_the_whole_one() -> None:
+    from app.runtime.llama_score import best, divergence, log_softmax
+
+    random = np.random.default_rng(0)
+    theirs = log_softmax(random.normal(0, 3, (4, 500)).astype(np.float32))
+    ours = log_softmax((theirs + random.normal(0, 0.3, theirs.shape)).astype(np.float32))
+    whole = (np.exp(theirs) * (theirs - ours)).sum(1)
+    ids, logs = best(theirs, 400)
+    assert (ids[:, 0] == theirs.argmax(1)).all()
+    rest = 1 - np.exp(logs).sum(1)
+    found = divergence(logs, rest, np.take_along_axis(ours, ids, 1))
+    assert np.allclose(found, whole, rtol=0.02)
+    assert (found <= whole + 1e-5).all()
+
+
+def test_a_short_text_a_wrong_type_and_a_foreign_reference_are_named(
+    full: Path, starter: Path, text: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("Too short.")
+    with pytest.raises(TextTooShortError, match=r"short.txt has \d+ tokens; at least 1024"):
+        run_job(ScoreJob(model=str(full), text=str(short)))
+    with pytest.raises(BadRequestError, match="Q4_K_Z is not a type"):
+        run_job(QuantizeJob(source=str(full), target=str(tmp_path / "x.gguf"), type="Q4_K_Z"))
+    (tmp_path / "ref").write_bytes(b"nothing like it")
+    with pytest.raises(BadRequestError, match="no file of log-probabilities"):
+        run_job(ScoreJob(model=str(starter), text=str(text), against=str(tmp_path / "ref"), chunks=1))
+    with pytest.raises(BadRequestError, match="PATTERN=TYPE"):
+        quantize.types_of(["ffn_down"])
+
+
+def test_a_damaged_source_leaves_nothing(full: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(full.read_bytes()[:5_000_000])
+    with pytest.raises(HearthError) as caught:
+        run_job(QuantizeJob(source=str(cut), target=str(tmp_path / "out.gguf"), type="Q8_0"))
+    assert caught.value.code == "quantize_failed"
+    assert {path.name for path in tmp_path.iterdir()} == {"cut.gguf"}
+
+
+def test_cancelling_leaves_nothing_half(full: Path, tmp_path: Path) -> None:
+    cancel = threading.Event()
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="IQ4_XS")
+    with pytest.raises(LabCancelledError):
+        run_job(job, lambda _progress: cancel.set(), cancel)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_dies_says_how(full: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A stand-in for a crash inside llama.cpp: the child is the shell, which kills itself.
+    monkeypatch.setattr("app.optimize.process.program", lambda: ["/bin/sh", "-c", "kill -SEGV $$"])
+    with pytest.raises(LabStoppedError, match="SIGSEGV"):
+        run_job(ScoreJob(model=str(full), text=str(text)))
+
+
+def test_a_sentence_without_a_reference() -> None:
+    assert sentence(Measured("m.gguf", 1, "t", "", {"ppl": 12.345})) == "m.gguf: perplexity 12.35."
