@@ -5,6 +5,8 @@ from pathlib import Path
 from app.chat.store_types import NewAttachment
 from app.core.errors import UsageError
 
+ENGINE_SEES = False
+"""Whether the engine can show images to a model with a projector; ``app.runtime.intake`` refuses them as yet."""
 LARGEST_TEXT = 4 << 20
 LARGEST_IMAGE = 32 << 20
 PASTE_LINES, PASTE_LETTERS = 60, 6_000  # a longer paste is better an attachment

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from app.chat import attachments
 from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.ui import chat_models, tasks
@@ -52,7 +53,11 @@ class ChatModels(QObject):
         return record.summary.quant if record is not None and record.summary is not None else ""
 
     def sees_images(self, model: str = "") -> bool:
-        """Whether a model (by default the chosen one) has a projector: without one, images are kept and not sent."""
+        """Whether images are sent to a model (by default the chosen one); else they are kept with the chat only."""
+        return attachments.ENGINE_SEES and self.has_projector(model)
+
+    def has_projector(self, model: str = "") -> bool:
+        """Whether there are eyes for a model (by default the chosen one)."""
         record = self._records.get(model or self.chosen)
         return record is not None and record.projector is not None
 

@@ -1184,14 +1184,6 @@
         <translation>Kết quả</translation>
     </message>
     <message>
-        <source>Back (Alt+Left)</source>
-        <translation>Quay lại (Alt+Trái)</translation>
-    </message>
-    <message>
-        <source>Forward (Alt+Right)</source>
-        <translation>Đi tới (Alt+Phải)</translation>
-    </message>
-    <message>
         <source>Best match</source>
         <translation>Khớp nhất</translation>
     </message>
@@ -1497,6 +1489,125 @@
     <message>
         <source>Esc</source>
         <translation>Esc</translation>
+    </message>
+</context>
+<context>
+    <name>EnginesCard</name>
+    <message>
+        <source>Processor</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: always there; it computes what no GPU takes.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Backend for {device}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation type="unfinished">Tự động</translation>
+    </message>
+    <message>
+        <source>No backend drives it: a pack for it, or its driver, is missing.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: chosen by you.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Not used: you chose other devices.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: the processor imitating a GPU; not used by itself.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: its maker's own backend before {others}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{device}: the one backend that drives it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Go back to the one before</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Turn off</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Use</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation type="unfinished">Xóa</translation>
+    </message>
+    <message>
+        <source>came with Hearth</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>installed by you</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>named in the settings</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>named by HEARTH_PACKS</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Backend pack, {origin}: used.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Backend pack, {origin}: not used, {why}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Trying it out…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Install a backend pack</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Backend packs (*.tar.xz *.tar.gz *.zip manifest.json)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Address (https, or http with #sha256=…):</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Fetching, verifying and trying it out…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Asking the devices…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Engines</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Install from a file…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Install from an address…</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -6555,6 +6666,17 @@
     <message>
         <source>Fill in</source>
         <translation>Điền vào</translation>
+    </message>
+</context>
+<context>
+    <name>Ways</name>
+    <message>
+        <source>Back (Alt+Left)</source>
+        <translation type="unfinished">Quay lại (Alt+Trái)</translation>
+    </message>
+    <message>
+        <source>Forward (Alt+Right)</source>
+        <translation type="unfinished">Đi tới (Alt+Phải)</translation>
     </message>
 </context>
 <context>
