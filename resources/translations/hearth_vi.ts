@@ -707,6 +707,10 @@
         <translation>Mô hình này không xem được ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
     </message>
     <message>
+        <source>Hearth can't show images to models yet: the picture is kept with the chat, only the text is sent.</source>
+        <translation>Hearth chưa thể cho mô hình xem ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
+    </message>
+    <message>
         <source>Attach files</source>
         <translation>Đính kèm tệp</translation>
     </message>

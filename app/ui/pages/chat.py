@@ -556,6 +556,10 @@ class ChatPage(QWidget):
         words = self.tr(
             "This model can't see images: the picture is kept with the chat, only the text is sent."
         )
+        if self.controller.models.has_projector():
+            words = self.tr(
+                "Hearth can't show images to models yet: the picture is kept with the chat, only the text is sent."
+            )
         self.composer.set_note(words if blind else "")
 
     def _dropped(self, paths: list[Path]) -> None:
