@@ -57,7 +57,7 @@ def target_for(folder: Path, source: Path, kind: str) -> Path:
     stem = stem.removesuffix(".gguf")
     quant = parse_quant(source.name)
     if quant and stem.upper().endswith(quant.upper()):
-        stem = stem[: -len(quant)].rstrip("-._")
+        stem = stem[: -len(quant)].rstrip("-._") or "model"
     name = f"{stem}-{kind.upper()}"
     return folder / name / f"{name}.gguf"
 
