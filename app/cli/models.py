@@ -102,7 +102,8 @@ def _details(record: ModelRecord, facts: Facts, copies: Sequence[str]) -> list[s
         lines += _summary_lines(record.summary)
     if record.projector:
         lines.append(_line("projector", record.projector))
-    used = f"{_day(record.last_used_at)} ({record.times_used} times)"
+    times = "once" if record.times_used == 1 else f"{record.times_used} times"
+    used = f"{_day(record.last_used_at)} ({times})"
     lines += [_line("added", _day(record.added_at)), _line("last used", used)]
     tags = " ".join([*(["favourite"] if facts.favourite else []), *(f"#{tag}" for tag in facts.tags)])
     lines += [_line(name, text) for name, text in (("tags", tags), ("notes", facts.notes)) if text]
