@@ -1,10 +1,9 @@
+# size: llama.cpp's rules for every architecture belong together
 """What planning needs to know of a model, layer by layer, from its GGUF header (or, less exactly, its summary).
 
 The rules are llama.cpp's own (``llama-hparams.cpp``, ``llama-model.cpp`` ``create_memory``, ``models/*.cpp``): which
 layers have a KV cache, of what width, with which window, and which carry a recurrent state instead.
 """
-
-# size: llama.cpp's rules for every architecture belong together
 
 import functools
 import re
