@@ -1,6 +1,5 @@
 """The window: rail, pages, panels, menus and the status line; pages are built when first opened."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,6 @@ from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QPaintEvent,
@@ -22,6 +20,7 @@ from app.core.events import DownloadChanged, ServerChanged, SettingChanged
 from app.core.paths import NEW_CHAT
 from app.ui import keys, look, tab_order, tasks, theme, translate, zoom
 from app.ui.actions import Actions
+from app.ui.asked import handlers
 from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
 from app.ui.errors import describe
@@ -38,6 +37,8 @@ from app.ui.watchman import Watchman
 from app.ui.widgets import Banner, Words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.compose import Services
     from app.ui.entries import Entry
 
@@ -188,53 +189,12 @@ class MainWindow(QMainWindow):
 
     def obey(self, command: str, argument: Any) -> None:
         """Do what a page, a banner or an error's button asked for; unknown commands are ignored."""
-        handler = self._handlers().get(command)
+        handler = handlers(self).get(command)
         if handler is not None:
             handler(argument)
 
-    def _handlers(self) -> dict[str, Callable[[Any], object]]:
-        models = self.models
-        return {
-            "open": self.open_page,
-            "search": lambda words: self._page_call("discover", "search", words or ""),
-            "show_repo": lambda repo: self._page_call("discover", "show_repo", repo),
-            "downloads": lambda _none: self.open_page("downloads"),
-            "library": lambda model: self._page_call("library", "select", model or ""),
-            "load": models.ask_load,
-            "load_options": models.ask_load,
-            "load_profile": lambda pair: models.load_profile(*pair),
-            "load_again": models.load_again,
-            "unload": models.unload,
-            "chat": self._chat_with,
-            "starter": lambda _none: models.get_starter(),
-            "choose_import": lambda _none: models.choose_import(),
-            "welcomed": lambda _none: self.set_setting("general.welcomed", True),
-            "server_settings": lambda _none: self.open_page("server"),
-            "use_free_port": lambda _none: self._page_call("server", "use_free_port"),
-            "open_folder": lambda path: _open_folder(path or str(self.services.paths.models)),
-            "free_space": lambda path: _open_folder(path or str(self.services.paths.models)),
-            "choose_folder": lambda path: _open_folder(path or str(self.services.paths.data)),
-            "add_token": lambda _none: self.gate.sign_in(),
-            "access": lambda waiting: self.gate.sign_in(*waiting),
-            "downloading": lambda download: self.gate.expect(str(download)),
-            "download_again": lambda path: self._page_call("discover", "search", Path(str(path or "")).stem),
-            "retry": lambda _about: self._try_again(),
-            "raise_window": lambda _none: self.come_forward(),
-            "update": lambda _none: self.actions_.by_name["about"].trigger(),
-            "open_license": lambda repo: _open_url(self.services.hub.page_url(str(repo or ""))),
-            "crash_report": lambda path: _show_report(Path(path), self),
-            "settings": lambda group: self._page_call("settings", "show_group", group or ""),
-        }
-
-    def _page_call(self, page: str, method: str, *arguments: object) -> None:
-        getattr(self.open_page(page), method)(*arguments)
-
-    def _chat_with(self, model: str | None) -> None:
-        page = self.open_page("chat")
-        if model:
-            getattr(page, "choose_model", lambda _model: None)(model)
-
-    def _try_again(self) -> None:
+    def try_again(self) -> None:
+        """Do again what failed last."""
         self.banner.hide()
         if self._banner_again is not None:
             self._banner_again()
@@ -389,7 +349,7 @@ class MainWindow(QMainWindow):
         self.come_forward()
         QApplication.alert(self)
         if path == NEW_CHAT:
-            self._page_call("chat", "new_chat")
+            self.obey("new_chat", None)
         elif path:
             self.models.import_files([Path(path)])
 
@@ -404,13 +364,6 @@ class MainWindow(QMainWindow):
         self.bridge.close()
 
 
-def _show_report(path: Path, window: MainWindow) -> None:
-    from app.ui.dialogs.report import ReportDialog  # noqa: PLC0415 - rarely opened
-
-    window.banner.hide()
-    ReportDialog(path, window).open()
-
-
 def gguf_files(urls: list[QUrl]) -> list[Path]:
     """The local .gguf files among dropped addresses."""
     paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
@@ -420,13 +373,3 @@ def gguf_files(urls: list[QUrl]) -> list[Path]:
 def folders(urls: list[QUrl]) -> list[Path]:
     """The local folders among dropped addresses: their models are read in place."""
     return [path for url in urls if url.isLocalFile() and (path := Path(url.toLocalFile())).is_dir()]
-
-
-def _open_folder(path: str) -> None:
-    folder = Path(path)
-    shown = folder if folder.is_dir() else folder.parent
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(shown)))
-
-
-def _open_url(address: str) -> None:
-    QDesktopServices.openUrl(QUrl(address))

@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from app.core.errors import HearthError, HubUnreachableError, _tree, all_errors
 from app.core.events import ErrorInfo
 from app.ui import errors, translate
+from app.ui.asked import handlers
 from app.ui.chat_style import make_style
 from app.ui.message_parts import ErrorCard
 from app.ui.widgets import Banner
@@ -43,7 +44,7 @@ def test_it_has_words_and_its_parameters_are_known(kind: type[HearthError]) -> N
 def test_its_action_has_a_label_and_somebody_who_does_it(window: Any, kind: type[HearthError]) -> None:
     if kind.action:
         assert errors.action_label(kind.action)
-        assert kind.action in window._handlers() or kind.action in ON_PAGES
+        assert kind.action in handlers(window) or kind.action in ON_PAGES
 
 
 @pytest.mark.parametrize("kind", [k for k in ALL if not k.action], ids=lambda kind: kind.code)
