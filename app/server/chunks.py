@@ -1,11 +1,13 @@
 """The stream of a chat completion, as OpenAI's clients read it."""
 
+import time
+
 from app.core.generate import Delta, Finished, ToolCallDelta
 from app.server.answer import total_usage
 from app.server.convert import REASONS, completion_id, logprobs_of, timings_of, usage_of
 from app.server.errors import Problem, body_of
 from app.server.sse import DONE, MEDIA, PING, event
-from app.server.wire import CallPiece, ChatChunk, ChunkChoice, WireAnswer, WireLogprobs
+from app.server.wire import CallPiece, ChatChunk, ChunkChoice, PromptProgress, WireAnswer, WireLogprobs
 
 CHUNK = "chat.completion.chunk"
 
@@ -15,9 +17,12 @@ class ChatWriter:
 
     media_type = MEDIA
 
-    def __init__(self, request_id: str, created: int, model: str, n: int, include_usage: bool) -> None:
+    def __init__(
+        self, request_id: str, created: int, model: str, n: int, include_usage: bool, progress: bool = False
+    ) -> None:
         self._head = (completion_id(request_id), created, model)
         self._n, self._include_usage = n, include_usage
+        self._progress, self._began = progress, time.monotonic()
         self._ends: list[Finished] = []
 
     def begin(self) -> bytes:
@@ -26,18 +31,24 @@ class ChatWriter:
         return b"".join(event(chunk) for chunk in roles)
 
     def event(self, item: Delta | Finished) -> bytes:
-        """Chunks with what is new, or nothing for prefill progress."""
+        """Chunks with what is new; of prefill progress only where the client wants to know."""
         if isinstance(item, Finished):
             return self._end(item)
-        out = b""
+        out = self._progressed(item) if self._progress and item.prompt_tokens else b""
         if item.reasoning:
-            out = event(self._chunk(item.choice, WireAnswer(reasoning_content=item.reasoning)))
+            out += event(self._chunk(item.choice, WireAnswer(reasoning_content=item.reasoning)))
         logprobs = logprobs_of(item.logprobs) if item.logprobs else None
         if item.text or (logprobs and not item.tool_calls):
             out += event(self._chunk(item.choice, WireAnswer(content=item.text), logprobs=logprobs))
         for call in item.tool_calls:
             out += event(self._chunk(item.choice, WireAnswer(tool_calls=[_piece(call)])))
         return out
+
+    def _progressed(self, item: Delta) -> bytes:
+        chunk = self._chunk(item.choice, WireAnswer())
+        passed = int((time.monotonic() - self._began) * 1000)
+        chunk.prompt_progress = PromptProgress(item.prompt_tokens, 0, item.prefilled, passed)
+        return event(chunk)
 
     def _end(self, end: Finished) -> bytes:
         self._ends.append(end)

@@ -203,4 +203,4 @@ def capabilities_of(record: ModelRecord, kinds: Sequence[str] = ("embedding",)) 
     found = ["completion"]
     if record.summary and record.summary.has_template:
         found.append("tools")
-    return [*found, "vision"] if record.projector else found
+    return found  # never "vision": the engine takes text only, whatever the model could

@@ -87,7 +87,7 @@ class _V0:
         card = V0Model(
             record.id,
             "model",
-            TYPES.get(kind, "vlm" if record.projector else "llm"),
+            TYPES.get(kind, "llm"),
             publisher_of(record),
             summary.architecture if summary else "",
             "gguf",

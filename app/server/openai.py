@@ -73,14 +73,17 @@ def begin_chat(backend: Backend, request: Request, wire: ChatRequest) -> Run:
 def stream_chat(run: Run, wire: ChatRequest, api: Api = "openai") -> Streamed:
     """Its stream."""
     include = wire.stream_options is not None and bool(wire.stream_options.include_usage)
-    writer = ChatWriter(run.asked[0].id, now(), run.record.id, run.asked[0].sampling.n, include)
+    writer = ChatWriter(
+        run.asked[0].id, now(), run.record.id, run.asked[0].sampling.n, include, bool(wire.return_progress)
+    )
     return Streamed(run, writer, api)
 
 
 def check_sight(record: ModelRecord, param: str) -> None:
-    """Raises Problem for a model without a projector."""
+    """Raises Problem: the engine takes text only, and says what the model itself lacks where it lacks it."""
     if record.projector is None:
         raise bad_field(param, f"{record.id} can't see images: it has no projector.")
+    raise bad_field(param, f"{record.id} could see images, but the engine takes text only so far.")
 
 
 def _image_param(messages: list[WireMessage]) -> str:

@@ -146,6 +146,7 @@ class ChatRequest(Struct):
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
+    return_progress: bool | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     n: Choices | None = None
@@ -270,6 +271,15 @@ class ChatCompletion(Struct):
     system_fingerprint: str = "hearth"
 
 
+class PromptProgress(Struct):
+    """llama-server's ``return_progress``: prompt tokens in all and read so far, and milliseconds since the first."""
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+
+
 class ChatChunk(Struct, omit_defaults=True):
     """One server-sent event of a stream."""
 
@@ -280,6 +290,7 @@ class ChatChunk(Struct, omit_defaults=True):
     object: str
     usage: WireUsage | UnsetType | None = UNSET
     timings: WireTimings | UnsetType = UNSET
+    prompt_progress: PromptProgress | UnsetType = UNSET
 
 
 class ModelCard(Struct):

@@ -185,6 +185,17 @@ def test_what_completions_can_t_is_refused_by_name(http, change, field) -> None:
     assert answer.json()["error"]["param"] == field
 
 
+def test_progress_of_the_prompt_is_told_who_asks(http, served) -> None:
+    end = Finished("stop", Usage(100, 1), Timings())
+    served.supervisor.script = [Delta(prefilled=40, prompt_tokens=100), Delta(text="Hi", tokens=1), end]
+    text = http.post(CHAT, json=body(stream=True, return_progress=True)).text
+    told = [json.loads(line[6:]) for line in text.splitlines() if "prompt_progress" in line]
+    assert [(item["prompt_progress"]["total"], item["prompt_progress"]["processed"]) for item in told] == [
+        (100, 40)
+    ]
+    assert "prompt_progress" not in http.post(CHAT, json=body(stream=True)).text
+
+
 TOOLS = [
     Delta(reasoning="Hm.", tokens=1),
     Delta(text="So:", tokens=1),

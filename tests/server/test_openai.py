@@ -3,10 +3,14 @@
 import httpx2 as httpx
 import openai
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import OutOfMemoryError
 from app.core.events import RequestLogged
 from app.core.generate import Failed, SamplingParams
+from app.server.errors import Problem
+from app.server.openai import check_sight
+from tests.fakes.engine import RECORD
 
 MODEL = "fake/model:Q4_K_M"
 
@@ -194,3 +198,10 @@ def _until(done) -> None:
     while not done():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)
+
+
+def test_a_model_that_could_see_is_told_apart() -> None:
+    with pytest.raises(Problem, match="text only"):
+        check_sight(replace(RECORD, projector="mmproj.gguf"), "messages")
+    with pytest.raises(Problem, match="no projector"):
+        check_sight(RECORD, "messages")
