@@ -1499,119 +1499,119 @@
     <name>EnginesCard</name>
     <message>
         <source>Processor</source>
-        <translation type="unfinished" />
+        <translation>Bộ xử lý</translation>
     </message>
     <message>
         <source>{device}: always there; it computes what no GPU takes.</source>
-        <translation type="unfinished" />
+        <translation>{device}: luôn có sẵn; tính phần mà không GPU nào đảm nhận.</translation>
     </message>
     <message>
         <source>Backend for {device}</source>
-        <translation type="unfinished" />
+        <translation>Động cơ cho {device}</translation>
     </message>
     <message>
         <source>Automatic</source>
-        <translation type="unfinished">Tự động</translation>
+        <translation>Tự động</translation>
     </message>
     <message>
         <source>No backend drives it: a pack for it, or its driver, is missing.</source>
-        <translation type="unfinished" />
+        <translation>Chưa có động cơ nào điều khiển nó: thiếu gói dành cho nó, hoặc thiếu trình điều khiển.</translation>
     </message>
     <message>
         <source>{device}: chosen by you.</source>
-        <translation type="unfinished" />
+        <translation>{device}: do bạn chọn.</translation>
     </message>
     <message>
         <source>Not used: you chose other devices.</source>
-        <translation type="unfinished" />
+        <translation>Không dùng: bạn đã chọn thiết bị khác.</translation>
     </message>
     <message>
         <source>{device}: the processor imitating a GPU; not used by itself.</source>
-        <translation type="unfinished" />
+        <translation>{device}: bộ xử lý giả lập GPU; không tự động được dùng.</translation>
     </message>
     <message>
         <source>{device}: its maker's own backend before {others}.</source>
-        <translation type="unfinished" />
+        <translation>{device}: động cơ của chính hãng, ưu tiên hơn {others}.</translation>
     </message>
     <message>
         <source>{device}: the one backend that drives it.</source>
-        <translation type="unfinished" />
+        <translation>{device}: động cơ duy nhất điều khiển nó.</translation>
     </message>
     <message>
         <source>Go back to the one before</source>
-        <translation type="unfinished" />
+        <translation>Quay lại gói trước</translation>
     </message>
     <message>
         <source>Turn off</source>
-        <translation type="unfinished" />
+        <translation>Tắt</translation>
     </message>
     <message>
         <source>Use</source>
-        <translation type="unfinished" />
+        <translation>Dùng</translation>
     </message>
     <message>
         <source>Remove</source>
-        <translation type="unfinished">Xóa</translation>
+        <translation>Gỡ bỏ</translation>
     </message>
     <message>
         <source>came with Hearth</source>
-        <translation type="unfinished" />
+        <translation>đi kèm Hearth</translation>
     </message>
     <message>
         <source>installed by you</source>
-        <translation type="unfinished" />
+        <translation>do bạn cài</translation>
     </message>
     <message>
         <source>named in the settings</source>
-        <translation type="unfinished" />
+        <translation>ghi trong cài đặt</translation>
     </message>
     <message>
         <source>named by HEARTH_PACKS</source>
-        <translation type="unfinished" />
+        <translation>ghi trong HEARTH_PACKS</translation>
     </message>
     <message>
         <source>Backend pack, {origin}: used.</source>
-        <translation type="unfinished" />
+        <translation>Gói động cơ, {origin}: đang dùng.</translation>
     </message>
     <message>
         <source>Backend pack, {origin}: not used, {why}.</source>
-        <translation type="unfinished" />
+        <translation>Gói động cơ, {origin}: không dùng, {why}.</translation>
     </message>
     <message>
         <source>Trying it out…</source>
-        <translation type="unfinished" />
+        <translation>Đang chạy thử…</translation>
     </message>
     <message>
         <source>Install a backend pack</source>
-        <translation type="unfinished" />
+        <translation>Cài một gói động cơ</translation>
     </message>
     <message>
         <source>Backend packs (*.tar.xz *.tar.gz *.zip manifest.json)</source>
-        <translation type="unfinished" />
+        <translation>Gói động cơ (*.tar.xz *.tar.gz *.zip manifest.json)</translation>
     </message>
     <message>
         <source>Address (https, or http with #sha256=…):</source>
-        <translation type="unfinished" />
+        <translation>Địa chỉ (https, hoặc http kèm #sha256=…):</translation>
     </message>
     <message>
         <source>Fetching, verifying and trying it out…</source>
-        <translation type="unfinished" />
+        <translation>Đang tải, kiểm tra và chạy thử…</translation>
     </message>
     <message>
         <source>Asking the devices…</source>
-        <translation type="unfinished" />
+        <translation>Đang hỏi các thiết bị…</translation>
     </message>
     <message>
         <source>Engines</source>
-        <translation type="unfinished" />
+        <translation>Động cơ</translation>
     </message>
     <message>
         <source>Install from a file…</source>
-        <translation type="unfinished" />
+        <translation>Cài từ tệp…</translation>
     </message>
     <message>
         <source>Install from an address…</source>
-        <translation type="unfinished" />
+        <translation>Cài từ địa chỉ…</translation>
     </message>
 </context>
 <context>
@@ -1626,7 +1626,7 @@
     </message>
     <message>
         <source>Copy</source>
-        <translation type="unfinished">Sao chép</translation>
+        <translation>Sao chép</translation>
     </message>
 </context>
 <context>
@@ -1793,7 +1793,7 @@
     </message>
     <message>
         <source>The engine pack {path} is not used: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Gói động cơ {path} không được dùng: {detail}.</translation>
     </message>
     <message>
         <source>The engine stopped: {detail}.</source>
@@ -3078,11 +3078,11 @@
     </message>
     <message>
         <source>Hearth ended unexpectedly last time. Your chats and models are whole.</source>
-        <translation type="unfinished" />
+        <translation>Lần trước Hearth bị dừng đột ngột. Các cuộc trò chuyện và mô hình của bạn vẫn nguyên vẹn.</translation>
     </message>
     <message>
         <source>Show the report</source>
-        <translation type="unfinished" />
+        <translation>Xem báo cáo</translation>
     </message>
     <message>
         <source>The answer broke off: {why}</source>
@@ -4865,15 +4865,15 @@
     <name>ReportDialog</name>
     <message>
         <source>Crash report</source>
-        <translation type="unfinished" />
+        <translation>Báo cáo sự cố</translation>
     </message>
     <message>
         <source>What Hearth was doing when it ended. Nothing of your chats is in it, and nothing was sent.</source>
-        <translation type="unfinished" />
+        <translation>Những gì Hearth đang làm khi bị dừng. Không có nội dung trò chuyện nào trong đây, và không có gì được gửi đi.</translation>
     </message>
     <message>
         <source>Copy</source>
-        <translation type="unfinished">Sao chép</translation>
+        <translation>Sao chép</translation>
     </message>
     <message>
         <source>Close</source>
@@ -6676,11 +6676,11 @@
     <name>Ways</name>
     <message>
         <source>Back (Alt+Left)</source>
-        <translation type="unfinished">Quay lại (Alt+Trái)</translation>
+        <translation>Quay lại (Alt+Trái)</translation>
     </message>
     <message>
         <source>Forward (Alt+Right)</source>
-        <translation type="unfinished">Đi tới (Alt+Phải)</translation>
+        <translation>Đi tới (Alt+Phải)</translation>
     </message>
 </context>
 <context>

@@ -18,6 +18,7 @@ from app.core.settings import GROUP_TITLES, SettingInfo, describe
 from app.ui import theme
 from app.ui.account_row import AccountRow
 from app.ui.bridge import Bridge
+from app.ui.engines_card import EnginesCard
 from app.ui.forms import SettingRow, matches, setting_words
 from app.ui.levels import levels
 from app.ui.machine_card import MachineCard
@@ -196,6 +197,8 @@ class SettingsPage(Page):
             groups.setdefault(info.group, []).append(info)
         for group, infos in groups.items():
             self._add_group(group, infos, holder)
+        self.engines = EnginesCard(self.services, holder)
+        self._column.addWidget(self.engines)
         self.machine = MachineCard(self.services, holder)
         self._column.addWidget(self.machine)
         self._column.addWidget(self._nothing)
@@ -277,6 +280,7 @@ class SettingsPage(Page):
         found = found or account
         self._nothing.setVisible(not found)
         self.machine.setVisible(not words)
+        self.engines.setVisible(not words)
 
     def _jump(self, group: str) -> None:
         self.search.clear()

@@ -1,0 +1,100 @@
+"""Settings > Engines with real packs on disk, and the report of a crash. The probe's answers come from real loads in
+other tests; here the machine is given."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytestmark = pytest.mark.gui
+pytest.importorskip("PySide6")
+
+from PySide6.QtWidgets import QAbstractButton, QLabel  # noqa: E402
+
+from app.core.events import Bus  # noqa: E402
+from app.core.settings import SettingsStore  # noqa: E402
+from app.hardware.facts import Backend, Cpu, Device, Gpu, Machine, Memory  # noqa: E402
+from app.runtime.pack_store import PackStore  # noqa: E402
+from app.ui import tasks  # noqa: E402
+from app.ui.dialogs.report import ReportDialog  # noqa: E402
+from app.ui.engines_card import EnginesCard  # noqa: E402
+from tests.fakes.packs import make_pack  # noqa: E402
+
+CARD = Gpu(0, "nvidia", "A card", 8 << 30, 8 << 30, devices=("CUDA0", "Vulkan0"))
+MACHINE = Machine(
+    Cpu("A processor"),
+    Memory(),
+    (CARD, Gpu(1, "amd", "Undriven")),
+    (Backend("CPU", (Device("CPU", "CPU"),)),),
+)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> SimpleNamespace:
+    settings = SettingsStore(tmp_path / "settings.toml", Bus())
+    packs = PackStore(tmp_path, lambda: "", lambda _pack: "", environ={}, bundled=tmp_path / "bundled")
+    return SimpleNamespace(settings=settings, packs=packs, machine=lambda: MACHINE)
+
+
+@pytest.fixture
+def card(services: SimpleNamespace, qtbot) -> Iterator[EnginesCard]:
+    made = EnginesCard(services)
+    qtbot.addWidget(made)
+    made.show()
+    yield made
+    tasks.close()
+
+
+def texts(card: EnginesCard) -> str:
+    return "\n".join(label.text() for row in card.rows for label in row.findChildren(QLabel))
+
+
+def press(card: EnginesCard, words: str) -> None:
+    next(b for row in card.rows for b in row.findChildren(QAbstractButton) if b.text() == words).click()
+
+
+def test_each_device_says_what_drives_it_and_why(card: EnginesCard, qtbot) -> None:
+    qtbot.waitUntil(lambda: bool(card.rows))
+    assert "CUDA0: its maker's own backend before Vulkan0." in texts(card)
+    assert "CPU: always there" in texts(card)
+    assert "a pack for it, or its driver, is missing" in texts(card)
+
+
+def test_the_user_overrides_it(card: EnginesCard, services: SimpleNamespace, qtbot) -> None:
+    qtbot.waitUntil(lambda: bool(card.choices))
+    choice = card.choices["A card"]
+    choice.setCurrentIndex(choice.findData("Vulkan0"))
+    choice.activated.emit(choice.currentIndex())
+    qtbot.waitUntil(lambda: "Vulkan0: chosen by you." in texts(card))
+    assert services.settings.value.engine.devices == "Vulkan0"
+
+
+def test_a_pack_is_installed_turned_off_and_undone(
+    card: EnginesCard, services: SimpleNamespace, tmp_path: Path, qtbot
+) -> None:
+    card.install(str(make_pack(tmp_path / "one", b"one", backend="vulkan", commit="f" * 40)))
+    qtbot.waitUntil(lambda: "vulkan-ffffffffffff" in texts(card))
+    card.install(str(make_pack(tmp_path / "two", b"two", backend="vulkan")))
+    qtbot.waitUntil(lambda: "vulkan-0c1e57098bba" in texts(card))
+    press(card, "Go back to the one before")
+    qtbot.waitUntil(lambda: "vulkan-ffffffffffff" in texts(card))
+    press(card, "Turn off")
+    qtbot.waitUntil(lambda: "not used, turned off by you" in texts(card))
+    press(card, "Remove")
+    qtbot.waitUntil(lambda: not services.packs.packs())
+
+
+def test_a_refused_pack_says_why_where_it_was_tried(card: EnginesCard, tmp_path: Path, qtbot) -> None:
+    card.install(str(tmp_path))
+    qtbot.waitUntil(card.problem.isVisible)
+    assert "manifest.json" in card.problem.text()
+    assert card.file.isEnabled()
+
+
+def test_the_report_is_shown_to_read_and_copy(tmp_path: Path, qtbot) -> None:
+    (tmp_path / "crash.txt").write_text("what it did")
+    dialog = ReportDialog(tmp_path / "crash.txt", None)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.text.toPlainText() == "what it did")
+    tasks.close()
