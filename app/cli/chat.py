@@ -105,7 +105,8 @@ class _Talk:
             sampling = replace(sampling, temperature=self._args.temp)
         if self._args.max_tokens is not None:
             sampling = replace(sampling, max_tokens=self._args.max_tokens)
-        return sampling if self._args.seed is None else replace(sampling, seed=self._args.seed)
+        seed = self._args.seed
+        return sampling if seed is None or seed < 0 else replace(sampling, seed=seed)
 
     def _report(self, answer: Answer) -> Report:
         end, used = answer.finished, self._instance.memory

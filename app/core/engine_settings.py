@@ -161,6 +161,15 @@ class Engine(Struct, frozen=True, kw_only=True):
     adapters: Annotated[
         str, _advanced("LoRA adapters", "PATH or PATH:SCALE with commas, each a GGUF adapter of this model.")
     ] = ""
+    seed: Annotated[
+        int,
+        _advanced(
+            "Seed",
+            "For requests that give none: the same number, plan and batch give the same text; -1 takes a new one.",
+            -1,
+            4294967294,
+        ),
+    ] = -1
     guardrail: Annotated[
         Literal["off", "relaxed", "balanced", "strict", "custom"],
         _advanced("Memory guardrail", "How much memory a load must leave free; off loads whatever it takes."),

@@ -146,6 +146,8 @@ class LoadPlan(Struct, frozen=True, omit_defaults=True):
     embeddings: bool = False
     use_extra_bufts: bool = True
     swa_full: bool = False
+    seed: int = -1
+    """For requests that have none; -1: another one each time."""
     draft_path: str | None = None
 
 

@@ -11,7 +11,7 @@ from app.planning.planner import Wishes
 AS_THEY_ARE = (
     "flash_attn", "n_cpu_moe", "split_mode", "main_gpu", "offload_kqv", "kv_unified", "cache_ram_mb", "swa_full",
     "n_batch", "n_ubatch", "rope_scaling", "rope_freq_base", "rope_freq_scale", "yarn_orig_ctx", "yarn_ext_factor",
-    "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow",
+    "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow", "seed",
 )  # fmt: skip
 
 

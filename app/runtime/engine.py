@@ -266,11 +266,10 @@ class Engine:
                 writer.started_at = computing
             if not writer.first_at:
                 writer.computed += chunk.count
+            self._tell_progress(writer)  # once more when all of it is read
             if chunk.complete:
                 self._sample(writer, index, several=len(indices) > 1)
                 sampled += 1
-            else:
-                self._tell_progress(writer)
         self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
 
     def _sample(self, writer: Writer, index: int, *, several: bool) -> None:

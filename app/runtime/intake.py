@@ -47,12 +47,16 @@ class Prepared(Struct):
 
 class Intake:
     """Prepares requests for one model; ``n_ctx`` is what one conversation may hold. ``find`` looks a conversation's
-    state up on disk."""
+    state up on disk; ``seed`` is for requests without one (-1: a random one each time)."""
 
     def __init__(
-        self, model: Model, n_ctx: int, find: Callable[[str], Stored | None] = lambda _: None
+        self,
+        model: Model,
+        n_ctx: int,
+        find: Callable[[str], Stored | None] = lambda _: None,
+        seed: int = -1,
     ) -> None:
-        self._model, self._n_ctx, self._find = model, n_ctx, find
+        self._model, self._n_ctx, self._find, self._seed = model, n_ctx, find, seed
         self._template: ChatTemplate | None = None
 
     @property
@@ -93,7 +97,7 @@ class Intake:
     ) -> Choice:
         parser = parser_for(self.template.source, request, prompt[-TAIL:]) if request.messages else None
         answer = Answer(self._model, request, parser, index)
-        seed = choose_seed(request.sampling, index)
+        seed = choose_seed(request.sampling, index, self._seed)
         sampler = Sampler(self._model, request.sampling, seed, constraint)
         sampler.prime(tokens)
         return Choice(sampler, answer, seed)

@@ -78,7 +78,7 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
         here = store is None or conversation in engine.names()
         return None if here or store is None else store.find(conversation)
 
-    intake, embedder = Intake(model, context.n_ctx, find), Embedder(model, context)
+    intake, embedder = Intake(model, context.n_ctx, find, command.plan.seed), Embedder(model, context)
     return Loaded(model, context, engine, intake, embedder, ready, store)
 
 

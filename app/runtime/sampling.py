@@ -22,9 +22,11 @@ MIN_KEEP = 0
 NO_TOKEN = -1
 
 
-def choose_seed(params: SamplingParams, choice: int) -> int:
-    """The seed of the ``choice``-th answer: the request's (counted up), else a random one."""
-    seed = secrets.randbits(32) if params.seed is None else params.seed + choice
+def choose_seed(params: SamplingParams, choice: int, usual: int = -1) -> int:
+    """The seed of the ``choice``-th answer: the request's (counted up), else the ``usual`` one, else (-1) a random
+    one."""
+    given = usual if params.seed is None else params.seed
+    seed = secrets.randbits(32) if params.seed is None and usual < 0 else given + choice
     return seed % 0xFFFFFFFF  # the largest value means "random" to llama.cpp
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import LoadFailedError
 from app.core.events import Bus
@@ -114,6 +115,18 @@ def test_an_adapter_makes_what_the_merged_model_is(starter: Path, tmp_path: Path
     assert plain == without
     assert plain != adapted
     assert adapted == wanted
+
+
+def test_a_plan_may_fix_the_seed(starter: Path, tmp_path: Path) -> None:
+    hot = SamplingParams(temperature=1.5, max_tokens=12)
+    worker = Worker(starter, tmp_path, seed=42)
+    first, second = (
+        ask(worker.supervisor, request(prompt="Once upon", sampling=hot)).wait() for _ in range(2)
+    )
+    own = ask(worker.supervisor, request(prompt="Once upon", sampling=replace(hot, seed=43))).wait()
+    worker.supervisor.close()
+    assert first.text() == second.text() != own.text()
+    assert [reply.finished().seed for reply in (first, own)] == [42, 43]
 
 
 def test_what_is_no_adapter_is_refused(starter: Path, tmp_path: Path) -> None:
