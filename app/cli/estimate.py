@@ -13,7 +13,7 @@ from app.compose import Services, current
 from app.core.errors import ModelNotFoundError
 from app.core.types import Forecast, ModelFile, ModelRecord
 from app.models.gguf import read_header
-from app.planning.estimate import Estimate
+from app.planning.estimate import Estimate, what_if
 from app.planning.model_facts import ModelFacts, from_header, from_record
 from app.planning.outlook import Record
 from app.planning.reasons import size
@@ -33,11 +33,18 @@ def estimate(args: Namespace) -> int:
         if args.measure:
             running.outlook.measure()
         wishes = running.planner.wishes(record.id)
-        estimator = running.outlook.estimator(record, current(running.machine()), facts=facts)
+        machine = what_if(
+            current(running.machine()), gpu=_gib(args.what_if_gpu), memory=_gib(args.what_if_ram)
+        )
+        estimator = running.outlook.estimator(record, machine, facts=facts)
         found = estimator.estimate(wishes, record.name)
         errors = running.outlook.errors()
     emit(found, args.json, "\n".join([text(found), *_errors(errors)]))
     return 0
+
+
+def _gib(count: float | None) -> int | None:
+    return round(count * 2**30) if count else None
 
 
 def find(running: Services, target: str) -> tuple[ModelRecord, ModelFacts]:

@@ -98,6 +98,8 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     need = add("estimate", _lazy("estimate", "estimate"), "what a model would need here, before a download")
     need.add_argument("target", metavar="REPO[:QUANT]|MODEL|FILE")
     need.add_argument("--measure", action="store_true", help="measure this machine first (under a minute)")
+    need.add_argument("--what-if-gpu", type=float, metavar="GIB", help="with another GPU of this much memory")
+    need.add_argument("--what-if-ram", type=float, metavar="GIB", help="with this much more main memory")
     _add_load(need)
     words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
     words.add_argument("quant", metavar="QUANT")

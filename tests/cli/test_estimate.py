@@ -15,6 +15,7 @@ from app.cli.estimate import estimate
 from app.core.engine_settings import Engine
 flags = dict.fromkeys(Engine.__struct_fields__)
 flags |= {"n_ctx": 2048, "target": sys.argv[1], "measure": False, "json": "--json" in sys.argv}
+flags |= {"what_if_gpu": 8.0 if "gpu" in sys.argv else None, "what_if_ram": None}
 sys.exit(estimate(Namespace(**flags)))
 """
 
@@ -36,6 +37,12 @@ def test_a_local_file(environ: dict[str, str], starter: Path) -> None:
     words = _estimate(environ, str(starter))
     assert "45.0 MiB" in words
     assert "not been measured yet" in words
+
+
+def test_another_gpu_is_imagined(environ: dict[str, str], starter: Path) -> None:
+    found = json.loads(_estimate(environ, str(starter), "--json", "gpu"))
+    assert found["planned"]["fit"] == "full_gpu"
+    assert found["marks"]["full_gpu"] == 8192
 
 
 def test_a_remote_model_is_estimated_from_its_header_alone(
