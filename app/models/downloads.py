@@ -26,13 +26,13 @@ from app.core.paths import Paths
 from app.core.settings import SettingsStore
 from app.models import downloads_store as store
 from app.models.downloads_awake import Awake
-from app.models.downloads_job import Job, Place, finished_bytes, owned, places, waiting_bytes
+from app.models.downloads_job import Job, Place, finished_bytes, live, owned, places, waiting_bytes
 from app.models.downloads_store import Entry
 from app.models.hub import Hub, QuantFile
 from app.models.library import Library
 from app.models.transfer_disk import MARGIN, free_space
 from app.models.transfer_net import Net
-from app.models.transfer_notes import Note, note
+from app.models.transfer_notes import note
 from app.models.transfer_sidecar import FileLock, Sidecar, part_path
 from app.models.transfer_throttle import Limiter, allowed
 
@@ -79,8 +79,7 @@ class Downloads:
         self._last: dict[str, DownloadChanged] = {}
         self._wake = threading.Event()
         self._closing = False
-        self._open = True
-        """Whether the hours set allow downloads now."""
+        self._open = True  # the hours set allow downloads now
         self._manager: threading.Thread | None = None
         self._queue_lock: FileLock | None = None
         self.ask_again = dict(ASK_AGAIN)
@@ -166,16 +165,15 @@ class Downloads:
 
     def resume(self, download: str) -> None:
         """Go on with a paused one, or try a waiting one now."""
-        with self._lock:
-            entry = self._entries.get(download)
-            if entry is not None and entry.state in {"paused", "waiting", "failed"}:
-                self._requeue(entry)
+        self._go_on(download, ("paused", "waiting", "failed"))
 
     def retry(self, download: str) -> None:
         """Try a failed or cancelled one again."""
+        self._go_on(download, ("failed", "cancelled", "paused", "waiting"))
+
+    def _go_on(self, download: str, when: tuple[DownloadState, ...]) -> None:
         with self._lock:
-            entry = self._entries.get(download)
-            if entry is not None and entry.state in {"failed", "cancelled", "paused", "waiting"}:
+            if (entry := self._entries.get(download)) is not None and entry.state in when:
                 self._requeue(entry)
 
     def cancel(self, download: str) -> None:
@@ -212,14 +210,13 @@ class Downloads:
 
     def resume_all(self) -> None:
         """Go on with whatever is paused."""
-        for download in list(self._entries):
-            self.resume(download)
+        for row in self.snapshots():
+            self.resume(row.id)
 
     def retry_all(self) -> None:
         """Try whatever failed again."""
-        for row in self.snapshots():
-            if row.state == "failed":
-                self.retry(row.id)
+        for row in [row for row in self.snapshots() if row.state == "failed"]:
+            self.retry(row.id)
 
     def cancel_all(self) -> None:
         """Give up whatever is not done."""
@@ -393,27 +390,11 @@ class Downloads:
             total=quant.bytes,
             done=quant.bytes if entry.state == "done" else self._resting.get(entry.id, finished_bytes(entry)),
             error=entry.error,
-            **({} if self._open or entry.state != "queued" else self._hours_note().fields()),
             quant=quant.quant,
             added_at=entry.added_at,
             model=entry.model,
         )
-        return plain if job is None or entry.state != "running" else self._live(plain, job)
-
-    def _hours_note(self) -> Note:
-        return note("hours", hours=self._settings.value.downloads.hours.strip())
-
-    def _live(self, plain: DownloadChanged, job: Job) -> DownloadChanged:
-        done, now = job.look()
-        verifying = job.verifying or (now is not None and now.state == "verifying")
-        speed = None if verifying else job.speed.see(done, time.monotonic())
-        left = (plain.total or 0) - done
-        return replace(
-            plain,
-            state="verifying" if verifying else "running",
-            done=done if now else max(done, plain.done),
-            speed=speed,
-            eta=left / speed if speed else None,
-            error=plain.error if now is None or now.state == "starting" else None,
-            **(now.note.fields() if now and now.note else {}),
-        )
+        if entry.state == "queued" and not self._open:
+            hours = self._settings.value.downloads.hours.strip()
+            return replace(plain, **note("hours", hours=hours).fields())
+        return plain if job is None or entry.state != "running" else live(plain, job)

@@ -2,14 +2,17 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.errors import HearthError, InternalError, TransferCancelledError, UnsupportedModelError
+from app.core.events import DownloadChanged
 from app.core.types import Source
 from app.models.downloads_store import Entry, target
 from app.models.hub import Hub
@@ -233,3 +236,20 @@ def places(entry: Entry, models: Path) -> tuple[Place, ...]:
         done = part.size if digest else (side.total if side.load() else 0)
         found.append(Place(path, part_path(path), part.size, done, digest))
     return tuple(found)
+
+
+def live(plain: DownloadChanged, job: Job) -> DownloadChanged:
+    """``plain`` with how a job at work stands now."""
+    done, now = job.look()
+    verifying = job.verifying or (now is not None and now.state == "verifying")
+    speed = None if verifying else job.speed.see(done, time.monotonic())
+    left = (plain.total or 0) - done
+    return replace(
+        plain,
+        state="verifying" if verifying else "running",
+        done=done if now else max(done, plain.done),
+        speed=speed,
+        eta=left / speed if speed else None,
+        error=plain.error if now is None or now.state == "starting" else None,
+        **(now.note.fields() if now and now.note else {}),
+    )

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
-from PySide6.QtGui import QKeySequence, QMouseEvent, QShortcut
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QLineEdit,
@@ -28,8 +28,9 @@ from app.ui.pick_list import PickList
 from app.ui.repo_view import RepoView
 from app.ui.result_list import ResultList, ResultModel
 from app.ui.searcher import Searcher
-from app.ui.visits import Visit, Visits, Wanted
-from app.ui.widgets import Banner, Hairline, IconButton, make_button, make_label
+from app.ui.visits import Visit, Wanted
+from app.ui.ways import Ways
+from app.ui.widgets import Banner, Hairline, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -43,14 +44,11 @@ class DiscoverPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self.searcher, self.visits = Searcher(services, self), Visits()
+        self.searcher, self.ways = Searcher(services, self), Ways(self)
         self._repo_task: tasks.Task[Any] | None = None
         self._repo, self._address = "", Address("")
         self._details: dict[str, RepoDetail] = {}
-        self.back, self.forward = (
-            IconButton("chevron-left", self._go_back, self),
-            IconButton("chevron-right", self._go_forward, self),
-        )
+        self.back, self.forward = self.ways.back, self.ways.forward
         self.search_line, self.sort = QLineEdit(self), QComboBox(self)
         self.filters_button: QPushButton = make_button(self._toggle_filters, "", self)
         self.filters = FilterBar(self)
@@ -66,7 +64,6 @@ class DiscoverPage(Page):
         self._lay_out()
         self._connect()
         self.retranslate()
-        self._show_ways()
 
     # ------------------------------------------------------------------ building
 
@@ -153,15 +150,8 @@ class DiscoverPage(Page):
         self.offline.library_asked.connect(lambda: self.asked.emit("library", ""))
         self.banner.triggered.connect(self._fix)
         self.repo_banner.triggered.connect(self._fix_repo)
-        self._connect_ways()
-
-    def _connect_ways(self) -> None:
-        ways = (("Alt+Left", self._go_back), ("Alt+Right", self._go_forward))
-        for keys, go in ways:
-            shortcut = QShortcut(QKeySequence(keys), self, go)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        for area in (self.list, self.picks, self.repo.table, self.repo.card):
-            area.viewport().installEventFilter(self)
+        self.ways.go.connect(self._go)
+        self.ways.watch((self.list, self.picks, self.repo, self.repo.table, self.repo.card))
 
     # ------------------------------------------------------------------ searching
 
@@ -177,18 +167,18 @@ class DiscoverPage(Page):
 
     def _search_now(self, *, typed: bool = False, again: bool = False) -> None:
         self._settle.stop()
+        self.ways.going = False
         wanted = self._wanted()
         self._name_filters()
         if wanted == self.searcher.wanted and not again:
             return
-        self.visits.search(wanted, typed=typed)
+        self.ways.search(wanted, typed=typed)
         self._ask(wanted, again=again)
 
     def _ask(self, wanted: Wanted, *, again: bool = False) -> None:
         self._address = parse_address(wanted.words, self.services.hub.endpoint) or Address("")
         self.searcher.ask(wanted, again=again)
         self._show_status()
-        self._show_ways()
 
     def _next_page(self) -> None:
         self.searcher.ask_more()
@@ -208,7 +198,7 @@ class DiscoverPage(Page):
         self.list.scrollToTop()
         self._show_nothing(not page.items)
         self._show_status()
-        if len(page.items) == 1 and not self._going:
+        if len(page.items) == 1 and not self.ways.going:
             self._open(page.items[0].id, self._address)
 
     def _show_more(self, page: SearchPage) -> None:
@@ -280,20 +270,8 @@ class DiscoverPage(Page):
 
     # ------------------------------------------------------------------ back and forward
 
-    _going = False
-    """On the way to a place that was visited: what is shown then is no new place."""
-
-    def _go_back(self) -> None:
-        if self.visits.can_go_back:
-            self._go(self.visits.back())
-
-    def _go_forward(self) -> None:
-        if self.visits.can_go_forward:
-            self._go(self.visits.forward())
-
     def _go(self, visit: Visit) -> None:
         self._settle.stop()
-        self._going = True
         self.search_line.setText(visit.wanted.words)
         self.sort.setCurrentIndex(max(0, self.sort.findData(visit.wanted.sort)))
         self.filters.show_choice(visit.wanted)
@@ -304,33 +282,11 @@ class DiscoverPage(Page):
             self._open(visit.repo)
         else:
             self._close_repo()
-        self._going = self.searcher.busy
-        self._show_ways()
-
-    def _show_ways(self) -> None:
-        self.back.setEnabled(self.visits.can_go_back)
-        self.forward.setEnabled(self.visits.can_go_forward)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        # Lists and texts keep the mouse's further buttons to themselves; everything else passes them up to the page.
-        if (
-            isinstance(event, QMouseEvent)
-            and event.type() == QEvent.Type.MouseButtonPress
-            and self._turn(event)
-        ):
-            return True
-        return super().eventFilter(watched, event)
+        self.ways.going = self.searcher.busy
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if not self._turn(event):
+        if not self.ways.turn(event):
             super().mousePressEvent(event)
-
-    def _turn(self, event: QMouseEvent) -> bool:
-        ways = {Qt.MouseButton.BackButton: self._go_back, Qt.MouseButton.ForwardButton: self._go_forward}
-        go = ways.get(event.button())
-        if go is not None:
-            go()
-        return go is not None
 
     # ------------------------------------------------------------------ one repository
 
@@ -340,14 +296,12 @@ class DiscoverPage(Page):
 
     def _open(self, repo: str, address: Address | None = None) -> None:
         asked = address if address and address.repo == repo else parse_address(repo) or Address(repo)
-        self._going = self._going and self.searcher.busy
-        if not self._going and self.visits.here.repo != repo:
-            self.visits.open(repo)
+        self.ways.going = self.ways.going and self.searcher.busy
+        self.ways.open(repo)
         if self._repo_task is not None:
             self._repo_task.cancel()
         self._repo = repo
         self.repo_banner.hide()
-        self._show_ways()
         self.loading.setText(self.tr("Opening {repo}…").format(repo=repo))
         self._patience.start()
         hub, point = self.services.hub, asked.file or asked.quant or ""
@@ -406,8 +360,7 @@ class DiscoverPage(Page):
         self.search_line.setAccessibleName(self.tr("Search the Hub"))
         self.sort.setAccessibleName(self.tr("Order"))
         self.list.setAccessibleName(self.tr("Results"))
-        self.back.set_words(self.tr("Back (Alt+Left)"))
-        self.forward.set_words(self.tr("Forward (Alt+Right)"))
+        self.ways.retranslate()
         names = {
             "match": self.tr("Best match"),
             "trending": self.tr("Trending"),

@@ -13,21 +13,19 @@ from app.models.transfer_disk import free_space
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.cells import ActionCell, ProgressDelegate, TwoLineDelegate
+from app.ui.download_columns import ENDED, columns, summary_words
 from app.ui.download_details import DownloadDetails
-from app.ui.download_words import all_states, note_words, progress, state_icon, state_token, state_words
+from app.ui.download_words import all_states, progress
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
-from app.ui.figures import DASH
 from app.ui.limits_button import LimitsButton
 from app.ui.page import Page
 from app.ui.queue_table import QueueModel, QueueTable
-from app.ui.table_model import Column
 from app.ui.widgets import Banner, make_button, make_label, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
 
-_ENDED = ("done", "cancelled", "failed")
 _STATE, _PROGRESS = 1, 2
 _ICON = 48
 """Pixels of the icon before a state, and of the cell's margins."""
@@ -40,7 +38,7 @@ class DownloadsPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self.model = QueueModel(self._columns(), self)
+        self.model = QueueModel(columns(), self)
         self.table = QueueTable(self.model, self, self._show_menu)
         self.table.verticalHeader().setDefaultSectionSize(46)
         self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
@@ -97,38 +95,6 @@ class DownloadsPage(Page):
         self.banner.triggered.connect(self._fix)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._on_selection())
         self.table.doubleClicked.connect(lambda _index: self._open_current())
-
-    def _columns(self) -> list[Column[DownloadChanged]]:
-        return [
-            Column(lambda: self.tr("Model"), _name, note=_note, tip=lambda row: row.file),
-            Column(
-                lambda: self.tr("State"),
-                state_words,
-                token=state_token,
-                icon=state_icon,
-                width=124,
-                tip=lambda row: (
-                    note_words(row) or (describe(row.error).sentence if row.error else state_words(row))
-                ),
-            ),
-            Column(
-                lambda: self.tr("Progress"), lambda row: words.number(progress(row) * 100) + " %", width=136
-            ),
-            Column(lambda: self.tr("Size (GB)"), _amount, right=True, width=110),
-            Column(
-                lambda: self.tr("Speed"),
-                lambda row: words.transfer_speed(row.speed) if row.state == "running" else DASH,
-                right=True,
-                width=90,
-            ),
-            Column(
-                lambda: self.tr("Time left"),
-                lambda row: words.duration(row.eta) if row.state == "running" else DASH,
-                right=True,
-                width=90,
-            ),
-            Column(lambda: "", lambda _row: "", width=116),
-        ]
 
     # ------------------------------------------------------------------ changes
 
@@ -337,27 +303,13 @@ class DownloadsPage(Page):
     # ------------------------------------------------------------------ words
 
     def _summarize(self) -> None:
-        running = [row for row in self.model.rows if row.state not in _ENDED]
-        self.summary.setText(self._summary_words(running))
+        running = [row for row in self.model.rows if row.state not in ENDED]
+        self.summary.setText(summary_words(running))
         self.pause_all.setVisible(any(row.state in {"queued", "running", "waiting"} for row in running))
         self.resume_all.setVisible(any(row.state == "paused" for row in running))
         self.retry_all.setVisible(sum(row.state == "failed" for row in self.model.rows) > 1)
         self.cancel_all.setVisible(len(running) > 1)
         self.clear.setVisible(any(row.state in {"done", "cancelled"} for row in self.model.rows))
-
-    def _summary_words(self, running: list[DownloadChanged]) -> str:
-        if not running:
-            return ""
-        speed = sum(row.speed or 0 for row in running if row.state == "running")
-        going = [row for row in running if row.state != "paused"]
-        if not going:
-            return self.tr("%n paused", "", len(running))
-        count = words.number(len(going))
-        if not speed:
-            return self.tr("{count} under way").format(count=count)
-        left = sum((row.total or 0) - row.done for row in running if row.state in {"queued", "running"})
-        text = self.tr("{count} under way, {speed}, {left} left")
-        return text.format(count=count, speed=words.transfer_speed(speed), left=words.duration(left / speed))
 
     def _look_at_disk(self) -> None:
         if self._disk_task is None:
@@ -369,7 +321,7 @@ class DownloadsPage(Page):
 
     def _show_disk(self, free: int) -> None:
         self._disk_task = None
-        waiting = sum((row.total or 0) - row.done for row in self.model.rows if row.state not in _ENDED)
+        waiting = sum((row.total or 0) - row.done for row in self.model.rows if row.state not in ENDED)
         text = self.tr("{free} free in {folder}").format(
             free=words.size(free), folder=self.services.paths.models
         )
@@ -445,19 +397,3 @@ class DownloadsPage(Page):
         self.table.setColumnWidth(_STATE, widest + _ICON)
         self._after()
         self._look_at_disk()
-
-
-def _name(row: DownloadChanged) -> str:
-    return row.repo.split("/")[-1].removesuffix("-GGUF").removesuffix("-gguf")
-
-
-def _note(row: DownloadChanged) -> str:
-    if row.state not in _ENDED and (said := note_words(row)):
-        return said
-    publisher = row.repo.split("/")[0]
-    return f"{row.quant}  ·  {publisher}" if row.quant else publisher
-
-
-def _amount(row: DownloadChanged) -> str:
-    total = words.gigabytes(row.total)
-    return total if row.state in {"done", "queued"} else f"{words.gigabytes(row.done)} / {total}"
