@@ -61,7 +61,9 @@ class LibraryPage(Page):
         self.disk_button = IconButton("disk-use", self._toggle_disk, self)
         self.disk_button.setCheckable(True)
         self.folders = make_button(self.actions_.open_folders, "", self, compact=True)
-        self.importing = make_button(self._choose, "primary", self, compact=True)
+        self.importing = make_button(
+            lambda: self.asked.emit("choose_import", None), "primary", self, compact=True
+        )
         self.details = LibraryDetails(services, self.states, self)
         self.deletion = Deletion(services, self.states, self)
         self.disk = DiskUse(services, self.states, self)
@@ -218,12 +220,15 @@ class LibraryPage(Page):
 
     def _show_views(self) -> None:
         """The views, and one for each tag; the one that is chosen stays."""
-        chosen = str(self.view.currentData() or "")
         names = list(library_rows.tests(self.states, self._tags()))
-        self.view.clear()
-        for name in names:
-            self.view.addItem(view_words(name), name)
-        self.view.setCurrentIndex(max(0, self.view.findData(chosen)))
+        if names != [self.view.itemData(at) for at in range(self.view.count())]:
+            chosen = str(self.view.currentData() or "")
+            self.view.clear()
+            for name in names:
+                self.view.addItem("", name)
+            self.view.setCurrentIndex(max(0, self.view.findData(chosen)))
+        for at, name in enumerate(names):
+            self.view.setItemText(at, view_words(name))
         self._show_view()
 
     def _show_view(self) -> None:
@@ -308,9 +313,6 @@ class LibraryPage(Page):
             action = "chat" if row.runs else ""
         if action:
             self.asked.emit(action, row.id)
-
-    def _choose(self) -> None:
-        self.asked.emit("choose_import", None)
 
     def rename(self, model: str, name: str) -> None:
         """Call a model otherwise here; its id and its file stay as they are."""
