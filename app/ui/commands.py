@@ -30,7 +30,10 @@ def make_commands(window: "MainWindow") -> list[Command | str]:
 
 
 def _file(window: "MainWindow") -> list[Command | str]:
-    models = window.services.paths.models
+    return [*_begin(window), *_files(window)]
+
+
+def _begin(window: "MainWindow") -> list[Command | str]:
     return [
         Command(
             "new_chat",
@@ -53,6 +56,12 @@ def _file(window: "MainWindow") -> list[Command | str]:
             lambda: window.asked.emit("quick_ask"),
             "Ctrl+Shift+Space",
         ),
+    ]
+
+
+def _files(window: "MainWindow") -> list[Command | str]:
+    models = window.services.paths.models
+    return [
         "-file",
         Command(
             "import",

@@ -51,7 +51,8 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {surface}; color: 
   selection-color: {on_accent}; placeholder-text-color: {text_2}; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid {accent};
   padding: 0 7px; min-height: 28px; }}
-QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {faded}; background: {window}; }}
+QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{ color: {faded};
+  background: {window}; }}
 QLineEdit[invalid="true"], QSpinBox[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit {{ placeholder-text-color: {text_2}; }}
 QPlainTextEdit[role="field"] {{ background: {surface}; border: 1px solid {line}; border-radius: 6px; padding: 4px; }}
