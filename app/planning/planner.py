@@ -152,7 +152,10 @@ class Planner:
 
     def _within_training(self, plan: LoadPlan, wishes: Wishes, reasons: list[Reason]) -> LoadPlan:
         trained = self.facts.n_ctx_train
-        if trained is None or plan.n_ctx <= trained or wishes.beyond_trained:
+        if trained is None or plan.n_ctx <= trained:
+            return plan
+        if wishes.beyond_trained:
+            reasons.append(Reason("ctx_beyond", {"n_ctx": plan.n_ctx, "trained": trained}))
             return plan
         reasons.append(Reason("ctx_trained", {"n_ctx": trained, "wanted": plan.n_ctx}))
         return msgspec.structs.replace(plan, n_ctx=trained)

@@ -15,6 +15,8 @@ REASONS = {
     "kv_smaller": "The KV cache is kept as {kind} instead of {wanted}, which saves {saved}.",
     "ctx_smaller": "The context is {n_ctx} tokens instead of {wanted}: more does not fit.",
     "ctx_trained": "The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked).",
+    "ctx_beyond": "The context of {n_ctx} tokens goes past the {trained} the model was trained for: the further, the"
+    " worse it answers.",
     "does_not_fit": "It needs {needed} and {free} are free: the system will swap or stop it.",
     "from_disk": "It is larger than the free memory: parts will be read from the disk again and again, which is slow.",
     "guardrail": "The memory guardrail allows {allowed} on {device}; {needed} are needed, and would be free.",

@@ -121,6 +121,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Planning", "The KV cache is kept as {kind} instead of {wanted}, which saves {saved}."),
     QT_TRANSLATE_NOOP("Planning", "The context is {n_ctx} tokens instead of {wanted}: more does not fit."),
     QT_TRANSLATE_NOOP("Planning", "The context is {n_ctx} tokens, which is what the model was trained for ({wanted} were asked)."),
+    QT_TRANSLATE_NOOP("Planning", "The context of {n_ctx} tokens goes past the {trained} the model was trained for: the further, the worse it answers."),
     QT_TRANSLATE_NOOP("Planning", "The exchange rate from {from} to {to} is not known. Enter it to compare."),
     QT_TRANSLATE_NOOP("Planning", "The experts of {layers} of {total} layers stay in main memory; all else fits on the GPU."),
     QT_TRANSLATE_NOOP("Planning", "The header could not be read: the numbers are estimates."),

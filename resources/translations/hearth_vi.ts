@@ -3997,6 +3997,10 @@
         <translation>Ngữ cảnh là {n_ctx} token, đúng mức mô hình được huấn luyện (yêu cầu là {wanted}).</translation>
     </message>
     <message>
+        <source>The context of {n_ctx} tokens goes past the {trained} the model was trained for: the further, the worse it answers.</source>
+        <translation>Ngữ cảnh {n_ctx} token vượt mức {trained} mà mô hình được huấn luyện: càng vượt xa, câu trả lời càng kém.</translation>
+    </message>
+    <message>
         <source>The exchange rate from {from} to {to} is not known. Enter it to compare.</source>
         <translation>Chưa biết tỷ giá từ {from} sang {to}. Hãy nhập tỷ giá để so sánh.</translation>
     </message>

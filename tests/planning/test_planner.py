@@ -133,7 +133,10 @@ def test_the_trained_length_is_the_limit_unless_meant() -> None:
     planned = _plan(_machine(64), MOE, n_ctx=65536)
     assert planned.plan.n_ctx == 32768
     assert "ctx_trained" in _codes(planned)
-    assert _plan(_machine(64), MOE, n_ctx=65536, beyond_trained=True).plan.n_ctx == 65536
+    meant = _plan(_machine(64), MOE, n_ctx=65536, beyond_trained=True)
+    assert (meant.plan.n_ctx, "ctx_beyond" in _codes(meant)) == (65536, True)
+    within = _plan(_machine(64), MOE, n_ctx=32768, beyond_trained=True)
+    assert "ctx_beyond" not in _codes(within)
 
 
 def test_too_large_is_said_and_refused_by_the_guardrail_alone() -> None:

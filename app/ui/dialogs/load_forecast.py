@@ -71,7 +71,15 @@ def _point(estimator: "Estimator", plan: LoadPlan) -> "Point":
 
 
 def _tight(planned: Any) -> bool:
-    codes = {"some_layers", "experts_in_memory", "kv_smaller", "ctx_smaller", "does_not_fit", "from_disk"}
+    codes = {
+        "some_layers",
+        "experts_in_memory",
+        "kv_smaller",
+        "ctx_smaller",
+        "ctx_beyond",
+        "does_not_fit",
+        "from_disk",
+    }
     return planned.verdict != "ok" or any(reason.code in codes for reason in planned.reasons)
 
 
