@@ -67,7 +67,7 @@ class LibraryPage(Page):
         self.details = LibraryDetails(services, self.states, self)
         self.deletion = Deletion(services, self.states, self)
         self.disk = DiskUse(services, self.states, self)
-        self._tick = QTimer(self, interval=_TICK_MS)
+        self.stack, self._tick = QStackedWidget(self), QTimer(self, interval=_TICK_MS)
         self._tick.timeout.connect(self._tell_time)
         self._lay_out()
         self.undo = UndoBar(self.stack)
@@ -84,7 +84,6 @@ class LibraryPage(Page):
         self.header.addWidget(self.search, 2)
         for widget in (self.view, self.disk_button, self.folders, self.importing):
             self.header.addWidget(widget)
-        self.stack = QStackedWidget(self)
         for page in (self.table, self.disk, self.empty):
             self.stack.addWidget(page)
         self.split = GapSplitter(self)
