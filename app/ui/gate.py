@@ -7,13 +7,12 @@ from PySide6.QtCore import QObject
 from app.core.events import DownloadChanged
 from app.models.downloads import ACCESS
 from app.ui.bridge import Bridge
-from app.ui.dialogs import sign_in
-from app.ui.dialogs.sign_in import SignInDialog
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from app.compose import Services
+    from app.ui.dialogs.sign_in import SignInDialog
 
 
 class Gate(QObject):
@@ -29,8 +28,10 @@ class Gate(QObject):
         """Somebody has just asked for this one."""
         self._expected.add(download)
 
-    def sign_in(self, repo: str = "", download: str = "") -> SignInDialog:
+    def sign_in(self, repo: str = "", download: str = "") -> "SignInDialog":
         """Show the way in: for the Hub, or for what waits for access."""
+        from app.ui.dialogs.sign_in import SignInDialog  # noqa: PLC0415 - not before the first paint
+
         dialog = SignInDialog(self._services, self._bridge, self._window, repo, download)
         dialog.open()
         return dialog
@@ -42,5 +43,7 @@ class Gate(QObject):
         if refused or event.state in {"verifying", "done", "failed", "cancelled"} or event.done:
             self._expected.discard(event.id)
         if refused:
+            from app.ui.dialogs import sign_in  # noqa: PLC0415 - see above
+
             sign_in.open_url(self._services.hub.page_url(event.repo))
             self.sign_in(event.repo, event.id)
