@@ -1753,7 +1753,7 @@
     </message>
     <message>
         <source>Take a longer text: about 4 characters make a token.</source>
-        <translation type="unfinished" />
+        <translation>Hãy chọn văn bản dài hơn: khoảng 4 ký tự là một token.</translation>
     </message>
     <message>
         <source>The Hub answered with an error: {detail}.</source>
@@ -1833,7 +1833,7 @@
     </message>
     <message>
         <source>The source is as it was, and nothing half was left behind.</source>
-        <translation type="unfinished" />
+        <translation>Tệp gốc vẫn nguyên vẹn và không còn phần dở dang nào.</translation>
     </message>
     <message>
         <source>The speed of {device} could not be measured: {detail}.</source>
@@ -1841,7 +1841,7 @@
     </message>
     <message>
         <source>The work on {model} ended without a result: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Công việc với {model} đã kết thúc mà không có kết quả: {detail}.</translation>
     </message>
     <message>
         <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
@@ -1857,7 +1857,7 @@
     </message>
     <message>
         <source>Try again; a matrix goes on where it was, the rest starts anew.</source>
-        <translation type="unfinished" />
+        <translation>Hãy thử lại; ma trận được tính tiếp từ chỗ dừng, phần còn lại bắt đầu lại từ đầu.</translation>
     </message>
     <message>
         <source>Unload it first.</source>
@@ -1885,7 +1885,7 @@
     </message>
     <message>
         <source>{file} has {tokens} tokens; at least {needed} are needed.</source>
-        <translation type="unfinished" />
+        <translation>{file} có {tokens} token; cần ít nhất {needed}.</translation>
     </message>
     <message>
         <source>{host} can't be reached: {detail}.</source>
@@ -1897,7 +1897,7 @@
     </message>
     <message>
         <source>{model} could not be quantized: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Không thể lượng tử hoá {model}: {detail}.</translation>
     </message>
     <message>
         <source>{model} has {waiting} requests waiting already.</source>
