@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
 from app.core.events import SettingChanged
-from app.ui import chat_place, tasks
+from app.ui import tasks
 from app.ui.bridge import Bridge
 from app.ui.main_window import MainWindow
 
@@ -170,5 +170,7 @@ class Windows(QObject):
             window.leave()
             window.deleteLater()
         self.open_ones.clear()
+        from app.ui import chat_place  # noqa: PLC0415 - with the chat page, not before the first paint
+
         chat_place.kept(self.services).session.close()
         tasks.close()
