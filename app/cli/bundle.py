@@ -20,7 +20,8 @@ MOST_LOG_BYTES = 512 << 10
 """Of each log the end counts."""
 SECRETS = (
     (re.compile(r"\b(hf|sk|gh[a-z]|glpat|xox[a-z]|AKIA)[-_][A-Za-z0-9_-]{6,}"), "<token>"),
-    (re.compile(r"(?i)\b(bearer|basic|token|api[-_]?key|authorization)([\"']?\s*[:=]\s*|\s+)(bearer\s+|basic\s+)?\S+"), r"\1 <token>"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+\S+"), r"\1 <token>"),
+    (re.compile(r"(?i)\b(token|api[-_]?key|authorization)([\"']?\s*[:=]\s*|\s+)\S+"), r"\1 <token>"),
     (re.compile(r"(?i)(password|passwd|secret)([\"']?\s*[:=]\s*)\S+"), r"\1\2<secret>"),
     (re.compile(r"(\w+://)[^/\s:@]+:[^/\s@]+@"), r"\1<user>@"),
     (re.compile(r"(?i)([?&](x-amz-|signature|sig|key|token|policy|expires)[^=\s]*=)[^&\s\"']+"), r"\1<removed>"),

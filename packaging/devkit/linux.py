@@ -256,6 +256,7 @@ def run_file(payload: bytes) -> Path:
         text = (SOURCES / "install.sh").read_text(encoding="utf-8").replace("@VERSION@", version())
         text = text.replace("@SHA256@", hashlib.sha256(payload).hexdigest())
         head = text.replace("@LINES@", str(text.count("\n") + 1)).encode()
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(head + payload)
         target.chmod(0o755)
     return check_size(target)

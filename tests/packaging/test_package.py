@@ -1,0 +1,260 @@
+"""The installers' own parts, without freezing or packing the program: what goes in, the bytes of archives, scripts."""
+
+import hashlib
+import io
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from devkit import cuda, freeze, lean, licences, linux, packs, portable, release, sbom, trim, windows
+from devkit.folders import ROOT
+
+LINUX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts and links")
+
+
+@pytest.fixture
+def usr(tmp_path: Path) -> Path:
+    """What goes below /usr, with a stand-in for the program."""
+    folder = tmp_path / "usr"
+    program = folder / "lib" / "hearth"
+    program.mkdir(parents=True)
+    (program / "hearth").write_bytes(b'#!/bin/sh\necho "the program $*"\n')
+    (program / "hearth").chmod(0o755)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "hearth").symlink_to("../lib/hearth/hearth")
+    linux.desktop_files(folder / "share")
+    return folder
+
+
+class TestWhatGoesIn:
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "libstdc++.so.6", "libgcc_s.so.1", "libvulkan.so.1", "libX11.so.6", "libxcb.so.1", "libfontconfig.so.1",
+            "libwayland-client.so.0", "llama_cpp/lib/libggml-cpu-sapphirerapids.so",
+            "PySide6/Qt/plugins/tls/libqopensslbackend.so",
+            "PySide6/Qt/plugins/platformthemes/libqgtk3.so", "PySide6/Qt/plugins/platforms/libqvnc.so",
+            "PySide6/Qt/translations/qt_de.qm", "PySide6/Qt/plugins/generic/libqevdevmouseplugin.so",
+        ],
+    )  # fmt: skip
+    def test_stays_out(self, place: str) -> None:
+        assert not lean.kept(place)
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "llama_cpp/lib/libggml-cpu-haswell.so", "llama_cpp/lib/libllama.so", "libgomp.so.1", "libssl.so.3",
+            "PySide6/Qt/plugins/platforms/libqxcb.so", "PySide6/Qt/plugins/platforms/libqwayland.so",
+            "PySide6/Qt/plugins/platforminputcontexts/libibusplatforminputcontextplugin.so",
+            "PySide6/QtNetwork.abi3.so",
+            "numpy.libs/libscipy_openblas64_-32a4b2a6.so", "resources/icons/app/hearth.svg",
+        ],
+    )  # fmt: skip
+    def test_goes_in(self, place: str) -> None:
+        assert lean.kept(place)
+
+    def test_the_processor_is_chosen_at_run_time_and_never_amx(self) -> None:
+        args = portable.args("x86_64", "linux")
+        assert {"-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON"} <= set(args)
+        assert not set(portable.VARIANTS) & {*portable.AMX_VARIANTS, *portable.SPARE_VARIANTS}
+        assert "-DGGML_METAL=ON" in portable.args("arm64", "darwin")
+
+    def test_icu_keeps_what_the_program_speaks(self) -> None:
+        assert trim.wanted("vi.res")
+        assert trim.wanted("coll/ucadata.icu")
+        assert not trim.wanted("fr.res")
+        assert not trim.wanted("gb18030.cnv")
+
+    def test_an_icu_package_is_rebuilt_with_its_items_whole(self) -> None:
+        items = {"icudt73l/fr.res": b"f" * 40, "icudt73l/root.res": b"r" * 33, "icudt73l/vi.res": b"v" * 20}
+        data = trim.rebuilt(icu(items))
+        assert [name for name, _ in trim._items(data, 32)] == ["icudt73l/root.res", "icudt73l/vi.res"]
+        assert next(item for _, item in trim._items(data, 32)).startswith(items["icudt73l/root.res"])
+
+
+def icu(items: dict[str, bytes]) -> bytes:
+    """ICU's common data, as its tools lay it out."""
+    head = struct.pack("<HBB", 32, 0xDA, 0x27) + b"\x14\0\0\0\0\0\x02\0CmnD" + bytes(16)
+    names = b"".join(name.encode() + b"\0" for name in items)
+    at, offset, toc, body = 4 + 8 * len(items), 4 + 8 * len(items) + len(names), b"", b""
+    for name, data in items.items():
+        toc += struct.pack("<II", at, offset + len(body))
+        at += len(name) + 1
+        body += data
+    return head + struct.pack("<I", len(items)) + toc + names + body
+
+
+@LINUX_ONLY
+class TestLinux:
+    def test_a_package_has_the_same_bytes_each_time_and_its_files(
+        self, usr: Path, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(linux, "WORK", tmp_path)
+        first = linux.deb(usr, linux.payload(usr)).read_bytes()
+        (usr / "bin").touch()
+        assert linux.deb(usr, linux.payload(usr)).read_bytes() == first
+        assert first.startswith(b"!<arch>\ndebian-binary")
+        if shutil.which("dpkg-deb"):
+            out = subprocess.run(
+                ["dpkg-deb", "-c", next((tmp_path / "out").glob("*.deb"))],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert "root/root" in out.stdout
+            assert "./usr/bin/hearth -> ../lib/hearth/hearth" in out.stdout
+            assert "./usr/share/mime/packages/hearth.xml" in out.stdout
+
+    def test_it_depends_on_what_qt_needs(self) -> None:
+        text = linux.control(10 << 20)
+        assert {"libgl1", "libxcb-cursor0", "libgssapi-krb5-2"} <= {
+            part.strip()
+            for line in text.splitlines()
+            if line.startswith("Depends")
+            for part in line[8:].split(",")
+        }
+        assert "Installed-Size: 10240" in text
+
+    def test_the_run_file_installs_without_root_and_uninstalls(
+        self, usr: Path, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(linux, "WORK", tmp_path)
+        file = linux.run_file(linux.payload(usr))
+        home = tmp_path / "home with space"
+        home.mkdir()
+        env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+        run = lambda *given: subprocess.run(  # noqa: E731
+            ["sh", *map(str, given)], env=env, capture_output=True, text=True, check=False
+        )
+        assert run(file, "--check").stdout == "The file is whole.\n"
+        assert run(file, "--no-start").returncode == 0
+        assert "the program --x" in run("-c", f'"{home}/.local/bin/hearth" --x').stdout
+        entry = (home / ".local/share/applications/hearth.desktop").read_text()
+        assert f'Exec="{home}/.local/bin/hearth" %f' in entry
+        (home / ".local/share/Hearth").mkdir()
+        assert run(file, "--no-start").returncode == 0  # over itself
+        assert (home / ".local/lib/hearth.previous").is_dir()
+        assert run(home / ".local/bin/hearth-uninstall").returncode == 0
+        left = [path for path in (home / ".local").rglob("*") if path.is_file() and "mime" not in path.parts]
+        assert [path.name for path in left if path.name != "mimeinfo.cache"] == []
+        assert (home / ".local/share/Hearth").is_dir()
+
+    def test_a_damaged_run_file_installs_nothing(self, usr: Path, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(linux, "WORK", tmp_path)
+        file = linux.run_file(linux.payload(usr))
+        file.write_bytes(file.read_bytes()[:-10])
+        done = subprocess.run(
+            ["sh", file], env={"HOME": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "damaged or not complete" in done.stderr
+        assert not (tmp_path / ".local").exists()
+
+    @pytest.mark.skipif(not shutil.which("desktop-file-validate"), reason="desktop-file-utils is not here")
+    def test_the_menu_entry_is_valid(self) -> None:
+        done = subprocess.run(
+            ["desktop-file-validate", linux.SOURCES / "hearth.desktop"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "")
+
+    def test_the_type_has_the_magic_of_the_format(self) -> None:
+        tree = ET.parse(linux.SOURCES / "hearth-mime.xml")
+        space = {"m": "http://www.freedesktop.org/standards/shared-mime-info"}
+        match = tree.find(".//m:match", space)
+        assert match is not None
+        assert (match.get("value"), match.get("offset")) == ("GGUF", "0")
+
+    def test_the_description_for_software_centres_parses(self, usr: Path) -> None:
+        root = ET.parse(usr / "share/metainfo" / linux.METAINFO).getroot()
+        release = root.find("releases/release")
+        assert release is not None
+        assert release.get("version") == freeze.version()
+
+    def test_twins_become_links(self, tmp_path: Path) -> None:
+        for name in ("libx.so.1.2", "libx.so", "liby.so"):
+            (tmp_path / name).write_bytes(b"y" if name.startswith("liby") else b"x")
+        assert freeze.link_twins(tmp_path) == 1
+        assert (tmp_path / "libx.so.1.2").readlink() == Path("libx.so")
+        assert not (tmp_path / "liby.so").is_symlink()
+
+
+class TestBeside:
+    def test_sums_cover_every_artefact(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(release, "OUT", tmp_path)
+        monkeypatch.delenv("HEARTH_GPG_KEY", raising=False)
+        (tmp_path / "a.deb").write_bytes(b"a")
+        (tmp_path / "a.deb.asc").write_bytes(b"old signature")
+        assert release.seal().read_text() == f"{hashlib.sha256(b'a').hexdigest()}  a.deb\n"
+        assert not (tmp_path / "a.deb.asc").exists()
+
+    def test_the_list_of_contents_is_cyclonedx(self, monkeypatch) -> None:
+        monkeypatch.setattr(packs, "locked_commit", lambda: "c" * 40)
+        package = licences.Package("Foo_Bar", "1.0", "MIT", "https://foo.invalid", ())
+        found = json.loads(json.dumps(sbom.document("0.1.0", [package], 0)))
+        assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.5")
+        assert found["components"][0]["purl"] == "pkg:pypi/foo-bar@1.0"
+        assert found["components"][0]["licenses"] == [{"expression": "MIT"}]
+        assert found["components"][1]["purl"] == f"pkg:github/ggml-org/llama.cpp@{'c' * 40}"
+        assert found == json.loads(json.dumps(sbom.document("0.1.0", [package], 0)))
+
+    def test_a_pack_s_archive_is_one_that_the_program_installs(self, tmp_path: Path, monkeypatch) -> None:
+        from app.runtime.pack_archive import bring
+        from tests.fakes.packs import make_pack
+
+        monkeypatch.setattr(release, "OUT", tmp_path / "out")
+        archive = release.pack_archive(make_pack(tmp_path / "vulkan-0c1e57098bba", b"x", backend="vulkan"))
+        (tmp_path / "stage").mkdir()
+        assert (bring(str(archive), tmp_path / "stage") / "manifest.json").is_file()
+
+    def test_the_cuda_pack_finds_its_libraries_beside_itself(self, monkeypatch) -> None:
+        monkeypatch.setenv("HEARTH_CUDA_ARCHITECTURES", "90-real")
+        found = cuda.switches(Path("/usr/local/cuda/bin/nvcc"))
+        assert {
+            "-DCMAKE_INSTALL_RPATH=$ORIGIN",
+            "-DGGML_BACKEND_DL=ON",
+            "-DCMAKE_CUDA_ARCHITECTURES=90-real",
+        } <= set(found)
+
+    def test_tars_have_one_owner_and_date(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"x")
+        with tarfile.open(fileobj=io.BytesIO(linux.tar_bytes(linux.below(tmp_path, ".")))) as file:
+            assert {(item.uname, item.mtime) for item in file} == {("root", linux.epoch())}
+
+
+@pytest.mark.skipif(not windows.find_makensis(), reason="makensis is not here (apt-get install nsis)")
+def test_the_windows_installer_compiles_without_a_warning(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    (program / "_internal").mkdir(parents=True)
+    (program / "licenses").mkdir()
+    for name in ("hearth.exe", "_internal/python.dll", "licenses/LICENSE"):
+        (program / name).write_bytes(b"MZ")
+    icon = tmp_path / "hearth.ico"
+    icon.write_bytes(ico())
+    made = windows.setup(program, icon, tmp_path / "out", "0.1.0")
+    assert made.read_bytes()[:2] == b"MZ"
+    assert made.name == "Hearth-0.1.0-setup.exe"
+
+
+def ico() -> bytes:
+    """The smallest icon that NSIS takes: 1 x 1, 32 bits."""
+    image = struct.pack("<IiiHHIIiiII", 40, 1, 2, 1, 32, 0, 8, 0, 0, 0, 0) + bytes(8)
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 1, 1, 0, 0, 1, 32, len(image), 22) + image
+
+
+def test_the_scripts_for_macos_parse() -> None:
+    import plistlib
+
+    found = plistlib.loads((ROOT / "packaging/macos/entitlements.plist").read_bytes())
+    assert found["com.apple.security.cs.disable-library-validation"] is True
+    if sys.platform != "win32":
+        subprocess.run(["sh", "-n", ROOT / "packaging/macos/make_dmg.sh"], check=True)
