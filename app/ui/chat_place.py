@@ -19,14 +19,15 @@ class Place(NamedTuple):
     temporary: bool = False
 
 
-_sessions: "weakref.WeakKeyDictionary[ChatStore, ChatSession]" = weakref.WeakKeyDictionary()
+_sessions: "weakref.WeakValueDictionary[int, ChatSession]" = weakref.WeakValueDictionary()
+"""By the store's identity, which lasts as long as its session."""
 
 
 def kept(services: "Services") -> Place:
     """The chat file, with one session for all windows: each knows of the answers the others have asked for."""
-    session = _sessions.get(services.chats)
+    session = _sessions.get(id(services.chats))
     if session is None:
-        session = _sessions[services.chats] = ChatSession(services.chats, services.supervisor)
+        session = _sessions[id(services.chats)] = ChatSession(services.chats, services.supervisor)
     return Place(services.chats, session)
 
 

@@ -80,6 +80,8 @@ class ProseView(QTextBrowser):
         document.setMarkdown(_without_images(marked), _FEATURES)
         _polish(document, self._style, with_code="`" in text, with_tables="|" in text)
         self._has_quotes = ">" in text
+        # A drawing says nothing to a screen reader.
+        self.setAccessibleDescription(text if found else "")
         self._await("" if prose_formulas.put_in(document, found, self._style, self.ink) else text)
         self._select(kept)
 
@@ -87,6 +89,7 @@ class ProseView(QTextBrowser):
         """Show one formula in a paragraph of its own; ``source`` is how it was written."""
         self._measured = None
         self._has_quotes = False
+        self.setAccessibleDescription(source)
         formula = math_text.Formula(tex, True, source)
         final = prose_formulas.put_alone(self.document(), formula, self._style, self.ink)
         self._await("" if final else tex, source)
