@@ -1507,7 +1507,7 @@
     </message>
     <message>
         <source>Backend for {device}</source>
-        <translation>Động cơ cho {device}</translation>
+        <translation>Bộ máy cho {device}</translation>
     </message>
     <message>
         <source>Automatic</source>
@@ -1515,7 +1515,7 @@
     </message>
     <message>
         <source>No backend drives it: a pack for it, or its driver, is missing.</source>
-        <translation>Chưa có động cơ nào điều khiển nó: thiếu gói dành cho nó, hoặc thiếu trình điều khiển.</translation>
+        <translation>Chưa có bộ máy nào điều khiển nó: thiếu gói dành cho nó, hoặc thiếu trình điều khiển.</translation>
     </message>
     <message>
         <source>{device}: chosen by you.</source>
@@ -1531,11 +1531,11 @@
     </message>
     <message>
         <source>{device}: its maker's own backend before {others}.</source>
-        <translation>{device}: động cơ của chính hãng, ưu tiên hơn {others}.</translation>
+        <translation>{device}: bộ máy của chính hãng, ưu tiên hơn {others}.</translation>
     </message>
     <message>
         <source>{device}: the one backend that drives it.</source>
-        <translation>{device}: động cơ duy nhất điều khiển nó.</translation>
+        <translation>{device}: bộ máy duy nhất điều khiển nó.</translation>
     </message>
     <message>
         <source>Go back to the one before</source>
@@ -1571,11 +1571,11 @@
     </message>
     <message>
         <source>Backend pack, {origin}: used.</source>
-        <translation>Gói động cơ, {origin}: đang dùng.</translation>
+        <translation>Gói bộ máy, {origin}: đang dùng.</translation>
     </message>
     <message>
         <source>Backend pack, {origin}: not used, {why}.</source>
-        <translation>Gói động cơ, {origin}: không dùng, {why}.</translation>
+        <translation>Gói bộ máy, {origin}: không dùng, {why}.</translation>
     </message>
     <message>
         <source>Trying it out…</source>
@@ -1583,11 +1583,11 @@
     </message>
     <message>
         <source>Install a backend pack</source>
-        <translation>Cài một gói động cơ</translation>
+        <translation>Cài một gói bộ máy</translation>
     </message>
     <message>
         <source>Backend packs (*.tar.xz *.tar.gz *.zip manifest.json)</source>
-        <translation>Gói động cơ (*.tar.xz *.tar.gz *.zip manifest.json)</translation>
+        <translation>Gói bộ máy (*.tar.xz *.tar.gz *.zip manifest.json)</translation>
     </message>
     <message>
         <source>Address (https, or http with #sha256=…):</source>
@@ -1603,7 +1603,7 @@
     </message>
     <message>
         <source>Engines</source>
-        <translation>Động cơ</translation>
+        <translation>Bộ máy</translation>
     </message>
     <message>
         <source>Install from a file…</source>
@@ -1793,7 +1793,7 @@
     </message>
     <message>
         <source>The engine pack {path} is not used: {detail}.</source>
-        <translation>Gói động cơ {path} không được dùng: {detail}.</translation>
+        <translation>Gói bộ máy {path} không được dùng: {detail}.</translation>
     </message>
     <message>
         <source>The engine stopped: {detail}.</source>
@@ -3429,7 +3429,7 @@
     <name>MessagePieces</name>
     <message>
         <source>Message text</source>
-        <translation type="unfinished">Nội dung tin nhắn</translation>
+        <translation>Nội dung tin nhắn</translation>
     </message>
 </context>
 <context>
