@@ -198,7 +198,7 @@ class SettingsPage(Page):
         for group, infos in groups.items():
             self._add_group(group, infos, holder)
         self.engines = EnginesCard(self.services, holder)
-        self._column.addWidget(self.engines)
+        self._column.insertWidget(self._column.indexOf(self.cards["engine"]) + 1, self.engines)
         self.machine = MachineCard(self.services, holder)
         self._column.addWidget(self.machine)
         self._column.addWidget(self._nothing)
