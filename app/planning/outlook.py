@@ -174,8 +174,13 @@ class Outlook:
             return ()
 
     def errors(self) -> Record | None:
-        """How good the forecasts were, over all devices; None before the first run that had one."""
-        runs = self.usage.runs(limit=500)
+        """How good the forecasts were, over all devices; None before the first run that had one, or when the history
+        can't be read."""
+        try:
+            runs = self.usage.runs(limit=500)
+        except (HearthError, OSError) as error:
+            log.info("past runs can't be read: %s", error)
+            return None
         found = error_history(runs)
         return None if found is None else Record(*found, len(runs))
 

@@ -139,6 +139,12 @@ def test_what_is_unknown_stays_unknown(case: Case) -> None:
     case.usage.close()
 
 
+def test_a_damaged_history_corrects_nothing(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "usage.sqlite").write_bytes(b"no database" * 200)
+    assert case.outlook.errors() is None
+    assert case.outlook.runs("CPU") == ()
+
+
 def test_a_gpu_s_power_counts_only_when_it_can_be_read(case: Case) -> None:
     case.series.add(Sample("host", 1.0, {"cpu_power": 30.0}))
     case.load(LoadPlan(case.record.path))
