@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.chat.store_types import Conversation, StoredMessage
+from app.core.generate import SamplingParams
 
 _FENCE = re.compile(r"^(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _STYLE = """
@@ -116,7 +117,7 @@ def figures(message: StoredMessage) -> str:
         parts += [f"{name} {speed:.1f} tokens/s" for name, speed in speeds.items() if speed]
         parts.append(f"first token {message.timings.ttft:.2f} s")
     if message.sampling and message.role == "assistant":
-        parts.append(f"temperature {message.sampling.temperature:g}")
+        parts += settings_of(message.sampling)
     if message.seed is not None:
         parts.append(f"seed {message.seed}")
     if message.error:
@@ -124,3 +125,13 @@ def figures(message: StoredMessage) -> str:
     elif message.reason not in {"", "stop"}:
         parts.append(message.reason)
     return ", ".join(parts)
+
+
+def settings_of(sampling: SamplingParams) -> list[str]:
+    """The temperature, and what was set otherwise than usual, by llama.cpp's names."""
+    usual, parts = SamplingParams(), [f"temperature {sampling.temperature:g}"]
+    for name in SamplingParams.__struct_fields__:
+        value = getattr(sampling, name)
+        if name not in {"temperature", "seed", "logprobs"} and value != getattr(usual, name):
+            parts.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+    return parts

@@ -316,3 +316,12 @@ def test_any_json_gives_chats_or_nothing(data: object) -> None:
             assert message.parent is None or message.parent in keys
             keys.add(message.key)
         msgspec.json.encode(chat)
+
+
+def test_settings_that_are_not_the_usual_ones_are_exported() -> None:
+    from app.chat.transfer_text import settings_of
+    from app.core.generate import SamplingParams
+
+    made = settings_of(SamplingParams(temperature=0.3, top_k=10, min_p=0.1, seed=4, stop=("x",)))
+    assert made == ["temperature 0.3", "top_k 10", "min_p 0.1", "stop ('x',)"]
+    assert settings_of(SamplingParams()) == ["temperature 0.8"]
