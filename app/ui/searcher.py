@@ -52,8 +52,9 @@ class Searcher(QObject):
             self._run(self.wanted, known)
 
     def forget(self) -> None:
-        """What was found may look otherwise now (another account, another Hub)."""
-        self._known = {}
+        """What was found may look otherwise now (another Hub, another proxy)."""
+        self._cancel()
+        self._known, self.wanted = {}, None
 
     def _cancel(self) -> None:
         if self._task is not None:

@@ -16,7 +16,7 @@ from app.ui.picks import all_picks, starter
 from app.ui.recommend import recommend
 from app.ui.visits import Visit, Visits, Wanted
 from tests.fakes.hub_data import STARTER_REPO
-from tests.fakes.hub_server import FakeFile, FakeRepo
+from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 
 STARTER = f"{STARTER_REPO}:Q4_1"
 QWEN = "Qwen/Qwen3-8B-GGUF"
@@ -66,6 +66,16 @@ def test_what_fits_this_machine(qtbot: Any, discover: Any) -> None:
     discover.filters.fits.click()
     qtbot.waitUntil(lambda: "unsloth/DeepSeek-V3.1-GGUF" not in found(discover), timeout=LONG)
     assert STARTER_REPO in found(discover)
+
+
+def test_another_hub_is_searched_at_once(qtbot: Any, discover: Any, services: Any) -> None:
+    with LocalHub([FakeRepo("other/one-GGUF")]) as other:
+        services.settings.set("hub.endpoint", other.url)
+        qtbot.waitUntil(lambda: found(discover) == ["other/one-GGUF"], timeout=LONG)
+        services.settings.set("hub.endpoint", "http://127.0.0.1:9")
+        qtbot.waitUntil(lambda: discover.whole.currentWidget() is discover.offline, timeout=LONG)
+        services.settings.set("hub.endpoint", other.url)
+        qtbot.waitUntil(lambda: discover.whole.currentWidget() is not discover.offline, timeout=LONG)
 
 
 def test_a_page_that_fails_can_be_fetched_again(

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.errors import HearthError, HubUnreachableError
+from app.core.events import SettingChanged
 from app.models.hub_address import Address, parse_address
 from app.models.hub_types import RepoDetail, SearchPage
 from app.ui import tasks, theme
@@ -47,7 +48,6 @@ class DiscoverPage(Page):
         self.searcher, self.ways = Searcher(services, self), Ways(self)
         self._repo_task: tasks.Task[Any] | None = None
         self._repo, self._address = "", Address("")
-        self._details: dict[str, RepoDetail] = {}
         self.back, self.forward = self.ways.back, self.ways.forward
         self.search_line, self.sort = QLineEdit(self), QComboBox(self)
         self.filters_button: QPushButton = make_button(self._toggle_filters, "", self)
@@ -63,6 +63,7 @@ class DiscoverPage(Page):
         self._patience = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._lay_out()
         self._connect()
+        bridge.on(SettingChanged, self._on_setting, self)
         self.retranslate()
 
     # ------------------------------------------------------------------ building
@@ -173,9 +174,10 @@ class DiscoverPage(Page):
         if wanted == self.searcher.wanted and not again:
             return
         self.ways.search(wanted, typed=typed)
-        self._ask(wanted, again=again)
+        self._ask(wanted, again=True)
 
     def _ask(self, wanted: Wanted, *, again: bool = False) -> None:
+        """``again``: from the Hub also when it was asked before (only going back shows what was found then)."""
         self._address = parse_address(wanted.words, self.services.hub.endpoint) or Address("")
         self.searcher.ask(wanted, again=again)
         self._show_status()
@@ -252,6 +254,12 @@ class DiscoverPage(Page):
             self._retry()
         else:
             self.asked.emit(action, None)
+
+    def _on_setting(self, event: SettingChanged) -> None:
+        if event.key.startswith("hub."):
+            self.searcher.forget()
+            if self.isVisible():
+                self._search_now(again=True)
 
     # ------------------------------------------------------------------ filters
 
