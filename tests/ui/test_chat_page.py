@@ -3,9 +3,8 @@
 The engine is a stand-in that echoes (``tests.fakes.engine``); ``test_chat_story`` has the real one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,82 +13,30 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from app.chat.store import ChatStore
 from app.core.errors import OutOfMemoryError
 from app.core.events import Bus
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
-from app.core.settings import SettingsStore
-from app.core.types import LoadPlan
-from app.models.presets import Presets
-from app.ui import tasks, theme
-from app.ui.bridge import Bridge
 from app.ui.message_parts import ErrorCard
 from app.ui.pages.chat import ChatPage
 from app.ui.undo_bar import UndoBar
-from tests.fakes.engine import RECORD, FakeLibrary, FakeSupervisor
+from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
+from tests.fakes.engine import RECORD
 
 
 @pytest.fixture
 def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
-    supervisor, store = FakeSupervisor(delay=0.005), ChatStore(None, bus)
-    settings = SettingsStore(tmp_path / "settings.toml", bus)
-    settings.set("chat.write_titles", False)
-
-    def load(model: str) -> Any:
-        return supervisor.ensure_ready(model, LoadPlan("fake.gguf"))
-
-    yield SimpleNamespace(
-        bus=bus,
-        settings=settings,
-        paths=SimpleNamespace(config=tmp_path),
-        presets=Presets(tmp_path / "presets"),
-        chats=store,
-        supervisor=supervisor,
-        library=FakeLibrary(),
-        load=load,
-    )
-    supervisor.close()
-    store.close()
+    with chat_services(tmp_path, bus) as made:
+        yield made
 
 
 @pytest.fixture
 def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
-    theme.notifier().apply("light")
-    bridge = Bridge(services.bus)
-    made = ChatPage(services, bridge)
-    qtbot.addWidget(made)
-    made.resize(1000, 700)
-    made.show()
-    qtbot.waitUntil(lambda: bool(made.controller.model), timeout=3000)
-    yield made
-    made.controller.session.close()
-    made.controller.close()
-    bridge.close()
-    tasks.close()
-
-
-def ask(qtbot: QtBot, page: ChatPage, text: str) -> None:
-    page.composer.set_text(text)
-    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
-    wait_idle(qtbot, page)
-
-
-def wait_idle(qtbot: QtBot, page: ChatPage) -> None:
-    controller = page.controller
-    qtbot.waitUntil(lambda: controller.turns.here() is None and _all_stored(page), timeout=5000)
-    qtbot.wait(60)
-
-
-def _all_stored(page: ChatPage) -> bool:
-    return all(entry.key > 0 for entry in page.transcript.entries)
+    with chat_page(qtbot, services) as made:
+        yield made
 
 
 def texts(page: ChatPage) -> list[tuple[str, str]]:
     return [(entry.role, entry.text.strip()) for entry in page.transcript.entries]
-
-
-def until(qtbot: QtBot, done: Callable[[], bool]) -> None:
-    qtbot.waitUntil(done, timeout=5000)
 
 
 def test_a_question_is_answered_and_kept(qtbot: QtBot, page: ChatPage, services: Any) -> None:
