@@ -55,6 +55,8 @@ def test_a_live_request_is_seen_and_cancelled(
     qtbot.waitUntil(lambda: bool(activity.live.rows) and activity.live.rows[0].tokens > 2, timeout=LONG)
     row = activity.live.rows[0]
     assert (row.model, row.key, row.phase) == (record.id, "laptop", "writing")
+    assert row.prompt_tokens == row.prefilled > 10
+    assert row.prefill_per_second > 0
     assert "1 being answered" in activity.headings["live"].text()
     assert activity.loaded.buttons[0].isEnabled()
     activity.cancel.click()
