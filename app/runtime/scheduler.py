@@ -388,9 +388,10 @@ class Scheduler:
         return freed * steps >= copied * self._copy_steps
 
     def _far_out(self, job: Job, source: _Slot) -> bool:
-        """The idle sequence that the job goes on with lies behind many cells that are free (or will be): through the
-        shelf it comes to the front."""
-        if self.running or not self._copy_steps or self._shelf is None:
+        """The idle sequence that the job goes on with is alone and lies behind many free cells: through the shelf it
+        comes to the front."""
+        alone = not self.running and self.ledger.used == len(source.held)
+        if not alone or not self._copy_steps or self._shelf is None:
             return False
         return self._pays(job, self._reach - len(source.held), len(source.held))
 
