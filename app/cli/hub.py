@@ -166,7 +166,7 @@ class _Watcher:
         reason = event.error.message if event.error and event.state == "waiting" else event.note
         speed = f" {size(event.speed)}/s" if event.speed else ""
         left = f" {_clock(event.eta)} left" if event.eta is not None else ""
-        line = f"{event.file} {share:.0%} of {size(event.total)}{speed}{left} {'' if reason else event.state}".rstrip()
+        line = f"{event.file} {share:.0%} of {size(event.total)}{speed}{left} {event.state}"
         if reason and reason != self._told:
             # On a line of its own, so that the bar does not write over it.
             page = f" Its page: {self._page(event.repo)}" if self._bar and _refused(event) else ""

@@ -162,7 +162,7 @@ class ResultList(QListView):
 
     def __init__(self, model: ResultModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.results = model
+        self.results, self._quiet = model, False
         self.setModel(model)
         self.setItemDelegate(_Delegate(self))
         self.setMouseTracking(True)
@@ -171,11 +171,20 @@ class ResultList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.selectionModel().currentChanged.connect(self._on_current)
 
+    def show_choice(self, repo: str) -> None:
+        """Mark the repository that is open, if it is among the results; this opens nothing."""
+        at = next((at for at, item in enumerate(self.results.items) if item.id == repo), None)
+        if at is None or at == self.currentIndex().row():
+            return
+        self._quiet = True
+        self.setCurrentIndex(self.results.index(at, 0))
+        self._quiet = False
+
     def clear_choice(self) -> None:
         """No result is the current one."""
         self.selectionModel().clear()
 
     def _on_current(self, index: QModelIndex, _old: QModelIndex) -> None:
         item = index.data(ROW_ROLE)
-        if item is not None:
+        if item is not None and not self._quiet:
             self.opened.emit(item.id)

@@ -356,4 +356,5 @@ def test_the_picks_are_well_formed() -> None:
 def test_a_pick_opens_its_repository_at_its_file(qtbot: Any, discover: Any) -> None:
     discover.picks.chosen.emit(f"{STARTER_REPO}:Q4_1")
     opened(qtbot, discover, STARTER_REPO)
+    assert found(discover)[discover.list.currentIndex().row()] == STARTER_REPO
     assert discover.repo.table.current().quant.quant == "Q4_1"

@@ -336,6 +336,7 @@ class DiscoverPage(Page):
     def _show_detail(self, detail: RepoDetail, point: str) -> None:
         self._repo_task = None
         self.repo.show_repo(detail, point)
+        self.list.show_choice(detail.id)
         self.right.setCurrentWidget(self.repo)
 
     def _show_repo_failure(self, error: Exception) -> None:
