@@ -14,6 +14,7 @@ from app.ui.chat_context import WindowPart, WindowPicture
 from app.ui.chat_list_menus import new_menu
 from app.ui.chat_style import COLUMN, make_style
 from app.ui.context_use import ContextUse, context_parts
+from app.ui.levels import levels
 from app.ui.message_menu import add_marks
 from app.ui.message_parts import tint
 from app.ui.widgets import make_button
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from app.core.generate import ContextPolicy
 
 _SHOWN_FROM = 0.02
+_SHOWN_FROM_SIMPLE = 0.8
+"""The simple window says it only when the context is about to be full."""
 _FULL = 0.9
 _TOKENS = {"system": "plot-4", "user": "plot-1", "assistant": "plot-2", "tool": "plot-3"}
 
@@ -192,12 +195,17 @@ class ContextBar(QWidget):
         self.setMaximumWidth(COLUMN)
         self._bar.asked.connect(self._ask_about)
         theme.notifier().changed.connect(self._restyle)
+        levels().changed.connect(self._show_level)
         self._restyle()
+
+    def _show_level(self) -> None:
+        self.show_use(self._use)
 
     def show_use(self, use: ContextUse) -> None:
         """Show what fills the context; hidden when that is unknown or next to nothing."""
         self._use = use
-        known = use.limit is not None and (use.used >= _SHOWN_FROM * use.limit or self._has_marks())
+        least = _SHOWN_FROM if levels().allows("full") else _SHOWN_FROM_SIMPLE
+        known = use.limit is not None and (use.used >= least * use.limit or self._has_marks())
         self.setVisible(known)
         if not known or use.limit is None:
             return

@@ -167,3 +167,17 @@ def test_the_chat_s_text_grows_too(qtbot: Any, window: Any, services: Any) -> No
     _set(services, zoom=200)
     assert make_style().body.pixelSize() == 30
     assert make_style().column == 1520
+
+
+def test_the_simple_window_tells_of_the_context_only_when_it_fills(qtbot: Any, services: Any) -> None:
+    from app.ui.context_bar import ContextBar
+    from app.ui.context_use import ContextUse
+
+    bar = ContextBar()
+    qtbot.addWidget(bar)
+    bar.show_use(ContextUse(history=300, limit=1000))
+    assert not bar.isHidden()
+    _set(services, level="simple")
+    assert bar.isHidden()
+    bar.show_use(ContextUse(history=900, limit=1000))
+    assert not bar.isHidden()
