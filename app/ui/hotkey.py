@@ -53,6 +53,11 @@ class GlobalKey(QObject):
         self._grab: XGrab | WindowsGrab | None = None
         self._keys = ""
 
+    @staticmethod
+    def possible() -> bool:
+        """Whether this desktop gives programs such keys at all."""
+        return QGuiApplication.platformName() == "xcb" or sys.platform == "win32"
+
     def take(self, keys: str) -> bool:
         """Claim a key (portable text, "" gives it back). False with ``problem`` when it can't be had."""
         if keys == self._keys and not self.problem:

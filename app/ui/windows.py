@@ -121,6 +121,21 @@ class Windows(QObject):
     def _on_setting(self, event: SettingChanged) -> None:
         if event.key in {"general.tray", "general.quick_key"}:
             self._follow_settings()
+        if event.key == "general.quick_key" and event.value:
+            self._tell_key(str(event.value))
+
+    def _tell_key(self, keys: str) -> None:
+        """Whoever chooses a key learns whether it can be had."""
+        assert self.key is not None
+        if not self.key.problem:
+            words = self.tr("{keys} asks a quick question from any program now.")
+            self.front().say(words.format(keys=keys), "good")
+        elif self.key.possible():
+            words = self.tr("{keys} can't be had: another program has it, or it is no key of this keyboard.")
+            self.front().say(words.format(keys=keys), "warn")
+        else:
+            words = self.tr("This desktop gives no program a key for everywhere. The tray asks quickly too.")
+            self.front().say(words, "warn")
 
     def _follow_settings(self) -> None:
         from app.ui.hotkey import GlobalKey  # noqa: PLC0415 - see start

@@ -6766,6 +6766,21 @@
     </message>
 </context>
 <context>
+    <name>Windows</name>
+    <message>
+        <source>{keys} asks a quick question from any program now.</source>
+        <translation>Từ giờ {keys} mở hỏi nhanh từ mọi chương trình.</translation>
+    </message>
+    <message>
+        <source>{keys} can't be had: another program has it, or it is no key of this keyboard.</source>
+        <translation>Không lấy được {keys}: chương trình khác đang giữ, hoặc bàn phím này không có phím đó.</translation>
+    </message>
+    <message>
+        <source>This desktop gives no program a key for everywhere. The tray asks quickly too.</source>
+        <translation>Màn hình nền này không cho chương trình nào phím dùng ở mọi nơi. Khay hệ thống cũng hỏi nhanh được.</translation>
+    </message>
+</context>
+<context>
     <name>Words</name>
     <message>
         <source>{count} s</source>

@@ -299,6 +299,14 @@ def test_where_there_is_no_global_key_the_reason_is_kept(qtbot: Any) -> None:
     assert key.problem == "off"
 
 
+def test_whoever_chooses_a_key_learns_whether_it_can_be_had(qtbot: Any, windows: Windows) -> None:
+    banner = windows.front().banner
+    windows.services.settings.set("general.quick_key", "Ctrl+Alt+H")
+    qtbot.waitUntil(lambda: "no program a key" in banner.words.text())
+    windows.services.settings.set("general.quick_key", "")
+    qtbot.waitUntil(lambda: windows.key is not None and windows.key.problem == "off")
+
+
 def test_the_window_asks_for_what_concerns_the_program(qtbot: Any, windows: Windows) -> None:
     window: MainWindow = windows.front()
     window.actions_.by_name["quick_ask"].trigger()
