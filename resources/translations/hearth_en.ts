@@ -305,4 +305,14 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>ShortcutsDialog</name>
+    <message numerus="yes">
+        <source>%n command(s) go back to their own keys.</source>
+        <translation>
+            <numerusform>%n command goes back to its own keys.</numerusform>
+            <numerusform>%n commands go back to their own keys.</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>
