@@ -130,7 +130,7 @@ class Actions(QObject):
     def words(self, name: str) -> str:
         """What an action is called, with its menu where the name alone says too little."""
         command, titles = self.commands[name], menu_titles()
-        text = self.by_name[name].text().replace("&", "")
+        text = command.words().replace("&", "")
         return f"{titles[command.menu]}: {text}" if command.group else text
 
     def taken(self) -> dict[str, str]:
