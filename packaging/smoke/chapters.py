@@ -8,6 +8,9 @@ from pathlib import Path
 
 from story import DATA, HOME, Story, start_time
 
+PAGE = (72, 30, 995, 770)
+STATUS_SERVER = (1225, 787)
+"""The word at the end of the status line, which opens the server's page."""
 REPOSITORY = (700, 180, 985, 600)
 """Where the repository's table has its download buttons: left, top, right, bottom."""
 QUESTION = "Name three colours."
@@ -68,8 +71,12 @@ def load_and_chat(story: Story, _model: Path, _package: Path) -> None:
 
 def serve(story: Story, _model: Path, _package: Path) -> None:
     """Switch the server on and ask it from outside."""
-    story.keys("ctrl+shift+s")
     run = story.root / DATA / "run"
+    story.click(*STATUS_SERVER)
+    time.sleep(2)
+    story.picture("6-server")
+    if place := story.accented(*PAGE):
+        story.click(*place)
     story.until("the server", lambda: any("http://" in path.read_text() for path in run.glob("*.json")))
     address = next(
         found for path in run.glob("*.json") if (found := json.loads(path.read_text()).get("address"))

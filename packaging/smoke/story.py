@@ -26,7 +26,7 @@ DATA = f"{HOME}/.local/share/Hearth"
 ACCENT = bytes.fromhex("B5471B")
 LEAST = 40
 """Points, every third in both directions, that make a button and not a ring."""
-PATIENCE = 120.0
+PATIENCE = 90.0
 MOST_START_S = 0.6
 
 
@@ -79,7 +79,7 @@ class Story:
         plain = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": f"/{HOME}" if user == "ann" else "/root",
             "LANG": "C.UTF-8", "DISPLAY": DISPLAY, "HF_ENDPOINT": self.hub.url, "DEBIAN_FRONTEND": "noninteractive",
-            "XDG_CURRENT_DESKTOP": "X-Generic", "GGML_VK_VISIBLE_DEVICES": "",
+            "XDG_CURRENT_DESKTOP": "GNOME", "GGML_VK_VISIBLE_DEVICES": "",
         }  # fmt: skip
         settings = " ".join(f"{key}='{value}'" for key, value in plain.items())
         script = f"cd; exec env -i {settings} {command}"
