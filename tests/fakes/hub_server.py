@@ -284,9 +284,12 @@ class LocalHub:
 
     def put_xet(self, repo: str, name: str) -> None:
         """Store the file's bytes in the Xet store too; its answers then name the Xet hash."""
+        assert self.xet_store is not None
+        # Read when it is first imported: nothing of a test stays in the user's own folders.
+        for name in ("HF_XET_CACHE", "HF_XET_LOG_DEST"):
+            os.environ.setdefault(name, f"{self.xet_store.parent / name.lower()}{os.sep}")
         import hf_xet
 
-        assert self.xet_store is not None
         self.xet_store.mkdir(parents=True, exist_ok=True)
         file = self.repos[repo].files[name]
         data = file.data if file.data is not None else file.path.read_bytes()  # type: ignore[union-attr]
