@@ -1,3 +1,4 @@
+# size: a class of a few lines for each error; one page shows them all
 """Every error a user can meet, each with a stable code, one sentence, and what to do next.
 
     HearthError
