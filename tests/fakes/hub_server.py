@@ -286,8 +286,8 @@ class LocalHub:
         """Store the file's bytes in the Xet store too; its answers then name the Xet hash."""
         assert self.xet_store is not None
         # Read when it is first imported: nothing of a test stays in the user's own folders.
-        for name in ("HF_XET_CACHE", "HF_XET_LOG_DEST"):
-            os.environ.setdefault(name, f"{self.xet_store.parent / name.lower()}{os.sep}")
+        for variable in ("HF_XET_CACHE", "HF_XET_LOG_DEST"):
+            os.environ.setdefault(variable, f"{self.xet_store.parent / variable.lower()}{os.sep}")
         import hf_xet
 
         self.xet_store.mkdir(parents=True, exist_ok=True)
