@@ -54,7 +54,7 @@ def chat_page(qtbot: Any, services: Any) -> Iterator[ChatPage]:
     qtbot.addWidget(made)
     made.resize(1100, 760)
     made.show()
-    qtbot.waitUntil(lambda: bool(made.controller.model), timeout=3000)
+    qtbot.waitUntil(lambda: bool(made.controller.model), timeout=30_000)
     yield made
     made.controller.close()
     bridge.close()
@@ -80,4 +80,4 @@ def _all_stored(page: ChatPage) -> bool:
 
 def until(qtbot: Any, done: Callable[[], object]) -> None:
     """Wait for something to be so."""
-    qtbot.waitUntil(lambda: bool(done()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(done()), timeout=30_000)

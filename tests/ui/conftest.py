@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -13,6 +14,11 @@ from app.compose import Services, compose
 from app.core.paths import Paths
 from tests.fakes.hub_data import demo_repos
 from tests.fakes.hub_server import LocalHub
+
+PATIENCE_MS = 30_000
+"""Tests wait for what must come, however busy the machine is; what never comes fails all the same."""
+for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals, QtBot.waitExposed, QtBot.waitActive):
+    wait.__kwdefaults__["timeout"] = PATIENCE_MS
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def selected(bar: FindBar) -> str:
 def test_the_newest_is_found_first_and_one_steps_back(qtbot: QtBot, bar: FindBar) -> None:
     bar.begin()
     qtbot.keyClicks(bar.line, "tieng viet")
-    qtbot.waitUntil(lambda: selected(bar) == "TIENG VIET", timeout=3000)
+    qtbot.waitUntil(lambda: selected(bar) == "TIENG VIET", timeout=30_000)
     assert bar._count.text() == "message 2 of 2"
     seen = []
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_the_newest_is_found_first_and_one_steps_back(qtbot: QtBot, bar: FindBar
 def test_what_is_found_is_in_view(qtbot: QtBot, bar: FindBar) -> None:
     bar.begin()
     bar.line.setText("Message 42 ")
-    qtbot.waitUntil(lambda: selected(bar) == "Message 42 ", timeout=3000)
+    qtbot.waitUntil(lambda: selected(bar) == "Message 42 ", timeout=30_000)
     widget = bar._places()[0][0]
     y = widget.viewport().mapTo(bar._transcript.viewport(), widget.cursorRect().topLeft()).y()
     assert 0 <= y <= bar._transcript.viewport().height()
@@ -71,7 +71,7 @@ def test_what_is_found_is_in_view(qtbot: QtBot, bar: FindBar) -> None:
 def test_nothing_found_is_said_and_escape_closes(qtbot: QtBot, bar: FindBar) -> None:
     bar.begin()
     bar.line.setText("no such words")
-    qtbot.waitUntil(lambda: bar._count.text() == "Nothing found", timeout=3000)
+    qtbot.waitUntil(lambda: bar._count.text() == "Nothing found", timeout=30_000)
     with qtbot.waitSignal(bar.closed, timeout=500):
         qtbot.keyClick(bar.line, Qt.Key.Key_Escape)
     assert not bar.isVisible()

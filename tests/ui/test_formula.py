@@ -24,7 +24,7 @@ def view(qtbot: QtBot) -> ProseView:
 def show(qtbot: QtBot, view: ProseView, text: str) -> str:
     view.set_markdown(text)
     assert formulas().settle()
-    qtbot.waitUntil(lambda: not view._awaited, timeout=5000)
+    qtbot.waitUntil(lambda: not view._awaited, timeout=30_000)
     view.height_for(400)
     return view.toPlainText()
 
@@ -54,7 +54,7 @@ def test_a_display_formula_shrinks_to_the_column(qtbot: QtBot, view: ProseView) 
     tex = "+".join(f"a_{{{n}}}" for n in range(40))
     view.set_display(tex, f"$${tex}$$")
     assert view.toPlainText() == f"$${tex}$$"
-    with qtbot.waitSignal(view.resized, timeout=5000):
+    with qtbot.waitSignal(view.resized, timeout=30_000):
         assert formulas().settle()
     view.height_for(300)
     assert view.toPlainText() == STANDS_FOR

@@ -126,8 +126,8 @@ def test_a_dropped_model_is_imported_and_shown(
     window.dropEvent(event)
     assert event.isAccepted()
     qtbot.waitUntil(lambda: bool(services.library.records()), timeout=20000)
-    qtbot.waitUntil(lambda: window.stack.currentWidget() is window.pages.get("library"), timeout=10000)
-    qtbot.waitUntil(lambda: window.pages["library"].table.current() is not None, timeout=5000)
+    qtbot.waitUntil(lambda: window.stack.currentWidget() is window.pages.get("library"), timeout=30_000)
+    qtbot.waitUntil(lambda: window.pages["library"].table.current() is not None, timeout=30_000)
 
 
 def test_an_error_stands_above_the_page_with_its_button(qtbot: Any, window: Any) -> None:

@@ -48,7 +48,7 @@ def view_of(transcript: Transcript, key: int) -> MessageView:
 
 
 def settle(qtbot: QtBot, transcript: Transcript) -> None:
-    qtbot.waitUntil(lambda: not transcript._idle.isActive(), timeout=3000)
+    qtbot.waitUntil(lambda: not transcript._idle.isActive(), timeout=30_000)
 
 
 def scroll(transcript: Transcript, steps: int) -> None:
@@ -205,7 +205,7 @@ def test_code_is_coloured_off_the_gui_thread_and_can_be_copied(qtbot: QtBot, tra
     transcript.set_entries([Entry(1, "assistant", ANSWER)])
     block = transcript.findChild(CodeBlock)
     assert isinstance(block, CodeBlock)
-    qtbot.waitUntil(lambda: bool(block.text.document().firstBlock().layout().formats()), timeout=5000)
+    qtbot.waitUntil(lambda: bool(block.text.document().firstBlock().layout().formats()), timeout=30_000)
     block.copy()
     assert QGuiApplication.clipboard().text() == "print('hi')"
 
@@ -224,7 +224,7 @@ def test_links_are_told_and_not_opened(qtbot: QtBot, transcript: Transcript) -> 
     transcript.set_entries([Entry(1, "assistant", "[docs](https://example.org/)")])
     view = view_of(transcript, 1).text_widgets()[0]
     assert isinstance(view, ProseView)
-    with qtbot.waitSignal(transcript.link_activated, timeout=1000) as caught:
+    with qtbot.waitSignal(transcript.link_activated, timeout=30_000) as caught:
         qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(10, 10))
     assert caught.args[0].toString() == "https://example.org/"
 
