@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import cuda, engine, machine, minilm, package, package_test, peers, qtlibs, starter, venvs, vulkan
+from devkit import cuda, engine, machine, minilm, package, peers, qtlibs, starter, trial, venvs, vulkan
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
@@ -273,5 +273,5 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
     "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "package": package.package,
-    "package-test": package_test.package_test, "soak": soak, "shots": shots, "lock": lock,
+    "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
 }  # fmt: skip

@@ -6,7 +6,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from story import DATA, HOME, Story, start_time
+from smoke.story import DATA, HOME, Story, start_time
 
 PAGE = (72, 30, 995, 770)
 STATUS_SERVER = (1225, 787)

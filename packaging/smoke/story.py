@@ -1,6 +1,6 @@
 """A person's story with the installed program, in a chroot, by synthetic input: ``story.py ROOT OUT PACKAGE.deb``.
 
-Run by ``devkit/package_test.py`` in a network namespace of its own. The Hub, the X server and the input are on this
+Run by ``devkit/trial.py`` in a network namespace of its own. The Hub, the X server and the input are on this
 side; the program is on the other, as user ``ann``. Every step waits for what it must have caused, on disk, over HTTP or
 on the screen, and leaves a picture.
 """
@@ -232,7 +232,7 @@ def main(root: Path, out: Path, package: Path) -> None:
 
 def tell(story: Story, model: Path, package: Path) -> None:
     """Chapter by chapter."""
-    from chapters import CHAPTERS  # noqa: PLC0415 - beside this file
+    from smoke.chapters import CHAPTERS  # noqa: PLC0415 - which imports this module
 
     for chapter in CHAPTERS:
         print(f"  - {chapter.__doc__}", flush=True)

@@ -69,8 +69,12 @@ def _run_story(root: Path, package: Path) -> None:
         inside(root, "apt-get install -y --no-install-recommends " + DESKTOP, "desktop")
         _next_version(root, root / "tmp" / package.name)
     with step("A person's story, with no network but a local Hub"):
-        story = [MAIN.python, ROOT / "packaging/smoke/story.py", root, STATE, package]
-        env = {**venvs.child_env(), "HEARTH_STARTER": str(starter.installed()), "PYTHONPATH": str(ROOT)}
+        story = [MAIN.python, "-m", "smoke.story", root, STATE, package]
+        env = {
+            **venvs.child_env(),
+            "HEARTH_STARTER": str(starter.installed()),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'packaging'}",
+        }
         command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *map(str, story)]
         if subprocess.call(command, env=env, cwd=ROOT):
             raise Problem(f"The story failed; pictures and logs are in {STATE}.")

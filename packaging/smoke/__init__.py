@@ -1,0 +1,1 @@
+"""The installed program, tried as a person would; see ``devkit/trial.py``."""
