@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.cores import CoreWatch
+from app.runtime.idle import copy_steps, free_memory
 from app.runtime.intake import Prepared
 from app.runtime.jobs import Chunk, Job, Step
 from app.runtime.kvstore import KvStore
@@ -27,16 +28,10 @@ from app.runtime.writers import Open, Writer
 
 log = logging.getLogger(__name__)
 
-GAP = 0.25
-"""Seconds that a piece of a prompt may hold up the answers being written beside it."""
-LEAST_PIECE = 64
 COLLECT_EVERY = 1000
 """Steps between two garbage collections of an engine that never rests."""
 SAVE_AFTER = 30.0
 """Seconds without a request after which conversations go to the disk as well."""
-COPY_STEPS, DEVICE_COPY_STEPS = 8, 64
-"""Steps of attention over a cell that cost as much as its way to main memory and back: on a processor (measured: 4 with
-the starter model), and from a GPU's memory (estimated: its bandwidth over the bus's)."""
 
 
 class Engine:
@@ -173,7 +168,7 @@ class Engine:
             if store.wants(name, tokens):
                 store.put(name, list(tokens), self._context.save_state(seq))
                 return True
-        here = {name for _, _, name in self.scheduler.named()}
+        here = self.scheduler.names()
         for entry in self.shelf.named():
             if entry.name not in here and store.wants(entry.name, entry.tokens):
                 store.put(entry.name, entry.tokens, entry.state)
@@ -196,10 +191,8 @@ class Engine:
         last = len(opened.prepared.choices) - 1
         for index, choice in enumerate(opened.prepared.choices):
             choice.sampler.close()
-            finished = Finished(
-                "cancelled", Usage(), Timings(), choice=index, seed=choice.seed, done=index == last
-            )
-            self._tell(opened.key, finished)
+            over = Finished("cancelled", Usage(), Timings(), index, "", choice.seed, index == last)
+            self._tell(opened.key, over)
 
     def _cancel(self, key: int) -> None:
         self._context.abort(False)
@@ -237,12 +230,7 @@ class Engine:
         """Prompt tokens that a step may compute: all that fit when nobody is waiting for the next word."""
         if not any(job.gap == 1 for job in self.scheduler.running):
             return self._context.n_ubatch
-        speed = self.meter.prefill_speed
-        return (
-            max(LEAST_PIECE, min(self._context.n_ubatch, int(speed * GAP)))
-            if speed
-            else self._context.n_ubatch
-        )
+        return self.meter.piece(self._context.n_ubatch)
 
     def _fill(self, step: Step) -> list[int]:
         batch = self._context.batch
@@ -410,17 +398,3 @@ class Engine:
             "kv_used": scheduler.ledger.used,
             "kv_total": scheduler.n_cells,
         }
-
-
-def copy_steps(context: Context) -> int:
-    """See ``Scheduler``: idle cells cost something only where all sequences share one cache."""
-    if not context.plan.kv_unified or context.model.recurrent:
-        return 0
-    return DEVICE_COPY_STEPS if context.on_device else COPY_STEPS
-
-
-def free_memory() -> int:
-    """Bytes of main memory that can be had without swapping."""
-    import psutil  # noqa: PLC0415 - 30 ms, and the first idle conversation is soon enough
-
-    return int(psutil.virtual_memory().available)

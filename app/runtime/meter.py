@@ -4,6 +4,9 @@ computed them. A mixed step's time is shared by its tokens' counts being given t
 from collections import deque
 
 WINDOW = 1.0
+GAP = 0.25
+"""Seconds that a piece of a prompt may hold up the answers being written beside it."""
+LEAST_PIECE = 64
 
 
 class Meter:
@@ -27,6 +30,11 @@ class Meter:
         if prompt >= 32 and ended > start:
             speed = prompt / (ended - start)
             self.prefill_speed = speed if not self.prefill_speed else 0.7 * self.prefill_speed + 0.3 * speed
+
+    def piece(self, most: int) -> int:
+        """Prompt tokens, at most ``most``, that may go beside answers being written."""
+        speed = self.prefill_speed
+        return max(LEAST_PIECE, min(most, int(speed * GAP))) if speed else most
 
     def readings(self, now: float, busy: bool) -> dict[str, float]:
         """Tokens per second while ``busy``, else zeros; and the size of the last batch."""

@@ -1,3 +1,4 @@
+# size: one state machine, whose rules are read and proved together
 """Which tokens go into the next batch: a pure state machine, without I/O, clocks or llama.cpp.
 
 There is no prefill phase and no decode phase. A job has known tokens and computed tokens, and a step spends one batch
