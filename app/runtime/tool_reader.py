@@ -226,7 +226,9 @@ class ToolReader:
         if name is None:
             return self._give_back(self._buffer) if len(self._buffer) > _LONGEST_HEAD else False
         if not name.strip():
-            return self._give_back(name + (self._form.name_end if self._form.kind != "tags" else ""))
+            taken = name + (self._form.name_end if self._form.kind != "tags" else "")
+            self._buffer = taken + self._buffer
+            return self._give_back(taken)
         name, _, given = name.partition("[CALL_ID]")
         self._begin(*_kimi(name) if self._form.name == "kimi" else (name.strip(), given.strip()))
         self._state = {"named": self._arguments, "tags": self._keys, "gemma": self._gemma}[self._form.kind]

@@ -28,7 +28,7 @@ def download_the_starter(program: SimpleNamespace, qtbot) -> ModelRecord:
     program.until(lambda: page.results.rowCount() >= 1)
     page.list.setCurrentIndex(page.results.index(0, 0))
     qtbot.keyClick(page.list, Qt.Key.Key_Return)
-    program.until(lambda: page.repo.isVisible() and page.repo.model.rowCount() >= 2)
+    program.until(lambda: page.repo.isVisible() and len(page.repo.table.model_.rows) >= 2)
     buttons = lambda: [  # noqa: E731
         b for b in page.repo.findChildren(QAbstractButton)
         if b.isVisible() and b.accessibleName().endswith(f"{STARTER_REPO}:Q4_1")

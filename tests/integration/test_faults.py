@@ -37,8 +37,8 @@ def test_the_hub_away_is_said_on_the_page_and_the_rest_works(program, qtbot, hub
     hub.close()
     page = program.window.open_page("discover")
     page.search("anything")
-    program.until(page.banner.isVisible)
-    assert "can't be reached" in shown_text(page.banner)
+    program.until(page.offline.isVisible)
+    program.until(lambda: "can't be reached" in shown_text(page.offline))
     assert program.window.open_page("library").isVisible()
 
 

@@ -55,6 +55,7 @@ window.close(); window.shut(); tasks.close(); services.close()
 """
 
 
+@pytest.mark.gui
 @pytest.mark.slow
 def test_the_program_opens_on_a_full_disk_and_a_download_waits_for_room(tmp_path: Path) -> None:
     if shutil.which("unshare") is None:

@@ -281,6 +281,13 @@ def fragments(name: str) -> list[str]:
     return [mark for mark in marks if mark] + pieces + [" ", "\n", "x", "\\", "5"]
 
 
+def test_a_call_without_a_name_loses_nothing() -> None:
+    item = {"template": "google-gemma-4-31B-it", "name": "", "tools": True, "prompt_tail": ""}
+    text = "<|tool_call>call:{{"
+    assert read(item, [text]) == read(item, list(text))
+    assert read(item, [text])["content"] == text
+
+
 @pytest.mark.parametrize("name", ALL_FORMATS)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
