@@ -19,7 +19,8 @@ from tests.bench.load import Stream, together
 from tests.starter import find_starter
 
 PAIRS = 5
-THREADS = 2
+THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
+"""A core is left for the clients and for the program itself, on both sides."""
 CLIENTS = (1, 4, 8)
 PROMPT, TOKENS = 200, 128
 N_CTX = 8192
@@ -37,7 +38,7 @@ def run() -> list[Figure]:
 def _one_request(peers: Path) -> list[Figure]:
     from tests.bench import decode
 
-    with decode.engine() as ours:
+    with decode.engine(THREADS) as ours:
         pairs = [(_llama_bench(peers), ours(seed)) for seed in range(PAIRS + 1)][1:]
     found = []
     for name, goal in (("decode", 0.98), ("prefill", 0.97)):
