@@ -123,7 +123,7 @@ def restarted(tmp_path: Path, starter: Path, **changes: object) -> Supervisor:
 
 
 def test_a_chat_goes_on_after_a_restart(tmp_path: Path, starter: Path) -> None:
-    long = Message("user", "Remember: " + " ".join(f"item {n}" for n in range(180)))
+    long = Message("user", "Remember: " + " ".join(f"item {n}" for n in range(110)))
     supervisor = restarted(tmp_path, starter)
     first = turn(supervisor, (long,))
     supervisor.close()
