@@ -1,8 +1,7 @@
 """Decode and prefill through the whole path (worker, pipe, runtime thread) over a bare loop, in turn, in one run.
 
-Twice: with a core left over for the program itself, which the goals are for, and with all cores computing. There the
-program's own work for each token (some 0.4 ms of processor time on both sides of the pipe) stops a thread of
-llama.cpp's, and the others wait for it at the next barrier.
+Twice: with two threads, which the goals are for, and with a core left over for the program itself. The difference is
+what the program's own work for each token costs where every core computes.
 """
 
 import json
@@ -26,13 +25,15 @@ from tests.starter import find_starter
 PAIRS = 7
 PROMPT, TOKENS, N_CTX = 512, 128, 2048
 CORES = os.cpu_count() or 1
-ONE_LEFT, ALL = max(1, min(8, CORES - 1)), min(8, CORES)
+THREADS, ONE_LEFT = min(2, CORES), max(1, min(8, CORES - 1))
 
 
 def run() -> list[Figure]:
     """Ratios of the medians of pairs measured one after the other."""
-    found = _figures(_pairs(ONE_LEFT), f"{ONE_LEFT} of {CORES} cores", goals=True)
-    return found if ALL == ONE_LEFT else [*found, *_figures(_pairs(ALL), "all cores", goals=False)]
+    found = _figures(_pairs(THREADS), f"{THREADS} threads", goals=True)
+    if ONE_LEFT == THREADS:
+        return found
+    return [*found, *_figures(_pairs(ONE_LEFT), f"{ONE_LEFT} of {CORES} cores", goals=False)]
 
 
 def _pairs(threads: int) -> list[tuple[dict[str, float], dict[str, float]]]:
@@ -98,7 +99,7 @@ def _figures(
     pairs: list[tuple[dict[str, float], dict[str, float]]], where: str, *, goals: bool
 ) -> list[Figure]:
     found = []
-    for name, goal in (("decode", 0.97), ("prefill", 0.97)):
+    for name, goal in (("decode", 0.98), ("prefill", 0.97)):
         ratios = [ours[name] / bare[name] for bare, ours in pairs]
         found += [
             median(f"{name}, {where}, bare loop", [bare[name] for bare, _ in pairs], "tokens/s"),

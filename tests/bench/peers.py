@@ -19,8 +19,7 @@ from tests.bench.load import Stream, together
 from tests.starter import find_starter
 
 PAIRS = 5
-THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
-"""A core is left for the clients and for the program itself, on both sides."""
+THREADS = 2
 CLIENTS = (1, 4, 8)
 PROMPT, TOKENS = 200, 128
 N_CTX = 8192
