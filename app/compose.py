@@ -261,7 +261,7 @@ def compose(paths: Paths | None = None) -> Services:
     recorder = Recorder(
         usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
     )
-    presets = Presets(paths.config / "presets")
+    presets = Presets(paths.config / "presets", bus)
     planner = Planner(settings, machine, overheads, presets)
     sampler = Sampler(bus, machine, supervisor.pids)
     residency = Residency(supervisor, planner, planner.idle_seconds)

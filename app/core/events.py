@@ -131,6 +131,12 @@ class SettingChanged(Struct, frozen=True):
     value: object
 
 
+class PresetsChanged(Struct, frozen=True):
+    """Presets were written or removed; ``model`` is the one whose defaults changed, empty for named ones."""
+
+    model: str = ""
+
+
 class ChatsPurged(Struct, frozen=True):
     """Conversations were deleted for good; ``keys`` are theirs. What is kept of them elsewhere must go too."""
 

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from app.core.errors import DiskFullError, ReadOnlyError, UsageError
+from app.core.events import Bus, PresetsChanged
 from app.core.generate import ContextPolicy, SamplingParams
 from app.core.types import KvType
 
@@ -68,8 +69,8 @@ class _File(Struct, frozen=True):
 class Presets:
     """The presets of one folder (``paths.config / "presets"``). Thread-safe; files are read when asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, bus: Bus | None = None) -> None:
+        self._folder, self._bus = folder, bus
         self._defaults = folder / "models"
         self._lock = threading.Lock()
         self._in_use: dict[str, Preset] = {}
@@ -95,12 +96,14 @@ class Presets:
             raise UsageError(detail="A preset needs a name.")
         with self._lock:
             write_preset(self._path(self._folder, preset.name), preset)
+        self._tell()
 
     def remove(self, name: str) -> None:
         """Delete. Raises UsageError."""
         preset = self.get(name)
         with self._lock:
             self._path(self._folder, preset.name).unlink(missing_ok=True)
+        self._tell()
 
     def import_file(self, path: Path) -> Preset:
         """Take a preset from a file; a name that is taken gets a number. Raises UsageError."""
@@ -137,6 +140,8 @@ class Presets:
                 path.unlink(missing_ok=True)
             else:
                 write_preset(path, replace(preset, name=preset.name or model, model=model))
+            self._read_defaults.pop(model, None)  # the clock of a file system may be too coarse to tell
+        self._tell(model)
 
     def use(self, model: str, preset: Preset | None) -> None:
         """A model is loaded with this profile (None: in its usual way): ``current`` answers so from now on, in this
@@ -159,6 +164,10 @@ class Presets:
         """A model's own way of answering, if it has one."""
         preset = self.current(model)
         return preset.sampling if preset else None
+
+    def _tell(self, model: str = "") -> None:
+        if self._bus is not None:
+            self._bus.publish(PresetsChanged(model))
 
     def _read(self, folder: Path) -> Iterator[Preset]:
         for path in sorted(folder.glob("*.json")):

@@ -69,6 +69,8 @@ class ProfilesBox(QWidget):
 
     def refresh(self) -> None:
         """Read them again, off the GUI thread."""
+        if not self._model:
+            return
         model, presets = self._model, self._services.presets
 
         def done(found: Found) -> None:
@@ -115,7 +117,6 @@ class ProfilesBox(QWidget):
         from app.ui.dialogs.preset import PresetDialog  # noqa: PLC0415 - rarely asked
 
         dialog = PresetDialog(preset, self._model, self._services, self, default=default, known=known)
-        dialog.changed.connect(self.refresh)
         dialog.open()
 
     def _edit_default(self) -> None:
@@ -139,7 +140,7 @@ class ProfilesBox(QWidget):
     def import_file(self, path: Path) -> None:
         """Take a profile from a file."""
         presets = self._services.presets
-        tasks.run(lambda: presets.import_file(path), lambda _preset: self.refresh(), self._say, self)
+        tasks.run(lambda: presets.import_file(path), None, self._say, self)
 
     def _say(self, error: Exception) -> None:
         self.problem.setText(describe(error).sentence)

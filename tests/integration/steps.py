@@ -118,7 +118,8 @@ def switch_server_on(program: SimpleNamespace) -> str:
 
 
 def switch_server_off(program: SimpleNamespace) -> None:
-    """Through the menu."""
+    """Through the menu, once it shows that the server is on: a click means what the menu showed."""
+    program.until(lambda: _menu(program).isChecked())
     _menu(program).trigger()
     program.until(lambda: program.services.server.state().state == "off")
 

@@ -375,10 +375,12 @@ def test_defaults_and_profiles_can_be_changed_exported_and_taken(
 ) -> None:
     model = "me/tiny-GGUF:Q8_0"
     kept = LoadChoices(kv_type="q8_0", extra={"n_batch": 512})
-    services.presets.set_default(model, Preset(model, load=kept))
-    services.presets.save(Preset("Bold", sampling=SamplingParams(temperature=1.5)))
     library.select(model)
     box = library.details.profiles
+    qtbot.waitUntil(lambda: box.default.text() == "Usually: as the settings say" and bool(box._model))
+    # Written elsewhere, as the load dialog does, while they are shown.
+    services.presets.set_default(model, Preset(model, load=kept))
+    services.presets.save(Preset("Bold", sampling=SamplingParams(temperature=1.5)))
     qtbot.waitUntil(lambda: "KV q8_0, 1 more" in box.default.text())
     box.change.click()
     dialog = dialog_of("PresetDialog")

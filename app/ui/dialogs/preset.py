@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -91,9 +91,7 @@ class ChoiceRows(QWidget):
 
 
 class PresetDialog(Dialog):
-    """``changed`` after it was saved or deleted. With ``default`` it is the model's own way, without a name."""
-
-    changed = Signal()
+    """With ``default`` it is the model's own way, without a name."""
 
     def __init__(
         self,
@@ -283,11 +281,7 @@ class PresetDialog(Dialog):
         tasks.run(lambda: write_preset(path, preset), None, self._say, self)
 
     def _run(self, work: Any) -> None:
-        def done(_none: object) -> None:
-            self.changed.emit()
-            self.accept()
-
-        tasks.run(work, done, self._say, self)
+        tasks.run(work, lambda _none: self.accept(), self._say, self)
 
     def _say(self, error: Exception) -> None:
         self.problem.setText(describe(error).sentence)

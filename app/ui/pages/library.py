@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QStackedWidget, QWidget
 
-from app.core.events import InstanceChanged, LibraryChanged
+from app.core.events import InstanceChanged, LibraryChanged, PresetsChanged
 from app.models.folders import Folder
 from app.models.library_care import Facts
 from app.ui import library_rows, tasks, words
@@ -134,6 +134,7 @@ class LibraryPage(Page):
         self.banner.triggered.connect(self._fix)
         self.bridge.on(LibraryChanged, lambda _event: self.reload(), self)
         self.bridge.on(InstanceChanged, self._on_instance, self)
+        self.bridge.on(PresetsChanged, lambda _event: self.details.profiles.refresh(), self)
 
     # ------------------------------------------------------------------ content
 
