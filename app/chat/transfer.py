@@ -8,9 +8,9 @@ import secrets
 import sqlite3
 import time
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -18,11 +18,14 @@ from msgspec import Struct
 from app.chat import store_tree
 from app.chat.store import ChatStore
 from app.chat.store_rows import to_json
-from app.chat.store_types import AttachmentKind, Conversation, StoredMessage
+from app.chat.store_types import AttachmentKind, ContextMark, Conversation, StoredMessage
 from app.chat.transfer_formats import ImportedChat, jan, lines_of, recognise
 from app.core.errors import DiskFullError, ReadOnlyError, UsageError
 from app.core.events import ErrorInfo
-from app.core.generate import Role, SamplingParams, Timings, ToolCall, Usage
+from app.core.generate import ContextPolicy, Role, SamplingParams, Timings, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from app.planning.usage import Day
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,19 @@ class OurMessage(Struct, frozen=True, omit_defaults=True):
     sampling: SamplingParams | None = None
     created_at: float | None = None
     finished_at: float | None = None
+    thought: float | None = None
+    context: ContextMark = ""
+    summary: str = ""
     attachments: tuple[OurAttachment, ...] = ()
+
+
+class OurEnergy(Struct, frozen=True):
+    """What the answers of a chat used, for the reader of the file; an import does not take it over."""
+
+    joules: float
+    measured: int
+    """Requests whose energy is known, of ``requests``."""
+    requests: int
 
 
 class OurChat(Struct, frozen=True, omit_defaults=True):
@@ -76,6 +91,8 @@ class OurChat(Struct, frozen=True, omit_defaults=True):
     pinned: bool = False
     tags: tuple[str, ...] = ()
     sampling: SamplingParams | None = None
+    policy: ContextPolicy | None = None
+    energy: OurEnergy | None = None
     created_at: float | None = None
     updated_at: float | None = None
     shown: int | None = None
@@ -92,34 +109,37 @@ class OurFile(Struct, frozen=True):
 # ---------------------------------------------------------------------------------------------- export
 
 
-def to_chats(store: ChatStore, conversations: Sequence[int]) -> OurFile:
-    """Conversations as data."""
-    return OurFile(FORMAT, VERSION, tuple(_chat(store, number) for number in conversations))
+EnergyOf = Callable[[str], "Day"]
+"""The energy of a conversation, by its key: ``UsageStore.chat``."""
 
 
-def to_json_text(store: ChatStore, conversations: Sequence[int]) -> str:
+def to_chats(store: ChatStore, conversations: Sequence[int], energy: EnergyOf | None = None) -> OurFile:
+    """Conversations as data, with their energy where it was measured."""
+    return OurFile(FORMAT, VERSION, tuple(_chat(store, number, energy) for number in conversations))
+
+
+def to_json_text(store: ChatStore, conversations: Sequence[int], energy: EnergyOf | None = None) -> str:
     """Our JSON, indented."""
-    return msgspec.json.format(msgspec.json.encode(to_chats(store, conversations))).decode()
+    return msgspec.json.format(msgspec.json.encode(to_chats(store, conversations, energy))).decode()
 
 
-def _chat(store: ChatStore, number: int) -> OurChat:
+def _chat(store: ChatStore, number: int, energy: EnergyOf | None) -> OurChat:
     found, tree = store.conversation(number), store.tree(number)
     places = {message.id: place for place, message in enumerate(tree)}
     leaf = store.leaf(number)
+    same = {name: getattr(found, name) for name in OurChat.__struct_fields__ if name not in _OWN}
     return OurChat(
+        **same,
         messages=tuple(_message(store, message, places) for message in tree),
-        title=found.title,
-        model=found.model,
-        system=found.system,
-        folder=found.folder,
-        colour=found.colour,
-        pinned=found.pinned,
-        tags=found.tags,
-        sampling=found.sampling,
-        created_at=found.created_at,
-        updated_at=found.updated_at,
+        energy=_energy(energy(found.key)) if energy is not None else None,
         shown=places.get(leaf) if leaf is not None else None,
     )
+
+
+def _energy(sums: "Day") -> OurEnergy | None:
+    if sums.joules is None or not sums.measured:
+        return None
+    return OurEnergy(sums.joules, sums.measured, sums.requests)
 
 
 def _message(store: ChatStore, message: StoredMessage, places: dict[int, int]) -> OurMessage:
@@ -132,7 +152,8 @@ def _message(store: ChatStore, message: StoredMessage, places: dict[int, int]) -
     return OurMessage(**same, parent=parent, attachments=files)
 
 
-_OWN = frozenset({"parent", "attachments"})
+_OWN = frozenset({"parent", "attachments", "messages", "energy", "shown"})
+"""Fields that are made, not copied."""
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -278,6 +299,7 @@ def _add(connection: sqlite3.Connection, chat: OurChat, folder: str | None) -> i
         "key": secrets.token_hex(8), "title": chat.title, "auto_title": int(not chat.title), "model": chat.model,
         "system": chat.system, "folder": chat.folder if folder is None else folder, "pinned": int(chat.pinned),
         "colour": chat.colour, "tags": to_json(chat.tags) or "[]", "sampling": to_json(chat.sampling),
+        "policy": chat.policy or "",
         "created_at": created, "updated_at": chat.updated_at or _last_time(chat) or created,
     }  # fmt: skip
     conversation = _insert(connection, "conversation", columns)
@@ -309,6 +331,9 @@ def _add_message(
         "reason",
         "seed",
         "finished_at",
+        "thought",
+        "context",
+        "summary",
     )
     encoded = ("tool_calls", "error", "usage", "timings", "sampling")
     columns: dict[str, object] = {name: getattr(message, name) for name in plain}

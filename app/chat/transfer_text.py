@@ -4,9 +4,13 @@ import datetime as dt
 import html
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from app.chat.store_types import Conversation, StoredMessage
 from app.core.generate import SamplingParams
+
+if TYPE_CHECKING:
+    from app.planning.usage import Day
 
 _FENCE = re.compile(r"^(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _STYLE = """
@@ -27,9 +31,12 @@ footer, details { font-size: .8rem; color: #55555c; }
 """
 
 
-def to_markdown(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
-    """A document with a heading per message and a line of figures below each answer."""
-    parts = [f"# {conversation.title or 'Chat'}", facts(conversation)]
+def to_markdown(
+    conversation: Conversation, messages: Sequence[StoredMessage], energy: "Day | None" = None
+) -> str:
+    """A document with a heading per message, a line of figures below each answer, and the chat's energy where it
+    was measured."""
+    parts = [f"# {conversation.title or 'Chat'}", facts(conversation, energy)]
     if conversation.system:
         parts.append("> " + conversation.system.replace("\n", "\n> "))
     for message in messages:
@@ -44,8 +51,10 @@ def to_markdown(conversation: Conversation, messages: Sequence[StoredMessage]) -
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def to_html(conversation: Conversation, messages: Sequence[StoredMessage]) -> str:
-    """A page without scripts and without anything fetched; every text is escaped."""
+def to_html(
+    conversation: Conversation, messages: Sequence[StoredMessage], energy: "Day | None" = None
+) -> str:
+    """The same as a page without scripts and without anything fetched; every text is escaped."""
     title = html.escape(conversation.title or "Chat")
     body = "\n".join(_article(message) for message in messages)
     system = f"<p>{html.escape(conversation.system)}</p>" if conversation.system else ""
@@ -54,7 +63,7 @@ def to_html(conversation: Conversation, messages: Sequence[StoredMessage]) -> st
         f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>\n<style>{_STYLE}</style></head>\n'
-        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(facts(conversation))}</p></header>\n{body}\n"
+        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(facts(conversation, energy))}</p></header>\n{body}\n"
         f"</body></html>\n"
     )
 
@@ -101,10 +110,18 @@ def who(message: StoredMessage) -> str:
     return f"{names[message.role]}: {model}" if model else names[message.role]
 
 
-def facts(conversation: Conversation) -> str:
-    """The day it was begun, and its model."""
+def facts(conversation: Conversation, energy: "Day | None" = None) -> str:
+    """The day it was begun, its model, and what its answers used."""
     day = dt.datetime.fromtimestamp(conversation.created_at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return " | ".join(filter(None, (day, conversation.model)))
+    return " | ".join(filter(None, (day, conversation.model, energy_words(energy))))
+
+
+def energy_words(energy: "Day | None") -> str:
+    """What the chat's answers used, "" where nothing was measured."""
+    if energy is None or energy.joules is None or not energy.measured:
+        return ""
+    watt_hours = energy.joules / 3600
+    return f"Energy {watt_hours:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
 
 
 def figures(message: StoredMessage) -> str:

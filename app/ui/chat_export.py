@@ -16,25 +16,21 @@ if TYPE_CHECKING:
 SUFFIXES = (".md", ".html", ".pdf", ".json")
 
 
-def render(store: "ChatStore", chat: int, suffix: str) -> str:
-    """The conversation in the text format of a file name's ending; anything unknown is Markdown."""
+def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | None" = None) -> str | bytes:
+    """The conversation in the format of a file name's ending; anything unknown is Markdown. ``usage`` knows what
+    energy the answers took."""
     from app.chat import transfer, transfer_text  # noqa: PLC0415 - only when something is exported
 
     if suffix == ".json":
-        return transfer.to_json_text(store, [chat])
-    draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
-    return draw(store.conversation(chat), store.messages(chat))
-
-
-def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | None" = None) -> str | bytes:
-    """The same, or a PDF; ``usage`` knows what energy the answers took."""
-    if suffix != ".pdf":
-        return render(store, chat, suffix)
-    from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
-
-    conversation = store.conversation(chat)
+        return transfer.to_json_text(store, [chat], usage.chat if usage else None)
+    conversation, messages = store.conversation(chat), store.messages(chat)
     energy = usage.chat(conversation.key) if usage is not None else None
-    return chat_pdf.to_pdf(conversation, store.messages(chat), energy)
+    if suffix == ".pdf":
+        from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
+
+        return chat_pdf.to_pdf(conversation, messages, energy)
+    draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
+    return draw(conversation, messages, energy)
 
 
 def ask_and_write(
@@ -93,7 +89,9 @@ def write_all(store: "ChatStore", folder: Path, usage: "UsageStore | None" = Non
         for suffix in (".md", ".html", ".pdf"):
             transfer.write(folder / f"{name}{suffix}", content(store, chat.id, suffix, usage))
     numbers = [chat.id for chat in chats]
-    transfer.write(folder / "hearth-chats.json", transfer.to_json_text(store, numbers))
+    transfer.write(
+        folder / "hearth-chats.json", transfer.to_json_text(store, numbers, usage.chat if usage else None)
+    )
     return len(chats)
 
 

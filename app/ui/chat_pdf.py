@@ -47,6 +47,8 @@ _DPI, _FINE = 96, 12
 _MARGIN_MM = 18.0
 _OBJECT = QTextFormat.ObjectTypes.UserObject.value + 2
 _NUMBER = QTextFormat.Property.UserProperty.value + 11
+_QUOTE = QTextFormat.Property.BlockQuoteLevel
+_MARKDOWN = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _CODE_COLOURS = {
     "keyword": "plot-4",
     "name": "plot-2",
@@ -72,14 +74,6 @@ def to_pdf(
     for message in messages:
         paper.message(message)
     return paper.print_pages(conversation.title or "Chat")
-
-
-def energy_words(energy: "Day | None") -> str:
-    """What the chat's answers used, "" where nothing was measured."""
-    if energy is None or energy.joules is None or not energy.measured:
-        return ""
-    watt_hours = energy.joules / 3600
-    return f"Energy {watt_hours:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
 
 
 class _Document(QTextDocument):
@@ -150,8 +144,7 @@ class _Paper:
     def head(self, conversation: "Conversation", energy: "Day | None") -> None:
         """Title, date, model, energy, system prompt."""
         self._line(conversation.title or "Chat", _font(_TITLE, bold=True), "text")
-        facts = " | ".join(filter(None, (transfer_text.facts(conversation), energy_words(energy))))
-        self._line(facts, _font(_SMALL), "text-2", below=10)
+        self._line(transfer_text.facts(conversation, energy), _font(_SMALL), "text-2", below=10)
         if conversation.system:
             self._line(conversation.system, _font(_SMALL), "text-2", below=10)
 
@@ -204,19 +197,32 @@ class _Paper:
         marked, found = math_text.take_out(_IMAGE.sub(r"\1", text))
         drawn = [formula.draw(each.tex, _SIZE, each.display) for each in found]
         start = self._start()
-        features = QTextDocument.MarkdownFeature
-        self._cursor.insertMarkdown(marked, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
+        self._cursor.insertMarkdown(marked, _MARKDOWN)
+        self._shape_first(start, marked)
         self._polish(start)
         for number in range(len(found) - 1, -1, -1):
             self._put(
                 f"{math_text.OPEN}{number}{math_text.CLOSE}", start, drawn[number], found[number].source
             )
 
+    def _shape_first(self, start: int, marked: str) -> None:
+        """What is inserted into a block that is there keeps that block's shape: a quote or a heading that comes first
+        would be a plain line."""
+        alone = _Document()
+        alone.setMarkdown(marked, _MARKDOWN)
+        shape = QTextBlockFormat()
+        for name in (_QUOTE, QTextFormat.Property.HeadingLevel):
+            if (level := alone.begin().blockFormat().intProperty(name)) > 0:
+                shape.setProperty(name, level)
+        cursor = QTextCursor(self._document)
+        cursor.setPosition(start)
+        cursor.mergeBlockFormat(shape)
+
     def _polish(self, start: int) -> None:
         """Inline code in the code's own font, quotes set back: Qt's Markdown only marks them."""
         block = self._document.findBlock(start)
         while block.isValid():
-            level = block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
+            level = block.blockFormat().intProperty(_QUOTE)
             for fragment in _fragments(block):
                 form = QTextCharFormat()
                 if fragment.charFormat().fontFixedPitch():

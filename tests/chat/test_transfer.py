@@ -18,6 +18,7 @@ from app.chat.transfer_formats import recognise
 from app.core.errors import ReadOnlyError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, Usage
+from app.planning.usage import Day
 
 
 @pytest.fixture
@@ -205,6 +206,7 @@ def test_missing_and_deep_files(tmp_path: Path) -> None:
 
 def rich(store: ChatStore) -> int:
     made = store.create("Rich <b>", model="o/m:Q4_K_M", system="Be kind.")
+    store.set_policy(made.id, "rolling")
     store.update(made.id, folder="f", tags=("a",), colour="#fff", sampling=SamplingParams(top_k=3))
     question = store.append(
         made.id, None, "user", "q <script>", attachments=[NewAttachment("a.txt", text="t", data=b"\xff")]
@@ -221,7 +223,8 @@ def rich(store: ChatStore) -> int:
     )
     store.journal(answer.id, text, "thought")
     timings = Timings(prefill=1, prefill_tokens=10, decode=2, decode_tokens=20, ttft=1.0)
-    store.finish(answer.id, "length", Usage(10, 21), timings, seed=5).result()
+    store.finish(answer.id, "length", Usage(10, 21), timings, seed=5, thought=1.5).result()
+    store.set_context(answer.id, "summary", "In short.")
     store.append(made.id, question.id, "assistant", "other version")
     store.switch(answer.id)
     store.append(made.id, answer.id, "user", "again")
@@ -283,6 +286,11 @@ def test_html_is_one_safe_page(store: ChatStore) -> None:
     assert '<pre><code class="language-python">print(&#x27;&lt;x&gt;&#x27;)\n</code></pre>' in page
     assert "default-src 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_unmeasured_energy_is_not_claimed() -> None:
+    assert transfer_text.energy_words(None) == ""
+    assert transfer_text.energy_words(Day("chat", 3, 0, 0, 0.0, None, 0)) == ""
 
 
 def test_an_error_is_exported_in_words(store: ChatStore) -> None:

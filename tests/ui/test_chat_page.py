@@ -285,7 +285,7 @@ def test_a_chat_is_exported(qtbot: QtBot, page: ChatPage, services: Any, suffix:
 
     ask(qtbot, page, "xin chào bạn")
     assert page.controller.chat is not None
-    assert "xin chào bạn" in chat_export.render(services.chats, page.controller.chat, suffix)
+    assert "xin chào bạn" in chat_export.content(services.chats, page.controller.chat, suffix)
     assert chat_export.safe_name('a/b: "c"?') == "a b c"
 
 

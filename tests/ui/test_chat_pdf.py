@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from app.chat import transfer
 from app.chat.store import ChatStore
 from app.chat.store_types import Conversation, StoredMessage
 from app.core.events import Bus
 from app.core.generate import SamplingParams, Timings, Usage
-from app.planning.usage import Day
+from app.planning.usage import Day, Request, UsageStore
 from app.ui import chat_export, chat_pdf
 
 TEXT = """Euler: $e^{i\\pi}+1=0$ and ![picture](http://127.0.0.1:9/x.png)
@@ -126,16 +127,35 @@ def test_everything_that_is_known_stands_in_it() -> None:
     assert "http://127.0.0.1:9" not in text
 
 
-def test_unmeasured_energy_is_not_claimed() -> None:
-    assert chat_pdf.energy_words(None) == ""
-    assert chat_pdf.energy_words(Day("chat", 3, 0, 0, 0.0, None, 0)) == ""
+@pytest.mark.parametrize(
+    ("text", "margins"),
+    [
+        ("> first\n\nafter", {"first": 16, "after": 0}),
+        ("before\n\n> one\n>\n>> two\n\nafter", {"one": 16, "two": 32, "after": 0}),
+        ("```py\nx\n```\n> after code", {"after code": 16}),
+    ],
+)
+def test_quotes_are_set_back(text: str, margins: dict[str, int]) -> None:
+    paper = chat_pdf._Paper()
+    paper.message(StoredMessage(1, 1, None, "assistant", text))
+    found, block = {}, paper._document.begin()
+    while block.isValid():
+        found[block.text()] = block.blockFormat().leftMargin()
+        block = block.next()
+    assert {words: found[words] for words in margins} == margins
 
 
 def test_all_chats_are_written_in_every_format(tmp_path: Any, bus: Bus) -> None:
-    store = ChatStore(None, bus)
-    number = store.create("One").id
-    store.append(number, None, "user", "Why?")
-    assert chat_export.write_all(store, tmp_path) == 1
+    store, usage = ChatStore(None, bus), UsageStore(tmp_path.parent / "usage.sqlite")
+    made = store.create("One")
+    store.append(made.id, None, "user", "Why?")
+    usage.add(Request(at=1e9, model="m", chat=made.key, joules_prefill=3600.0, joules_decode=3600.0))
+    assert chat_export.write_all(store, tmp_path, usage) == 1
+    for name in ("One.md", "One.html"):
+        assert "Energy 2 Wh, measured in 1 of 1 requests" in (tmp_path / name).read_text("utf-8")
+    (chat,) = transfer.read(tmp_path / "hearth-chats.json")
+    assert chat.energy == transfer.OurEnergy(7200.0, 1, 1)
+    usage.close()
     store.close()
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["One.html", "One.md", "One.pdf", "hearth-chats.json"]
