@@ -28,6 +28,7 @@ from app.models.hub import Hub
 from app.models.library import Library
 from app.models.presets import Presets
 from app.models.token import Tokens
+from app.optimize.queue import LabQueue
 from app.planning.learned import Overheads
 from app.planning.recorder import Recorded, Recorder
 from app.planning.residency import Residency
@@ -70,6 +71,7 @@ class Services:
     presets: Presets
     make_outlook: Callable[[], "Outlook"]
     packs: PackStore
+    lab: LabQueue
 
     @property
     def outlook(self) -> "Outlook":
@@ -98,7 +100,7 @@ class Services:
 
     def close(self) -> None:
         """End every thread and process; nothing written is lost."""
-        working = (self.server, self.downloads, self.sampler, self.residency, self.supervisor)
+        working = (self.server, self.downloads, self.lab, self.sampler, self.residency, self.supervisor)
         for service in (*working, self.recorder, self.presence, self.chats, self.library):
             try:
                 service.close()
@@ -240,6 +242,40 @@ def _outlook(
     return ask
 
 
+def _lab(
+    paths: Paths,
+    bus: Bus,
+    library: Library,
+    engine: tuple[Supervisor, Residency, Recorder, UsageStore],
+    machine: "Callable[[], Machine]",
+) -> LabQueue:
+    """The lab's queue; what does its work is imported with the first job."""
+    supervisor, residency, recorder, usage = engine
+
+    def layers() -> int:
+        return 999 if any(not gpu.software for gpu in machine().gpus) else 0
+
+    def load(name: str) -> tuple[str, Future[InstanceChanged]]:
+        record = library.get(name)
+        recorder.start()
+        return record.id, supervisor.ensure_ready(record.id, residency.prepare(record).plan)
+
+    @functools.cache
+    def work() -> Any:
+        from app.optimize.rates import Rates  # noqa: PLC0415 - see above
+        from app.optimize.speeds import Speeds  # noqa: PLC0415
+        from app.optimize.work import Work  # noqa: PLC0415
+
+        asked: Any = Recorded(supervisor, recorder, "lab")
+        speeds = Speeds(lambda: asked, load, lambda since: list(usage.rows(since)))
+        return Work(paths, library, Rates(paths.cache / "lab" / "rates.json"), layers, speeds)
+
+    def do(*order: Any) -> Any:
+        return work()(*order)
+
+    return LabQueue(paths.data / "lab" / "queue.json", bus, do)
+
+
 def compose(paths: Paths | None = None) -> Services:
     """Build the services. Raises ReadOnlyError when the folders can't be written."""
     paths = (paths or find_paths()).ensure()
@@ -276,4 +312,5 @@ def compose(paths: Paths | None = None) -> Services:
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence, usage, recorder, presets, outlook, packs,
+        _lab(paths, bus, library, (supervisor, residency, recorder, usage), machine),
     )  # fmt: skip

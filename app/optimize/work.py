@@ -1,0 +1,200 @@
+"""Does the orders of the lab's queue with the functions that the command line uses as well."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from app.core.lab import LabProgress, QuantizeJob
+from app.core.paths import Paths
+from app.models.gguf import read_header
+from app.models.library import Library
+from app.models.summary import summarize
+from app.optimize.cards import Measurements
+from app.optimize.orders import MeasureOrder, Order, Point, QuantOrder, Result, Speed, Stage
+from app.optimize.queue import Step, Tell
+from app.optimize.rates import Rates
+from app.planning.outlook import engine_version
+from app.runtime.kvstore import fingerprint
+
+if TYPE_CHECKING:
+    from app.optimize.measure import Measured
+
+# ruff: noqa: PLC0415 - numpy and all that comes with it are not for the start of the program
+
+SpeedOf = Callable[[Path, threading.Event], Speed]
+"""Loads a model, has it answer, and says how fast it was (see ``optimize.speeds``)."""
+
+
+class Work:
+    """Called by the queue's thread. ``layers``: how many go to a GPU."""
+
+    def __init__(
+        self, paths: Paths, library: Library, rates: Rates, layers: Callable[[], int], speed: SpeedOf
+    ) -> None:
+        self._paths, self._library, self._rates = paths, library, rates
+        self._layers, self._speed = layers, speed
+
+    def __call__(self, order: Order, tell: Tell, cancel: threading.Event) -> Result:
+        """Do it."""
+        if isinstance(order, QuantOrder):
+            return self._quantize(order, tell, cancel)
+        points = tuple(self._measure(order, tell, cancel))
+        Measurements(self._paths.data / "lab" / "measurements.json").add(points)
+        return Result(points=points)
+
+    # ------------------------------------------------------------------ quantizing
+
+    def _quantize(self, order: QuantOrder, tell: Tell, cancel: threading.Event) -> Result:
+        from app.optimize import quantize
+
+        steps = 2 if order.text else 1
+        matrix = Path(order.matrix) if order.matrix else None
+        if order.text:
+            matrix = self._matrix(order, tell, cancel)
+        source = Path(order.source)
+        tell(Step("size", source.name, step=steps - 1, steps=steps))
+        with self._rates.timed(f"quantize:{order.type}", lambda: weights_of(source)):
+            made = quantize.make(
+                _job(order), engine=engine_name(), matrix=matrix,
+                tell=_teller(tell, "quantize", steps - 1, steps), cancel=cancel,
+            )  # fmt: skip
+        record = self._library.adopt([Path(made.path)])
+        return Result(
+            record.id, made.path, made.bytes, made.bits, tuple(made.fallbacks), str(matrix) if matrix else ""
+        )
+
+    def _matrix(self, order: QuantOrder, tell: Tell, cancel: threading.Event) -> Path:
+        """The matrix of this text, computed unless it is there from another type of the same order."""
+        from app.optimize import quantize
+
+        source, text = Path(order.source), Path(order.text)
+        target = matrix_path(self._paths, source, text, order.text_name, order.chunks)
+        if not target.exists():
+            tell(Step("matrix", source.name, steps=2))
+            with self._rates.timed("tokens", lambda: weights_of(source)) as timing:
+                done = quantize.make_matrix(
+                    source, text, target, chunks=order.chunks, n_gpu_layers=self._layers(),
+                    tell=timing.counted(_teller(tell, "matrix", 0, 2, source.name)), cancel=cancel,
+                )  # fmt: skip
+                timing.note(done.figures)
+        return target
+
+    # ------------------------------------------------------------------ measuring
+
+    def _measure(self, order: MeasureOrder, tell: Tell, cancel: threading.Event) -> Iterator[Point]:
+        steps = len(order.texts) * (1 + len(order.models) * len(order.caches)) + (
+            len(order.models) if order.speed else 0
+        )
+        at, found = 0, []
+        for text, name in zip(order.texts, order.names or map(_stem, order.texts), strict=True):
+            self._reference(order, Path(text), tell, (at, steps), cancel)
+            at += 1
+            for model in order.models:
+                for cache in order.caches:
+                    found.append(self._one(order, (model, text, name), cache, tell, (at, steps), cancel))
+                    at += 1
+        speeds = {}
+        for model in order.models if order.speed else ():
+            tell(Step("speed", Path(model).name, step=at, steps=steps))
+            speeds[model] = self._speed(Path(model), cancel)
+            at += 1
+        return (replace(point, speed=speeds.get(point.path)) for point in found)
+
+    def _reference(
+        self, order: MeasureOrder, text: Path, tell: Tell, at: tuple[int, int], cancel: threading.Event
+    ) -> None:
+        model = Path(order.reference)
+        tell(Step("reference", model.name, step=at[0], steps=at[1]))
+        with self._rates.timed("tokens", lambda: weights_of(model)) as timing:
+            told = timing.counted(_teller(tell, "reference", *at, model.name))
+            self._measurer(order, ("f16", "f16"), told, cancel).reference(model, text)
+
+    def _one(
+        self, order: MeasureOrder, what: tuple[str, str, str], cache: tuple[str, str], tell: Tell,
+        at: tuple[int, int], cancel: threading.Event,
+    ) -> Point:  # fmt: skip
+        model, text, name = Path(what[0]), Path(what[1]), what[2]
+        tell(Step("measure", model.name, step=at[0], steps=at[1]))
+        with self._rates.timed("tokens", lambda: weights_of(model)) as timing:
+            told = timing.counted(_teller(tell, "measure", *at, model.name))
+            measurer = self._measurer(order, cache, told, cancel)
+            measured = measurer.measure(model, text, Path(order.reference))
+            timing.note(measured.figures)
+        return point_of(measured, model, text, name, order, cache)
+
+    def _measurer(
+        self, order: MeasureOrder, cache: tuple[str, str], told: "Callable[[LabProgress], None]",
+        cancel: threading.Event,
+    ) -> "Measurer":  # fmt: skip
+        from app.optimize.measure import Measurer
+
+        return Measurer(
+            self._paths.cache / "lab", chunks=order.chunks, n_gpu_layers=self._layers(), kv=cache,
+            tell=lambda _model, progress: told(progress), cancel=cancel,
+        )  # fmt: skip
+
+
+if TYPE_CHECKING:
+    from app.optimize.measure import Measurer
+
+
+def engine_name() -> str:
+    """What a recipe and a card call the engine."""
+    return f"llama-cpp-python {engine_version()}"
+
+
+def weights_of(model: Path) -> int:
+    """How many weights a model has. Raises a ModelError or OSError."""
+    return summarize(read_header(model)).parameters or 0
+
+
+def matrix_path(paths: Paths, source: Path, text: Path, name: str, chunks: int) -> Path:
+    """Where the matrix of a model and a text is kept: another text has another place."""
+    digest = hashlib.sha256(text.read_bytes())
+    digest.update(f"{fingerprint(source)} {chunks}".encode())
+    return (
+        paths.data / "lab" / f"{source.stem}.{_safe(name or text.stem)}.{digest.hexdigest()[:8]}.imatrix.gguf"
+    )
+
+
+def point_of(
+    measured: "Measured", model: Path, text: Path, name: str, order: MeasureOrder, cache: tuple[str, str]
+) -> Point:
+    """A measurement with all that tells it apart."""
+    summary, size = summarize(read_header(model)), model.stat().st_size
+    reference = Path(order.reference)
+    return Point(
+        model=model.name, print=fingerprint(model), bytes=size, quant=summary.quant, bits=summary.bits_per_weight,
+        text=name, text_hash=hashlib.sha256(text.read_bytes()).hexdigest(), chunks=order.chunks,
+        reference=reference.name, reference_print=fingerprint(reference), cache=cache,
+        figures=dict(measured.figures), at=time.time(), path=str(model),
+    )  # fmt: skip
+
+
+def _job(order: QuantOrder) -> QuantizeJob:
+    return QuantizeJob(
+        source=order.source, target=order.target, type=order.type, overrides=order.overrides,
+        embedding=order.embedding, output=order.output, pure=order.pure, prune=order.prune, requantize=True,
+    )  # fmt: skip
+
+
+def _teller(
+    tell: Tell, stage: Stage, step: int, steps: int, about: str = ""
+) -> Callable[[LabProgress], None]:
+    def told(progress: LabProgress) -> None:
+        tell(Step(stage, progress.what or about, progress.done, progress.total, step, steps))
+
+    return told
+
+
+def _stem(text: str) -> str:
+    return Path(text).stem
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
