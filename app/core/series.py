@@ -44,11 +44,16 @@ class SeriesStore:
         points.reverse()
         return [t for t, _ in points], [v for _, v in points]
 
-    def last(self, source: str, name: str) -> float | None:
-        """The newest value, or None when nothing was read."""
+    def newest(self, source: str, name: str) -> tuple[float, float] | None:
+        """Time and value of the newest reading, or None when nothing was read."""
         with self._lock:
             ring = self._rings.get((source, name))
-            return ring[-1][1] if ring else None
+            return ring[-1] if ring else None
+
+    def last(self, source: str, name: str) -> float | None:
+        """The newest value, or None when nothing was read."""
+        point = self.newest(source, name)
+        return point[1] if point else None
 
     def summary(self, source: str, name: str, since: float = 0.0) -> tuple[float, float, float] | None:
         """(minimum, median, maximum) since a time, or None without readings."""

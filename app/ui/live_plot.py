@@ -1,7 +1,6 @@
-"""A curve over the last seconds, painted directly: no plotting library to import, nothing allocated per frame but the
-line.
+"""A curve over the last seconds, painted directly: lines are made anew only when their points are.
 
-(pyqtgraph draws the pages that compare; importing it costs 0.4 s on the GUI thread and 40 MB, too much for a panel.)
+A plotting library would cost 0.4 s on the GUI thread to import, 40 MB, and more for each frame.
 """
 
 import bisect
@@ -26,6 +25,19 @@ class Curve:
         self.name, self.token = name, token
         self.times: list[float] = []
         self.values: list[float] = []
+        self._drawn: tuple[list[float], list[float], float, float] | None = None
+        self._line = QPolygonF()
+
+    def line(self, across: float, up: float) -> QPolygonF:
+        """The points from the first one on, ``across`` pixels a second and ``up`` pixels a unit; kept until other lists
+        of points or another scale come: making points is what a picture costs."""
+        drawn = self._drawn
+        known = drawn and drawn[0] is self.times and drawn[1] is self.values and drawn[2:] == (across, up)
+        if not known:
+            self._drawn, first = (self.times, self.values, across, up), self.times[0] if self.times else 0.0
+            points = zip(self.times, self.values, strict=False)
+            self._line = QPolygonF([QPointF((t - first) * across, -v * up) for t, v in points])
+        return self._line
 
     def at(self, t: float, near: float) -> float | None:
         """The value nearest to a time, None when there is none within ``near`` seconds."""
@@ -49,7 +61,7 @@ class LivePlot(QWidget):
         self._top = 1.0
         self._fixed_top: float | None = None
         self._pointer: float | None = None
-        self._shown: tuple[int, list[float]] = (-1, [])
+        self._shown: tuple[int, list[bool]] = (-1, [])
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(48)
@@ -69,10 +81,10 @@ class LivePlot(QWidget):
         self.update()
 
     def advance(self, now: float) -> None:
-        """Show the time that ends at ``now`` (the clock of the points). Painted again when that moves it by a pixel
-        or the curves are other ones: painting lines is what a panel costs."""
+        """Show the time that ends at ``now`` (the clock of the points). Painted again when that moves it by a pixel,
+        in which the newest points lie, or a curve begins or ends."""
         step = self.span / max(1, self.width())
-        shown = (int(now / step), [curve.times[-1] if curve.times else 0.0 for curve in self.curves])
+        shown = (int(now / step), [bool(curve.times) for curve in self.curves])
         if shown == self._shown:
             return
         self._shown, self._now = shown, now
@@ -96,19 +108,20 @@ class LivePlot(QWidget):
             painter.setPen(QPen(theme.color("text-2"), 1))
             painter.drawLine(QPointF(self._pointer, 0), QPointF(self._pointer, self.height()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(0, 2, self.width(), self.height() - 4)
         for curve in self.curves:
-            # Two lines of one pixel: one of 1.5 pixels takes the painter twenty times as long.
-            painter.setPen(QPen(theme.color(curve.token), 1))
-            line = self._line(curve, area)
-            painter.drawPolyline(line)
-            painter.drawPolyline(line.translated(0, 0.6))
+            if curve.times:
+                self._draw(painter, curve)
 
-    def _line(self, curve: Curve, area: QRectF) -> QPolygonF:
-        across, up = area.width() / self.span, area.height() / self._top
-        right, bottom, now = area.right(), area.bottom(), self._now
-        points = zip(curve.times, curve.values, strict=False)
-        return QPolygonF([QPointF(right - (now - t) * across, bottom - v * up) for t, v in points])
+    def _draw(self, painter: QPainter, curve: Curve) -> None:
+        """Two lines of one pixel: one of 1.5 pixels takes the painter twenty times as long."""
+        across, up = self.width() / self.span, (self.height() - 4) / self._top
+        line = curve.line(across, up)
+        painter.setPen(QPen(theme.color(curve.token), 1))
+        painter.resetTransform()
+        painter.translate(self.width() - (self._now - curve.times[0]) * across, self.height() - 2)
+        painter.drawPolyline(line)
+        painter.translate(0, 0.6)
+        painter.drawPolyline(line)
 
     # ------------------------------------------------------------------ under the pointer
 

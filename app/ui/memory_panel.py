@@ -11,6 +11,7 @@ from app.core.events import InstanceChanged, MemoryUse
 from app.core.series import SeriesStore
 from app.core.types import LoadPlan
 from app.ui import tasks, theme, words
+from app.ui.binned import Binned
 from app.ui.chat_style import make_style
 from app.ui.figures import DASH
 from app.ui.live_plot import LivePlot, StackBar
@@ -60,6 +61,7 @@ class MemoryPanel(Panel):
         self._plans: dict[str, LoadPlan] = {}
         self._forecast: dict[str, int] = {}
         self._devices: dict[str, _DeviceRow] = {}
+        self._used = Binned(series, "memory_used", 1 / _GIB)
         self._plot = LivePlot(self)
         self._curve = self._plot.add_curve("", "plot-2")
         self._legend = self.small()
@@ -112,8 +114,7 @@ class MemoryPanel(Panel):
         for source in sources or ["host"]:
             self._show_device(source, ours.get(source, MemoryUse(source)))
         main = sources[0] if sources else "host"
-        times, values = self._series.read(main, "memory_used", now - self._plot.span)
-        self._curve.times, self._curve.values = times, [value / _GIB for value in values]
+        self._used.follow(self._curve, [main], now, self._plot.span)
         total = self._series.last(main, "memory_total")
         self._plot.set_top(total / _GIB if total else None)
         self._plot.advance(now)

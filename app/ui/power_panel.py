@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.core.series import SeriesStore
 from app.hardware.facts import Throttle
+from app.ui.binned import Binned
 from app.ui.figures import DASH
 from app.ui.hardware_words import why_words
 from app.ui.live_plot import Curve, LivePlot
@@ -19,7 +20,8 @@ Reasons = Callable[[str], Mapping[str, str]]
 class _Row:
     """One device: watts large, the rest small, a curve."""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Panel, watts: Binned) -> None:
+        self.watts = watts
         self.number, self.rest, self.plot = BigNumber(panel), panel.small(), LivePlot(panel)
         self.curve: Curve = self.plot.add_curve("", "plot-3")
         self.rest.setWordWrap(True)
@@ -56,10 +58,11 @@ class PowerPanel(Panel):
             self._show(source, now)
 
     def _show(self, source: str, now: float) -> None:
+        name = "cpu_power" if source == "host" else "power"
         if source not in self._rows:
-            self._rows[source] = _Row(self)
+            self._rows[source] = _Row(self, Binned(self._series, name))
             self.restyle()
-        row, name = self._rows[source], "cpu_power" if source == "host" else "power"
+        row = self._rows[source]
         watts, reasons = self._series.last(source, name), self._reasons(source)
         why = (
             ""
@@ -76,7 +79,7 @@ class PowerPanel(Panel):
         row.plot.setVisible(watts is not None and not self.strip)
         row.curve.name = self.tr("{device}, W").format(device=device)
         row.plot.setAccessibleName(row.curve.name)
-        row.curve.times, row.curve.values = self._series.read(source, name, now - row.plot.span)
+        row.watts.follow(row.curve, [source], now, row.plot.span)
         row.plot.advance(now)
 
     def _rest(self, source: str, device: str, why: str) -> str:

@@ -1,17 +1,15 @@
 """Tokens per second, and how full the engine's steps are."""
 
-from collections.abc import Iterable
-
 from PySide6.QtCore import QLocale, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.core.series import SeriesStore
+from app.ui.binned import Binned, bin_width, current_sum
 from app.ui.figures import DASH, speed_text
-from app.ui.live_plot import SPAN, Curve, LivePlot, StackBar
+from app.ui.live_plot import Curve, LivePlot, StackBar
 from app.ui.memory_panel import Instances
 from app.ui.panel_base import BigNumber, Panel
 
-_BIN = 0.5
 _SILENT = 3.0
 """Seconds after which a source that says nothing counts as idle."""
 
@@ -23,6 +21,7 @@ class SpeedPanel(Panel):
         super().__init__(parent)
         self._series, self._clock = series, Clock()
         self._rows: list[tuple[str, BigNumber, QLabel, LivePlot, Curve]] = []
+        self._sums = {name: Binned(series, name) for name in ("decode_tps", "prefill_tps", "active")}
         for name, token in (("decode_tps", "plot-1"), ("prefill_tps", "plot-2")):
             number, label, plot = BigNumber(self), self.small(), LivePlot(self)
             label.setWordWrap(True)
@@ -48,15 +47,15 @@ class SpeedPanel(Panel):
 
     def refresh(self, now: float) -> None:
         sources = instance_sources(self._series)
-        answers = current_sum(self._series, sources, "active", now) or 0.0
+        answers = current_sum(self._series, sources, "active", now - _SILENT) or 0.0
         fresh = self._clock.due(now, self._rows[0][3].span)
         for name, number, label, plot, curve in self._rows:
             if fresh:
-                curve.times, curve.values = summed(self._series, sources, name, now, plot.span)
+                self._sums[name].follow(curve, sources, now, plot.span)
             if name == "decode_tps":
                 self._show_each(label, answers, curve, sources, now, fresh)
             plot.advance(now)
-            current = current_sum(self._series, sources, name, now)
+            current = current_sum(self._series, sources, name, now - _SILENT)
             why = self.tr("No model has been asked yet.") if current is None else ""
             number.show_value(speed_text(current), label.text(), why)
 
@@ -68,7 +67,7 @@ class SpeedPanel(Panel):
         if fresh:
             self.each.times, self.each.values = [], []
         if answers > 1:
-            speed = (current_sum(self._series, sources, "decode_tps", now) or 0.0) / answers
+            speed = (current_sum(self._series, sources, "decode_tps", now - _SILENT) or 0.0) / answers
             text = self.tr("{name}, {speed} for each of {count} answers")
             words = text.format(name=words, speed=speed_text(speed), count=round(answers))
             if fresh:
@@ -77,7 +76,9 @@ class SpeedPanel(Panel):
             label.setText(words)
 
     def _divide(self, curve: Curve, sources: set[str], now: float) -> None:
-        running = dict(zip(*summed(self._series, sources, "active", now, self._rows[0][3].span), strict=True))
+        active = Curve("", "")
+        self._sums["active"].follow(active, sources, now, self._rows[0][3].span)
+        running = dict(zip(active.times, active.values, strict=True))
         pairs = zip(curve.times, curve.values, strict=True)
         self.each.times = list(curve.times)
         self.each.values = [value / max(1.0, running.get(at, 1.0)) for at, value in pairs]
@@ -102,6 +103,7 @@ class BatchPanel(Panel):
     def __init__(self, series: SeriesStore, instances: Instances, parent: QWidget) -> None:
         super().__init__(parent)
         self._series, self._instances, self._clock = series, instances, Clock()
+        self._sum = Binned(series, "batch")
         self._number, self._rest = BigNumber(self), self.small()
         self._plot, self._cells, self._bar = LivePlot(self), self.small(), StackBar(self)
         self._curve = self._plot.add_curve("", "plot-4")
@@ -126,14 +128,12 @@ class BatchPanel(Panel):
     def refresh(self, now: float) -> None:
         sources = instance_sources(self._series)
         if self._clock.due(now, self._plot.span):
-            self._curve.times, self._curve.values = summed(
-                self._series, sources, "batch", now, self._plot.span
-            )
+            self._sum.follow(self._curve, sources, now, self._plot.span)
         self._plot.advance(now)
         count = QLocale().toString
-        tokens = current_sum(self._series, sources, "batch", now)
-        answering = round(current_sum(self._series, sources, "active", now) or 0)
-        waiting = round(current_sum(self._series, sources, "waiting", now) or 0)
+        tokens = current_sum(self._series, sources, "batch", now - _SILENT)
+        answering = round(current_sum(self._series, sources, "active", now - _SILENT) or 0)
+        waiting = round(current_sum(self._series, sources, "waiting", now - _SILENT) or 0)
         most = sum(item.plan.n_batch for item in self._instances.snapshots() if item.plan is not None)
         why = self.tr("No model has been asked yet.") if tokens is None else ""
         self._number.show_value(DASH if tokens is None else count(round(tokens)), self.title.text(), why)
@@ -165,37 +165,3 @@ class BatchPanel(Panel):
 def instance_sources(series: SeriesStore) -> set[str]:
     """The sources of all loaded models."""
     return {source for source, _ in series.keys() if source.startswith("instance:")}  # noqa: SIM118 - not a mapping
-
-
-def bin_width(span: float) -> float:
-    """Seconds that one point of a curve stands for."""
-    return max(_BIN, span / 240)
-
-
-def summed(
-    series: SeriesStore, sources: Iterable[str], name: str, now: float, span: float = SPAN
-) -> tuple[list[float], list[float]]:
-    """One series over several sources: the mean of each in bins of half a second (more for a long span),
-    added up."""
-    width = bin_width(span)
-    bins: dict[int, float] = {}
-    for source in sources:
-        own: dict[int, list[float]] = {}
-        for t, value in zip(*series.read(source, name, now - span), strict=True):
-            own.setdefault(int(t / width), []).append(value)
-        for at, values in own.items():
-            bins[at] = bins.get(at, 0.0) + sum(values) / len(values)
-    order = sorted(bins)
-    return [(at + 0.5) * width for at in order], [bins[at] for at in order]
-
-
-def current_sum(series: SeriesStore, sources: Iterable[str], name: str, now: float) -> float | None:
-    """The newest value of every source added up; a source silent for three seconds counts as idle."""
-    total, found = 0.0, False
-    for source in sources:
-        times, values = series.read(source, name, now - _SILENT)
-        if times or series.last(source, name) is not None:
-            found = True
-        if times:
-            total += values[-1]
-    return total if found else None
