@@ -46,17 +46,17 @@ def test_a_frame_reads_only_the_newest_points(bus: Bus) -> None:
         series.add(Sample("instance:a", 1000 + at / 10, {"tps": 1.0}))
     binned, curve, real = Binned(series, "tps"), Curve("", ""), series.read
     binned.follow(curve, {"instance:a"}, 1060.0)
-    since: list[float] = []
+    begins: list[float] = []
 
-    def read(source: str, name: str, begin: float = 0.0) -> tuple[list[float], list[float]]:
-        since.append(begin)
-        return real(source, name, begin)
+    def read(source: str, name: str, since: float = 0.0) -> tuple[list[float], list[float]]:
+        begins.append(since)
+        return real(source, name, since)
 
     series.read = read  # type: ignore[method-assign]
     binned.follow(curve, {"instance:a"}, 1060.1)
     assert len(curve.times) >= 119
-    assert since
-    assert min(since) > 1058
+    assert begins
+    assert min(begins) > 1058
 
 
 def test_a_source_that_fell_silent_adds_nothing(bus: Bus) -> None:
