@@ -235,8 +235,9 @@ def engine_vulkan(_arguments: Sequence[str]) -> int:
     return 0
 
 
-def engine_cuda(_arguments: Sequence[str]) -> int:
+def engine_cuda(arguments: Sequence[str]) -> int:
     """The CUDA backend as a pack in the cache, where nvcc is; its folder is the last line."""
+    cuda.choose(arguments)
     print(f"Use it with: hearth engine install FOLDER\n{cuda.ensure()}")
     return 0
 

@@ -5,14 +5,16 @@ machine needs NVIDIA's driver and nothing else. nvcc is not a Debian package; NV
 ``libcudart`` and ``libcublas`` with a program.
 """
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from devkit import engine, packs, venvs
+from devkit import cudakit, engine, packs, venvs
 from devkit.folders import cache_dir
 from devkit.machine import find_cuda
 from devkit.say import Problem, step, tell
@@ -25,6 +27,7 @@ OFF = (
     "GGML_CPU", "GGML_NATIVE", "LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS",
     "LLAMA_BUILD_UI",
 )  # fmt: skip
+ARCHITECTURES = "HEARTH_CUDA_ARCHITECTURES"
 RUNTIME = ("libcudart", "libcublas", "libcublasLt")
 DRIVER_FLOOR = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """CUDA's major version -> the oldest driver of Linux that runs it (NVIDIA's CUDA Toolkit release notes, table 2)."""
@@ -33,9 +36,19 @@ DRIVER_FLOOR = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 def architectures() -> str:
     """The cards that are built for: HEARTH_CUDA_ARCHITECTURES (as cmake writes them), else the one here, else the usual
     ones of today with code for later ones."""
-    if chosen := os.environ.get("HEARTH_CUDA_ARCHITECTURES"):
+    if chosen := os.environ.get(ARCHITECTURES):
         return chosen
     return "native" if find_cuda().driver else "75-real;80-real;86-real;89-real;90-real;90-virtual"
+
+
+def choose(arguments: Sequence[str]) -> None:
+    """``--arch LIST``: the cards to build for, as cmake writes them (``90``, ``86-real;89-real``, ``native``)."""
+    parser = argparse.ArgumentParser(prog="make engine-cuda ARGS=")
+    parser.add_argument(
+        "--arch", metavar="LIST", help="cards to build for, as cmake writes them: 90, 86-real;89-real"
+    )
+    if chosen := parser.parse_args(arguments).arch:
+        os.environ[ARCHITECTURES] = chosen
 
 
 def source_key() -> str:
@@ -47,9 +60,7 @@ def ensure() -> Path:
     """The pack's folder, built unless it is in the cache. Raises Problem where it can't be built."""
     key = source_key()
     with (
-        step(
-            "ggml's CUDA backend (half an hour and more; HEARTH_CUDA_ARCHITECTURES=90-real builds for one card)"
-        ),
+        step('ggml\'s CUDA backend (hours on 2 cores; ARGS="--arch 90" builds for one kind of card)'),
         locked(cache_dir() / "locks" / "cuda.lock", "building the CUDA backend"),
     ):
         return packs.find("cuda", key) or _build(key)
@@ -78,12 +89,12 @@ def toolkit(nvcc: Path) -> str:
     return found[1]
 
 
-def switches(nvcc: Path) -> list[str]:
-    """cmake's arguments."""
+def switches(nvcc: Path, kit: cudakit.Kit) -> list[str]:
+    """cmake's arguments; ``kit`` is what the toolkit lacks."""
     on_off = [*(f"-D{name}=ON" for name in ON), *(f"-D{name}=OFF" for name in OFF)]
     paths = ["-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON", "-DCMAKE_INSTALL_RPATH=$ORIGIN"]
     cuda = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={architectures()}"]
-    return ["-DCMAKE_BUILD_TYPE=Release", *on_off, *paths, *cuda]
+    return ["-DCMAKE_BUILD_TYPE=Release", *on_off, *paths, *cuda, *kit.switches]
 
 
 def _build(key: str) -> Path:
@@ -92,8 +103,9 @@ def _build(key: str) -> Path:
     work = cache_dir() / "build" / f"cuda-{key}"
     work.mkdir(parents=True, exist_ok=True)
     source = engine.unpacked(work)
-    library = _compile(source / "vendor" / "llama.cpp", work / "cmake", nvcc)
-    beside = runtime_libraries(library)
+    kit = cudakit.ensure(nvcc, toolkit(nvcc))
+    library = _compile(source / "vendor" / "llama.cpp", work / "cmake", nvcc, kit)
+    beside = [*runtime_libraries(library, kit.folders), *kit.licences]
     facts = packs.manifest("cuda", source, library, key, beside=beside)
     facts["driver_floor"] = {"nvidia": DRIVER_FLOOR.get(int(toolkit(nvcc).split(".")[0]), "")}
     facts["cuda"] = {"toolkit": toolkit(nvcc), "architectures": architectures()}
@@ -104,11 +116,11 @@ def _build(key: str) -> Path:
     return folder
 
 
-def _compile(llama: Path, folder: Path, nvcc: Path) -> Path:
+def _compile(llama: Path, folder: Path, nvcc: Path, kit: cudakit.Kit) -> Path:
     env = {
         "PATH": os.pathsep.join([str(BUILDER.python.parent), str(nvcc.parent), os.environ.get("PATH", "")])
     }
-    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", *switches(nvcc)]
+    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", *switches(nvcc, kit)]
     run_logged(configure, BUILDER.log("cuda-configure"), doing="configuring", env=env)
     jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(engine.jobs()))
     build: list[str | Path] = ["cmake", "--build", folder, "--parallel", jobs, "--target", "ggml-cuda"]
@@ -119,11 +131,13 @@ def _compile(llama: Path, folder: Path, nvcc: Path) -> Path:
     return found
 
 
-def runtime_libraries(library: Path) -> list[Path]:
-    """CUDA's own libraries that this one loads, under the names by which it asks for them."""
+def runtime_libraries(library: Path, folders: Sequence[Path] = ()) -> list[Path]:
+    """CUDA's own libraries that this one loads, under the names by which it asks for them; ``folders`` hold them."""
     if not shutil.which("ldd"):
         return []
-    done = subprocess.run(["ldd", library], capture_output=True, text=True, check=False)
+    searched = os.pathsep.join([*map(str, folders), os.environ.get("LD_LIBRARY_PATH", "")]).strip(os.pathsep)
+    env = {**os.environ, "LD_LIBRARY_PATH": searched}
+    done = subprocess.run(["ldd", library], capture_output=True, text=True, check=False, env=env)
     found = re.findall(r"^\s*(\S+) => (/\S+)", done.stdout, re.MULTILINE)
     wanted = {name: Path(path) for name, path in found if name.partition(".")[0] in RUNTIME}
     return [path.with_name(name) if path.with_name(name).exists() else path for name, path in wanted.items()]

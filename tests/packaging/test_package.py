@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from devkit import cuda, freeze, lean, licences, linux, packs, portable, release, sbom, trim, windows
+from devkit import cuda, cudakit, freeze, lean, licences, linux, packs, portable, release, sbom, trim, windows
 from devkit.folders import ROOT
+from devkit.say import Problem
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts and links")
 
@@ -218,12 +219,37 @@ class TestBeside:
 
     def test_the_cuda_pack_finds_its_libraries_beside_itself(self, monkeypatch) -> None:
         monkeypatch.setenv("HEARTH_CUDA_ARCHITECTURES", "90-real")
-        found = cuda.switches(Path("/usr/local/cuda/bin/nvcc"))
+        kit = cudakit.Kit(("-DCUDA_cublas_LIBRARY=/cublas/libcublas.so.13",))
+        found = cuda.switches(Path("/usr/local/cuda/bin/nvcc"), kit)
         assert {
             "-DCMAKE_INSTALL_RPATH=$ORIGIN",
             "-DGGML_BACKEND_DL=ON",
             "-DCMAKE_CUDA_ARCHITECTURES=90-real",
+            "-DCUDA_cublas_LIBRARY=/cublas/libcublas.so.13",
         } <= set(found)
+
+    def test_the_cards_to_build_for_are_an_option(self, monkeypatch) -> None:
+        monkeypatch.setenv(cuda.ARCHITECTURES, "75")
+        cuda.choose([])
+        assert cuda.architectures() == "75"
+        cuda.choose(["--arch", "86-real;89-real"])
+        assert cuda.architectures() == "86-real;89-real"
+
+    @LINUX_ONLY
+    def test_a_toolkit_is_found_behind_a_script_and_lends_what_it_has(self, tmp_path: Path) -> None:
+        top = tmp_path / "cuda-13.0"
+        for name in ("include/cublas_v2.h", "lib64/stubs/libcuda.so"):
+            (top / name).parent.mkdir(parents=True)
+            (top / name).touch()
+        nvcc = tmp_path / "nvcc"
+        nvcc.write_text(f"#!/bin/sh\necho '#$ TOP={top}/bin/..' >&2\n")
+        nvcc.chmod(0o755)
+        (top / "bin").mkdir()
+        assert cudakit.ensure(nvcc, "13.0") == cudakit.Kit(folders=(top / "lib64",))
+
+    def test_a_toolkit_of_another_cuda_without_cublas_says_what_to_install(self, tmp_path: Path) -> None:
+        with pytest.raises(Problem, match=r"CUDA 12\.4's toolkit here has no cuBLAS"):
+            cudakit._cublas("12.4")
 
     def test_tars_have_one_owner_and_date(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x")
