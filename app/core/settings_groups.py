@@ -41,7 +41,10 @@ class General(Struct, frozen=True, kw_only=True):
     ] = "full"
     reduced_motion: Annotated[
         bool,
-        Meta(title="Reduce motion", description="Nothing slides or fades, and the caret does not blink."),
+        Meta(
+            title="Reduce motion",
+            description="Nothing slides or fades, and the caret does not blink; so too when your system asks for it.",
+        ),
     ] = False
     notify: Annotated[
         bool,
@@ -68,9 +71,12 @@ class General(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             title="Quick ask from anywhere",
-            description="A key that works in every program, on X11 and Windows; elsewhere use the tray. Empty: none.",
+            description="A key for every program, on X11, Windows and Wayland, which asks you first when you change it "
+            "here; on macOS use the tray. Empty: none.",
         ),
     ] = "Ctrl+Alt+Space"
+    quick_key_agreed: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """The key that the desktop's own dialog gave last: a desktop that asks is not asked for another by itself."""
     shortcuts: Annotated[dict[str, str], Meta(extra={"hidden": True})] = {}
     """Keys the user changed, by the command's name; an empty text takes its key away."""
     welcomed: Annotated[bool, Meta(extra={"hidden": True})] = False

@@ -1,17 +1,22 @@
-"""A key that works in every program: grabbed from the X server, registered with Windows, elsewhere not to be had.
+"""A key that works in every program: grabbed from the X server, registered with Windows, asked of Wayland's desktop.
 
 X11 is spoken through libX11 (every desktop with X has it) on a connection of our own, so that a refused grab can't
-disturb Qt's. Wayland lets no program see keys meant for others; there the tray's menu does the same.
+disturb Qt's. Wayland lets no program see keys meant for others: there the desktop's portal asks the user (where it has
+one for this). Elsewhere (macOS) there is none, and the tray's menu does the same.
 """
 
 import ctypes
 import ctypes.util
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractNativeEventFilter, QCoreApplication, QObject, QSocketNotifier, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence
+
+if TYPE_CHECKING:
+    from app.ui.desktop_bus import DesktopBus
+    from app.ui.portal_key import PortalKey
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ _X_MODIFIERS = (
     (Qt.KeyboardModifier.AltModifier, 8),
     (Qt.KeyboardModifier.MetaModifier, 64),
 )
+_PORTAL_MODIFIERS = (("CTRL", 4), ("ALT", 8), ("SHIFT", 1), ("LOGO", 64))
 _WIN_MODIFIERS = (
     (Qt.KeyboardModifier.AltModifier, 1),
     (Qt.KeyboardModifier.ControlModifier, 2),
@@ -43,39 +49,68 @@ _WM_HOTKEY = 0x0312
 
 
 class GlobalKey(QObject):
-    """``pressed`` fires wherever the keyboard is. ``problem`` says why there is none, "" while there is."""
+    """``pressed`` fires wherever the keyboard is. ``problem`` says why there is none: "" while there is one, "asked"
+    while the desktop asks its user. ``settled`` fires when that is known; ``words`` is the key as the desktop says it.
+    """
 
     pressed = Signal()
+    settled = Signal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, bus: "DesktopBus | None" = None) -> None:
         super().__init__(parent)
-        self.problem = "off"
-        self._grab: XGrab | WindowsGrab | None = None
+        self.problem, self.words = "off", ""
+        self._bus = bus
+        self._grab: XGrab | WindowsGrab | PortalKey | None = None
         self._keys = ""
 
-    @staticmethod
-    def possible() -> bool:
-        """Whether this desktop gives programs such keys at all."""
-        return QGuiApplication.platformName() == "xcb" or sys.platform == "win32"
+    @property
+    def asks(self) -> bool:
+        """The desktop asks its user before it gives a key."""
+        return QGuiApplication.platformName() == "wayland" and self._bus is not None and self._bus.there
 
-    def take(self, keys: str) -> bool:
-        """Claim a key (portable text, "" gives it back). False with ``problem`` when it can't be had."""
-        if keys == self._keys and not self.problem:
-            return True
+    @property
+    def possible(self) -> bool:
+        """Whether this desktop gives programs such keys at all."""
+        return QGuiApplication.platformName() == "xcb" or sys.platform == "win32" or self.asks
+
+    def take(self, keys: str) -> None:
+        """Claim a key (portable text, "" gives it back); ``settled`` fires, at once or when the user has answered."""
+        if keys == self._keys and self.problem in {"", "asked"}:
+            return
         self.close()
         self._keys = keys
-        sequence = QKeySequence(keys)
+        sequence = sequence_of(keys)
         if sequence.isEmpty():
-            self.problem = "off"
-            return False
-        try:
-            self._grab = _grab(sequence, self.pressed.emit)
-        except OSError as error:
-            self.problem = str(error)
-            log.info("no global key: %s", error)
-            return False
+            self._settle("off", "")
+            return
         self.problem = ""
-        return True
+        try:
+            self._grab = self._claim(sequence)
+        except OSError as error:
+            self._settle(str(error), "")
+            return
+        if not self.problem:
+            self._settle("", sequence.toString())
+
+    def _claim(self, sequence: QKeySequence) -> "XGrab | WindowsGrab | PortalKey":
+        if self.asks:
+            from app.ui.portal_key import PortalKey  # noqa: PLC0415 - Wayland only
+
+            assert self._bus is not None
+            self.problem = "asked"
+            words = self.tr("Ask a quick question")
+            return PortalKey(self._bus, portal_trigger(sequence), words, self.pressed.emit, self._settle)
+        if QGuiApplication.platformName() == "xcb":
+            return XGrab(sequence, self.pressed.emit)
+        if sys.platform == "win32":
+            return WindowsGrab(sequence, self.pressed.emit)
+        raise OSError(f"{QGuiApplication.platformName()} does not give programs a key everywhere")
+
+    def _settle(self, problem: str, words: str) -> None:
+        if problem not in {"", "off"}:
+            log.info("no global key: %s", problem)
+        self.problem, self.words = problem, words or self._keys
+        self.settled.emit()
 
     def close(self) -> None:
         """Give the key back."""
@@ -85,12 +120,15 @@ class GlobalKey(QObject):
         self.problem = "off"
 
 
-def _grab(sequence: QKeySequence, pressed: Any) -> "XGrab | WindowsGrab":
-    if QGuiApplication.platformName() == "xcb":
-        return XGrab(sequence, pressed)
-    if sys.platform == "win32":
-        return WindowsGrab(sequence, pressed)
-    raise OSError(f"{QGuiApplication.platformName()} does not give programs a key everywhere")
+def sequence_of(keys: str) -> QKeySequence:
+    """A key from portable text; empty for what is none."""
+    return QKeySequence.fromString(keys, QKeySequence.SequenceFormat.PortableText)
+
+
+def portal_trigger(sequence: QKeySequence) -> str:
+    """A key as the desktops' shortcuts specification writes it: ``CTRL+ALT+space``."""
+    name, bits = key_parts(sequence, _X_MODIFIERS)
+    return "+".join([*(word for word, bit in _PORTAL_MODIFIERS if bits & bit), name])
 
 
 def key_parts(sequence: QKeySequence, table: tuple[tuple[Qt.KeyboardModifier, int], ...]) -> tuple[str, int]:

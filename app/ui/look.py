@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from app.core.settings_groups import General
-from app.ui import theme, zoom
+from app.ui import motion, theme, zoom
 from app.ui.levels import levels
 
 KEYS = ("general.theme", "general.zoom", "general.level", "general.reduced_motion")
@@ -28,8 +28,9 @@ def apply(general: General) -> None:
     if zoomed:
         zoom.resize_all(look.zoom, wanted)
         look.set_zoom(wanted)
-    if general.reduced_motion != look.reduced_motion:
-        _set_motion(general.reduced_motion)
+    still = general.reduced_motion or motion.reduced()
+    if still != look.reduced_motion:
+        _set_motion(still)
     look.apply(general.theme)
     if zoomed:
         zoom.renew_fonts(wanted)

@@ -1,14 +1,15 @@
 """Tells that a long answer or a download has ended while no window of Hearth is in front.
 
-By the tray's message where there is a tray, else by the desktop's own program for it; the window asks for attention
-in any case.
+By the desktop's own service where there is one, else by the tray's message; the window asks for attention in any
+case. A click opens the chat or the download.
 """
 
-import shutil
+import html
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QProcess, Qt
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 LONG_ANSWER = 10.0
 """Seconds from the question to the end from which an answer is worth a notification."""
 _CLIP = 160
+NOTES, NOTES_PATH = "org.freedesktop.Notifications", "/org/freedesktop/Notifications"
+_HINTS = {"desktop-entry": ("s", "hearth")}
+_SERVICE = (NOTES, NOTES_PATH, NOTES)
 
 
 class Notifications(QObject):
@@ -32,7 +36,9 @@ class Notifications(QObject):
         self._windows = windows
         self._running: set[str] = set()
         self._act: Callable[[], object] | None = None
-        self.program = shutil.which("notify-send") or ""
+        self._acts: dict[int, Callable[[], object]] = {}
+        self._markup = False
+        self._ask_desktop()
         windows.bridge.on(DownloadChanged, self._on_download, self)
         for download in windows.services.downloads.snapshots():
             self._on_download(download)
@@ -82,13 +88,52 @@ class Notifications(QObject):
         """Show one; a click on it does ``clicked`` where the desktop says so."""
         text = " ".join(text.split())[:_CLIP]
         QApplication.alert(self._windows.front())
+        desktop = self._windows.desktop
+        if desktop is None or not desktop.there:
+            self._tell_by_tray(title, text, clicked)
+            return
+        body = html.escape(text, quote=False) if self._markup else text
+        values = ("Hearth", 0, "hearth", title, body, ["default", self.tr("Open")], _HINTS, -1)
+        desktop.call(
+            _SERVICE,
+            "Notify",
+            "susssasa{sv}i",
+            values,
+            lambda number: self._acts.update({number: clicked}),
+            lambda _why: self._tell_by_tray(title, text, clicked),
+        )
+
+    def _ask_desktop(self) -> None:
+        desktop = self._windows.desktop
+        if desktop is None:
+            return
+        desktop.listen(NOTES_PATH, NOTES, "ActionInvoked", self._invoked)
+        desktop.listen(NOTES_PATH, NOTES, "ActivationToken", self._take_token)
+        desktop.listen(NOTES_PATH, NOTES, "NotificationClosed", self._forget)
+        desktop.call(_SERVICE, "GetCapabilities", "", (), self._note_abilities, lambda _why: None)
+
+    def _note_abilities(self, abilities: list[str]) -> None:
+        self._markup = "body-markup" in abilities
+
+    def _invoked(self, number: int, _action: str) -> None:
+        act = self._acts.pop(number, None)
+        if act is not None:
+            act()
+
+    def _take_token(self, number: int, token: str) -> None:
+        # Wayland lets a program come to the front with this token only; Qt takes it from here.
+        if number in self._acts:
+            os.environ["XDG_ACTIVATION_TOKEN"] = token
+
+    def _forget(self, number: int, _why: int) -> None:
+        self._acts.pop(number, None)
+
+    def _tell_by_tray(self, title: str, text: str, clicked: Callable[[], object]) -> None:
         tray = self._windows.tray
         if tray is not None and tray.tell(title, text):
             if self._act is None:
                 tray.message_clicked.connect(self._clicked)
             self._act = clicked
-        elif self.program:
-            QProcess.startDetached(self.program, ["--app-name=Hearth", "--", title, text])
 
     def _clicked(self) -> None:
         if self._act is not None:

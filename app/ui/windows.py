@@ -9,12 +9,13 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
 from app.core.events import SettingChanged
-from app.ui import tasks
+from app.ui import look, motion, tasks
 from app.ui.bridge import Bridge
 from app.ui.main_window import MainWindow
 
 if TYPE_CHECKING:
     from app.compose import Services
+    from app.ui.desktop_bus import DesktopBus
     from app.ui.hotkey import GlobalKey
     from app.ui.notifications import Notifications
     from app.ui.quick_ask import QuickAsk
@@ -34,7 +35,8 @@ class Windows(QObject):
         self.quick: QuickAsk | None = None
         self.key: GlobalKey | None = None
         self.notifications: Notifications | None = None
-        self._quitting = False
+        self.desktop: DesktopBus | None = None
+        self._quitting = self._key_chosen = False
         # A small window closed last must not end the program: it ends with its last main window.
         application.setQuitOnLastWindowClosed(False)
         application.focusWindowChanged.connect(self._note_front)
@@ -110,32 +112,50 @@ class Windows(QObject):
 
     def start(self) -> None:
         """What the first paint should not wait for: the other windows of last time, the tray, the global key."""
-        from app.ui.notifications import Notifications  # noqa: PLC0415 - not before the first paint
+        from app.ui.desktop_bus import DesktopBus  # noqa: PLC0415 - not before the first paint
+        from app.ui.notifications import Notifications  # noqa: PLC0415
 
+        self.desktop = DesktopBus(self)
+        motion.follow(self.desktop, self._look_again)
         for _more in range(self.open_ones[0].layout_memory.count() - 1):
             self.open()
         self.notifications = Notifications(self)
         self._follow_settings()
         self.bridge.on(SettingChanged, self._on_setting, self)
 
+    def _look_again(self) -> None:
+        look.apply(self.services.settings.value.general)
+
     def _on_setting(self, event: SettingChanged) -> None:
         if event.key in {"general.tray", "general.quick_key"}:
+            self._key_chosen = event.key == "general.quick_key"
             self._follow_settings()
-        if event.key == "general.quick_key" and event.value:
-            self._tell_key(str(event.value))
 
-    def _tell_key(self, keys: str) -> None:
+    def _tell_key(self) -> None:
         """Whoever chooses a key learns whether it can be had."""
         assert self.key is not None
+        chosen, self._key_chosen = self._key_chosen, False
+        if not chosen or self.key.problem == "off":
+            return
         if not self.key.problem:
             words = self.tr("{keys} asks a quick question from any program now.")
-            self.front().say(words.format(keys=keys), "good")
-        elif self.key.possible():
+            self.front().say(words.format(keys=self.key.words), "good")
+        elif self.key.asks:
+            words = self.tr("The desktop did not give {keys}: it was declined, or there is no portal for it.")
+            self.front().say(words.format(keys=self.key.words), "warn")
+        elif self.key.possible:
             words = self.tr("{keys} can't be had: another program has it, or it is no key of this keyboard.")
-            self.front().say(words.format(keys=keys), "warn")
+            self.front().say(words.format(keys=self.key.words), "warn")
         else:
             words = self.tr("This desktop gives no program a key for everywhere. The tray asks quickly too.")
             self.front().say(words, "warn")
+
+    def _keep_agreed(self) -> None:
+        """A desktop that asks is asked again only for a key that its user chose here."""
+        settings = self.services.settings
+        if self.key is not None and self.key.asks and not self.key.problem:
+            keys = settings.value.general.quick_key
+            tasks.run(lambda: settings.set("general.quick_key_agreed", keys), owner=self)
 
     def _follow_settings(self) -> None:
         from app.ui.hotkey import GlobalKey  # noqa: PLC0415 - see start
@@ -146,9 +166,12 @@ class Windows(QObject):
             self.tray = Tray(self)
         self.tray.show(general.tray)
         if self.key is None:
-            self.key = GlobalKey(self)
+            self.key = GlobalKey(self, self.desktop)
             self.key.pressed.connect(self.ask_quickly)
-        self.key.take(general.quick_key)
+            self.key.settled.connect(self._keep_agreed)
+            self.key.settled.connect(self._tell_key)
+        if not self.key.asks or self._key_chosen or general.quick_key == general.quick_key_agreed:
+            self.key.take(general.quick_key)
 
     def ask_quickly(self) -> None:
         """The small window for one question."""
@@ -175,6 +198,8 @@ class Windows(QObject):
         """Everything shuts; idempotent."""
         if self.key is not None:
             self.key.close()
+        if self.desktop is not None:
+            self.desktop.close()
         if self.tray is not None:
             self.tray.close()
         if self.quick is not None:

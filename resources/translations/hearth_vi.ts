@@ -31,11 +31,11 @@
         <translation>Đang dùng token từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>A token is kept in the system&apos;s keyring.</source>
+        <source>A token is kept in the system's keyring.</source>
         <translation>Token được giữ trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>The token of the Hub&apos;s own command line is used.</source>
+        <source>The token of the Hub's own command line is used.</source>
         <translation>Đang dùng token của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -287,7 +287,7 @@
         <translation>Kiểm tra</translation>
     </message>
     <message>
-        <source>Reads every byte and compares with the download&apos;s hashes.</source>
+        <source>Reads every byte and compares with the download's hashes.</source>
         <translation>Đọc từng byte và so với mã băm của bản tải về.</translation>
     </message>
     <message>
@@ -649,7 +649,7 @@
         <translation>Dọn sạch thùng rác?</translation>
     </message>
     <message>
-        <source>It can&apos;t be taken back.</source>
+        <source>It can't be taken back.</source>
         <translation>Không thể hoàn tác.</translation>
     </message>
     <message>
@@ -703,11 +703,11 @@
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
     </message>
     <message>
-        <source>This model can&apos;t see images: the picture is kept with the chat, only the text is sent.</source>
+        <source>This model can't see images: the picture is kept with the chat, only the text is sent.</source>
         <translation>Mô hình này không xem được ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
     </message>
     <message>
-        <source>Hearth can&apos;t show images to models yet: the picture is kept with the chat, only the text is sent.</source>
+        <source>Hearth can't show images to models yet: the picture is kept with the chat, only the text is sent.</source>
         <translation>Hearth chưa thể cho mô hình xem ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
     </message>
     <message>
@@ -1031,7 +1031,7 @@
 <context>
     <name>Damage</name>
     <message>
-        <source>It can&apos;t be read: {reason}.</source>
+        <source>It can't be read: {reason}.</source>
         <translation>Không đọc được: {reason}.</translation>
     </message>
     <message>
@@ -1068,7 +1068,7 @@
         </translation>
     </message>
     <message>
-        <source>{size} go to the system&apos;s bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
+        <source>{size} go to the system's bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống, nếu có, và lấy lại được từ đó. Chỗ trống chỉ có sau khi dọn thùng rác.</translation>
     </message>
     <message>
@@ -1172,7 +1172,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model&apos;s address</source>
+        <source>Search the Hub, or paste a model's address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -1530,7 +1530,7 @@
         <translation>{device}: bộ xử lý giả lập GPU; không tự động được dùng.</translation>
     </message>
     <message>
-        <source>{device}: its maker&apos;s own backend before {others}.</source>
+        <source>{device}: its maker's own backend before {others}.</source>
         <translation>{device}: bộ máy của chính hãng, ưu tiên hơn {others}.</translation>
     </message>
     <message>
@@ -1656,8 +1656,20 @@
         <translation>Hãy tải lại.</translation>
     </message>
     <message>
+        <source>Enter one in the settings under Updates, with the public key that belongs to it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Enter the one that the address's owner names (Ed25519, in base64) in the settings under Updates.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Free some space; it goes on by itself.</source>
         <translation>Hãy dọn bớt chỗ; nó sẽ tự tiếp tục.</translation>
+    </message>
+    <message>
+        <source>Get the new version the way you got this one.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder.</source>
@@ -1668,8 +1680,44 @@
         <translation>Hearth đang chạy với thư mục {path}.</translation>
     </message>
     <message>
+        <source>Hearth is installed in {path}, which you may not write to.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth stays as it is.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth stays as it is. Check the address in the settings.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth stays as it is. Check the network and the address, and try again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth {found} can't be installed over {known}: it needs {minimum} or newer there.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth {found} has no file for this system ({system}, as {form}).</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Image {number} can't be shown to the model: {detail}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Install Hearth again.</source>
         <translation>Hãy cài lại Hearth.</translation>
+    </message>
+    <message>
+        <source>Install {minimum} first, or the new one by its own installer; models and chats stay.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Installing did not work: {detail}.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>It goes on by itself.</source>
@@ -1696,8 +1744,20 @@
         <translation>Nó bắt đầu lại với phiên bản mới.</translation>
     </message>
     <message>
+        <source>It was not used: somebody may be holding a newer one back.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>It was opened read-only so that nothing more is lost.</source>
         <translation>Tệp được mở chỉ để đọc nhằm không mất thêm gì.</translation>
+    </message>
+    <message>
+        <source>It was removed and nothing else was changed; download it again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Leave it out, or save it anew as PNG or JPEG.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Load it first.</source>
@@ -1716,8 +1776,16 @@
         <translation>Hãy xem những gì có trên máy, hoặc tìm nó.</translation>
     </message>
     <message>
+        <source>No address for updates is set, so nothing was looked for.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>No bytes came for {seconds} s.</source>
         <translation>Không nhận được byte nào trong {seconds} giây.</translation>
+    </message>
+    <message>
+        <source>No earlier version is kept here, so there is nothing to go back to.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>No model here is called {name}.</source>
@@ -1726,6 +1794,10 @@
     <message>
         <source>Nothing can be written in {path}.</source>
         <translation>Không ghi được vào {path}.</translation>
+    </message>
+    <message>
+        <source>Nothing was changed. Update it as the person who installed it.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Port {free} is free.</source>
@@ -1744,6 +1816,10 @@
         <translation>Hãy đăng nhập bằng mã có quyền đọc.</translation>
     </message>
     <message>
+        <source>Somebody may have changed it, or its owner has a new key; ask them before you change yours.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Something went wrong inside the engine: {detail}.</source>
         <translation>Có lỗi bên trong bộ máy: {detail}.</translation>
     </message>
@@ -1754,6 +1830,10 @@
     <message>
         <source>Take a longer text: about 4 characters make a token.</source>
         <translation>Hãy chọn văn bản dài hơn: khoảng 4 ký tự là một token.</translation>
+    </message>
+    <message>
+        <source>Take a model with a vision projector (an mmproj file beside it), or leave the images out.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The Hub answered with an error: {detail}.</source>
@@ -1772,7 +1852,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
+        <source>The answer's format can't be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -1784,7 +1864,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
+        <source>The engine (llama.cpp) can't be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -1808,27 +1888,35 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can&apos;t be read: {detail}.</source>
+        <source>The header of {path} can't be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
-        <source>The model&apos;s chat template failed: {detail}.</source>
+        <source>The list of updates from {host} is not signed by the key that you trust: nothing of it was used.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The model's chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
+    </message>
+    <message>
+        <source>The present version is still in place.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>The prompt has {tokens} tokens and the context holds {limit}.</source>
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can&apos;t be served: {detail}.</source>
+        <source>The request can't be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
+        <source>The server can't listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
+        <source>The setting {key} can't be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
@@ -1840,8 +1928,16 @@
         <translation>Không đo được tốc độ của {device}: {detail}.</translation>
     </message>
     <message>
+        <source>The update {path} can't be used: {detail}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>The work on {model} ended without a result: {detail}.</source>
         <translation>Công việc với {model} đã kết thúc mà không có kết quả: {detail}.</translation>
+    </message>
+    <message>
+        <source>There is no public key to check updates with: {detail}.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
@@ -1850,6 +1946,14 @@
     <message>
         <source>There is not enough memory for {model}: {detail}.</source>
         <translation>Không đủ bộ nhớ cho {model}: {detail}.</translation>
+    </message>
+    <message>
+        <source>This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>To go back to the version before this one, roll back.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Try again in a moment.</source>
@@ -1880,6 +1984,10 @@
         <translation>Phần đã viết được giữ lại. Hãy nạp lại để tiếp tục.</translation>
     </message>
     <message>
+        <source>What {host} answered is no list of updates: {detail}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Write more of the name.</source>
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
@@ -1888,8 +1996,24 @@
         <translation>{file} có {tokens} token; cần ít nhất {needed}.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached: {detail}.</source>
+        <source>{host} can't be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
+    </message>
+    <message>
+        <source>{host} did not give what was asked for: {detail}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{host} gave an older list of updates ({found}) than one that was seen before ({known}).</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{host} offers Hearth {found}, which is older than this one ({known}): it was not taken.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{model} can't see images: {detail}.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{model} could not be loaded: {detail}.</source>
@@ -1920,7 +2044,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can&apos;t be used here: {detail}.</source>
+        <source>{path} can't be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -2199,19 +2323,19 @@
 <context>
     <name>Folders</name>
     <message>
-        <source>Hearth&apos;s own folder</source>
+        <source>Hearth's own folder</source>
         <translation>Thư mục của Hearth</translation>
     </message>
     <message>
-        <source>Hugging Face&apos;s cache</source>
+        <source>Hugging Face's cache</source>
         <translation>Bộ nhớ đệm của Hugging Face</translation>
     </message>
     <message>
-        <source>LM Studio&apos;s models</source>
+        <source>LM Studio's models</source>
         <translation>Mô hình của LM Studio</translation>
     </message>
     <message>
-        <source>Ollama&apos;s store</source>
+        <source>Ollama's store</source>
         <translation>Kho của Ollama</translation>
     </message>
     <message>
@@ -2238,7 +2362,7 @@
         <translation>Xong</translation>
     </message>
     <message>
-        <source>Other programs&apos; models on this machine</source>
+        <source>Other programs' models on this machine</source>
         <translation>Mô hình của chương trình khác trên máy này</translation>
     </message>
     <message numerus="yes">
@@ -2343,6 +2467,13 @@
     </message>
 </context>
 <context>
+    <name>GlobalKey</name>
+    <message>
+        <source>Ask a quick question</source>
+        <translation>Hỏi nhanh một câu</translation>
+    </message>
+</context>
+<context>
     <name>GroupCard</name>
     <message numerus="yes">
         <source>%n more setting(s)</source>
@@ -2401,7 +2532,7 @@
         <translation>Lưu</translation>
     </message>
     <message>
-        <source>As this model&apos;s defaults</source>
+        <source>As this model's defaults</source>
         <translation>Làm mặc định cho mô hình này</translation>
     </message>
     <message>
@@ -2409,7 +2540,7 @@
         <translation>Thành thiết lập sẵn…</translation>
     </message>
     <message>
-        <source>Forget this model&apos;s defaults</source>
+        <source>Forget this model's defaults</source>
         <translation>Bỏ mặc định của mô hình này</translation>
     </message>
 </context>
@@ -2430,6 +2561,49 @@
     <message>
         <source>Chat: next question</source>
         <translation>Trò chuyện: câu hỏi sau</translation>
+    </message>
+</context>
+<context>
+    <name>Lab</name>
+    <message>
+        <source>This one is {quant}: what it lost stays lost. Begin with F16, BF16 or Q8_0 when you can get it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>English prose</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Vietnamese prose</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Program code</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Type</source>
+        <translation type="unfinished">Kiểu</translation>
+    </message>
+    <message>
+        <source>In plain words</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bits per weight</source>
+        <translation type="unfinished">Bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation type="unfinished">Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>Those of a large model; the real ones are known after a dry run.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As a dry run says.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -2942,7 +3116,7 @@
         <translation>Tùy chọn</translation>
     </message>
     <message>
-        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
+        <source>q8_0 halves the context's memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -2974,7 +3148,7 @@
         <translation>Đây không phải cấu hình của máy này.</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
@@ -3435,7 +3609,7 @@
 <context>
     <name>MessageView</name>
     <message>
-        <source>Tool&apos;s result: {text}</source>
+        <source>Tool's result: {text}</source>
         <translation>Kết quả công cụ: {text}</translation>
     </message>
     <message>
@@ -3626,7 +3800,7 @@
         <translation>Nhận sai byte: tệp được tải lại một lần nữa.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached. Trying again in {seconds} s.</source>
+        <source>{host} can't be reached. Trying again in {seconds} s.</source>
         <translation>Không kết nối được {host}. Thử lại sau {seconds} giây.</translation>
     </message>
 </context>
@@ -3648,6 +3822,10 @@
         <source>Download failed</source>
         <translation>Tải không thành công</translation>
     </message>
+    <message>
+        <source>Open</source>
+        <translation type="unfinished">Mở</translation>
+    </message>
 </context>
 <context>
     <name>OfflineView</name>
@@ -3666,7 +3844,7 @@
         <translation>Tìm kiếm, trang mô hình và lượt tải mới phải chờ đến khi có lại; các lượt tải sẽ tự tiếp tục.</translation>
     </message>
     <message>
-        <source>The Hub can&apos;t be reached</source>
+        <source>The Hub can't be reached</source>
         <translation>Không kết nối được với Hub</translation>
     </message>
     <message>
@@ -3676,6 +3854,65 @@
     <message>
         <source>Go to the library</source>
         <translation>Đến thư viện</translation>
+    </message>
+</context>
+<context>
+    <name>OptionsBox</name>
+    <message>
+        <source>{kind} is no type of a tensor; Q6_K is one, as in ffn_down=Q6_K.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The pattern {pattern} can't be read: {why}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Layers are numbers with commas, or ranges: 12, 20-22.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Token embedding</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Output</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Single tensors</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Layers to leave out</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Type of the input table; a finer one helps small models.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Type of the last tensor, which picks the words.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A pattern and a type on each line; the first that matches counts.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Smaller and quicker, and much is lost: measure it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Every tensor the same, without finer ones where it matters.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Pure</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As the type has it</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -3918,7 +4155,7 @@
         <translation>Câu trả lời</translation>
     </message>
     <message>
-        <source>Tool&apos;s result</source>
+        <source>Tool's result</source>
         <translation>Kết quả công cụ</translation>
     </message>
     <message>
@@ -4025,7 +4262,7 @@
         <translation>Mô hình chạy trên bộ xử lý, như yêu cầu.</translation>
     </message>
     <message>
-        <source>The power this machine draws can&apos;t be read, so its cost is not known. Enter watts to estimate it.</source>
+        <source>The power this machine draws can't be read, so its cost is not known. Enter watts to estimate it.</source>
         <translation>Không đọc được công suất của máy này nên không biết chi phí. Hãy nhập số oát để ước tính.</translation>
     </message>
     <message>
@@ -4154,7 +4391,7 @@
         <translation>Cách trả lời riêng</translation>
     </message>
     <message>
-        <source>System prompt of new chats; empty takes the settings&apos;</source>
+        <source>System prompt of new chats; empty takes the settings'</source>
         <translation>Lời nhắc hệ thống của cuộc trò chuyện mới; để trống thì theo cài đặt</translation>
     </message>
     <message>
@@ -4253,7 +4490,7 @@
         <translation>1 USD = {rate} {currency}, theo bạn nhập.</translation>
     </message>
     <message>
-        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today&apos;s rate.</source>
+        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today's rate.</source>
         <translation>1 USD = {rate} {currency}, làm tròn, tháng {date}: hãy nhập tỷ giá hôm nay.</translation>
     </message>
     <message>
@@ -4784,7 +5021,7 @@
         <translation>không có khuôn mẫu trò chuyện</translation>
     </message>
     <message>
-        <source>From the file&apos;s header: {facts}.</source>
+        <source>From the file's header: {facts}.</source>
         <translation>Từ phần đầu của tệp: {facts}.</translation>
     </message>
     <message>
@@ -4849,7 +5086,7 @@
         <translation>Đang đo, tối đa một phút…</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
@@ -5216,7 +5453,7 @@
         <translation>Thu hồi khóa {name}?</translation>
     </message>
     <message>
-        <source>Programs that use it are refused from now on; it can&apos;t be taken back.</source>
+        <source>Programs that use it are refused from now on; it can't be taken back.</source>
         <translation>Từ nay các chương trình dùng khóa này sẽ bị từ chối; không thể hoàn lại.</translation>
     </message>
     <message>
@@ -5279,11 +5516,11 @@
         <translation>Máy chủ đang tắt</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
+        <source>Programs on this machine can use your models as they use OpenAI's.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -5361,11 +5598,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own.</source>
+        <source>-1 takes the model's own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
+        <source>-1 takes the model's own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -5377,15 +5614,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own.</source>
+        <source>0 takes the model's own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
+        <source>0 takes the model's own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -5401,12 +5638,8 @@
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
     </message>
     <message>
-        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
+        <source>A file (PEM) with certificates to trust besides the system's.</source>
         <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
-    </message>
-    <message>
-        <source>A key that works in every program, on X11 and Windows; elsewhere use the tray. Empty: none.</source>
-        <translation>Phím dùng được trong mọi chương trình, trên X11 và Windows; nơi khác hãy dùng khay hệ thống. Để trống: không có.</translation>
     </message>
     <message>
         <source>API key</source>
@@ -5417,7 +5650,7 @@
         <translation>Địa chỉ</translation>
     </message>
     <message>
-        <source>After its first answer the model names the chat; off keeps the question&apos;s first words.</source>
+        <source>After its first answer the model names the chat; off keeps the question's first words.</source>
         <translation>Sau câu trả lời đầu tiên, mô hình đặt tên cuộc trò chuyện; tắt thì giữ những từ đầu của câu hỏi.</translation>
     </message>
     <message>
@@ -5437,7 +5670,7 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate&apos;s key file</source>
+        <source>Certificate's key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
     </message>
     <message>
@@ -5465,7 +5698,7 @@
         <translation>Độ dài ngữ cảnh</translation>
     </message>
     <message>
-        <source>Counts its write-off, in the tariff&apos;s currency; 0 counts electricity alone.</source>
+        <source>Counts its write-off, in the tariff's currency; 0 counts electricity alone.</source>
         <translation>Tính cả khấu hao, theo đơn vị tiền của biểu giá; 0 chỉ tính tiền điện.</translation>
     </message>
     <message>
@@ -5485,11 +5718,11 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
     </message>
     <message>
-        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
+        <source>Empty: the system's. none: no proxy. Or http://user:password@host:port.</source>
         <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
     </message>
     <message>
@@ -5569,7 +5802,7 @@
         <translation>Số giờ làm việc mỗi ngày</translation>
     </message>
     <message>
-        <source>Household&apos;s use</source>
+        <source>Household's use</source>
         <translation>Điện gia đình dùng</translation>
     </message>
     <message>
@@ -5625,7 +5858,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>Keep each token&apos;s probability and this many alternatives; 0 keeps none, and is quicker.</source>
+        <source>Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.</source>
         <translation>Giữ xác suất của từng token và ngần này lựa chọn khác; 0 thì không giữ và nhanh hơn.</translation>
     </message>
     <message>
@@ -5709,8 +5942,12 @@
         <translation>Các tên cách nhau bằng dấu phẩy, như `hearth doctor` liệt kê; để trống thì Hearth chọn.</translation>
     </message>
     <message>
-        <source>Nothing slides or fades, and the caret does not blink.</source>
-        <translation>Không có gì trượt hay mờ dần, con trỏ không nhấp nháy.</translation>
+        <source>A key for every program, on X11, Windows and Wayland, which asks you first when you change it here; on macOS use the tray. Empty: none.</source>
+        <translation>Phím dùng được trong mọi chương trình, trên X11, Windows và Wayland (Wayland hỏi bạn trước khi đổi phím ở đây); trên macOS hãy dùng khay. Để trống: không có.</translation>
+    </message>
+    <message>
+        <source>Nothing slides or fades, and the caret does not blink; so too when your system asks for it.</source>
+        <translation>Không gì trượt hay mờ dần, con trỏ không nhấp nháy; hệ thống của bạn yêu cầu thì cũng vậy.</translation>
     </message>
     <message>
         <source>Notifications</source>
@@ -5741,7 +5978,7 @@
         <translation>Chỉ xét các token có khả năng nhất cộng lại đến tỉ lệ này.</translation>
     </message>
     <message>
-        <source>Only used where power can&apos;t be read; such figures are marked as entered. 0: not said.</source>
+        <source>Only used where power can't be read; such figures are marked as entered. 0: not said.</source>
         <translation>Chỉ dùng khi không đọc được công suất; các số liệu đó được ghi là tự nhập. 0: chưa nhập.</translation>
     </message>
     <message>
@@ -5789,7 +6026,7 @@
         <translation>Hỏi nhanh từ bất cứ đâu</translation>
     </message>
     <message>
-        <source>Quick questions and the server&apos;s state, where there is one.</source>
+        <source>Quick questions and the server's state, where there is one.</source>
         <translation>Hỏi nhanh và trạng thái máy chủ, ở nơi có khay hệ thống.</translation>
     </message>
     <message>
@@ -5933,7 +6170,7 @@
         <translation>Top P</translation>
     </message>
     <message>
-        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table&apos;s.</source>
+        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table's.</source>
         <translation>Số đơn vị tiền của bạn cho một đô la Mỹ (đơn vị giá của API); 0 dùng tỷ giá trong bảng.</translation>
     </message>
     <message>
@@ -6108,11 +6345,11 @@
         <translation>Đã đăng nhập là {name}; token lấy từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is in the system&apos;s keyring.</source>
+        <source>Signed in as {name}; the token is in the system's keyring.</source>
         <translation>Đã đăng nhập là {name}; token nằm trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is the one of the Hub&apos;s own command line.</source>
+        <source>Signed in as {name}; the token is the one of the Hub's own command line.</source>
         <translation>Đã đăng nhập là {name}; token là của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -6173,6 +6410,17 @@
     <message>
         <source>Commands</source>
         <translation>Lệnh</translation>
+    </message>
+</context>
+<context>
+    <name>SourceBox</name>
+    <message>
+        <source>A good source: nothing or next to nothing is lost in it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Source model</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -6347,12 +6595,47 @@
         <translation>theo trí nhớ, chưa kiểm tra</translation>
     </message>
     <message>
-        <source>order of the BDEW&apos;s average for 3,500 kWh a year, taxes included</source>
+        <source>order of the BDEW's average for 3,500 kWh a year, taxes included</source>
         <translation>cỡ trung bình của BDEW cho 3.500 kWh mỗi năm, đã gồm thuế</translation>
     </message>
     <message>
-        <source>order of the EIA&apos;s monthly average; states differ from 0.12 to 0.40</source>
+        <source>order of the EIA's monthly average; states differ from 0.12 to 0.40</source>
         <translation>cỡ trung bình hằng tháng của EIA; các bang từ 0,12 đến 0,40</translation>
+    </message>
+</context>
+<context>
+    <name>TextPicker</name>
+    <message>
+        <source>My own chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A text file…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A text file</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Texts (*.txt *.md);;All files (*)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>They stay on this machine; nothing of them goes into a result or a card.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Plain text, the kind the model will be used for.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Comes with Hearth, under a free licence.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -6467,6 +6750,21 @@
     </message>
 </context>
 <context>
+    <name>TypeTable</name>
+    <message>
+        <source>Types to make</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show the usual ones</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show all {count}</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>UndoBar</name>
     <message>
         <source>Undo</source>
@@ -6484,7 +6782,7 @@
         <translation>đo được {count} trên {total} câu trả lời</translation>
     </message>
     <message>
-        <source>power can&apos;t be read here: enter watts in the settings</source>
+        <source>power can't be read here: enter watts in the settings</source>
         <translation>không đọc được công suất: hãy nhập số oát trong cài đặt</translation>
     </message>
     <message>
@@ -6690,7 +6988,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -6698,7 +6996,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -6722,7 +7020,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>
@@ -6772,7 +7070,11 @@
         <translation>Từ giờ {keys} mở hỏi nhanh từ mọi chương trình.</translation>
     </message>
     <message>
-        <source>{keys} can&apos;t be had: another program has it, or it is no key of this keyboard.</source>
+        <source>The desktop did not give {keys}: it was declined, or there is no portal for it.</source>
+        <translation>Màn hình nền không cấp {keys}: bạn đã từ chối, hoặc màn hình nền không có cổng cấp phím.</translation>
+    </message>
+    <message>
+        <source>{keys} can't be had: another program has it, or it is no key of this keyboard.</source>
         <translation>Không lấy được {keys}: chương trình khác đang giữ, hoặc bàn phím này không có phím đó.</translation>
     </message>
     <message>
@@ -6879,7 +7181,7 @@
         <translation>Cho biết trọng số nào quan trọng nhất; dùng khi lượng tử hóa mô hình.</translation>
     </message>
     <message>
-        <source>Changes a model&apos;s manner (LoRA); it is loaded beside the model.</source>
+        <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
         <translation>Thay đổi cách trả lời của mô hình (LoRA); được nạp cùng mô hình.</translation>
     </message>
     <message>

@@ -21,6 +21,12 @@ for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals, QtBot.waitExp
     wait.__kwdefaults__["timeout"] = PATIENCE_MS
 
 
+@pytest.fixture(autouse=True)
+def no_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is told to, or asked of, the desktop of whoever runs the tests."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+
+
 @pytest.fixture
 def local_hub(starter: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     """Repositories that look real, and the starter model's bytes."""

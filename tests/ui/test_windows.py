@@ -182,21 +182,6 @@ def test_a_finished_download_is_told_once(qtbot: Any, windows: Windows, told: li
     assert windows.front().page_shown() == "downloads"
 
 
-def test_without_a_tray_the_desktop_s_own_program_is_asked(
-    windows: Windows, tmp_path: Path, monkeypatch: Any
-) -> None:
-    assert windows.notifications is not None
-    started: list[Any] = []
-    windows.notifications.program = "/usr/bin/notify-send"
-    monkeypatch.setattr(
-        "app.ui.notifications.QProcess.startDetached", staticmethod(lambda *what: started.append(what))
-    )
-    windows.notifications.tell("Title", "a\nlong " * 100, lambda: None)
-    program, arguments = started[0]
-    assert program == "/usr/bin/notify-send"
-    assert arguments[-2:] == ["Title", ("a long " * 100).strip()[:160]]
-
-
 # ---------------------------------------------------------------------- quick ask
 
 
@@ -266,9 +251,12 @@ from PySide6.QtGui import QGuiApplication
 from app.ui.hotkey import GlobalKey
 app = QGuiApplication([])
 key, other = GlobalKey(), GlobalKey()
-assert key.take("Ctrl+Alt+Space"), key.problem
-assert not other.take("Ctrl+Alt+Space") and "taken" in other.problem, other.problem
-assert not other.take("Ctrl+Alt+F35") and other.problem
+key.take("Ctrl+Alt+Space")
+assert not key.problem, key.problem
+other.take("Ctrl+Alt+Space")
+assert "taken" in other.problem, other.problem
+other.take("Ctrl+Alt+F35")
+assert other.problem
 key.pressed.connect(lambda: (print("pressed", flush=True), key.close(), app.quit()))
 print("ready", flush=True)
 QTimer.singleShot(15000, app.quit)
@@ -293,9 +281,9 @@ def test_where_there_is_no_global_key_the_reason_is_kept(qtbot: Any) -> None:
     from app.ui.hotkey import GlobalKey
 
     key = GlobalKey()
-    assert not key.take("Ctrl+Alt+Space")
+    key.take("Ctrl+Alt+Space")
     assert "offscreen" in key.problem
-    assert not key.take("")
+    key.take("")
     assert key.problem == "off"
 
 
