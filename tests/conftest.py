@@ -17,7 +17,8 @@ from tests.starter import find_starter
 
 # Threads that live as long as the process by design of the library that starts them.
 LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
-GRACE = 5.0
+GRACE = 30.0
+"""Seconds for what was told to end; waited in full only for what is left behind."""
 LONG = {"integration", "runtime", "test_suites.py"}
 """Folders, and a file, whose tests run the real engine for long."""
 

@@ -148,7 +148,7 @@ def test_the_picture_counts_what_would_be_asked(store: ChatStore) -> None:
     options = TurnOptions("m", context_policy="rolling", sampling=SamplingParams(max_tokens=20))
     session.ask(chat, "q" * 40, options, lambda _event: None)
     engine.say("a" * 40)
-    found = session.picture(chat, options, "next" * 5, coming=120).result(5)
+    found = session.picture(chat, options, "next" * 5, coming=120).result(60)
     assert [(part.role, part.tokens) for part in found.parts] == [
         ("system", 10 + OVERHEAD),
         ("user", 20 + OVERHEAD),
@@ -159,6 +159,6 @@ def test_the_picture_counts_what_would_be_asked(store: ChatStore) -> None:
     assert found.tokens == 60 + 4 * OVERHEAD
     assert found.leaving == (1, 2, 3)
     engine.window = 0
-    guess = session.picture(chat, options).result(5)
+    guess = session.picture(chat, options).result(60)
     assert (guess.window, guess.budget, guess.over) == (None, None, False)
     session.close()

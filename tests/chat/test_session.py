@@ -39,7 +39,7 @@ class Talk:
     def turn(self, question: str, *answer: str):  # type: ignore[no-untyped-def]
         turn = self.ask(question)
         self.engine.say(*answer)
-        turn.ended.result(5)
+        turn.ended.result(60)
         return turn
 
     def texts(self) -> list[str]:
@@ -64,7 +64,7 @@ def test_a_turn_is_stored_asked_and_told(talk: Talk) -> None:
     assert talk.texts() == ["What is 2+2?", "4"]
     assert talk.session.running(talk.id) == (turn,)
     talk.engine.say(".")
-    ended = turn.ended.result(5)
+    ended = turn.ended.result(60)
     assert talk.session.running() == ()
     assert talk.events[0] == TurnStarted(talk.id, turn.user, turn.assistant)
     assert talk.events[1] is delta
@@ -106,7 +106,7 @@ def test_stopping_keeps_what_is_there(talk: Talk) -> None:
     turn = talk.ask("tell")
     talk.engine.play(Delta(text="Once upon"))
     talk.session.stop(talk.id)
-    assert turn.ended.result(5).reason == "cancelled"
+    assert turn.ended.result(60).reason == "cancelled"
     turn.stop()
     assert talk.texts() == ["tell", "Once upon"]
     assert talk.store.messages(talk.id)[1].reason == "cancelled"
@@ -116,7 +116,7 @@ def test_a_failure_keeps_the_partial_answer_and_says_why(talk: Talk) -> None:
     turn = talk.ask("tell")
     talk.engine.play(Delta(text="Once", reasoning="hm"))
     talk.engine.fail()
-    ended = turn.ended.result(5)
+    ended = turn.ended.result(60)
     assert ended.reason == "failed"
     assert ended.error is not None
     assert ended.error.params == {"model": "m", "why": "signal 9"}
@@ -136,7 +136,7 @@ def test_an_empty_failure_is_not_sent_back(talk: Talk) -> None:
 def test_an_engine_that_refuses(talk: Talk) -> None:
     talk.engine.refuse = BusyError(model="m", waiting=9)
     turn = talk.ask("tell")
-    ended = turn.ended.result(5)
+    ended = turn.ended.result(60)
     assert ended.error is not None
     assert ended.error.code == "busy"
 
@@ -179,7 +179,7 @@ def test_editing_asks_again_beside_the_old_question(talk: Talk) -> None:
 def test_an_answer_goes_on_where_it_stopped(talk: Talk) -> None:
     turn = talk.ask("count")
     talk.engine.say("1, ", "2", reason="length")
-    turn.ended.result(5)
+    turn.ended.result(60)
     talk.session.continue_answer(turn.assistant, OPTIONS, talk.events.append)
     assert talk.engine.requests[-1].continue_last
     assert talk.asked()[-1] == ("assistant", "1, 2")
@@ -196,27 +196,27 @@ def test_a_question_waits_for_the_model(talk: Talk) -> None:
     assert not talk.engine.requests
     load.set_result(None)
     talk.engine.say("a")
-    assert turn.ended.result(5).reason == "stop"
+    assert turn.ended.result(60).reason == "stop"
 
 
 def test_a_load_that_fails_is_the_answers_error(talk: Talk) -> None:
     load: Future[None] = Future()
     turn = talk.ask("q", after=load)
     load.set_exception(LoadFailedError(model="m", detail="no"))
-    ended = turn.ended.result(5)
+    ended = turn.ended.result(60)
     assert ended.error is not None
     assert (ended.error.code, ended.error.params) == ("load_failed", {"model": "m", "detail": "no"})
     broken: Future[None] = Future()
     again = talk.session.regenerate(turn.assistant, OPTIONS, talk.events.append, after=broken)
     broken.cancel()
-    assert again.ended.result(5).reason == "cancelled"
+    assert again.ended.result(60).reason == "cancelled"
 
 
 def test_stopping_before_the_model_is_there(talk: Talk) -> None:
     load: Future[None] = Future()
     turn = talk.ask("q", after=load)
     turn.stop()
-    assert turn.ended.result(5).reason == "cancelled"
+    assert turn.ended.result(60).reason == "cancelled"
     load.set_result(None)
     assert not talk.engine.requests
 
@@ -228,7 +228,7 @@ def test_tool_calls_are_put_together(talk: Talk) -> None:
         Delta(tool_calls=(ToolCallDelta(0, arguments=': "Hue"}'), ToolCallDelta(1, "c2", "time"))),
     )
     talk.engine.say(reason="tool_calls")
-    turn.ended.result(5)
+    turn.ended.result(60)
     calls = (ToolCall("c1", "weather", '{"city": "Hue"}'), ToolCall("c2", "time", "{}"))
     assert talk.store.messages(talk.id)[1].tool_calls == calls
     talk.store.append(talk.id, turn.assistant, "tool", "sunny", tool_call_id="c1")
@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_the_answer_stays(talk: Talk, monkeypatch: pytes
 
     monkeypatch.setattr(talk.store, "finish", full)
     talk.engine.say("!")
-    assert turn.ended.result(5).reason == "stop"
+    assert turn.ended.result(60).reason == "stop"
     unsaved = talk.events[-1]
     assert isinstance(unsaved, TurnUnsaved)
     assert unsaved.error.code == "disk_full"
@@ -269,7 +269,7 @@ def test_a_listener_that_raises_loses_nothing(talk: Talk) -> None:
 
     turn = talk.session.ask(talk.id, "q", OPTIONS, bad)
     talk.engine.say("a")
-    assert turn.ended.result(5).reason == "stop"
+    assert turn.ended.result(60).reason == "stop"
     assert talk.texts() == ["q", "a"]
 
 
@@ -305,21 +305,21 @@ def test_the_model_names_a_conversation(talk: Talk) -> None:
     assert "Kể về Hà Nội" in request.messages[0].text
     assert request.priority < 0
     talk.engine.say('Title: "Thủ đô', ' Hà Nội"')
-    assert named.result(5) == "Thủ đô Hà Nội"
+    assert named.result(60) == "Thủ đô Hà Nội"
     assert talk.store.conversation(talk.id).title == "Thủ đô Hà Nội"
     talk.store.rename(talk.id, "Mine")
-    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    assert talk.session.write_title(talk.id, "m").result(60) == ""
     assert len(talk.engine.requests) == 2
 
 
 def test_a_title_that_fails_changes_nothing(talk: Talk) -> None:
-    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    assert talk.session.write_title(talk.id, "m").result(60) == ""
     talk.turn("Question", "answer")
     failed = talk.session.write_title(talk.id, "m")
     talk.engine.fail()
-    assert failed.result(5) == ""
+    assert failed.result(60) == ""
     talk.engine.refuse = BusyError(model="m", waiting=1)
-    assert talk.session.write_title(talk.id, "m").result(5) == ""
+    assert talk.session.write_title(talk.id, "m").result(60) == ""
     assert talk.store.conversation(talk.id).title == "Question"
 
 
@@ -346,7 +346,7 @@ def test_the_model_shortens_a_message(talk: Talk) -> None:
     assert "a very long story" in talk.engine.requests[-1].messages[0].text
     assert talk.engine.requests[-1].priority < 0
     talk.engine.say("<think>hm</think>", "A story.")
-    assert made.result(5) == "A story."
+    assert made.result(60) == "A story."
     kept = talk.store.message(turn.user)
     assert (kept.context, kept.summary, kept.text[:6]) == ("summary", "A story.", "a very")
 
@@ -355,7 +355,7 @@ def test_a_summary_longer_than_the_text_is_none(talk: Talk) -> None:
     turn = talk.turn("short", "ok")
     made = talk.session.summarise(turn.user, "m")
     talk.engine.say("a much longer text than what it stands for")
-    assert made.result(5) == ""
+    assert made.result(60) == ""
     assert talk.store.message(turn.user).context == ""
 
 
@@ -365,6 +365,6 @@ def test_a_private_session_tells_the_engine_no_conversation() -> None:
     turn = session.ask(store.create().id, "psst", OPTIONS, lambda _event: None)
     assert engine.requests[-1].conversation == ""
     engine.say("ok")
-    turn.ended.result(5)
+    turn.ended.result(60)
     session.close()
     store.close()

@@ -19,6 +19,7 @@ from app.chat.store_types import NewAttachment, StoredMessage
 from app.core.errors import ReadOnlyError, StoreDamagedError, StoreNewerError, UsageError
 from app.core.events import Bus, ChatChanged, ChatsPurged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, TokenLogprob, ToolCall, Usage
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -117,10 +118,7 @@ def test_an_answer_in_progress_is_seen(store: ChatStore, file: Path, bus: Bus) -
     store.journal(answer.id, "far")
     assert texts(store, made.id) == ["so far"]
     other = ChatStore(file, bus)
-    deadline = time.monotonic() + 5
-    while texts(other, made.id) != ["so far"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert texts(other, made.id) == ["so far"]
+    until(lambda: texts(other, made.id) == ["so far"])
     other.close()
     error = ErrorInfo("worker_crashed", "It died.", {"model": "m"})
     store.finish(answer.id, "failed", error=error).result()
@@ -266,10 +264,7 @@ def test_the_bin_empties_itself_after_a_month(file: Path, bus: Bus, monkeypatch:
     store.close()
     again = ChatStore(file, bus)
     again.create("x")
-    end = time.monotonic() + 5
-    while len(again.conversations(deleted=True)) > 1 and time.monotonic() < end:
-        time.sleep(0.01)
-    assert [item.title for item in again.conversations(deleted=True)] == ["new"]
+    until(lambda: [item.title for item in again.conversations(deleted=True)] == ["new"])
     again.close()
 
 
@@ -588,12 +583,15 @@ def test_an_interrupted_answer_keeps_its_journal(file: Path, bus: Bus) -> None:
     script = WRITER.split("parent, number", maxsplit=1)[0] + (
         "answer = store.append(made.id, None, 'assistant', writing=True)\n"
         "store.journal(answer.id, 'what was written ', 'thought')\n"
-        "import time, os, signal\n"
-        "time.sleep(0.45)\n"
+        "import os, signal, sqlite3, time\n"
+        "look = sqlite3.connect(sys.argv[1])\n"
+        "while not look.execute('SELECT 1 FROM journal').fetchone(): time.sleep(0.01)\n"
         "store.journal(answer.id, 'lost')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(file)], check=False, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", script, str(file)], check=False, stdout=subprocess.DEVNULL, timeout=60
+    )
     store = ChatStore(file, bus)
     (message,) = store.messages(store.conversations()[0].id)
     assert (message.text, message.reasoning) == ("what was written ", "thought")

@@ -31,4 +31,5 @@ schema = schemathesis.openapi.from_url(f"{os.environ['HEARTH_ADDRESS']}/openapi.
 def test_it_answers_as_it_says(case: schemathesis.Case) -> None:
     if isinstance(case.body, dict) and "stream" in case.body:
         case.body["stream"] = False  # a stream's pieces have no schema in OpenAPI
-    case.call_and_validate(checks=CHECKS, timeout=20)
+    answer = case.call_and_validate(checks=CHECKS, timeout=60)
+    assert answer.status_code < 500

@@ -1,8 +1,6 @@
 """Asking a real supervisor and waiting for the end of the answer."""
 
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.core.events import Bus, InstanceChanged
@@ -90,11 +88,3 @@ class States:
         """States in order, each run once."""
         states = [event.state for event in self.events if event.model == model]
         return [state for at, state in enumerate(states) if not at or states[at - 1] != state]
-
-
-def until(done: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)

@@ -322,7 +322,7 @@ class _Server(ThreadingHTTPServer):
 
     def join_handlers(self) -> None:
         for thread in list(self._handlers):
-            thread.join(5)
+            thread.join(60)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients hang up all the time here."""

@@ -51,7 +51,7 @@ def test_publishes_host_and_gpus(bus: Bus, tmp_path: Path) -> None:
     sampler = Sampler(bus, lambda: machine, list, vendors=[reader], host=Host(tmp_path), period=0.02)
     sampler.start()
     sampler.start()
-    assert enough.wait(10)
+    assert enough.wait(60)
     sampler.close()
     sampler.close()
     host, gpu, second = samples[0].values, samples[1].values, samples[2].values
@@ -69,7 +69,7 @@ def test_a_reader_that_fails_does_not_stop_the_others(bus: Bus) -> None:
     gpu = Gpu(0, "amd", "Radeon", memory_total=1, key="x")
     sampler = Sampler(bus, _machine(gpu), list, vendors=[Broken()], period=0.01)
     sampler.start()
-    assert enough.wait(10)
+    assert enough.wait(60)
     sampler.close()
     assert samples[1].values["power"] is None
     assert sampler.reasons("gpu:0") == {"all": "reading failed: the driver was reset"}
@@ -82,7 +82,7 @@ def test_a_gpu_without_a_reader_says_so(bus: Bus) -> None:
         bus, _machine(Gpu(0, "other", "llvmpipe", devices=("Vulkan0",))), list, vendors=[], period=0.01
     )
     sampler.start()
-    assert enough.wait(10)
+    assert enough.wait(60)
     sampler.close()
     assert samples[1].values["utilization"] is None
     assert sampler.reasons("gpu:0")["all"]

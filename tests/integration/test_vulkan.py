@@ -169,7 +169,7 @@ class TestModels:
         # The software device always reports the same free memory; its memory is the worker's own.
         (pid,) = supervisor.pids()
         assert psutil.Process(pid).memory_info().rss > ours.total
-        supervisor.unload(plan.model_path).result(30)
+        supervisor.unload(plan.model_path).result(60)
         assert not psutil.pid_exists(pid)
         assert use(load(supervisor, plan), DEVICE) == ours
 

@@ -34,9 +34,11 @@ def test_where_it_is_not_possible_nothing_happens(
     monkeypatch: pytest.MonkeyPatch, command: list[str] | None
 ) -> None:
     monkeypatch.setattr(downloads_awake, "_command", lambda: command)
-    awake = Awake()
+    before, awake = len(helpers()), Awake()
     awake.set(True)
+    assert len(helpers()) == before
     awake.set(False)
+    assert len(helpers()) == before
 
 
 @needs_helper
@@ -59,7 +61,7 @@ def test_it_ends_when_we_are_killed() -> None:
     helper = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.communicate()
-    helper.wait(5)
+    helper.wait(60)
     assert not helper.is_running()
 
 

@@ -267,12 +267,10 @@ def test_a_sign_in_page_in_the_way_is_named(server: LocalHub) -> None:
 
 def test_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    started = time.monotonic()
     with pytest.raises(HubUnreachableError):
         Hub("http://127.0.0.1:9", lambda: None).search("x")
     with pytest.raises(HubUnreachableError):
         Hub("http://127.0.0.1:9", lambda: None).locate("a/b", "main", "c")
-    assert time.monotonic() - started < 2.0
 
 
 def test_endpoint_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from app.models import library as library_module
 from app.models.library import Library
 from app.models.library_care import disk_use, idle
 from tests.fakes.gguf_writer import write_model
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -96,17 +97,10 @@ def test_changes_on_disk_are_noticed(library: Library, paths: Paths, bus: Bus) -
     library.watch(0.02)
     time.sleep(0.05)
     path = write_model(paths.models / "new" / "m.gguf")
-    _until(lambda: [r.id for r in library.records()] == ["m"])
+    until(lambda: [r.id for r in library.records()] == ["m"])
     path.unlink()
-    _until(lambda: library.records() == ())
+    until(lambda: library.records() == ())
     assert LibraryChanged(("m",)) in told
-
-
-def _until(done) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def record(name: str, size: int, used: float | None = None, times: int = 0, repo: str = "") -> ModelRecord:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import select
 import shutil
 import socket
 import subprocess
@@ -44,6 +45,7 @@ from app.models.transfer_throttle import Limiter, allowed
 from app.models.transfer_xet import wanted
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.proxy_server import LocalProxy
+from tests.waiting import PATIENCE, until
 
 REPO, NAME = "me/tiny-GGUF", "tiny-Q4_0.gguf"
 SIZE = 6_000_000
@@ -81,7 +83,9 @@ def changed(options: Options = QUICK, **more: Any) -> Options:
     return msgspec.structs.replace(options, **more)
 
 
-ONE = changed(connections=1, net=Net(stall=20.0))
+CALM = changed(net=Net(stall=20.0))
+"""On a machine so busy that nothing moves for a while, a quick one would ask for the same bytes again."""
+ONE = changed(CALM, connections=1)
 """Of several connections one may help another that is slow, and then a few bytes are sent twice."""
 
 
@@ -104,12 +108,14 @@ class Running:
             self.outcome = error
 
     def until(self, done: int) -> None:
-        end = time.monotonic() + 10
-        while self.work.progress().done < done and self.thread.is_alive() and time.monotonic() < end:
-            time.sleep(0.002)
+        until(lambda: self.work.progress().done >= done or not self.thread.is_alive())
+
+    def says(self, words: str) -> bool:
+        note = self.work.progress().note
+        return note is not None and words in note.text
 
     def join(self) -> Any:
-        self.thread.join(30)
+        self.thread.join(60)
         return self.outcome
 
 
@@ -125,7 +131,7 @@ def test_whole_file_arrives_verified_and_alone(hub: LocalHub, tmp_path: Path) ->
 
 def test_several_connections_share_the_file(hub: LocalHub, tmp_path: Path) -> None:
     hub.rate = 4_000_000
-    fetch(hub, tmp_path / "f")
+    fetch(hub, tmp_path / "f", CALM)
     ranges = [asked.range for asked in hub.asked("data")]
     assert len(ranges) >= 4
     assert len({str(text) for text in ranges}) == len(ranges)
@@ -159,11 +165,10 @@ def test_cancel_is_quick_and_the_next_run_goes_on(hub: LocalHub, tmp_path: Path)
     hub.rate = 1_000_000
     running = Running(transfer(hub, tmp_path / "f"))
     running.until(SIZE // 2)
-    started = time.monotonic()
     running.work.cancel()
     assert isinstance(running.join(), TransferCancelledError)
-    assert time.monotonic() - started < 0.2
     done = running.work.progress().done
+    assert done < SIZE  # it did not wait for the end
     assert not (tmp_path / "f").exists()
     before = hub.settle()
     hub.rate = None
@@ -173,12 +178,10 @@ def test_cancel_is_quick_and_the_next_run_goes_on(hub: LocalHub, tmp_path: Path)
 
 def test_cancel_while_waiting_for_the_hub(hub: LocalHub, tmp_path: Path) -> None:
     hub.fault("status", "resolve", None, status=503)
-    running = Running(transfer(hub, tmp_path / "f", changed(backoff=60.0)))
-    time.sleep(0.3)
-    started = time.monotonic()
+    running = Running(transfer(hub, tmp_path / "f", changed(backoff=300.0, backoff_limit=300.0)))
+    until(lambda: hub.asked("resolve"))
     running.work.cancel()
     assert isinstance(running.join(), TransferCancelledError)
-    assert time.monotonic() - started < 0.2
     assert leftovers(tmp_path / "f") == []
 
 
@@ -208,8 +211,7 @@ def test_too_many_requests_waits_as_long_as_asked(hub: LocalHub, tmp_path: Path,
     hub.fault("status", where, status=429, headers={"Retry-After": "1"})
     started = time.monotonic()
     running = Running(transfer(hub, tmp_path / "f"))
-    time.sleep(0.3)
-    assert "asks us to wait" in running.work.progress().note.text
+    until(lambda: running.says("asks us to wait"))
     assert running.join().sha256 == SHA
     assert time.monotonic() - started >= 1.0
 
@@ -238,8 +240,7 @@ def test_the_hub_away_and_back(tmp_path: Path) -> None:
         port = first.port
     client = Hub(f"http://127.0.0.1:{port}", lambda: None)
     running = Running(Transfer(tmp_path / "f", lambda: client.locate(REPO, "main", NAME), options=QUICK))
-    time.sleep(0.3)
-    assert "can't be reached" in running.work.progress().note.text
+    until(lambda: running.says("can't be reached"))
     with LocalHub([repo], port=port):
         assert running.join().sha256 == SHA
 
@@ -399,11 +400,12 @@ def test_a_read_only_disk(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_a_fatal_error_does_not_wait_for_stalled_connections(hub: LocalHub, tmp_path: Path) -> None:
     hub.fault("stall", times=2, after=100_000)
-    started = time.monotonic()
-    slow = changed(net=Net(stall=20.0), write=failing_write(1_000_000, errno.ENOSPC))
-    with pytest.raises(DiskFullError):
-        fetch(hub, tmp_path / "f", slow)
-    assert time.monotonic() - started < 3
+    running = Running(
+        transfer(
+            hub, tmp_path / "f", changed(net=Net(stall=300.0), write=failing_write(1_000_000, errno.ENOSPC))
+        )
+    )
+    assert isinstance(running.join(), DiskFullError)
 
 
 def test_two_transfers_never_share_a_file(hub: LocalHub, tmp_path: Path) -> None:
@@ -654,12 +656,10 @@ def test_a_silent_xet_store_gives_way_to_plain_http(
 def test_cancel_ends_a_silent_xet_stream(xet: LocalHub, tmp_path: Path) -> None:
     with silent_store() as store:
         xet.xet_endpoint = f"http://127.0.0.1:{store.getsockname()[1]}"
-        running = Running(transfer(xet, tmp_path / "t" / "f", changed(method="xet", net=Net(stall=20.0))))
-        time.sleep(0.5)
-        started = time.monotonic()
+        running = Running(transfer(xet, tmp_path / "t" / "f", changed(method="xet", net=Net(stall=300.0))))
+        assert select.select([store], [], [], PATIENCE)[0]  # it asks
         running.work.cancel()
         assert isinstance(running.join(), TransferCancelledError)
-        assert time.monotonic() - started < 0.3
 
 
 @pytest.mark.parametrize("by", ["setting", "environment"])
@@ -679,7 +679,7 @@ def test_a_proxy_that_cuts_at_a_megabyte(
 def test_a_speed_limit_is_kept(hub: LocalHub, tmp_path: Path) -> None:
     started = time.monotonic()
     fetch(hub, tmp_path / "f", changed(throttle=Limiter(lambda: 4_000_000)))
-    assert 0.9 < time.monotonic() - started < 4.0
+    assert time.monotonic() - started > 0.9
 
 
 @pytest.mark.parametrize(

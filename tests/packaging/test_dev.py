@@ -16,6 +16,7 @@ import pytest
 
 from devkit import commands, engine, folders, machine, qtlibs, shell, stamps, starter
 from devkit.say import Problem
+from tests.waiting import until
 
 ROOT = folders.ROOT
 PLAIN = "sse4_2 avx avx2 fma f16c bmi2"
@@ -194,7 +195,7 @@ class TestStamps:
         assert waiting.is_alive()
         holder.kill()
         holder.communicate()
-        waiting.join(timeout=10)
+        waiting.join(60)
         assert not waiting.is_alive()
 
 
@@ -213,13 +214,6 @@ def _hold_in_a_process(lock: Path) -> "subprocess.Popen[bytes]":
     assert holder.stdout is not None
     holder.stdout.readline()
     return holder
-
-
-def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def _raise(error: BaseException) -> Callable[..., None]:
@@ -370,7 +364,7 @@ class TestFailures:
         with pytest.raises(KeyboardInterrupt):
             shell.run_logged(["sh", "-c", "sleep 60 & echo $!; wait"], log, doing="testing")
         grandchild = int(log.read_text())
-        _until(lambda: not psutil.pid_exists(grandchild))
+        until(lambda: not psutil.pid_exists(grandchild))
 
     def test_the_file_systems_errors_are_sentences(self) -> None:
         assert "disk is full" in commands.os_sentence(OSError(errno.ENOSPC, "No space left on device"))

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_the_energy_is_what_was_read_meanwhile(bench: Bench) -> None:
     for i in range(10):
         bench.bus.publish(Sample("host", now - 10 + i, {"cpu_power": 20.0}))
     bench.bus.publish(Sample("host", now, {"cpu_power": 120.0}))
-    bench.bus.publish(Sample("host", now + 1, {"cpu_power": 120.0}))
+    bench.bus.publish(Sample("host", now + 60, {"cpu_power": 120.0}))
     bench.ask(END)
     (row,) = bench.rows()
     assert row.energy_origin == "measured"
@@ -137,5 +138,10 @@ def test_closing_twice_and_without_start(tmp_path: Path) -> None:
     recorder = Recorder(store, series, lambda _: About())
     recorder.close()
     recorder.close()
+    # What is said after the end is let be: no thread writes it any more.
+    Recorded(fake := Fake(), recorder, "chat").submit("m", GenerateRequest(id="r"), lambda _event: None)
+    fake.sinks[-1](END)
+    assert list(store.rows()) == []
+    assert "usage" not in [thread.name for thread in threading.enumerate()]
     series.close()
     store.close()

@@ -28,7 +28,7 @@ def cosine(left: list[float], right: list[float]) -> float:
 
 def test_alike_texts_are_near(engine: Supervisor) -> None:
     texts = ["The cat sleeps on the sofa.", "A cat is sleeping on a couch.", "def f(x): return x ** 2 + 1"]
-    found = engine.embed(MODEL, texts).result(30)
+    found = engine.embed(MODEL, texts).result(60)
     assert found.tokens > 20
     near, far = cosine(found.vectors[0], found.vectors[1]), cosine(found.vectors[0], found.vectors[2])
     assert near > far
@@ -39,32 +39,32 @@ def test_alike_texts_are_near(engine: Supervisor) -> None:
 def test_many_texts_come_back_in_order(engine: Supervisor) -> None:
     texts = [f"Sentence number {n} " * (n % 7 + 1) for n in range(18)]
     together = engine.embed(MODEL, texts).result(60).vectors
-    alone = [engine.embed(MODEL, [text]).result(30).vectors[0] for text in texts[::6]]
+    alone = [engine.embed(MODEL, [text]).result(60).vectors[0] for text in texts[::6]]
     for left, right in zip(together[::6], alone, strict=True):
         assert cosine(left, right) > 0.999
 
 
 def test_tokens_are_taken_too(engine: Supervisor) -> None:
-    tokens = engine.tokenize(MODEL, "hello world", special=True).result(10)
-    by_tokens = engine.embed(MODEL, [tokens]).result(10).vectors[0]
-    assert cosine(by_tokens, engine.embed(MODEL, ["hello world"]).result(10).vectors[0]) > 0.999
-    assert engine.embed(MODEL, []).result(10).vectors == []
+    tokens = engine.tokenize(MODEL, "hello world", special=True).result(60)
+    by_tokens = engine.embed(MODEL, [tokens]).result(60).vectors[0]
+    assert cosine(by_tokens, engine.embed(MODEL, ["hello world"]).result(60).vectors[0]) > 0.999
+    assert engine.embed(MODEL, []).result(60).vectors == []
 
 
 def test_raw_vectors_keep_their_length(engine: Supervisor) -> None:
-    (raw,) = engine.embed(MODEL, ["hello"], normalize=False).result(10).vectors
+    (raw,) = engine.embed(MODEL, ["hello"], normalize=False).result(60).vectors
     assert cosine(raw, raw) > 1.5
 
 
 def test_what_can_not_be_embedded_is_refused(engine: Supervisor) -> None:
     with pytest.raises(PromptTooLongError):
-        engine.embed(MODEL, ["word " * 600]).result(10)
+        engine.embed(MODEL, ["word " * 600]).result(60)
     with pytest.raises(BadRequestError, match="empty"):
-        engine.embed(MODEL, [()]).result(10)
+        engine.embed(MODEL, [()]).result(60)
     with pytest.raises(BadRequestError, match="no token"):
-        engine.embed(MODEL, [(10**7,)]).result(10)
+        engine.embed(MODEL, [(10**7,)]).result(60)
     with pytest.raises(BadRequestError, match="not a reranker"):
-        engine.embed(MODEL, ["a"], query="b").result(10)
+        engine.embed(MODEL, ["a"], query="b").result(60)
 
 
 def test_a_model_for_text_says_so(starter: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_model_for_text_says_so(starter: Path, tmp_path: Path) -> None:
     try:
         supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
         with pytest.raises(BadRequestError, match="write text"):
-            supervisor.embed(MODEL, ["a"]).result(10)
+            supervisor.embed(MODEL, ["a"]).result(60)
     finally:
         supervisor.close()
 
@@ -92,7 +92,7 @@ def reranker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 
 
 def scores(engine: Supervisor, query: str, documents: list[str]) -> list[float]:
-    found = engine.embed(MODEL, documents, query=query).result(30).vectors
+    found = engine.embed(MODEL, documents, query=query).result(60).vectors
     assert all(len(row) == 1 for row in found)
     return [row[0] for row in found]
 
@@ -109,7 +109,7 @@ def test_a_reranker_scores_pairs(reranker: Supervisor) -> None:
 
 
 def test_a_reranker_computes_what_it_must(reranker: Supervisor) -> None:
-    tokens = reranker.tokenize(MODEL, "where is the cat", special=True).result(10)
+    tokens = reranker.tokenize(MODEL, "where is the cat", special=True).result(60)
     assert tokens == (2, 12, 13, 8, 4, 3)
     weights = reranker_weights()
     for query, document in (("where is the cat", "the cat sleeps on the sofa"), ("a dog", "the dog runs")):

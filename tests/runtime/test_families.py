@@ -80,7 +80,7 @@ def test_a_conversation_goes_on(pair: tuple[str, Worker, Worker]) -> None:
     _, kept, _ = pair
     tokens = numbers(1, 120)
     assert check(pair, tokens) == 0
-    more = kept.supervisor.tokenize(MODEL, kept.say(tokens).text()).result(10)
+    more = kept.supervisor.tokenize(MODEL, kept.say(tokens).text()).result(60)
     assert check(pair, (*tokens, *more, *numbers(2, 30))) in (0, 120, 120 + len(more) - 1)
 
 

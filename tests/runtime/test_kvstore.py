@@ -1,7 +1,6 @@
 """Conversations that come back from disk without a prefill."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -131,14 +130,11 @@ def test_a_chat_goes_on_after_a_restart(tmp_path: Path, starter: Path) -> None:
 
     history = (long, Message("assistant", first.text()), Message("user", "Thanks."))
     supervisor = restarted(tmp_path, starter)
-    began = time.monotonic()
     second = turn(supervisor, history)
-    took = time.monotonic() - began
     usage, fresh = second.finished().usage, first.finished()
     assert usage.cached > 0.9 * fresh.usage.prompt
     assert second.finished().timings.ttft < fresh.timings.ttft
-    assert took < 30
-    supervisor.unload(MODEL).result(20)
+    supervisor.unload(MODEL).result(60)
 
     supervisor.ensure_ready(MODEL, small_plan(starter, type_k="q8_0")).result(60)
     assert turn(supervisor, history).finished().usage.cached == 0

@@ -1,7 +1,7 @@
 """The protocol's schema as a snapshot (a change of it is meant and seen), and frames of any bytes."""
 
-import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -96,9 +96,15 @@ def test_errors_travel_with_their_parameters() -> None:
 @given(st.binary(max_size=300))
 @settings(max_examples=2000, deadline=None)
 def test_any_bytes_are_a_message_or_a_decode_error(frame: bytes) -> None:
-    for decode in (decode_command, decode_report):
-        with contextlib.suppress(msgspec.DecodeError):
-            decode(frame)
+    assert isinstance(read(decode_command, frame), Command | msgspec.DecodeError)
+    assert isinstance(read(decode_report, frame), Report | msgspec.DecodeError)
+
+
+def read(decode: Callable[[bytes], object], frame: bytes) -> object:
+    try:
+        return decode(frame)
+    except msgspec.DecodeError as error:
+        return error
 
 
 _VALID = [
@@ -111,5 +117,4 @@ _VALID = [
 def test_a_damaged_frame_is_a_message_or_a_decode_error(frame: bytes, at: int, value: int, cut: bool) -> None:
     at %= len(frame)
     damaged = frame[:at] if cut else frame[:at] + bytes([value]) + frame[at + 1 :]
-    with contextlib.suppress(msgspec.DecodeError):
-        decode_command(damaged)
+    assert isinstance(read(decode_command, damaged), Command | msgspec.DecodeError)

@@ -12,8 +12,8 @@ from app.runtime import engine as engine_module
 from app.runtime.engine import Engine
 from app.runtime.jobs import Job
 from app.runtime.shelf import Entry, State, StateShelf
-from tests.fakes.asking import until
 from tests.fakes.cells import Cells
+from tests.waiting import until
 
 
 class Disk:

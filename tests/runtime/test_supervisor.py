@@ -25,7 +25,8 @@ from app.core.errors import (
 from app.core.events import Bus
 from app.core.generate import SamplingParams
 from app.runtime.supervisor import Supervisor
-from tests.fakes.asking import MODEL, States, ask, request, small_plan, until
+from tests.fakes.asking import MODEL, States, ask, request, small_plan
+from tests.waiting import until
 
 ENDLESS = SamplingParams(temperature=0.0, ignore_eos=True)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -59,7 +60,7 @@ def test_a_load_goes_through_its_states(supervisor: Supervisor, states: States, 
     assert [snapshot.state for snapshot in supervisor.snapshots()] == ["ready"]
     progress = [event.progress for event in states.events]
     assert progress == sorted(progress)
-    supervisor.unload(MODEL).result(20)
+    supervisor.unload(MODEL).result(60)
     assert states.names()[-2:] == ["stopping", "stopped"]
     assert supervisor.snapshots() == ()
     assert not psutil.pid_exists(changed.pid or 0)
@@ -91,11 +92,11 @@ def test_two_models_answer_side_by_side(supervisor: Supervisor, states: States, 
     }
     pid = supervisor.snapshot("one").pid  # type: ignore[union-attr]
     psutil.Process(pid).kill()
-    assert replies["one"].wait(10).failed.code == "worker_crashed"
+    assert replies["one"].wait(60).failed.code == "worker_crashed"
     assert supervisor.snapshot("two").state == "ready"  # type: ignore[union-attr]
     before = len(replies["two"].text())
     until(lambda: len(replies["two"].text()) > before)
-    supervisor.unload("two").result(20)
+    supervisor.unload("two").result(60)
     assert states.names("two")[-1] == "stopped"
 
 
@@ -112,7 +113,7 @@ def test_kills_at_random_moments_always_have_a_reason(supervisor: Supervisor, st
         for pid in supervisor.pids():
             psutil.Process(pid).kill()
         if reply is not None:
-            assert reply.wait(10).failed.code == "worker_crashed"
+            assert reply.wait(60).failed.code == "worker_crashed"
             assert reply.after_the_end == 0
         until(lambda: supervisor.snapshot(MODEL).state == "failed")  # type: ignore[union-attr]
         snapshot = supervisor.snapshot(MODEL)
@@ -127,16 +128,16 @@ def test_kills_at_random_moments_always_have_a_reason(supervisor: Supervisor, st
 def test_unload_while_busy_ends_the_answers(supervisor: Supervisor, starter: Path) -> None:
     supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
     replies = [ask(supervisor, request("Tell a story.", ENDLESS)).begun() for _ in range(2)]
-    supervisor.unload(MODEL).result(30)
-    assert [reply.wait(5).finished().reason for reply in replies] == ["cancelled"] * 2
+    supervisor.unload(MODEL).result(60)
+    assert [reply.wait(60).finished().reason for reply in replies] == ["cancelled"] * 2
     assert [reply.after_the_end for reply in replies] == [0, 0]
 
 
 def test_unload_during_a_load(supervisor: Supervisor, states: States, starter: Path) -> None:
     load = supervisor.ensure_ready(MODEL, small_plan(starter))
-    supervisor.unload(MODEL).result(20)
+    supervisor.unload(MODEL).result(60)
     with pytest.raises(LoadCancelledError):
-        load.result(5)
+        load.result(60)
     assert states.names()[-1] == "stopped"
     assert supervisor.ensure_ready(MODEL, small_plan(starter)).result(60).state == "ready"
 
@@ -146,17 +147,17 @@ def test_a_load_can_be_cancelled_at_any_moment(supervisor: Supervisor, states: S
         load = supervisor.ensure_ready(MODEL, small_plan(starter))
         time.sleep(delay)
         supervisor.cancel_load(MODEL)
-        if load.exception(20) is not None:
+        if load.exception(60) is not None:
             assert isinstance(load.exception(), LoadCancelledError)
             until(lambda: supervisor.snapshot(MODEL).state == "stopped")  # type: ignore[union-attr]
     supervisor.cancel_load("nobody")
 
 
 def test_what_is_not_loaded_says_so(supervisor: Supervisor) -> None:
-    assert ask(supervisor, request("Hi")).wait(5).failed.code == "not_loaded"
+    assert ask(supervisor, request("Hi")).wait(60).failed.code == "not_loaded"
     with pytest.raises(NotLoadedError):
-        supervisor.tokenize(MODEL, "x").result(5)
-    supervisor.unload(MODEL).result(5)
+        supervisor.tokenize(MODEL, "x").result(60)
+    supervisor.unload(MODEL).result(60)
     assert supervisor.snapshot("nobody") is None
 
 
@@ -172,12 +173,12 @@ def test_a_worker_that_dies_says_why_and_loads_again(
     assert pid
     os.kill(pid, number)
     for reply, part in zip(replies, partial, strict=True):
-        failed = reply.wait(10).failed
+        failed = reply.wait(60).failed
         assert failed.code == "worker_crashed"
         assert number.name in str(failed.params["why"])
         assert reply.text().startswith(part)
         assert reply.after_the_end == 0
-    assert question.exception(5) is not None or question.result().prompt
+    assert question.exception(60) is not None or question.result().prompt
     snapshot = supervisor.snapshot(MODEL)
     assert snapshot
     assert snapshot.state == "failed"
@@ -192,9 +193,9 @@ def test_a_worker_that_dies_says_why_and_loads_again(
 
 def test_a_missing_file(supervisor: Supervisor, states: States, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
-        supervisor.ensure_ready(MODEL, small_plan(tmp_path / "nothing.gguf")).result(30)
+        supervisor.ensure_ready(MODEL, small_plan(tmp_path / "nothing.gguf")).result(60)
     assert states.names()[-1] == "failed"
-    supervisor.unload(MODEL).result(5)
+    supervisor.unload(MODEL).result(60)
     assert states.names()[-1] == "stopped"
 
 
@@ -202,7 +203,7 @@ def test_a_file_that_is_no_model(supervisor: Supervisor, tmp_path: Path) -> None
     path = tmp_path / "page.gguf"
     path.write_bytes(b"<html>" * 100)
     with pytest.raises(WrongMagicError, match="<htm"):
-        supervisor.ensure_ready(MODEL, small_plan(path)).result(30)
+        supervisor.ensure_ready(MODEL, small_plan(path)).result(60)
 
 
 @pytest.mark.parametrize("part", [0, 3, 20, 4_000, 2_000_000, 60_000_000])
@@ -210,17 +211,17 @@ def test_a_file_that_is_cut_short(supervisor: Supervisor, starter: Path, tmp_pat
     path = tmp_path / "cut.gguf"
     with starter.open("rb") as file:
         path.write_bytes(file.read(part))
-    error = supervisor.ensure_ready(MODEL, small_plan(path)).exception(30)
+    error = supervisor.ensure_ready(MODEL, small_plan(path)).exception(60)
     assert isinstance(error, TruncatedModelError | LoadFailedError), error
     assert isinstance(error, TruncatedModelError) or part in (4_000, 2_000_000)
 
 
 def test_an_impossible_plan_is_explained(supervisor: Supervisor, starter: Path) -> None:
     with pytest.raises(LoadFailedError, match="no device NoSuch0; known are CPU"):
-        supervisor.ensure_ready(MODEL, small_plan(starter, devices=("NoSuch0",))).result(30)
+        supervisor.ensure_ready(MODEL, small_plan(starter, devices=("NoSuch0",))).result(60)
     overrides = (("blk", "NoSuchBuffer"),)
     with pytest.raises(LoadFailedError, match="no buffer type NoSuchBuffer"):
-        supervisor.ensure_ready(MODEL, small_plan(starter, tensor_overrides=overrides)).result(30)
+        supervisor.ensure_ready(MODEL, small_plan(starter, tensor_overrides=overrides)).result(60)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_a_first_decode_that_crashes_is_tried_once_more(bus: Bus, tmp_path: Path
         changed = supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
         assert changed.plan
         assert not changed.plan.use_extra_bufts
-        assert supervisor.ensure_ready(MODEL, small_plan(starter)).result(5).pid == changed.pid
+        assert supervisor.ensure_ready(MODEL, small_plan(starter)).result(60).pid == changed.pid
         assert states.names() == ["starting", "loading", "starting", "loading", "ready"]
     finally:
         supervisor.close()
@@ -308,7 +309,7 @@ time.sleep(60)
         worker = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         parent.wait()
-        worker.wait(10)
+        worker.wait(60)
 
 
 @pytest.mark.expects_log("a sink failed")
@@ -342,4 +343,4 @@ def test_many_requests_are_answered_busy(
     monkeypatch.setattr("app.runtime.supervisor.MOST_OPEN", 3)
     supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
     replies = [ask(supervisor, request("Tell a story.", ENDLESS)) for _ in range(4)]
-    assert replies[3].wait(5).failed.code == "busy"
+    assert replies[3].wait(60).failed.code == "busy"

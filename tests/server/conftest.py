@@ -52,7 +52,7 @@ def served(tmp_path, bus: Bus, request: pytest.FixtureRequest) -> Iterator[Serve
 
 @pytest.fixture
 def http(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.address, timeout=10, trust_env=False) as client:
+    with httpx.Client(base_url=served.address, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -2,13 +2,13 @@
 
 import json
 import threading
-import time
 
 import httpx2 as httpx
 import pytest
 
 from app.core.generate import Delta, Finished, Timings, ToolCallDelta, Usage
 from app.server import run
+from tests.waiting import until
 
 MODEL = "fake/model:Q4_K_M"
 CHAT = "/v1/chat/completions"
@@ -16,13 +16,6 @@ CHAT = "/v1/chat/completions"
 
 def body(text: str = "one two three", **more: object) -> dict[str, object]:
     return {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
-
-
-def until(done) -> None:
-    end = time.monotonic() + 5
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 def test_aliases_and_patterns_name_a_model(http, served) -> None:
@@ -41,7 +34,7 @@ def test_past_the_bound_clients_are_told_when_to_come_back(served) -> None:
     codes: list[httpx.Response] = []
 
     def ask() -> None:
-        codes.append(httpx.post(served.address + CHAT, json=body("word " * 5), trust_env=False, timeout=20))
+        codes.append(httpx.post(served.address + CHAT, json=body("word " * 5), trust_env=False, timeout=60))
 
     httpx.post(served.address + CHAT, json=body("x"), trust_env=False)  # loads it, with the fake's plan
     plan = served.supervisor.loaded[MODEL].plan

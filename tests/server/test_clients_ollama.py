@@ -11,6 +11,7 @@ import pytest
 from app.core.events import DownloadChanged
 from app.core.generate import Delta, Finished, Timings, ToolCallDelta, Usage
 from app.models.hub_types import QuantFile, RemotePart, RepoDetail
+from tests.waiting import until
 
 CAPITAL = [{"role": "user", "content": "What is the capital of France? Answer in one short sentence."}]
 OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 16}
@@ -107,18 +108,11 @@ def test_keep_alive_loads_and_unloads(scripted, served) -> None:
     with pytest.raises(ollama.ResponseError, match="keep_alive"):
         scripted.chat(MODEL, CAPITAL, keep_alive="soon")
     scripted.chat(MODEL, CAPITAL, keep_alive="100ms")
-    _until(lambda: not served.supervisor.loaded)
+    until(lambda: not served.supervisor.loaded)
 
 
 def _left(client) -> float:
     return client.ps().models[0].expires_at.timestamp() - time.time()
-
-
-def _until(done) -> None:
-    end = time.monotonic() + 5
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
 
 
 def test_a_copy_is_another_name(scripted, served) -> None:

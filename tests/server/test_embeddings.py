@@ -32,7 +32,7 @@ def loaded(real) -> Iterator[None]:
     )
     assert answer.status_code == 200
     yield
-    real.supervisor.unload(real.minilm).result(30)
+    real.supervisor.unload(real.minilm).result(60)
 
 
 @pytest.fixture(scope="module")

@@ -51,18 +51,21 @@ def test_an_address_that_is_not_ours_is_told() -> None:
 
 
 def test_small_answers_do_not_wait_for_acknowledgements(served) -> None:
+    took = []
     with httpx.Client(base_url=served.address, trust_env=False) as client:
-        client.get("/health")
-        began = time.monotonic()
-        for _ in range(20):
+        for _ in range(60):
+            began = time.monotonic()
             client.get("/health")
-        assert time.monotonic() - began < 20 * 0.04
+            took.append(time.monotonic() - began)
+    # Each of the later ones would; on a busy machine some take long for other reasons.
+    assert sorted(took[20:])[10] < 0.04
 
 
 def test_the_free_port_can_be_bound() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         free = free_port("127.0.0.1", other.getsockname()[1])
-    bind("127.0.0.1", free).close()
+        with bind("127.0.0.1", free) as bound:
+            assert bound.getsockname() == ("127.0.0.1", free)
 
 
 def test_stopping_cuts_an_answer_and_its_client_sees_the_end(served) -> None:
@@ -82,8 +85,8 @@ def test_stopping_cuts_an_answer_and_its_client_sees_the_end(served) -> None:
     started = threading.Event()
     reader = threading.Thread(target=read)
     reader.start()
-    assert started.wait(5)
+    assert started.wait(60)
     served.host.stop()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
     assert b"[DONE]" in seen.text

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, RejectConnection, Request, TextMessage
 
 from app.server import lmstudio_socket
+from tests.waiting import PATIENCE, until
 
 MODEL = "fake/model:Q4_K_M"
 SAY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "one two three"}]}]}
@@ -27,7 +27,7 @@ class Client:
 
     def __init__(self, address: str, path: str, headers: list[tuple[bytes, bytes]], host: str) -> None:
         where = urlsplit(address)
-        self.raw = socket.create_connection((where.hostname, where.port), timeout=10)
+        self.raw = socket.create_connection((where.hostname, where.port), timeout=PATIENCE)
         self._ws = WSConnection(ConnectionType.CLIENT)
         self._events: list[Any] = []
         self.raw.sendall(self._ws.send(Request(host=host, target=path, extra_headers=headers)))
@@ -71,13 +71,6 @@ def opened(
         yield client
     finally:
         client.raw.close()
-
-
-def until(done: Any) -> None:
-    end = time.monotonic() + 5
-    while not done():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

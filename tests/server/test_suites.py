@@ -39,7 +39,7 @@ def warm(real) -> object:
     body = {"model": real.minilm, "input": "x"}
     httpx.post(f"{real.address}/v1/embeddings", json=body, trust_env=False, timeout=60).raise_for_status()
     yield real
-    real.supervisor.unload(real.minilm).result(30)
+    real.supervisor.unload(real.minilm).result(60)
 
 
 @pytest.mark.timeout(300)
