@@ -6,7 +6,6 @@ the portals' specification says, and sends the signals it is told to.
 
 import contextlib
 import os
-import queue
 import shutil
 import socket
 import subprocess
@@ -42,19 +41,16 @@ class FakeDesktop:
     def __init__(self, *, declines: bool = False) -> None:
         self.declines = declines
         self.settings: dict[str, dict[str, Any]] = {}
-        self.calls: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue()
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.line: DBusConnection = open_dbus_connection("SESSION")
         for name in ("org.freedesktop.portal.Desktop", "org.freedesktop.Notifications"):
             unwrap_msg(self.line.send_and_get_reply(message_bus.RequestName(name)))
         self._thread = threading.Thread(target=self._serve, name="fake-desktop", daemon=True)
         self._thread.start()
 
-    def called(self, member: str) -> tuple[Any, ...]:
-        """Wait for the next call of ``member``; its values. Others before it are passed over."""
-        while True:
-            name, values = self.calls.get(timeout=30)
-            if name == member:
-                return values
+    def called(self, member: str) -> tuple[Any, ...] | None:
+        """The values ``member`` was first called with; None before it was."""
+        return next((values for name, values in tuple(self.calls) if name == member), None)
 
     def signal(self, path: str, interface: str, member: str, signature: str, body: tuple[Any, ...]) -> None:
         """Tell everybody."""
@@ -83,7 +79,7 @@ class FakeDesktop:
 
     def _answer(self, call: Any) -> None:
         member = call.header.fields[HeaderFields.member]
-        self.calls.put((member, call.body))
+        self.calls.append((member, call.body))
         answer = getattr(self, f"_do_{member}", None)
         if answer is None:
             self.line.send(new_error(call, "org.freedesktop.DBus.Error.UnknownMethod", "s", ("unknown",)))

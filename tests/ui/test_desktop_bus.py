@@ -72,14 +72,16 @@ def test_the_portal_gives_a_key_and_tells_when_it_is_pressed(
         key.take("Ctrl+Alt+Space")
         assert key.problem == "asked"
     assert (key.problem, key.words) == ("", "Press Ctrl+Alt+Space")
-    (name, about), *_ = desktop.called("BindShortcuts")[1]
+    asked = desktop.called("BindShortcuts")
+    assert asked is not None
+    (name, about), *_ = asked[1]
     assert name == "quick-ask"
     assert about["preferred_trigger"] == ("s", "CTRL+ALT+space")
     with qtbot.waitSignal(key.pressed):
         desktop.press()
     assert os.environ["XDG_ACTIVATION_TOKEN"] == "token-1"
     key.close()
-    desktop.called("Close")
+    qtbot.waitUntil(lambda: desktop.called("Close") is not None)
 
 
 def test_a_key_that_the_user_declines_is_said_so(qtbot: Any, wayland: None) -> None:
@@ -134,7 +136,8 @@ def test_a_click_on_a_notification_opens_what_it_told_of(
     assert windows.notifications is not None
     qtbot.waitUntil(lambda: windows.notifications is not None and windows.notifications._markup)
     windows.notifications.tell("Title", "a <b>\nlong " * 100, lambda: clicked.append(True))
-    name, _replaces, _icon, title, text, actions, hints, _time = desktop.called("Notify")
+    qtbot.waitUntil(lambda: desktop.called("Notify") is not None)
+    name, _replaces, _icon, title, text, actions, hints, _time = desktop.called("Notify") or ()
     assert (name, title) == ("Hearth", "Title")
     assert text.startswith("a &lt;b&gt; long a &lt;b&gt;")
     assert actions == ["default", "Open"]
@@ -165,7 +168,7 @@ def test_every_desktop_s_wish_for_less_motion_is_understood(
 
 def test_less_motion_follows_the_desktop(qtbot: Any, windows: Windows, desktop: FakeDesktop) -> None:
     assert not theme.reduced_motion()
-    desktop.called("ReadAll")
+    qtbot.waitUntil(lambda: desktop.called("ReadAll") is not None)
     wish = ("org.freedesktop.appearance", "reduced-motion")
     desktop.signal(PATH, SETTINGS, "SettingChanged", "ssv", (*wish, ("u", 1)))
     qtbot.waitUntil(theme.reduced_motion)
