@@ -9,6 +9,7 @@ from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QCheckBox,
     QComboBox,
     QDialog,
@@ -208,3 +209,17 @@ def _headers(table: QTableView) -> list[str]:
         if not header.isSectionHidden(at) and header.sectionSize(at) + SLACK < needed:
             found.append(f"header {text!r}: {header.sectionSize(at)} px, needs {needed}")
     return found
+
+
+def test_settings_are_never_squeezed_while_they_are_built(qtbot: Any, window: Any) -> None:
+    window.resize(1280, 800)
+    window.panels.fill()
+    page = window.open_page("settings")
+    seen = 0
+    while list(page._waiting()):
+        QApplication.processEvents()
+        rows = [row for card in page.cards.values() for row in card.rows.values() if row.isVisible()]
+        squeezed = [row.title.text() for row in rows[:-1] if row.height() < row.heightForWidth(row.width())]
+        assert not squeezed
+        seen += 1
+    assert seen > 5

@@ -240,9 +240,13 @@ class SettingsPage(Page):
         found = next(self._waiting(), None)
         if found is None:
             self._idle.stop()
+            self._scroll.widget().setMinimumHeight(0)
             return
         card, key = found
         card.row(key)
+        # The scroll area grows what it holds one event late: until then the rows above would be squeezed for this one.
+        holder = self._scroll.widget()
+        holder.setMinimumHeight(self._column.heightForWidth(holder.width()))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -269,6 +273,7 @@ class SettingsPage(Page):
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()
+        self._scroll.widget().setMinimumHeight(0)
         found = False
         for group, card in self.cards.items():
             shown = card.filter(words)
