@@ -5,11 +5,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from msgspec.structs import replace
+
 from app.chat.turn import Engine
 from app.core.errors import HearthError
 from app.core.generate import Delta, Finished, GenerateEvent, GenerateRequest
 
 log = logging.getLogger(__name__)
+
+FLUSH_MS = 250
+"""Nobody reads along."""
 
 
 def ask(engine: Engine, model: str, request: GenerateRequest, keep: Callable[[str], str]) -> "Future[str]":
@@ -27,7 +32,7 @@ def ask(engine: Engine, model: str, request: GenerateRequest, keep: Callable[[st
             done.set_result("")
 
     try:
-        engine.submit(model, request, sink)
+        engine.submit(model, replace(request, flush_ms=FLUSH_MS), sink)
     except HearthError as error:
         log.info("nothing was asked quietly: %s", error)
         done.set_result("")

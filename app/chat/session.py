@@ -53,6 +53,8 @@ __all__ = [
 
 SETTLE = 10.0  # seconds for a disk that is slow
 DEFAULT_SAMPLING = SamplingParams()
+FRAME_MS = 33
+"""What is written in between is painted at once: it may as well come at once (``GenerateRequest.flush_ms``)."""
 
 
 class TurnOptions(Struct, frozen=True):
@@ -350,6 +352,7 @@ class ChatSession:
             continue_last=goes_on,
             context_policy=conversation.policy or options.context_policy,
             conversation="" if self._private else conversation.key,
+            flush_ms=FRAME_MS,
         )
 
     def _message(self, message: StoredMessage, with_images: bool = True) -> Message:

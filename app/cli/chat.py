@@ -75,7 +75,7 @@ class _Talk:
         """Ask one thing, stream the answer, then say how quick it was."""
         self._messages.append(Message("user", text))
         request = GenerateRequest(
-            new_id(), tuple(self._messages), sampling=self._sampling(), conversation="terminal"
+            new_id(), tuple(self._messages), sampling=self._sampling(), conversation="terminal", flush_ms=33
         )
         answer = ask(self._running, self._model, request, None if self._args.json else self._show)
         self._messages.append(Message("assistant", answer.text))

@@ -147,6 +147,9 @@ class GenerateRequest(Struct, frozen=True, omit_defaults=True):
     conversation: str = ""
     """A stable key of the chat this belongs to; its KV state may be kept under this name."""
     priority: int = 0
+    flush_ms: int = 0
+    """About how long (milliseconds, at most 250) written text may wait, so that what follows travels with it. The
+    first text and the end never wait. 0: one Delta for each step."""
 
 
 class TokenLogprob(Struct, frozen=True):

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 COLLECT_EVERY = 1000
 """Steps between two garbage collections of an engine that never rests."""
+STATS_EVERY = 0.1
+"""Seconds between two readings at least; they travel with the next words, or alone after twice that time."""
 SAVE_AFTER = 30.0
 """Seconds without a request after which conversations go to the disk as well."""
 
@@ -72,6 +74,7 @@ class Engine:
         self._stats_at = 0.0
         self._alone: deque[Callable[[], None]] = deque()
         self._quiet = self._saved = True
+        self._holding = False  # some text waits for more
         self._steps = 0
 
     # ------------------------------------------------------------------------------ from any thread
@@ -104,7 +107,13 @@ class Engine:
     # ------------------------------------------------------------------------------ the engine thread
 
     def run(self) -> None:
-        """Work until ``stop``."""
+        """Work until ``stop``. Whatever ends it, what was written is sent."""
+        try:
+            self._work()
+        finally:
+            self._release()
+
+    def _work(self) -> None:
         while not self._stopping:
             self._take()
             if self._alone and not self.scheduler.running:
@@ -114,7 +123,6 @@ class Engine:
                 self._step()
             elif not self._inbox and not self._stopping:
                 self._rest()
-        self._flush()
 
     def _take(self) -> None:
         while self._inbox:
@@ -205,10 +213,11 @@ class Engine:
     # ------------------------------------------------------------------------------ a step
 
     def _step(self) -> None:
-        began = time.monotonic()
         if self._watch is not None and self._watch.changed():
             self._context.set_threads(self._watch.decode, self._watch.threads)
         step = self.scheduler.step(self._prompt_budget())
+        if self._holding and not len(self._writers) == len(step.chunks) == step.tokens:
+            self._release()  # a prompt may take longer than text should wait
         for job in step.full:
             self._finish(self._writers[id(job)], "context_full")
         if step.chunks:
@@ -221,7 +230,7 @@ class Engine:
             else:
                 self._troubled(code, step)
         self._flush()
-        self._report(began)
+        self._report()
         self._steps += 1
         if not self._steps % COLLECT_EVERY:
             gc.collect(1)
@@ -273,9 +282,7 @@ class Engine:
             if writer.forced
             else writer.sampler.sample(self._context, index, several=several)
         )
-        now = writer.last_at = time.monotonic()
-        if not writer.first_at:
-            writer.first_at = now
+        writer.wrote(time.monotonic())
         self._written(writer, token, logprobs)
 
     def _written(self, writer: Writer, token: int, logprobs: Logprobs | None) -> None:
@@ -294,7 +301,9 @@ class Engine:
             self._finish(writer, "length")
         elif not self.scheduler.push(writer.job, token):
             self._finish(writer, "context_full")
-        elif delta := answer.take():
+        elif writer.waits:
+            self._holding = True
+        elif delta := writer.take():
             self._tell(writer.owner.key, delta)
 
     def _tell_progress(self, writer: Writer) -> None:
@@ -369,6 +378,8 @@ class Engine:
         info = error_info(RuntimeError(detail))
         opened = writer.owner
         for one in tuple(opened.writers):
+            if delta := one.take():
+                self._tell(opened.key, delta)
             self._close(one)
         self._tell(opened.key, Failed(info.code, info.message, info.params))
 
@@ -380,12 +391,27 @@ class Engine:
     def _flush(self) -> None:
         if self._events:
             events, self._events = self._events, []
-            self._send(Events(events))
+            self._send(Events(events, self._fresh(STATS_EVERY)))
 
-    def _report(self, now: float) -> None:
-        if now - self._stats_at >= 0.1:
-            self._stats_at, self._quiet = now, False
-            self._send(Stats(self.readings()))
+    def _release(self) -> None:
+        """Send all that is written."""
+        self._holding = False
+        for writer in self._writers.values():
+            if delta := writer.take():
+                self._tell(writer.owner.key, delta)
+        self._flush()
+
+    def _report(self) -> None:
+        if values := self._fresh(2 * STATS_EVERY):
+            self._send(Stats(values))
+
+    def _fresh(self, every: float) -> dict[str, float]:
+        """Readings, if the last were sent ``every`` seconds ago or more."""
+        now = time.monotonic()
+        if now - self._stats_at < every:
+            return {}
+        self._stats_at, self._quiet = now, False
+        return self.readings()
 
     def readings(self) -> dict[str, float]:
         """Speeds of the last second, and how full everything is."""

@@ -194,11 +194,12 @@ class Instance:
 
     def _handle(self, process: _Process, report: Report) -> list[int]:
         match report:
-            case Events(items):
+            case Events(items, values):
+                if values:
+                    self._read(values)
                 return [item.key for item in items if self._event(item.key, item.event)]
             case Stats(values):
-                self.readings = values
-                self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), dict(values)))
+                self._read(values)
             case Progress(fraction, stage):
                 process.stage = stage
                 self._progressed(fraction)
@@ -212,6 +213,10 @@ class Instance:
             case _:
                 self._answered(report)
         return []
+
+    def _read(self, values: dict[str, float]) -> None:
+        self.readings = values
+        self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), dict(values)))
 
     def _answered(self, answer: Answer) -> None:
         if future := self.questions.pop(answer.key, None):

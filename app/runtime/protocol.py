@@ -113,10 +113,11 @@ class Event(Struct, frozen=True, array_like=True):
     event: GenerateEvent
 
 
-class Events(Struct, frozen=True, tag="events"):
-    """All that one step made happen, in order."""
+class Events(Struct, frozen=True, tag="events", omit_defaults=True):
+    """All that one step made happen, in order; ``values`` are Stats that go along."""
 
     items: list[Event]
+    values: dict[str, float] = {}
 
 
 class Stats(Struct, frozen=True, tag="stats"):

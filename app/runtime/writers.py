@@ -2,16 +2,19 @@
 
 import time
 
-from app.core.generate import Timings, Usage
+from app.core.generate import Delta, Timings, Usage
 from app.runtime.intake import Choice, Prepared
 from app.runtime.jobs import Job
+
+MOST_PATIENCE = 0.25
+"""Seconds that text may wait for more: what a worker that is killed loses."""
 
 
 class Writer:
     """One choice being written."""
 
     __slots__ = ("answer", "choice", "computed", "ends", "first_at", "forced", "job", "last_at", "limit", "logprobs",
-                 "owner", "sampler", "seed", "started_at")  # fmt: skip
+                 "owner", "pace", "patience", "sampler", "seed", "show_at", "started_at")  # fmt: skip
 
     def __init__(self, owner: "Open", choice: Choice, job: Job, eog: frozenset[int]) -> None:
         sampling = owner.prepared.request.sampling
@@ -25,6 +28,27 @@ class Writer:
         """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
         self.computed = 0
         self.started_at = self.first_at = self.last_at = 0.0
+        self.patience = min(max(owner.prepared.request.flush_ms / 1000, 0.0), MOST_PATIENCE)
+        self.pace = self.show_at = 0.0
+        """Seconds between the last two tokens, and when text is to be sent again."""
+
+    def wrote(self, now: float) -> None:
+        """A token was chosen."""
+        self.pace, self.last_at = now - self.last_at, now
+        if not self.first_at:
+            self.first_at = now
+
+    @property
+    def waits(self) -> bool:
+        """What is written may be sent with the next token: that is nearer to the time for it than now is."""
+        return self.last_at + self.pace / 2 < self.show_at
+
+    def take(self) -> Delta | None:
+        """What is to be sent, if there is anything."""
+        delta = self.answer.take()
+        if delta is not None:
+            self.show_at = self.last_at + self.patience
+        return delta
 
     def usage(self) -> Usage:
         """Tokens counted; the prompt is counted with the first choice."""

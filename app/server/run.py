@@ -21,6 +21,8 @@ from app.server.stream import EventStream, HangUpError
 
 PING = 10.0
 """Seconds of silence after which a stream sends a comment, so that nobody in between closes it."""
+WHOLE_FLUSH_MS = 200
+"""Nobody reads along in an answer that is sent whole: its pieces come together (``GenerateRequest.flush_ms``)."""
 LOGGED = 2000
 """Letters of a prompt that the log shows, when the user asks for it."""
 
@@ -157,6 +159,7 @@ class Gone:
 async def whole(run: Run, request: Request) -> Answer:
     """The whole answer. Raises Problem when it failed, HangUpError when nobody waits any more."""
     answer = Answer()
+    run.asked = [replace(request, flush_ms=WHOLE_FLUSH_MS) for request in run.asked]
     run.begin()
     try:
         with Gone(request.scope, request.receive, run.hang_up):

@@ -1,4 +1,5 @@
-"""Decode and prefill through the whole path (worker, pipe, runtime thread) over a bare loop, in turn, in one run.
+"""Decode and prefill through the whole path (worker, pipe, runtime thread) over a bare loop, in turn, in one run. The
+request is the chat window's: words that come within a frame travel together.
 
 Twice: with two threads, which the goals are for, and with a core left over for the program itself. The difference is
 what the program's own work for each token costs where every core computes.
@@ -15,6 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.chat.session import FRAME_MS
 from app.core.events import Bus
 from app.core.generate import Delta, Finished, GenerateEvent, GenerateRequest, SamplingParams
 from app.core.types import LoadPlan
@@ -88,7 +90,8 @@ def _ours(supervisor: Supervisor, seed: int) -> dict[str, float]:
             seen.pop()  # prefill progress
 
     began = time.perf_counter()
-    supervisor.submit("starter", GenerateRequest(f"bench-{seed}", tokens=tokens, sampling=sampling), sink)
+    request = GenerateRequest(f"bench-{seed}", tokens=tokens, sampling=sampling, flush_ms=FRAME_MS)
+    supervisor.submit("starter", request, sink)
     usage = over.result().usage
     # On this side's clock, from the first text to the end: pipe, decoding and wake-ups are in it.
     decode = (usage.completion - 1) / (time.perf_counter() - seen[0])

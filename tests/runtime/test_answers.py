@@ -62,6 +62,18 @@ def test_an_answer_streams_and_is_counted(engine: Supervisor) -> None:
     assert reply.after_the_end == 0
 
 
+def test_patient_readers_get_the_same_in_fewer_pieces(engine: Supervisor) -> None:
+    asked = {"prompt": "1, 2, 3, 4, 5, 6, 7,", "sampling": sampled(max_tokens=40, ignore_eos=True)}
+    eager = ask(engine, request(**asked)).wait()
+    patient = ask(engine, request(**asked, flush_ms=250)).wait()
+    assert patient.text() == eager.text()
+    assert patient.finished().usage.completion == eager.finished().usage.completion == 40
+    told = [event.tokens for event in patient.events if isinstance(event, Delta) and event.text]
+    assert told[0] <= 2  # the first word comes at once
+    assert sum(told) == 40
+    assert len(told) < 30
+
+
 def test_greedy_answers_repeat(engine: Supervisor) -> None:
     # What is in the cache was computed in other batches and rounds differently: a beginning without a choice.
     texts = [ask(engine, request(prompt="1, 2, 3, 4, 5, 6, 7,")).wait().text() for _ in range(3)]
@@ -125,6 +137,15 @@ def test_cancel_ends_soon_and_frees(engine: Supervisor, samples: list[Sample]) -
     }  # fmt: skip
     assert samples[-1].values["decode_tps"] == 0
     engine.cancel("nobody")
+
+
+def test_cancel_brings_what_waited(engine: Supervisor) -> None:
+    sampling = sampled(max_tokens=None, ignore_eos=True)
+    reply = ask(engine, asked := request(STORY, sampling, flush_ms=250)).begun()
+    engine.cancel(asked.id)
+    finished = reply.wait().finished()
+    assert finished.reason == "cancelled"
+    assert finished.usage.completion == sum(e.tokens for e in reply.events if isinstance(e, Delta))
 
 
 def test_cancel_before_the_first_token(engine: Supervisor) -> None:

@@ -1,0 +1,59 @@
+"""When written text is sent: at once, or with what follows."""
+
+import pytest
+
+from app.core.generate import GenerateRequest
+from app.runtime.intake import Prepared
+from app.runtime.jobs import Job
+from app.runtime.writers import MOST_PATIENCE, Open, Writer
+
+
+class _Answer:
+    choice = 0
+    tokens = 0
+
+    def take(self) -> str:
+        return "text"
+
+
+class _Choice:
+    answer, sampler, seed = _Answer(), None, 1
+
+
+def _sent(flush_ms: int, times: list[float]) -> list[float]:
+    """Those of the tokens' times at which something is sent."""
+    request = GenerateRequest("r", prompt="x", flush_ms=flush_ms)
+    owner = Open(Prepared(1, request, [1], [], 0.0))
+    writer = Writer(owner, _Choice(), Job(1, [1]), frozenset())  # type: ignore[arg-type]
+    sent = []
+    for now in times:
+        writer.wrote(now)
+        if not writer.waits and writer.take():
+            sent.append(now)
+    return sent
+
+
+def _every(step: float, count: int) -> list[float]:
+    return [100 + step * i for i in range(count)]
+
+
+def test_each_token_goes_by_itself_unless_it_may_wait() -> None:
+    assert _sent(0, _every(0.001, 5)) == _every(0.001, 5)
+
+
+def test_what_comes_within_the_time_goes_together() -> None:
+    assert _sent(33, _every(0.011, 10)) == _every(0.033, 4)
+
+
+@pytest.mark.parametrize("step", [0.03, 0.05, 1.0])
+def test_a_slow_model_is_not_made_slower(step: float) -> None:
+    assert _sent(33, _every(step, 6)) == _every(step, 6)
+
+
+def test_a_pause_sends_the_next_word_at_once() -> None:
+    assert _sent(33, [100.0, 100.01, 105.0, 105.01]) == [100.0, 105.0]
+
+
+def test_nothing_waits_long() -> None:
+    assert _sent(60_000, _every(0.25, 5)) == _every(0.25, 5)
+    assert MOST_PATIENCE <= 0.25
