@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from app.hardware.facts import Machine
     from app.planning.outlook import Outlook
     from app.planning.planner import Planned, Wishes
+    from app.updates.service import Updates
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,12 @@ class Services:
     make_outlook: Callable[[], "Outlook"]
     packs: PackStore
     lab: LabQueue
+    make_updates: Callable[[], "Updates"]
+
+    @property
+    def updates(self) -> "Updates":
+        """New versions of the program itself; made at first use, off the GUI thread."""
+        return self.make_updates()
 
     @property
     def outlook(self) -> "Outlook":
@@ -276,6 +283,18 @@ def _lab(
     return LabQueue(paths.data / "lab" / "queue.json", bus, do)
 
 
+def _updates(paths: Paths, settings: SettingsStore) -> "Callable[[], Updates]":
+    """Makes what looks for updates at its first use: most starts never do."""
+
+    @functools.cache
+    def make() -> "Updates":
+        from app.updates.service import Updates  # noqa: PLC0415 - see _outlook
+
+        return Updates(paths, lambda: settings.value)
+
+    return make
+
+
 def compose(paths: Paths | None = None) -> Services:
     """Build the services. Raises ReadOnlyError when the folders can't be written."""
     paths = (paths or find_paths()).ensure()
@@ -313,4 +332,5 @@ def compose(paths: Paths | None = None) -> Services:
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence, usage, recorder, presets, outlook, packs,
         _lab(paths, bus, library, (supervisor, residency, recorder, usage), machine),
+        _updates(paths, settings),
     )  # fmt: skip

@@ -57,6 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
         "name", nargs="?", metavar="PACK|FILE|URL", help="use takes cpu, auto and previous as well"
     )
     packs.add_argument("--backend", help="whose previous pack to use")
+    newer = add(
+        "update", _lazy("update", "update"), "install a newer Hearth from the address in the settings"
+    )
+    newer.add_argument("--check", action="store_true", help="look and show the notes; install nothing")
+    newer.add_argument("--rollback", action="store_true", help="go back to the version before this one")
+    newer.add_argument("-y", "--yes", action="store_true", help="do not ask")
     return parser
 
 

@@ -43,6 +43,8 @@
             BadConstraintError           bad_constraint
             BusyError                    busy
             BadRequestError              bad_request
+            BadImageError                bad_image
+            NoEyesError                  no_eyes
             MeasuringError               measuring_failed
             PackRefusedError             pack_refused
             QuantizeFailedError          quantize_failed
@@ -52,6 +54,21 @@
         ServerError
             PortInUseError               port_in_use
             BindError                    bind_failed
+        UpdateError                      update
+            NoUpdateAddressError         update_address
+            UpdateKeyError               update_key
+            UpdateUnreachableError       update_unreachable
+            UpdateListError              update_list
+            UpdateSignatureError         update_signature
+            UpdateReplayedError          update_replayed
+            UpdateOlderError             update_older
+            UpdateTooFarError            update_too_far
+            NoUpdateFileError            update_no_file
+            UpdateFileError              update_file
+            UpdateFolderError            update_folder
+            UpdateFailedError            update_failed
+            UpdateFormError              update_form
+            NoPreviousVersionError       update_no_previous
 
 The texts are templates over ``params``; ``app.ui.errors`` holds their Vietnamese. ``action`` names the button that
 does the next step; the window maps it to a command.
@@ -355,6 +372,20 @@ class BadRequestError(EngineError):
     action = ""
 
 
+class BadImageError(EngineError):
+    code = "bad_image"
+    template = "Image {number} can't be shown to the model: {detail}."
+    hint = "Leave it out, or save it anew as PNG or JPEG."
+    action = ""
+
+
+class NoEyesError(EngineError):
+    code = "no_eyes"
+    template = "{model} can't see images: {detail}."
+    hint = "Take a model with a vision projector (an mmproj file beside it), or leave the images out."
+    action = ""
+
+
 class MeasuringError(EngineError):
     code = "measuring_failed"
     template = "The speed of {device} could not be measured: {detail}."
@@ -387,6 +418,96 @@ class LabStoppedError(EngineError):
 class InternalError(EngineError):
     code = "internal"
     template = "Something went wrong inside the engine: {detail}."
+
+
+class UpdateError(HearthError):
+    code = "update"
+
+
+class NoUpdateAddressError(UpdateError):
+    code = "update_address"
+    template = "No address for updates is set, so nothing was looked for."
+    hint = "Enter one in the settings under Updates, with the public key that belongs to it."
+    action = "update_settings"
+
+
+class UpdateKeyError(UpdateError):
+    code = "update_key"
+    template = "There is no public key to check updates with: {detail}."
+    hint = "Enter the one that the address's owner names (Ed25519, in base64) in the settings under Updates."
+    action = "update_settings"
+
+
+class UpdateUnreachableError(UpdateError):
+    code = "update_unreachable"
+    template = "{host} did not give what was asked for: {detail}."
+    hint = "Hearth stays as it is. Check the network and the address, and try again."
+
+
+class UpdateListError(UpdateError):
+    code = "update_list"
+    template = "What {host} answered is no list of updates: {detail}."
+    hint = "Hearth stays as it is. Check the address in the settings."
+    action = "update_settings"
+
+
+class UpdateSignatureError(UpdateError):
+    code = "update_signature"
+    template = "The list of updates from {host} is not signed by the key that you trust: nothing of it was used."
+    hint = "Somebody may have changed it, or its owner has a new key; ask them before you change yours."
+
+
+class UpdateReplayedError(UpdateError):
+    code = "update_replayed"
+    template = "{host} gave an older list of updates ({found}) than one that was seen before ({known})."
+    hint = "It was not used: somebody may be holding a newer one back."
+
+
+class UpdateOlderError(UpdateError):
+    code = "update_older"
+    template = "{host} offers Hearth {found}, which is older than this one ({known}): it was not taken."
+    hint = "To go back to the version before this one, roll back."
+
+
+class UpdateTooFarError(UpdateError):
+    code = "update_too_far"
+    template = "Hearth {found} can't be installed over {known}: it needs {minimum} or newer there."
+    hint = "Install {minimum} first, or the new one by its own installer; models and chats stay."
+
+
+class NoUpdateFileError(UpdateError):
+    code = "update_no_file"
+    template = "Hearth {found} has no file for this system ({system}, as {form})."
+    hint = "Hearth stays as it is."
+
+
+class UpdateFileError(UpdateError):
+    code = "update_file"
+    template = "The update {path} can't be used: {detail}."
+    hint = "It was removed and nothing else was changed; download it again."
+
+
+class UpdateFolderError(UpdateError):
+    code = "update_folder"
+    template = "Hearth is installed in {path}, which you may not write to."
+    hint = "Nothing was changed. Update it as the person who installed it."
+
+
+class UpdateFailedError(UpdateError):
+    code = "update_failed"
+    template = "Installing did not work: {detail}."
+    hint = "The present version is still in place."
+
+
+class UpdateFormError(UpdateError):
+    code = "update_form"
+    template = "This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself."
+    hint = "Get the new version the way you got this one."
+
+
+class NoPreviousVersionError(UpdateError):
+    code = "update_no_previous"
+    template = "No earlier version is kept here, so there is nothing to go back to."
 
 
 class ServerError(HearthError):

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from app.core.engine_settings import Engine
 from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
 from app.core.events import Bus, SettingChanged
-from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server
+from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server, Updates
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     chat: Chat = field(default_factory=Chat)
     server: Server = field(default_factory=Server)
     energy: Energy = field(default_factory=Energy)
+    updates: Updates = field(default_factory=Updates)
 
 
 class SettingInfo(Struct, frozen=True):
@@ -64,6 +65,7 @@ GROUP_TITLES = {
     "chat": "Chat",
     "server": "Server",
     "energy": "Energy and money",
+    "updates": "Updates",
 }
 
 

@@ -11,11 +11,24 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from devkit import cuda, engine, machine, minilm, package, peers, qtlibs, starter, trial, venvs, vulkan
+from devkit import (
+    cuda,
+    engine,
+    machine,
+    minilm,
+    package,
+    peers,
+    qtlibs,
+    release,
+    starter,
+    trial,
+    venvs,
+    vulkan,
+)
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
-from devkit.venvs import CLIENTS, LOCKER, MAIN, WITHOUT_QT
+from devkit.venvs import CLIENTS, LOCKER, MAIN, PACKAGER, WITHOUT_QT
 
 TEST_WORKERS = 2
 """pytest-xdist's processes. More than two compete with the model workers that the tests start."""
@@ -242,6 +255,12 @@ def engine_cuda(arguments: Sequence[str]) -> int:
     return 0
 
 
+def update_list(arguments: Sequence[str]) -> int:
+    """A key, or the signed list of installers in a folder (from several systems); see packaging/update_manifest.py."""
+    venvs.ensure(PACKAGER)
+    return _call([PACKAGER.python, release.LIST_SCRIPT, *arguments], dict(os.environ))
+
+
 def soak(arguments: Sequence[str]) -> int:
     """Many clients for twenty minutes, each checking its answers."""
     set_up()
@@ -275,4 +294,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
     "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "package": package.package,
     "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
+    "update-list": update_list,
 }  # fmt: skip

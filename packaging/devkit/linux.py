@@ -269,7 +269,9 @@ def app_dir(usr: Path) -> Path:
     """The folder that an AppImage is made of. Becomes one when HEARTH_APPIMAGE_RUNTIME names the runtime's file."""
     folder = WORK / "Hearth.AppDir"
     remove(folder)
-    shutil.copytree(usr, folder / "usr", symlinks=True)
+    # A version of its own name behind a link: an update goes beside it (app/updates/links.py).
+    shutil.copytree(usr, folder / f"usr-{version()}", symlinks=True)
+    (folder / "usr").symlink_to(f"usr-{version()}")
     (folder / "hearth.desktop").symlink_to("usr/share/applications/hearth.desktop")
     (folder / "hearth.svg").symlink_to("usr/share/icons/hicolor/scalable/apps/hearth.svg")
     (folder / ".DirIcon").symlink_to("hearth.svg")

@@ -28,6 +28,8 @@ def package(_arguments: Sequence[str]) -> int:
         remove(release.OUT)
         made = _make()
         made += release.packs()
+        if listed := release.update_list():
+            made.append(listed)
         release.seal()
     for path in made:
         print(f"{path.stat().st_size / 1e6:7.1f} MB  {path}")
@@ -48,9 +50,16 @@ def _tools() -> None:
         tell(f"NOTE: some tools are missing. Run:  {qtlibs.apt_command(missing)}")
 
 
+def _program() -> Path:
+    """The frozen program, trusting the key of its own updates."""
+    folder = freeze.ensure()
+    release.trust_own_key(folder)
+    return folder
+
+
 def _linux() -> list[Path]:
     _tools()
-    usr = linux.tree(freeze.ensure())
+    usr = linux.tree(_program())
     data = linux.payload(usr)
     made = [linux.deb(usr, data), linux.run_file(data)]
     image = linux.app_image(linux.app_dir(usr), os.environ.get("HEARTH_APPIMAGE_RUNTIME", ""))
@@ -59,11 +68,12 @@ def _linux() -> list[Path]:
 
 def _windows() -> list[Path]:
     icon = freeze.WORK / "icons" / "hearth.ico"
-    return [windows.setup(freeze.ensure(), icon, release.OUT, freeze.version())]
+    return [windows.setup(_program(), icon, release.OUT, freeze.version())]
 
 
 def _mac() -> list[Path]:
     app = freeze.ensure().with_name("Hearth.app")
+    release.trust_own_key(app)
     script = ROOT / "packaging" / "macos" / "make_dmg.sh"
     target = release.OUT / f"Hearth-{freeze.version()}-{platform.machine()}.dmg"
     target.parent.mkdir(parents=True, exist_ok=True)

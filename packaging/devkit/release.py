@@ -3,10 +3,12 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
-from devkit import linux, vulkan
+from devkit import linux, venvs, vulkan
+from devkit.folders import ROOT
 from devkit.freeze import WORK
 from devkit.say import Problem, step, tell
 from devkit.shell import run_logged
@@ -15,6 +17,9 @@ from devkit.venvs import PACKAGER
 
 OUT = WORK / "out"
 SUMS = "SHA256SUMS"
+UPDATE_KEY = "HEARTH_UPDATE_KEY"
+"""The variable that names a file with the Ed25519 key that lists of updates are signed with."""
+LIST_SCRIPT = ROOT / "packaging" / "update_manifest.py"
 
 
 def pack_archive(folder: Path) -> Path:
@@ -32,6 +37,37 @@ def packs() -> list[Path]:
     """Those that are built here, as archives."""
     found = vulkan.built() if sys.platform == "linux" else None
     return [pack_archive(found)] if found else []
+
+
+def update_list(folder: Path | None = None, *arguments: str) -> Path | None:
+    """The signed list of what is in ``folder`` (``out`` unless another one is named), when there is a key."""
+    key = os.environ.get(UPDATE_KEY)
+    if not key:
+        tell(
+            f"no list of updates: set {UPDATE_KEY} to a key's file (make one with: make update-list ARGS=--help)"
+        )
+        return None
+    venvs.ensure(PACKAGER)
+    folder = folder or OUT
+    if address := os.environ.get("HEARTH_UPDATE_URL"):
+        arguments = ("--url", address, *arguments)
+    command = [PACKAGER.python, LIST_SCRIPT, "write", folder, "--key", key, *arguments]
+    run_logged(command, PACKAGER.log("update-list"), doing="signing the list of updates")
+    return folder / "hearth-updates.json"
+
+
+def trust_own_key(program: Path) -> None:
+    """Have the frozen program trust the key that its updates will be signed with."""
+    if not (key := os.environ.get(UPDATE_KEY)):
+        return
+    done = subprocess.run(
+        [PACKAGER.python, LIST_SCRIPT, "public", key], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Problem(f"{UPDATE_KEY}: {done.stderr.strip()}")
+    for path in program.rglob("update-keys.txt"):
+        if not path.is_symlink():
+            path.write_text(path.read_text(encoding="utf-8") + done.stdout, encoding="utf-8")
 
 
 def seal() -> Path:

@@ -12,11 +12,14 @@ usage() {
     cat <<'TEXT'
 Installs Hearth for this user below ~/.local, with an entry in the menu.
 
-  sh hearth.run [--prefix FOLDER] [--no-start] [--check]
+  sh hearth.run [--prefix FOLDER] [--no-start] [--check] [--extract FOLDER]
 
-  --prefix FOLDER  install below FOLDER instead of ~/.local
-  --no-start       do not open the window afterwards
-  --check          only see that the file is whole
+  --prefix FOLDER   install below FOLDER instead of ~/.local
+  --no-start        do not open the window afterwards
+  --check           only see that the file is whole
+  --extract FOLDER  only unpack it there
+
+The version before is kept; go back to it with:  hearth update --rollback
 
 Uninstall with:  hearth-uninstall   (models, chats and settings stay)
 TEXT
@@ -27,6 +30,7 @@ while [ $# -gt 0 ]; do
         --prefix) PREFIX=$(mkdir -p "$2" && cd "$2" && pwd); DATA="$PREFIX/share"; shift ;;
         --no-start) START=no ;;
         --check) START=check ;;
+        --extract) START=extract; TO=$(mkdir -p "$2" && cd "$2" && pwd); shift ;;
         -h|--help) usage; exit 0 ;;
         *) echo "hearth.run: unknown option $1 (try --help)" >&2; exit 2 ;;
     esac
@@ -47,20 +51,20 @@ found=$(tail -n "+$LINES" "$0" | sha256sum | cut -d' ' -f1)
 [ "$found" = "$SHA256" ] || fail "this file is damaged or not complete. Download it again."
 if [ "$START" = check ]; then echo "The file is whole."; exit 0; fi
 
-new="$PREFIX/lib/hearth.new.$$"
-mkdir -p "$PREFIX/lib" "$PREFIX/bin"
+if [ "$START" = extract ]; then
+    tail -n "+$LINES" "$0" | xz -dc | tar -xf - -C "$TO" || fail "could not unpack to $TO (is the disk full?)."
+    exit 0
+fi
+
+lib="$PREFIX/lib"
+new="$lib/.hearth.new.$$"
+mkdir -p "$lib" "$PREFIX/bin"
 trap 'rm -rf "$new"' EXIT
 mkdir "$new"
 tail -n "+$LINES" "$0" | xz -dc | tar -xf - -C "$new" || fail "could not unpack to $new (is the disk full?)."
 
-# The former version is kept beside the new one until the next update.
-if [ -d "$PREFIX/lib/hearth" ]; then
-    rm -rf "$PREFIX/lib/hearth.previous"
-    mv "$PREFIX/lib/hearth" "$PREFIX/lib/hearth.previous"
-fi
-mv "$new/usr/lib/hearth" "$PREFIX/lib/hearth"
-ln -sfn "$PREFIX/lib/hearth/hearth" "$PREFIX/bin/hearth"
-list="$PREFIX/lib/hearth/installed-files"
+# The menu's files first, the switch last: whatever fails before leaves the version in use as it is.
+list="$new/usr/lib/hearth/installed-files"
 : > "$list"
 (cd "$new/usr/share" && find . -type f) | while read -r file; do
     mkdir -p "$DATA/$(dirname "$file")"
@@ -69,11 +73,31 @@ list="$PREFIX/lib/hearth/installed-files"
 done
 sed -i "s|^Exec=hearth|Exec=\"$PREFIX/bin/hearth\"|; s|^TryExec=.*|TryExec=$PREFIX/bin/hearth|" "$DATA/applications/hearth.desktop"
 
+# Versions lie side by side; a link names the one in use, so a running program keeps its own files. The same version
+# again, while it is in use, goes beside under a name of its own and then takes its place.
+point() { ln -s "$1" "$lib/.$2.$$" && mv -fT "$lib/.$2.$$" "$lib/$2"; }
+name="hearth-@VERSION@"
+used=$(readlink "$lib/hearth" || true)
+if [ -d "$lib/hearth" ] && [ -z "$used" ]; then
+    rm -rf "$lib/hearth-0"
+    mv "$lib/hearth" "$lib/hearth-0"
+    used="hearth-0"
+fi
+if [ -e "$lib/$name" ]; then mv "$lib/$name" "$new/replaced"; fi
+mv "$new/usr/lib/hearth" "$lib/$name"
+if [ -n "$used" ] && [ "$used" != "$name" ] && [ -d "$lib/$used" ]; then point "$used" hearth.previous; fi
+point "$name" hearth
+kept=$(readlink "$lib/hearth.previous" || true)
+for old in "$lib"/hearth-[0-9]*; do
+    case "${old##*/}" in "$name"|"$kept") ;; *) [ ! -d "$old" ] || rm -rf "$old" ;; esac
+done
+ln -sfn "$lib/hearth/hearth" "$PREFIX/bin/hearth"
+
 cat > "$PREFIX/bin/hearth-uninstall" <<TEXT
 #!/bin/sh
 # Removes what hearth.run installed. Models, chats and settings stay where they are.
-while read -r file; do rm -f "\$file"; done < "$list"
-rm -rf "$PREFIX/lib/hearth" "$PREFIX/lib/hearth.previous"
+while read -r file; do rm -f "\$file"; done < "$lib/hearth/installed-files"
+rm -rf "$lib/hearth" "$lib/hearth.previous" "$lib"/hearth-[0-9]*
 rm -f "$PREFIX/bin/hearth" "$PREFIX/bin/hearth-uninstall"
 for tool in "update-mime-database $DATA/mime" "update-desktop-database -q $DATA/applications"; do
     command -v "\${tool%% *}" >/dev/null && \$tool 2>/dev/null

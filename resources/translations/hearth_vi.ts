@@ -241,6 +241,63 @@
     </message>
 </context>
 <context>
+    <name>BeforeCard</name>
+    <message numerus="yes">
+        <source>%n tensor(s) can't take {type}: their rows don't divide. They get a finer one.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>being worked out…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{need} of {free} free</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tick a type</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Not enough room on the disk</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>Make %n quant(s), {size}</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Make %n quant(s)</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Before you start</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Time</source>
+        <translation type="unfinished">Giờ</translation>
+    </message>
+    <message>
+        <source>New files</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Free on disk</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation type="unfinished">Bộ nhớ</translation>
+    </message>
+</context>
+<context>
     <name>CareBox</name>
     <message>
         <source>Download {size}</source>
@@ -848,6 +905,109 @@
     <message>
         <source>Save the code</source>
         <translation>Lưu đoạn mã</translation>
+    </message>
+</context>
+<context>
+    <name>CompareQuants</name>
+    <message numerus="yes">
+        <source>{machine}: %n file(s) the same as here; their KL differs by {gap} at most.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>{machine}: other files than here.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Picture (PNG)…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Table (CSV)…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Run card…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Import a run card…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget imported cards</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget the selected measurement</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Picture (*.png)</source>
+        <translation type="unfinished">Hình ảnh (*.png)</translation>
+    </message>
+    <message>
+        <source>Table (*.csv)</source>
+        <translation type="unfinished">Bảng (*.csv)</translation>
+    </message>
+    <message>
+        <source>Run card (*.json)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export</source>
+        <translation type="unfinished">Xuất</translation>
+    </message>
+    <message>
+        <source>Written to {path}.</source>
+        <translation type="unfinished">Đã ghi vào {path}.</translation>
+    </message>
+    <message>
+        <source>Import a run card</source>
+        <translation type="unfinished" />
+    </message>
+    <message numerus="yes">
+        <source>%n measurement(s) of another copy, made with {engine}.</source>
+        <translation type="unfinished">
+            <numerusform />
+        </translation>
+    </message>
+    <message>
+        <source>Text and reference</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Export and import</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Published values</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>In plain words</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What was measured</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Size, divergence and speed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Nothing measured yet</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A measurement reads a text with the original and with each quant, and tells how often they would go on differently, how large each one is and how fast it answers here.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -1657,11 +1817,11 @@
     </message>
     <message>
         <source>Enter one in the settings under Updates, with the public key that belongs to it.</source>
-        <translation type="unfinished" />
+        <translation>Hãy nhập địa chỉ trong cài đặt, mục Cập nhật, cùng khóa công khai của nó.</translation>
     </message>
     <message>
         <source>Enter the one that the address's owner names (Ed25519, in base64) in the settings under Updates.</source>
-        <translation type="unfinished" />
+        <translation>Hãy nhập khóa mà chủ địa chỉ công bố (Ed25519, dạng base64) trong cài đặt, mục Cập nhật.</translation>
     </message>
     <message>
         <source>Free some space; it goes on by itself.</source>
@@ -1669,7 +1829,7 @@
     </message>
     <message>
         <source>Get the new version the way you got this one.</source>
-        <translation type="unfinished" />
+        <translation>Hãy lấy bản mới theo cách bạn đã lấy bản này.</translation>
     </message>
     <message>
         <source>Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder.</source>
@@ -1681,27 +1841,27 @@
     </message>
     <message>
         <source>Hearth is installed in {path}, which you may not write to.</source>
-        <translation type="unfinished" />
+        <translation>Hearth được cài ở {path}, nơi bạn không có quyền ghi.</translation>
     </message>
     <message>
         <source>Hearth stays as it is.</source>
-        <translation type="unfinished" />
+        <translation>Hearth vẫn giữ nguyên.</translation>
     </message>
     <message>
         <source>Hearth stays as it is. Check the address in the settings.</source>
-        <translation type="unfinished" />
+        <translation>Hearth vẫn giữ nguyên. Hãy kiểm tra địa chỉ trong cài đặt.</translation>
     </message>
     <message>
         <source>Hearth stays as it is. Check the network and the address, and try again.</source>
-        <translation type="unfinished" />
+        <translation>Hearth vẫn giữ nguyên. Hãy kiểm tra mạng và địa chỉ rồi thử lại.</translation>
     </message>
     <message>
         <source>Hearth {found} can't be installed over {known}: it needs {minimum} or newer there.</source>
-        <translation type="unfinished" />
+        <translation>Không thể cài Hearth {found} đè lên {known}: cần có sẵn bản {minimum} trở lên.</translation>
     </message>
     <message>
         <source>Hearth {found} has no file for this system ({system}, as {form}).</source>
-        <translation type="unfinished" />
+        <translation>Hearth {found} không có tệp cho hệ thống này ({system}, dạng {form}).</translation>
     </message>
     <message>
         <source>Image {number} can't be shown to the model: {detail}.</source>
@@ -1713,11 +1873,11 @@
     </message>
     <message>
         <source>Install {minimum} first, or the new one by its own installer; models and chats stay.</source>
-        <translation type="unfinished" />
+        <translation>Hãy cài {minimum} trước, hoặc cài bản mới bằng bộ cài riêng của nó; mô hình và trò chuyện vẫn còn.</translation>
     </message>
     <message>
         <source>Installing did not work: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Cài đặt không thành công: {detail}.</translation>
     </message>
     <message>
         <source>It goes on by itself.</source>
@@ -1745,7 +1905,7 @@
     </message>
     <message>
         <source>It was not used: somebody may be holding a newer one back.</source>
-        <translation type="unfinished" />
+        <translation>Danh sách đó không được dùng: có thể ai đó đang giấu bản mới hơn.</translation>
     </message>
     <message>
         <source>It was opened read-only so that nothing more is lost.</source>
@@ -1753,7 +1913,7 @@
     </message>
     <message>
         <source>It was removed and nothing else was changed; download it again.</source>
-        <translation type="unfinished" />
+        <translation>Tệp đó đã bị xóa, ngoài ra không có gì thay đổi; hãy tải lại.</translation>
     </message>
     <message>
         <source>Leave it out, or save it anew as PNG or JPEG.</source>
@@ -1777,7 +1937,7 @@
     </message>
     <message>
         <source>No address for updates is set, so nothing was looked for.</source>
-        <translation type="unfinished" />
+        <translation>Chưa đặt địa chỉ cập nhật nên Hearth chưa tìm gì cả.</translation>
     </message>
     <message>
         <source>No bytes came for {seconds} s.</source>
@@ -1785,7 +1945,7 @@
     </message>
     <message>
         <source>No earlier version is kept here, so there is nothing to go back to.</source>
-        <translation type="unfinished" />
+        <translation>Ở đây không giữ phiên bản cũ nào nên không có gì để quay lại.</translation>
     </message>
     <message>
         <source>No model here is called {name}.</source>
@@ -1797,7 +1957,7 @@
     </message>
     <message>
         <source>Nothing was changed. Update it as the person who installed it.</source>
-        <translation type="unfinished" />
+        <translation>Không có gì thay đổi. Hãy cập nhật bằng tài khoản đã cài Hearth.</translation>
     </message>
     <message>
         <source>Port {free} is free.</source>
@@ -1817,7 +1977,7 @@
     </message>
     <message>
         <source>Somebody may have changed it, or its owner has a new key; ask them before you change yours.</source>
-        <translation type="unfinished" />
+        <translation>Có thể ai đó đã sửa nó, hoặc chủ của nó đã có khóa mới; hãy hỏi họ trước khi bạn đổi khóa.</translation>
     </message>
     <message>
         <source>Something went wrong inside the engine: {detail}.</source>
@@ -1893,7 +2053,7 @@
     </message>
     <message>
         <source>The list of updates from {host} is not signed by the key that you trust: nothing of it was used.</source>
-        <translation type="unfinished" />
+        <translation>Danh sách cập nhật từ {host} không được ký bằng khóa mà bạn tin cậy: không dùng bất cứ gì trong đó.</translation>
     </message>
     <message>
         <source>The model's chat template failed: {detail}.</source>
@@ -1901,7 +2061,7 @@
     </message>
     <message>
         <source>The present version is still in place.</source>
-        <translation type="unfinished" />
+        <translation>Phiên bản hiện tại vẫn còn nguyên.</translation>
     </message>
     <message>
         <source>The prompt has {tokens} tokens and the context holds {limit}.</source>
@@ -1929,7 +2089,7 @@
     </message>
     <message>
         <source>The update {path} can't be used: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Không dùng được bản cập nhật {path}: {detail}.</translation>
     </message>
     <message>
         <source>The work on {model} ended without a result: {detail}.</source>
@@ -1937,7 +2097,7 @@
     </message>
     <message>
         <source>There is no public key to check updates with: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Không có khóa công khai để kiểm tra bản cập nhật: {detail}.</translation>
     </message>
     <message>
         <source>There is no room on the disk that holds {path}: {missing} more are needed.</source>
@@ -1949,11 +2109,11 @@
     </message>
     <message>
         <source>This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself.</source>
-        <translation type="unfinished" />
+        <translation>Bản Hearth này không do bộ cài nào của nó tạo ra ({path}), nên không thể tự thay thế.</translation>
     </message>
     <message>
         <source>To go back to the version before this one, roll back.</source>
-        <translation type="unfinished" />
+        <translation>Muốn về phiên bản trước, hãy dùng chức năng quay lại.</translation>
     </message>
     <message>
         <source>Try again in a moment.</source>
@@ -1985,7 +2145,7 @@
     </message>
     <message>
         <source>What {host} answered is no list of updates: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>{host} trả về thứ không phải danh sách cập nhật: {detail}.</translation>
     </message>
     <message>
         <source>Write more of the name.</source>
@@ -2001,15 +2161,15 @@
     </message>
     <message>
         <source>{host} did not give what was asked for: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>{host} không trả về thứ được yêu cầu: {detail}.</translation>
     </message>
     <message>
         <source>{host} gave an older list of updates ({found}) than one that was seen before ({known}).</source>
-        <translation type="unfinished" />
+        <translation>{host} đưa ra một danh sách cập nhật cũ hơn ({found}) so với danh sách đã thấy trước đây ({known}).</translation>
     </message>
     <message>
         <source>{host} offers Hearth {found}, which is older than this one ({known}): it was not taken.</source>
-        <translation type="unfinished" />
+        <translation>{host} đưa ra Hearth {found}, cũ hơn bản đang dùng ({known}): bản đó không được lấy.</translation>
     </message>
     <message>
         <source>{model} can't see images: {detail}.</source>
@@ -2570,15 +2730,95 @@
         <translation type="unfinished" />
     </message>
     <message>
-        <source>English prose</source>
+        <source>English</source>
         <translation type="unfinished" />
     </message>
     <message>
-        <source>Vietnamese prose</source>
+        <source>Vietnamese</source>
         <translation type="unfinished" />
     </message>
     <message>
         <source>Program code</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Model</source>
+        <translation type="unfinished">Mô hình</translation>
+    </message>
+    <message>
+        <source>KL mean</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>KL 99 %</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>KL max</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Same top (%)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>RMS Δp (%)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Perplexity</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation type="unfinished">Token/s</translation>
+    </message>
+    <message>
+        <source>How far the probabilities are from the reference's, on average; 0 is the same.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>One position in a hundred is farther off than this.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The position that is farthest off.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How often the likeliest next token is the reference's.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How much the right token's probability changes, root mean square.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How surprised the model is by the text; lower is better, the same text compared.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>imported, {machine}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>the reference: noise floor</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Of the reference's probability {share} % lies outside the tokens that were kept.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{bits} bits</source>
+        <translation type="unfinished">{bits} bit</translation>
+    </message>
+    <message>
+        <source>{count} J/token</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{model} on {text}, from {source}. Another model than yours: larger ones lose less.</source>
         <translation type="unfinished" />
     </message>
     <message>
@@ -2603,6 +2843,283 @@
     </message>
     <message>
         <source>As a dry run says.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>about {time}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>about {least} to {most}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure {model}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth was closed while it ran or waited.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>against {reference} on {texts}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>from {source}, matrix from {text}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>from {source}, matrix {file}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>from {source}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{size}, {bits} bits per weight</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{done} of {total}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Working out the size</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Importance matrix</source>
+        <translation type="unfinished">Ma trận độ quan trọng</translation>
+    </message>
+    <message>
+        <source>Tensor {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reference {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measuring {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Speed of {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Starting</source>
+        <translation type="unfinished">Đang khởi động</translation>
+    </message>
+    <message>
+        <source>Waiting</source>
+        <translation type="unfinished">Đang đợi</translation>
+    </message>
+    <message>
+        <source>Running</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation type="unfinished">Tạm dừng</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation type="unfinished">Xong</translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation type="unfinished">Thất bại</translation>
+    </message>
+    <message>
+        <source>Cancelled</source>
+        <translation type="unfinished">Đã hủy</translation>
+    </message>
+    <message>
+        <source>%n job(s) to do</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Job</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>State</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Progress</source>
+        <translation type="unfinished">Tiến độ</translation>
+    </message>
+    <message>
+        <source>Time left</source>
+        <translation type="unfinished">Còn lại</translation>
+    </message>
+    <message>
+        <source>Time it took</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name} is the reference: what it shows is the noise of measuring.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: perplexity {value}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: practically every token would be the same as {reference}'s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{text}, against {reference}</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>LabJobs</name>
+    <message>
+        <source>Try again</source>
+        <translation type="unfinished">Thử lại</translation>
+    </message>
+    <message>
+        <source>Pause: its memory is freed; a quantization begins again</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation type="unfinished">Tiếp tục</translation>
+    </message>
+    <message>
+        <source>Cancel: nothing half stays</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Show in Library</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Show what was measured</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Take off this list</source>
+        <translation type="unfinished">Bỏ khỏi danh sách</translation>
+    </message>
+    <message>
+        <source>Cancel this job?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It has worked for {time}. What it made so far is thrown away.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cancel the job</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Move up</source>
+        <translation type="unfinished">Chuyển lên</translation>
+    </message>
+    <message>
+        <source>Move down</source>
+        <translation type="unfinished">Chuyển xuống</translation>
+    </message>
+    <message>
+        <source>Jobs</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Clear ended ones</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Jobs of the lab</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>LabPage</name>
+    <message>
+        <source>Lab</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Make a quant</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What was lost</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Side by side</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Make a model smaller, and know what it lost</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The lab turns a model of your library into other types, computes importance matrices, and measures how far each quant is from the original. It needs a model to begin with.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Get a small model to start with</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Search for a model</source>
+        <translation type="unfinished">Tìm mô hình</translation>
+    </message>
+</context>
+<context>
+    <name>LabPlot</name>
+    <message>
+        <source>{rate} tokens/s</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>published, not measured here</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>none is as small and as good</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>KL divergence {value}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Size (GB)</source>
+        <translation type="unfinished">Cỡ (GB)</translation>
+    </message>
+    <message>
+        <source>KL divergence</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>noise floor</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>area: tokens/s measured here</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>dotted: published for {model}</source>
         <translation type="unfinished" />
     </message>
 </context>
@@ -3273,6 +3790,159 @@
     <message>
         <source>Message</source>
         <translation>Thông báo</translation>
+    </message>
+</context>
+<context>
+    <name>MakeView</name>
+    <message>
+        <source>Choose a text file for the matrix.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{types} can't be made without an importance matrix.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Compute one</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Fewer options</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>More options</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>What to make smaller</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Into which types</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Importance matrix</source>
+        <translation type="unfinished">Ma trận độ quan trọng</translation>
+    </message>
+</context>
+<context>
+    <name>MatrixBox</name>
+    <message>
+        <source>Importance matrices (*.gguf *.imatrix);;All files (*)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>An importance matrix</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Without</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Compute it from a text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A finished matrix…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Importance matrix</source>
+        <translation type="unfinished">Ma trận độ quan trọng</translation>
+    </message>
+    <message>
+        <source>Enough down to about 5 bits; below that a matrix keeps much more.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The model reads it once, so that what it needs most is kept finest.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As llama.cpp's own tools write them.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>MeasureDialog</name>
+    <message>
+        <source>A text file</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Texts (*.txt *.md);;All files (*)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A text file…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Own chats</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Tick a model and a text.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Working out what it takes…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{time}; {disk} of {free} free on the disk for the reference; {memory} of memory.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure what was lost</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reference</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Models</source>
+        <translation type="unfinished">Mô hình</translation>
+    </message>
+    <message>
+        <source>Texts</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How much</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Quick: 4,000 tokens of each text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Usual: 16,000 tokens of each text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Each text whole</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measure tokens per second too</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>With q8_0 and q4_0 caches too: what a smaller K/V cache costs</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished">Hủy</translation>
+    </message>
+    <message>
+        <source>Measure</source>
+        <translation type="unfinished">Đo</translation>
     </message>
 </context>
 <context>
@@ -3975,6 +4645,10 @@
     <message>
         <source>Downloads</source>
         <translation>Tải xuống</translation>
+    </message>
+    <message>
+        <source>Lab</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Usage</source>
@@ -5650,6 +6324,10 @@
         <translation>Địa chỉ</translation>
     </message>
     <message>
+        <source>Address for updates</source>
+        <translation>Địa chỉ cập nhật</translation>
+    </message>
+    <message>
         <source>After its first answer the model names the chat; off keeps the question's first words.</source>
         <translation>Sau câu trả lời đầu tiên, mô hình đặt tên cuộc trò chuyện; tắt thì giữ những từ đầu của câu hỏi.</translation>
     </message>
@@ -5898,6 +6576,10 @@
         <translation>Yêu cầu dài nhất</translation>
     </message>
     <message>
+        <source>Look for updates</source>
+        <translation>Tìm bản cập nhật</translation>
+    </message>
+    <message>
         <source>Main GPU</source>
         <translation>GPU chính</translation>
     </message>
@@ -5940,6 +6622,10 @@
     <message>
         <source>Names with commas, as `hearth doctor` lists them; empty lets Hearth choose.</source>
         <translation>Các tên cách nhau bằng dấu phẩy, như `hearth doctor` liệt kê; để trống thì Hearth chọn.</translation>
+    </message>
+    <message>
+        <source>Nothing is looked for before you say so; the Help menu looks whenever you ask.</source>
+        <translation>Hearth không tự tìm trước khi bạn cho phép; trình đơn Trợ giúp tìm bất cứ khi nào bạn muốn.</translation>
     </message>
     <message>
         <source>A key for every program, on X11, Windows and Wayland, which asks you first when you change it here; on macOS use the tray. Empty: none.</source>
@@ -6016,6 +6702,10 @@
     <message>
         <source>Proxy</source>
         <translation>Proxy</translation>
+    </message>
+    <message>
+        <source>Public key for updates</source>
+        <translation>Khóa công khai để cập nhật</translation>
     </message>
     <message>
         <source>Put before every new chat.</source>
@@ -6178,6 +6868,10 @@
         <translation>Gỡ ra sau</translation>
     </message>
     <message>
+        <source>Updates</source>
+        <translation>Cập nhật</translation>
+    </message>
+    <message>
         <source>V cache type</source>
         <translation>Kiểu bộ đệm V</translation>
     </message>
@@ -6198,6 +6892,10 @@
         <translation>Cách tải</translation>
     </message>
     <message>
+        <source>What the list must be signed by: Ed25519 in base64, one a line.</source>
+        <translation>Danh sách phải được ký bằng khóa này: Ed25519 dạng base64, mỗi dòng một khóa.</translation>
+    </message>
+    <message>
         <source>What the machine draws without work; kept apart from what a request causes.</source>
         <translation>Điện máy tiêu thụ khi không làm việc; tách riêng khỏi phần do yêu cầu gây ra.</translation>
     </message>
@@ -6216,6 +6914,10 @@
     <message>
         <source>Where programs find the server; 0 takes any free port.</source>
         <translation>Nơi chương trình tìm thấy máy chủ; 0 lấy cổng trống bất kỳ.</translation>
+    </message>
+    <message>
+        <source>Where the signed list of versions is, as https://example.org/hearth. Empty: none.</source>
+        <translation>Nơi có danh sách phiên bản đã ký, ví dụ https://example.org/hearth. Để trống: không có.</translation>
     </message>
     <message>
         <source>While something is downloading.</source>
@@ -6605,6 +7307,10 @@
 </context>
 <context>
     <name>TextPicker</name>
+    <message>
+        <source>English, Vietnamese and code</source>
+        <translation type="unfinished" />
+    </message>
     <message>
         <source>My own chats</source>
         <translation type="unfinished" />

@@ -141,7 +141,10 @@ class TestLinux:
         assert f'Exec="{home}/.local/bin/hearth" %f' in entry
         (home / ".local/share/Hearth").mkdir()
         assert run(file, "--no-start").returncode == 0  # over itself
-        assert (home / ".local/lib/hearth.previous").is_dir()
+        assert sorted(path.name for path in (home / ".local/lib").iterdir()) == [
+            "hearth",
+            f"hearth-{freeze.version()}",
+        ]
         assert run(home / ".local/bin/hearth-uninstall").returncode == 0
         left = [path for path in (home / ".local").rglob("*") if path.is_file() and "mime" not in path.parts]
         assert [path.name for path in left if path.name != "mimeinfo.cache"] == []
