@@ -17,6 +17,7 @@ from app.models.quants import parse_quant, split_prefix
 from app.models.summary import summarize
 from app.optimize import matrix_file
 from app.optimize.process import run_job
+from app.optimize.sizes import Sized, dry_run
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
@@ -86,8 +87,7 @@ def make(
     with tempfile.TemporaryDirectory() as work:
         if matrix is not None:
             job = _with_matrix(job, matrix, Path(work))
-        dry = run_job(structs.replace(job, dry_run=True), cancel=cancel)
-        _check(job, dry)
+        _check(job, dry_run(job, cancel))
         target.parent.mkdir(parents=True, exist_ok=True)
         done = run_job(job, tell, cancel)
     recipe = recipe_of(job, matrix, engine)
@@ -112,13 +112,13 @@ def _with_matrix(job: QuantizeJob, path: Path, work: Path) -> QuantizeJob:
     )
 
 
-def _check(job: QuantizeJob, dry: LabDone) -> None:
-    if dry.figures.get("needs_matrix") and not job.matrix:
+def _check(job: QuantizeJob, dry: Sized) -> None:
+    if dry.needs_matrix and not job.matrix:
         raise BadRequestError(
             detail=f"{job.type} needs an importance matrix: give a text or a matrix file with --imatrix"
         )
     folder = next(parent for parent in Path(job.target).parents if parent.exists())
-    missing = int(dry.figures["quant_bytes"]) + ROOM - shutil.disk_usage(folder).free
+    missing = dry.bytes + ROOM - shutil.disk_usage(folder).free
     if missing > 0:
         raise DiskFullError(path=str(folder), missing=f"{missing / 1e6:.0f} MB")
 
