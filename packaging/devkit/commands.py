@@ -241,6 +241,13 @@ def bench_peers(arguments: Sequence[str]) -> int:
     )
 
 
+def lab_proof(arguments: Sequence[str]) -> int:
+    """The quantization lab's files, matrices and figures beside those of llama.cpp's own tools."""
+    set_up()
+    env = {**_test_env(), "HEARTH_PEERS": str(peers.ensure())}
+    return _call([MAIN.python, "-m", "tests.lab_proof", *arguments], env)
+
+
 def engine_vulkan(_arguments: Sequence[str]) -> int:
     """The Vulkan backend as a pack in the cache; its folder is the last line."""
     pack = vulkan.ensure()
@@ -292,6 +299,7 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
+    "lab-proof": lab_proof,
     "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "package": package.package,
     "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
     "update-list": update_list,
