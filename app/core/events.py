@@ -62,6 +62,12 @@ class InstanceChanged(Struct, frozen=True):
     last_used: float = 0.0
     load_seconds: float | None = None
     error: ErrorInfo | None = None
+    rests: bool = False
+    """Its KV cache and compute buffers are given back until the next request."""
+    sees: bool = False
+    """Its vision projector is loaded."""
+    blind: str = ""
+    """Why the projector of its plan can't be used."""
 
 
 class DownloadChanged(Struct, frozen=True):

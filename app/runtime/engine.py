@@ -1,3 +1,4 @@
+# size: one thread's whole loop, from a request to its last word
 """The engine: one thread that turns prepared requests into events. It alone calls llama_decode.
 
 A step asks the scheduler for a batch, computes it, samples one token for each sequence that is complete, and sends
@@ -11,11 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from app.core.events import ErrorInfo
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.cores import CoreWatch
 from app.runtime.idle import copy_steps, free_memory
 from app.runtime.intake import Prepared
-from app.runtime.jobs import Chunk, Job, Step
+from app.runtime.jobs import Chunk, Job, Span, Step
 from app.runtime.kvstore import KvStore
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
@@ -24,6 +26,7 @@ from app.runtime.protocol import Event, Events, Report, Stats, error_info
 from app.runtime.sampling import NO_TOKEN, Logprobs
 from app.runtime.scheduler import Scheduler
 from app.runtime.shelf import StateShelf
+from app.runtime.sight import Sight
 from app.runtime.writers import Open, Writer
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,10 @@ class Engine:
         send: Callable[[Report], None],
         watch: CoreWatch | None = None,
         store: KvStore | None = None,
+        sight: Sight | None = None,
     ) -> None:
         self._model, self._context, self._send, self._watch = model, context, send, watch
+        self.sight = sight
         cap = context.plan.cache_ram_mb << 20
         self.shelf = StateShelf(context, cap, store, free_memory)
         self.scheduler = Scheduler(
@@ -159,7 +164,7 @@ class Engine:
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
             job.name, job.stored = prepared.request.conversation, prepared.stored
-            job.limit = prepared.request.sampling.max_tokens
+            job.limit, job.spans = prepared.request.sampling.max_tokens, prepared.spans
             writer = Writer(opened, choice, job, self._eog)
             opened.writers.append(writer)
             self._writers[id(job)] = writer
@@ -221,19 +226,42 @@ class Engine:
         for job in step.full:
             self._finish(self._writers[id(job)], "context_full")
         if step.chunks:
-            indices = self._fill(step)
-            computing = time.monotonic()
-            code = self._context.decode()
-            if code == OK:
-                self.scheduler.done(step)
-                self._after(step, indices, computing)
-            else:
-                self._troubled(code, step)
+            self._compute(step)
+        if step.unseen:
+            self._look(step.unseen, rest=not step.chunks and not step.full)
         self._flush()
         self._report()
         self._steps += 1
         if not self._steps % COLLECT_EVERY:
             gc.collect(1)
+
+    def _compute(self, step: Step) -> None:
+        indices = [] if step.span else self._fill(step)
+        computing = time.monotonic()
+        code = self._context.decode() if step.span is None else self._show(step.chunks[0], step.span)
+        if code == OK:
+            self.scheduler.done(step)
+            self._after(step, indices or [0], computing)
+        else:
+            self._troubled(code, step)
+
+    def _look(self, jobs: list[Job], *, rest: bool) -> None:
+        # ``rest``: there is nothing to compute until an image is encoded, or somebody comes or goes.
+        assert self.sight is not None
+        failed = self.sight.look(jobs, self._wake.set)
+        for job, error in failed:
+            if writer := self._writers.get(id(job)):
+                self._refuse(writer.owner, error_info(error))
+        self._flush()
+        if rest and not failed and not self._inbox and self._wake.wait(1.0):
+            self._wake.clear()
+
+    def _show(self, chunk: Chunk, span: Span) -> int:
+        assert self.sight is not None
+        code = self.sight.show(self._context, chunk, span)
+        if code == OK:
+            self.sight.drop(span)
+        return code
 
     def _prompt_budget(self) -> int:
         """Prompt tokens that a step may compute: all that fit when nobody is waiting for the next word."""
@@ -245,13 +273,15 @@ class Engine:
         batch = self._context.batch
         batch.clear()
         indices = []
+        still = self._context.still
         for chunk in step.chunks:
             job, start = chunk.job, chunk.start
+            pos = self._context.position(job.seq, start) if still else start
             if chunk.count == 1 and chunk.complete:
-                indices.append(batch.add(job.tokens[start], start, job.seq))
+                indices.append(batch.add(job.tokens[start], pos, job.seq))
             else:
                 tokens = job.tokens[start : start + chunk.count]
-                indices.append(batch.add_run(tokens, start, job.seq, last=chunk.complete))
+                indices.append(batch.add_run(tokens, pos, job.seq, last=chunk.complete))
         return indices
 
     def _after(self, step: Step, indices: list[int], computing: float) -> None:
@@ -367,7 +397,8 @@ class Engine:
     def _resync(self, chunk: Chunk) -> None:
         # Some micro-batches may be in the cache: what is there counts, nothing more.
         held = self._context.held(chunk.job.seq)
-        kept = self._context.trim(chunk.job.seq, min(held, chunk.start + chunk.count))
+        wanted = chunk.start if chunk.job.span else chunk.start + chunk.count  # of an image nothing
+        kept = self._context.trim(chunk.job.seq, min(held, wanted))
         self.scheduler.interrupted(chunk.job, kept)
 
     def _fail(self, chunk: Chunk, detail: str) -> None:
@@ -375,8 +406,9 @@ class Engine:
         if writer is None:
             return  # another choice of the request failed before it
         self._resync(chunk)
-        info = error_info(RuntimeError(detail))
-        opened = writer.owner
+        self._refuse(writer.owner, error_info(RuntimeError(detail)))
+
+    def _refuse(self, opened: Open, info: ErrorInfo) -> None:
         for one in tuple(opened.writers):
             if delta := one.take():
                 self._tell(opened.key, delta)

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from app.core.errors import HearthError, LoadCancelledError, NotLoadedError, WorkerCrashedError, from_code
-from app.core.events import ErrorInfo, InstanceChanged, InstanceState
+from app.core.events import ErrorInfo, InstanceChanged, InstanceState, MemoryUse
 from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
 from app.core.types import LoadPlan, Sample
 from app.runtime.callers import Asked, deliver, refuse, settle
@@ -29,6 +29,7 @@ from app.runtime.outbox import Outbox
 from app.runtime.postmortem import explain_death, is_crash, oom_kills, open_log, read_tail
 from app.runtime.protocol import (
     Answer,
+    CacheState,
     Command,
     Events,
     Fatal,
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 UNLOAD_SECONDS = 10.0
 """How long a worker may take to end by itself; a step of a very slow model is cut short by then."""
 REAP_SECONDS = 5.0
+_WITHOUT = {"use_extra_bufts": False, "projector": None}
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class _Process:
     stage: str = ""
     ready: Ready | None = None
     fatal: ErrorInfo | None = None
+    rests: bool = False
 
 
 @dataclass
@@ -219,6 +222,9 @@ class Instance:
         self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), dict(values)))
 
     def _answered(self, answer: Answer) -> None:
+        if isinstance(answer, CacheState) and self._process is not None:
+            self._process.rests = not answer.here
+            self.around.publish(self.snapshot())
         if future := self.questions.pop(answer.key, None):
             settle(future, answer)
 
@@ -253,13 +259,13 @@ class Instance:
 
     # ------------------------------------------------------------------------------ beginning and end of a process
 
-    def _start(self, *, careful: bool = False) -> None:
-        # ``careful``: once more without extra buffer types, after the first decode took the process down.
+    def _start(self, *, without: tuple[str, ...] = ()) -> None:
+        # ``without``: once more without extra buffer types, or without the projector, which took the process down.
         plan = self._next or self.asked
         assert plan is not None
         self.asked, self._next, self.error, self.progress = plan, None, None, 0.0
         self._load_began = time.time()
-        told = msgspec.structs.replace(plan, use_extra_bufts=False) if careful else plan
+        told = msgspec.structs.replace(plan, **{name: _WITHOUT[name] for name in without})
         try:
             file, path = open_log(self.around.logs, self.model)
             with file:
@@ -327,6 +333,10 @@ class Instance:
             self._failed(msgspec.structs.replace(process.fatal, details=read_tail(process.log)))
             return
         death = explain_death(self.model, status, process.log, process.oom_kills)
+        if process.stage == "projector" and process.ready is None and is_crash(status):
+            log.info("%s: its projector ended the worker (%s); trying without", self.model, death.why)
+            self._start(without=("projector",))
+            return
         if (
             process.stage == "first_decode"
             and process.ready is None
@@ -338,7 +348,7 @@ class Instance:
                 self.model,
                 death.why,
             )
-            self._start(careful=True)
+            self._start(without=("use_extra_bufts",))
             return
         self._failed(error_info(death.error, death.details))
 
@@ -375,6 +385,7 @@ class Instance:
         """The state as an event."""
         process = self._process
         ready = process.ready if process else None
+        rests = bool(process and process.rests)
         return InstanceChanged(
             id=self.model,
             model=self.model,
@@ -384,13 +395,26 @@ class Instance:
             pid=self.pid,
             device=ready.device if ready else "",
             n_ctx=ready.n_ctx if ready else 0,
-            memory=ready.memory if ready else (),
+            memory=held(ready.memory, rests) if ready else (),
+            rests=rests,
             active=int(self.readings.get("active", len(self.requests))),
             waiting=int(self.readings.get("waiting", 0)),
             last_used=self.last_used,
             load_seconds=ready.seconds if ready else None,
+            sees=bool(ready and ready.sees),
+            blind=self._blind(ready, process.plan) if process else "",
             error=self.error,
         )
+
+    def _blind(self, ready: Ready | None, told: LoadPlan) -> str:
+        if ready and self.asked and self.asked.projector and not told.projector:
+            return "its projector ended the engine while it was loaded"
+        return ready.blind if ready else ""
+
+
+def held(memory: tuple[MemoryUse, ...], rests: bool) -> tuple[MemoryUse, ...]:
+    """What an instance holds; one that rests only its weights."""
+    return tuple(MemoryUse(use.device, use.weights) for use in memory) if rests else memory
 
 
 def _reap(process: _Process) -> int:

@@ -8,16 +8,20 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
-from app.core.errors import BadRequestError, PromptTooLongError
-from app.core.generate import GenerateRequest, ImagePart, Message, Part, ToolSpec
+from app.core.errors import BadImageError, BadRequestError, NoEyesError, PromptTooLongError
+from app.core.generate import GenerateRequest, ImagePart, Message, ToolSpec
 from app.runtime.formats import template_kwargs_for, tools_of
 from app.runtime.grammar import Constraint, constraint_for
+from app.runtime.jobs import Span
 from app.runtime.kvstore import Stored
+from app.runtime.llama_eyes import Piece, Projector
 from app.runtime.llama_model import Model
+from app.runtime.media import places, plain, shown
 from app.runtime.parsing import parser_for
 from app.runtime.sampling import Sampler, choose_seed
 from app.runtime.stream import Answer
 from app.runtime.template import ChatTemplate, template_for
+from app.runtime.template_messages import IMAGE_MARK
 from app.runtime.trimming import answer_room, choose_dropped, droppable
 
 TAIL = 400
@@ -43,6 +47,25 @@ class Prepared(Struct):
     dropped: tuple[int, ...] = ()
     stored: Stored | None = None
     """The conversation's state on disk, when it is not in the cache."""
+    spans: tuple[Span, ...] = ()
+    """Images among the tokens."""
+
+
+class Prompt(Struct):
+    """A prompt's text (None for ready tokens), its tokens with the places of images, and the images."""
+
+    text: str | None
+    tokens: list[int]
+    spans: tuple[Span, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+
+class Eyes(Struct):
+    """What a model sees with: a projector, or why there is none; ``n_ubatch`` bounds what must be computed at once."""
+
+    projector: Projector | None = None
+    why: str = "it was loaded without a vision projector"
+    n_ubatch: int = 512
 
 
 class Intake:
@@ -55,8 +78,10 @@ class Intake:
         n_ctx: int,
         find: Callable[[str], Stored | None] = lambda _: None,
         seed: int = -1,
+        eyes: Eyes | None = None,
     ) -> None:
         self._model, self._n_ctx, self._find, self._seed = model, n_ctx, find, seed
+        self._eyes = eyes or Eyes()
         self._template: ChatTemplate | None = None
 
     @property
@@ -70,22 +95,21 @@ class Intake:
     def prepare(self, key: int, request: GenerateRequest) -> Prepared:
         """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
         arrived = time.monotonic()
-        if any(isinstance(part, ImagePart) for message in request.messages for part in _parts(message)):
-            raise BadRequestError(detail="this model was loaded without eyes for images")
-        prompt, tokens, dropped = self._fitted(request)
+        found = self._fitted(request)
+        prompt, tokens = found.text or "", found.tokens
         self._check_length(tokens)
-        constraint = constraint_for(request, self.template.source, (prompt or "")[-TAIL:])
+        constraint = constraint_for(request, self.template.source, prompt[-TAIL:])
         choices: list[Choice] = []
         try:
             for index in range(max(1, request.sampling.n)):
-                made = self._choice(request, tokens, index, constraint, prompt or "")
+                made = self._choice(request, tokens, index, constraint, prompt)
                 choices.append(made)
         except BaseException:
             for choice in choices:
                 choice.sampler.close()
             raise
         stored = self._find(request.conversation) if request.conversation else None
-        return Prepared(key, request, tokens, choices, arrived, dropped, stored)
+        return Prepared(key, request, tokens, choices, arrived, found.dropped, stored, found.spans)
 
     def _choice(
         self,
@@ -99,7 +123,7 @@ class Intake:
         answer = Answer(self._model, request, parser, index)
         seed = choose_seed(request.sampling, index, self._seed)
         sampler = Sampler(self._model, request.sampling, seed, constraint)
-        sampler.prime(tokens)
+        sampler.prime(plain(tokens))
         return Choice(sampler, answer, seed)
 
     def _check_length(self, tokens: list[int]) -> None:
@@ -107,37 +131,74 @@ class Intake:
             raise BadRequestError(detail="the prompt is empty")
         if len(tokens) >= self._n_ctx:
             raise PromptTooLongError(tokens=len(tokens), limit=self._n_ctx)
-        if bad := [token for token in tokens if not 0 <= token < self._model.n_vocab]:
-            raise BadRequestError(detail=f"there is no token {bad[0]}")
+        if tokens[-1] < 0:
+            raise BadRequestError(detail="the prompt ends with an image; write something after it")
 
-    def _fitted(self, request: GenerateRequest) -> tuple[str | None, list[int], tuple[int, ...]]:
-        """(prompt, tokens, dropped messages): the whole conversation, or what its policy leaves of it."""
-        prompt, tokens = self._whole(request)
+    def _fitted(self, request: GenerateRequest) -> Prompt:
+        """The whole conversation, or what its policy leaves of it."""
+        found = self._whole(request)
         room = self._n_ctx - answer_room(self._n_ctx, request.sampling.max_tokens)
-        if request.context_policy == "stop" or not request.messages or len(tokens) <= room:
-            return prompt, tokens, ()
-        sizes = self._sizes(request, len(tokens))
+        if request.context_policy == "stop" or not request.messages or len(found.tokens) <= room:
+            return found
+        sizes = self._sizes(request, found)
         dropped = choose_dropped(request.messages, sizes, room, request.context_policy)
         left = droppable(request.messages, request.context_policy)
         while True:
             kept = tuple(m for at, m in enumerate(request.messages) if at not in dropped)
-            prompt, tokens = self._whole(msgspec.structs.replace(request, messages=kept))
+            found = self._whole(msgspec.structs.replace(request, messages=kept))
             more = next((turn for turn in left if turn[0] not in dropped), None)
-            if len(tokens) <= room or more is None:
-                return prompt, tokens, dropped
+            if len(found.tokens) <= room or more is None:
+                return msgspec.structs.replace(found, dropped=dropped)
             dropped = (*dropped, *more)  # the estimate was too low
 
-    def _sizes(self, request: GenerateRequest, total: int) -> list[int]:
+    def _sizes(self, request: GenerateRequest, found: Prompt) -> list[int]:
         """Tokens of each message, scaled so that they add up to the prompt's."""
-        counts = [len(self.tokenize(_all_text(message))) + 4 for message in request.messages]
-        return [count * total // sum(counts) + 1 for count in counts]
+        images = len(images_of(request.messages))
+        each = sum(span.count for span in found.spans) // images if images else 0
+        counts = [
+            len(self.tokenize(_all_text(message))) + 4 + each * len(images_of((message,)))
+            for message in request.messages
+        ]
+        return [count * len(found.tokens) // sum(counts) + 1 for count in counts]
 
-    def _whole(self, request: GenerateRequest) -> tuple[str | None, list[int]]:
-        prompt = self._prompt(request)
-        return prompt, list(request.tokens) if prompt is None else self.tokenize(prompt)
+    def _whole(self, request: GenerateRequest) -> Prompt:
+        text = self.prompt(request) if request.messages else request.prompt
+        if text is None:
+            if bad := [token for token in request.tokens if not 0 <= token < self._model.n_vocab]:
+                raise BadRequestError(detail=f"there is no token {bad[0]}")
+            return Prompt(None, list(request.tokens))
+        return self._seen(text, images_of(request.messages))
 
-    def _prompt(self, request: GenerateRequest) -> str | None:
-        return self.prompt(request) if request.messages else request.prompt
+    def _seen(self, text: str, images: Sequence[bytes]) -> Prompt:
+        """The text's tokens, with images where their marks stand. Raises NoEyesError or BadImageError."""
+        if not images:
+            return Prompt(text, self.tokenize(text))
+        projector = self._eyes.projector
+        if projector is None:
+            raise NoEyesError(model=self._model.name, detail=self._eyes.why)
+        if text.count(IMAGE_MARK) != len(images):
+            raise BadRequestError(detail="the model's chat template leaves images out")
+        tokens: list[int] = []
+        spans: list[Span] = []
+        for item in projector.read(text, images, add_special=self._adds_special(text)):
+            if isinstance(item, Piece):
+                self._check_piece(item, projector)
+                spans.append(Span(len(tokens), item.count, item))
+                tokens += places(item.digest, item.count, item.positions)
+            else:
+                tokens += item
+        return Prompt(text, tokens, tuple(spans))
+
+    def _check_piece(self, piece: Piece, projector: Projector) -> None:
+        if not projector.whole(piece, self._eyes.n_ubatch):
+            detail = f"it has {piece.count} tokens and the micro-batch holds {self._eyes.n_ubatch}"
+            raise BadImageError(number=1, detail=detail)
+
+    def measure(self, width: int, height: int) -> int:
+        """Tokens that an image of this size takes. Raises NoEyesError."""
+        if self._eyes.projector is None:
+            raise NoEyesError(model=self._model.name, detail=self._eyes.why)
+        return self._eyes.projector.count(width, height)
 
     def prompt(self, request: GenerateRequest) -> str:
         """The request's messages through the chat template."""
@@ -151,15 +212,17 @@ class Intake:
 
     def render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[str, list[int]]:
         """The prompt exactly as the model reads it, and its tokens."""
-        prompt = self.template.render(messages, tools)
-        return prompt, self.tokenize(prompt)
+        found = self._seen(self.template.render(messages, tools), images_of(messages))
+        return (found.text or "").replace(IMAGE_MARK, "<image>"), list(shown(found.tokens))
 
     def tokenize(self, text: str) -> list[int]:
         """A prompt's tokens: special tokens' texts count as those; BOS is added where the model wants it and the
         text does not begin with it."""
+        return self._model.tokenize(text, add_special=self._adds_special(text), parse_special=True)
+
+    def _adds_special(self, text: str) -> bool:
         bos = self._model.bos
-        twice = bool(bos) and text.startswith(bos)
-        return self._model.tokenize(text, add_special=not twice, parse_special=True)
+        return not (bos and text.startswith(bos))
 
     def tokenize_text(self, text: str, *, special: bool) -> list[int]:
         """Any text's tokens; ``special`` as in the Tokenize command."""
@@ -173,8 +236,15 @@ class Intake:
             raise BadRequestError(detail=str(error)) from error
 
 
-def _parts(message: Message) -> tuple[Part, ...]:
-    return () if isinstance(message.content, str) else message.content
+def images_of(messages: Sequence[Message]) -> list[bytes]:
+    """The images of a conversation, in order."""
+    return [
+        part.data
+        for message in messages
+        if not isinstance(message.content, str)
+        for part in message.content
+        if isinstance(part, ImagePart)
+    ]
 
 
 def _all_text(message: Message) -> str:

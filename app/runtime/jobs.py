@@ -14,6 +14,28 @@ class Saved(Protocol):
 
 
 @dataclass(eq=False, slots=True)
+class Span:
+    """A piece of an image among a job's tokens, computed whole or not at all, from embeddings that are made of it
+    outside the engine thread."""
+
+    start: int
+    count: int
+    piece: object = None
+    """What it is (the engine's)."""
+    embeddings: object = None
+    """None: they have to be made first."""
+    asked: bool = False
+    """Somebody is making them."""
+    error: Exception | None = None
+    """Why they can't be made."""
+
+    @property
+    def end(self) -> int:
+        """The place after it."""
+        return self.start + self.count
+
+
+@dataclass(eq=False, slots=True)
 class Job:
     """One answer being written. ``tokens`` are all known ones (prompt and generated)."""
 
@@ -34,11 +56,27 @@ class Job:
     """Tokens it may write; None: nobody knows."""
     stored: Saved | None = None
     """Its conversation's state on disk, until it is placed."""
+    spans: tuple[Span, ...] = ()
+    """Images among the tokens, in order; the last token is never a part of one."""
 
     @property
     def gap(self) -> int:
         """Known tokens that are not computed."""
         return len(self.tokens) - self.computed
+
+    @property
+    def span(self) -> Span | None:
+        """The image that is to be computed next."""
+        return next((span for span in self.spans if span.start == self.computed), None)
+
+    def stretch(self, count: int) -> int:
+        """At most ``count`` tokens to be computed before an image comes."""
+        ahead = (span.start - self.computed for span in self.spans if span.start >= self.computed)
+        return min(count, next(ahead, count))
+
+    def uncut(self, length: int) -> int:
+        """The longest beginning of at most ``length`` tokens that cuts no image in two."""
+        return next((span.start for span in self.spans if span.start < length < span.end), length)
 
 
 @dataclass(slots=True)
@@ -61,6 +99,10 @@ class Step:
 
     chunks: list[Chunk] = field(default_factory=list)
     full: list[Job] = field(default_factory=list)
+    span: Span | None = None
+    """The step is this image, alone."""
+    unseen: list[Job] = field(default_factory=list)
+    """Jobs that wait for an image's embeddings."""
 
     @property
     def tokens(self) -> int:

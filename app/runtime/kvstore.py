@@ -16,7 +16,6 @@ import shutil
 import struct
 import tempfile
 import threading
-from array import array
 from collections.abc import Collection
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,6 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.types import LoadPlan
+from app.runtime.media import pack, unpack
 from app.runtime.shelf import State
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ STATES = "kv"
 CAP = 4 << 30
 DISK_SHARE = 10
 """At most a tenth of what is free on the disk."""
-LONGEST_HEADER = 4096
+LONGEST_HEADER = 1 << 16
+"""Bytes: room for the hashes of a thousand images."""
 SHAPING = ("type_k", "type_v", "rope_scaling", "rope_freq_base", "rope_freq_scale", "yarn_ext_factor",
            "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow", "yarn_orig_ctx", "adapters", "swa_full",
            "flash_attn", "kv_unified")  # fmt: skip
@@ -45,13 +46,14 @@ SHAPING = ("type_k", "type_v", "rope_scaling", "rope_freq_base", "rope_freq_scal
 
 
 class Header(Struct, frozen=True):
-    """``digest`` is BLAKE2b over tokens and state."""
+    """``digest`` is BLAKE2b over tokens, the hashes of images, and state."""
 
     key: str
     conversation: str
     tokens: int
     state: int
     digest: bytes
+    images: tuple[bytes, ...]
 
 
 class Stored(Struct, frozen=True):
@@ -155,10 +157,9 @@ class KvStore:
 
 def build(key: str, conversation: str, tokens: list[int], state: State) -> bytes:
     """A file's content."""
-    numbers = array("i", tokens).tobytes()
-    header = msgspec.msgpack.encode(
-        Header(key, conversation, len(tokens), len(state), _digest(numbers, state))
-    )
+    numbers, images = pack(tokens)
+    digest = _digest(numbers + b"".join(images), state)
+    header = msgspec.msgpack.encode(Header(key, conversation, len(tokens), len(state), digest, images))
     return b"".join((MAGIC, struct.pack("<I", len(header)), header, numbers, state))
 
 
@@ -180,9 +181,9 @@ def parse(data: bytes, key: str, conversation: str) -> Stored:
     if header.tokens < 1 or header.state < 1 or middle + header.state != len(data):
         raise ValueError("it is cut short")
     numbers, state = data[start:middle], data[middle:]
-    if _digest(numbers, state) != header.digest:
+    if _digest(numbers + b"".join(header.images), state) != header.digest:
         raise ValueError("its digest is wrong")
-    return Stored(array("i", numbers).tolist(), state)
+    return Stored(unpack(numbers, header.images), state)
 
 
 def _digest(numbers: bytes, state: State) -> bytes:
@@ -245,6 +246,7 @@ def key_of(plan: LoadPlan, version: str) -> str:
     fields = {name: getattr(plan, name) for name in SHAPING}
     parts = [version.encode(), msgspec.json.encode(fields), fingerprint(Path(plan.model_path)).encode()]
     parts += [fingerprint(Path(adapter.path)).encode() for adapter in plan.adapters]
+    parts += [fingerprint(Path(plan.projector)).encode()] if plan.projector else []
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

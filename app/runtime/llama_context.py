@@ -18,6 +18,7 @@ from app.runtime.llama import fast, lib
 from app.runtime.llama_log import LogCapture, first_allocation_failure
 from app.runtime.llama_model import Model
 from app.runtime.llama_params import context_params, sequences, thread_counts
+from app.runtime.media import still_places
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class Context:
             plan.offload_kqv and plan.n_gpu_layers != 0 and lib.llama_supports_gpu_offload()
         )
         """The KV cache is (or may be) in a GPU's memory."""
+        self.still: dict[int, list[tuple[int, int]]] = {}
+        """Sequence -> (end, places) of images whose places take fewer positions (M-RoPE); empty for other models."""
         self._views: dict[int, Floats] = {}
         self._abort = ctypes.create_string_buffer(2)
         self._adapters: list[Any] = []
@@ -223,11 +226,13 @@ class Context:
         """See ``scheduler.Cache``. A sliding-window or recurrent cache may have to let go of everything."""
         if self.memory is None:
             return 0
-        if not _seq_rm(self.memory, seq, length, -1):
+        position = length
+        if self.still:
+            position = self.position(seq, length)
+            self._keep_still(seq, self.still.get(seq, []), length)
+        if not _seq_rm(self.memory, seq, position, -1) or (length and not self._sees(seq, position)):
             _seq_rm(self.memory, seq, -1, -1)
-            return 0
-        if length and not self._sees(seq, length):
-            _seq_rm(self.memory, seq, -1, -1)
+            self.still.pop(seq, None)
             return 0
         return length
 
@@ -241,15 +246,35 @@ class Context:
 
     def share(self, source: int, target: int, length: int) -> int:
         """See ``scheduler.Cache``."""
-        _seq_cp(self.memory, source, target, 0, length)
+        _seq_cp(self.memory, source, target, 0, self.position(source, length) if self.still else length)
+        if self.still:
+            self._keep_still(target, self.still.get(source, []), length)
         return length
 
     def held(self, seq: int) -> int:
         """How many tokens the cache really holds for a sequence."""
-        return int(_pos_max(self.memory, seq)) + 1
+        held = int(_pos_max(self.memory, seq)) + 1
+        return held + sum(places for _, places in self.still.get(seq, ())) if self.still else held
+
+    def position(self, seq: int, place: int) -> int:
+        """The position of a sequence's token ``place``, where images before it took fewer positions than places."""
+        return place - sum(places for end, places in self.still.get(seq, ()) if end <= place)
+
+    def note_still(self, seq: int, end: int, places: int) -> None:
+        """An image that ends before ``end`` has ``places`` that take no position."""
+        if places:
+            self.still.setdefault(seq, []).append((end, places))
+
+    def _keep_still(self, seq: int, found: list[tuple[int, int]], length: int) -> None:
+        kept = [(end, places) for end, places in found if end <= length]
+        if kept:
+            self.still[seq] = kept
+        else:
+            self.still.pop(seq, None)
 
     def clear(self) -> None:
         """Empty the whole cache."""
+        self.still.clear()
         if self.memory is not None:
             lib.llama_memory_clear(self.memory, False)
 
@@ -265,11 +290,14 @@ class Context:
         written = _state_get(self.pointer, buffer.ctypes.data, buffer.size, seq)
         return memoryview(buffer.data)[:written]
 
-    def load_state(self, seq: int, state: bytes | memoryview, length: int) -> bool:
-        """Put a saved state of ``length`` tokens into an empty sequence; False leaves it empty."""
-        data = np.frombuffer(state, np.uint8)
+    def load_state(self, seq: int, state: bytes | memoryview, tokens: list[int]) -> bool:
+        """Put the saved state of these tokens into an empty sequence; False leaves it empty."""
+        data, length = np.frombuffer(state, np.uint8), len(tokens)
+        for end, places in still_places(tokens):
+            self.note_still(seq, end, places)
         if _state_set(self.pointer, data.ctypes.data, data.size, seq) and self.held(seq) == length:
             return True
+        self.still.pop(seq, None)
         log.info("a saved state of %d tokens does not fit this context", length)
         _seq_rm(self.memory, seq, -1, -1)
         return False

@@ -69,6 +69,11 @@ class LogCapture:
         if level != _DEBUG:
             sys.stderr.write(piece)
 
+    @property
+    def callback(self) -> object:
+        """The C callback, for libraries with a log of their own."""
+        return self._callback
+
     def lines(self) -> list[str]:
         """A copy of what is kept, the oldest first."""
         with self._lock:

@@ -143,6 +143,11 @@ class Model:
             size = length + 1
 
     @property
+    def name(self) -> str:
+        """What its file calls itself, else the file's name."""
+        return self.metadata.get("general.name") or Path(self.path).stem
+
+    @property
     def template(self) -> str:
         """The default chat template's source, or an empty string."""
         source = lib.llama_model_chat_template(self.pointer, None)

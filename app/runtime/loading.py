@@ -5,27 +5,33 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from app.core.errors import LoadFailedError
+from app.core.errors import HearthError, LoadFailedError
+from app.core.events import MemoryUse
 from app.core.types import LoadPlan
 from app.runtime.calibration import ThreadMemory, fastest
 from app.runtime.calibration import key_of as thread_key
 from app.runtime.cores import FREE, CoreWatch
 from app.runtime.embedding import Embedder
-from app.runtime.engine import Engine
-from app.runtime.intake import Intake
+from app.runtime.intake import Eyes, Intake
 from app.runtime.kvstore import STATES, KvStore, Stored, key_of
 from app.runtime.llama import lib, start
 from app.runtime.llama_context import OK, Context
+from app.runtime.llama_eyes import Projector
 from app.runtime.llama_log import LogCapture, memory_use
 from app.runtime.llama_model import Model
 from app.runtime.llama_params import physical_cores
 from app.runtime.protocol import Load, Progress, Ready, Report
+from app.runtime.resting import RestingEngine
+from app.runtime.sight import Sight
 
 log = logging.getLogger(__name__)
 
 TELL_EVERY = 0.05  # seconds between two progress reports
+PROJECTOR = "projector"
+"""The stage in which the projector is loaded."""
 WEIGHTS_SHARE = 0.95  # of the progress bar; the rest is the context and the trial decode
 
 
@@ -34,14 +40,16 @@ class Loaded(Struct):
 
     model: Model
     context: Context
-    engine: Engine
+    engine: RestingEngine
     intake: Intake
     embedder: Embedder
     ready: Ready
     store: KvStore | None = None
 
     def close(self) -> None:
-        """Finish writing states, free the context, then the weights."""
+        """Finish writing states, free the projector and the context, then the weights."""
+        if self.engine.sight is not None:
+            self.engine.sight.close()
         if self.store is not None:
             self.store.close()
         self.context.close()
@@ -68,18 +76,39 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     except BaseException:
         model.close()
         raise
+    eyes = open_eyes(command, model, context, capture, send)
     lines = capture.lines()
     capture.clear()
-    ready = _ready(context, lines, time.monotonic() - began)
+    ready = _ready(context, lines, time.monotonic() - began, eyes)
     store = open_store(command)
-    engine = Engine(model, context, send, watch, store)
+    sight = Sight(eyes.projector) if eyes.projector is not None else None
+    engine = RestingEngine(model, context, send, watch, store, sight)
+    engine.capture = capture
 
     def find(conversation: str) -> Stored | None:
         here = store is None or conversation in engine.names()
         return None if here or store is None else store.find(conversation)
 
-    intake, embedder = Intake(model, context.n_ctx, find, command.plan.seed), Embedder(model, context)
+    intake = Intake(model, context.n_ctx, find, command.plan.seed, eyes)
+    embedder = Embedder(model, context)
     return Loaded(model, context, engine, intake, embedder, ready, store)
+
+
+def open_eyes(
+    command: Load, model: Model, context: Context, capture: LogCapture, send: Callable[[Report], None]
+) -> Eyes:
+    """The plan's projector. One that can't be used does not keep the model from answering: what is wrong with it is
+    said, and to everybody who then sends an image."""
+    eyes = Eyes(n_ubatch=context.n_ubatch)
+    if not command.plan.projector or command.plan.embeddings:
+        return eyes
+    send(Progress(WEIGHTS_SHARE, PROJECTOR))
+    try:
+        eyes.projector = Projector.load(command.plan, model, capture)
+    except HearthError as error:
+        log.info("the model does not see: %s", error)
+        eyes.why = str(error).rstrip(".")
+    return eyes
 
 
 def open_store(command: Load) -> KvStore | None:
@@ -150,6 +179,17 @@ def _one_token(context: Context, threads: int) -> None:
     context.logits(0)  # a GPU's work is done only when it is asked for
 
 
+def _with_projector(memory: tuple[MemoryUse, ...], eyes: Eyes) -> tuple[MemoryUse, ...]:
+    """libmtmd does not say where its weights are: on the first device that has the model's."""
+    assert eyes.projector is not None
+    place = next((use.device for use in memory if use.device != "CPU" and use.weights), "CPU")
+    size = Path(eyes.projector.path).stat().st_size
+    return tuple(
+        msgspec.structs.replace(use, weights=use.weights + size) if use.device == place else use
+        for use in memory
+    )
+
+
 def watch_cores(plan: LoadPlan) -> CoreWatch | None:
     """Threads follow what other programs leave free, unless the plan fixes them."""
     if plan.n_threads is not None:
@@ -158,8 +198,9 @@ def watch_cores(plan: LoadPlan) -> CoreWatch | None:
     return CoreWatch(cores, cores)
 
 
-def _ready(context: Context, lines: list[str], seconds: float) -> Ready:
+def _ready(context: Context, lines: list[str], seconds: float, eyes: Eyes) -> Ready:
     memory = memory_use(lines)
+    memory = _with_projector(memory, eyes) if eyes.projector is not None else memory
     on_devices = [use.device for use in memory if use.device != "CPU" and use.weights]
     decode, batch = context.threads
     return Ready(
@@ -170,4 +211,6 @@ def _ready(context: Context, lines: list[str], seconds: float) -> Ready:
         seconds=seconds,
         n_threads=decode,
         n_threads_batch=batch,
+        sees=eyes.projector is not None,
+        blind="" if eyes.projector is not None or not context.plan.projector else eyes.why,
     )

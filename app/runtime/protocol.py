@@ -55,6 +55,14 @@ class Tokenize(Struct, frozen=True, tag="tokenize", omit_defaults=True):
     special: bool = False
 
 
+class Measure(Struct, frozen=True, tag="measure"):
+    """How many tokens an image of this size (pixels) takes; answered by Measured."""
+
+    key: int
+    width: int
+    height: int
+
+
 class Detokenize(Struct, frozen=True, tag="detokenize"):
     """Answered by Text."""
 
@@ -78,11 +86,18 @@ class Forget(Struct, frozen=True, tag="forget"):
     conversations: tuple[str, ...]
 
 
+class Rest(Struct, frozen=True, tag="rest"):
+    """Give the KV cache and the compute buffers back until the next request; answered by CacheState, refused while
+    anything is asked."""
+
+    key: int
+
+
 class Unload(Struct, frozen=True, tag="unload"):
     """End every request, free the model and exit."""
 
 
-Command = Load | Submit | Cancel | Render | Tokenize | Detokenize | Embed | Forget | Unload
+Command = Load | Submit | Cancel | Render | Tokenize | Measure | Detokenize | Embed | Forget | Rest | Unload
 
 # ----------------------------------------------------------------------------------------- reports
 
@@ -104,6 +119,10 @@ class Ready(Struct, frozen=True, tag="ready", omit_defaults=True):
     seconds: float
     n_threads: int = 0
     n_threads_batch: int = 0
+    sees: bool = False
+    """Its projector is loaded: images can be asked about."""
+    blind: str = ""
+    """Why the plan's projector can't be used."""
 
 
 class Event(Struct, frozen=True, array_like=True):
@@ -141,6 +160,13 @@ class Tokens(Struct, frozen=True, tag="tokens"):
     tokens: tuple[int, ...]
 
 
+class Measured(Struct, frozen=True, tag="measured"):
+    """The answer to Measure."""
+
+    key: int
+    tokens: int
+
+
 class Text(Struct, frozen=True, tag="text"):
     """The answer to Detokenize."""
 
@@ -157,8 +183,15 @@ class Vectors(Struct, frozen=True, tag="vectors"):
     tokens: int
 
 
+class CacheState(Struct, frozen=True, tag="cache"):
+    """The answer to Rest; with the key 0: the context was made again."""
+
+    key: int
+    here: bool
+
+
 class Refused(Struct, frozen=True, tag="refused"):
-    """A Render, Tokenize, Detokenize or Embed that failed."""
+    """A Render, Tokenize, Measure, Detokenize, Embed or Rest that failed."""
 
     key: int
     error: ErrorInfo
@@ -170,8 +203,8 @@ class Fatal(Struct, frozen=True, tag="fatal"):
     error: ErrorInfo
 
 
-Report = Progress | Ready | Events | Stats | Rendered | Tokens | Text | Vectors | Refused | Fatal
-Answer = Rendered | Tokens | Text | Vectors
+Answer = Rendered | Tokens | Measured | Text | Vectors | CacheState
+Report = Progress | Ready | Events | Stats | Answer | Refused | Fatal
 
 
 class Embeddings(Struct, frozen=True):

@@ -77,6 +77,7 @@ class Scheduler:
         self._ticks = 0
         self._squeezed: int | None = None
         self._full_up = False
+        self._showed = False  # the last step was an image
         self._reach = 0
         """At most so many cells are before the end of the last one in use."""
 
@@ -121,7 +122,8 @@ class Scheduler:
 
     def step(self, prompt_budget: int | None = None) -> Step:
         """Choose what to compute next; at most ``n_batch`` tokens, of them at most ``prompt_budget`` of prompts.
-        The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again."""
+        The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again.
+        An image is a step of its own, every other one at most where others write."""
         if self.waiting and not (self._full_up and self.running):
             self._admit()
         running = self.running
@@ -130,7 +132,16 @@ class Scheduler:
             chunks = [Chunk(job, job.computed, 1) for job in running if len(job.tokens) - job.computed == 1]
             if len(chunks) == len(running):
                 return Step(chunks)
-        step = Step()
+        step = Step(unseen=self._unseen())
+        if not self._showed and self._show(step):
+            return step
+        self._fill(step, prompt_budget)
+        if not step.chunks:
+            self._show(step)
+        self._showed = step.span is not None
+        return step
+
+    def _fill(self, step: Step, prompt_budget: int | None) -> None:
         budget = self._n_batch if self._squeezed is None else self._squeezed
         prompts = budget if prompt_budget is None else prompt_budget
         for job in (
@@ -142,8 +153,35 @@ class Scheduler:
             if job.gap == 1:
                 self._place_one(step, job)
             elif prompts > 0:
-                prompts -= self._place_piece(step, job, min(job.gap, left, prompts))
-        return step
+                wanted = min(job.gap, left, prompts)
+                wanted = job.stretch(wanted) if job.spans else wanted
+                prompts -= self._place_piece(step, job, wanted) if wanted else 0
+
+    # ------------------------------------------------------------------------------ images
+
+    def _unseen(self) -> list[Job]:
+        return [job for job in self.running if (span := job.spans and job.span) and span.embeddings is None]
+
+    def _show(self, step: Step) -> bool:
+        """Make the step the next image whose embeddings are there. False: there is none, or no room for it."""
+        ready = [
+            job for job in self.running if (span := job.spans and job.span) and span.embeddings is not None
+        ]
+        job = min(ready, key=_rank, default=None)
+        if job is None or (span := job.span) is None:
+            return False
+        self._showed = True
+        while self._room(step, span.count) < span.count:
+            last = max(self.running, key=_rank)
+            if len(self.running) == 1:
+                step.full.append(job)
+                return True
+            self._preempt(last)
+            if last is job:
+                return False
+        step.span = span
+        step.chunks.append(Chunk(job, span.start, span.count))
+        return True
 
     def done(self, step: Step) -> None:
         """The step's tokens are in the cache."""
@@ -166,7 +204,7 @@ class Scheduler:
         that has to end because nothing more can be given up."""
         if self._evict_oldest(None):
             return []
-        if step.tokens > len(step.chunks):
+        if step.span is None and step.tokens > len(step.chunks):
             self._squeezed = max(1, step.tokens // 2)
         elif len(self.running) > 1:
             self._preempt(max(self.running, key=_rank))
@@ -290,7 +328,8 @@ class Scheduler:
         wanted = len(job.tokens)
         if not self._cache.can_cut and (common < computed or common >= wanted):
             return 0
-        return min(common, wanted - 1)
+        length = min(common, wanted - 1)
+        return job.uncut(length) if job.spans else length
 
     def _best_saved(self, job: Job, length: int) -> tuple[Saved | None, int]:
         """The state from elsewhere that saves more than the ``length`` tokens in the cache, and what it saves."""

@@ -45,8 +45,8 @@ class Sequences(Protocol):
     def save_state(self, seq: int) -> State:
         """The state of a sequence."""
 
-    def load_state(self, seq: int, state: State, length: int) -> bool:
-        """Put a state of ``length`` tokens into an empty sequence; False leaves it empty."""
+    def load_state(self, seq: int, state: State, tokens: list[int]) -> bool:
+        """Put the state of these tokens into an empty sequence; False leaves it empty."""
 
 
 class StateShelf:
@@ -92,7 +92,7 @@ class StateShelf:
     def load(self, saved: Saved, seq: int, used: int) -> bool:
         """See ``jobs.Shelf``. A state that is mostly used moves; of another a copy stays."""
         state: State = saved.state  # type: ignore[attr-defined]
-        good = self._sequences.load_state(seq, state, len(saved.tokens))
+        good = self._sequences.load_state(seq, state, saved.tokens)
         if isinstance(saved, Entry) and saved in self._entries:
             if not good or 2 * used >= len(saved.tokens):
                 self._remove(saved)

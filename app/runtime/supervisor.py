@@ -33,8 +33,11 @@ from app.runtime.protocol import (
     Embed,
     Embeddings,
     Forget,
+    Measure,
+    Measured,
     Render,
     Rendered,
+    Rest,
     Submit,
     Text,
     Tokenize,
@@ -120,6 +123,11 @@ class Supervisor:
         self._post(lambda: self._instance(model_id).unload(future))
         return future
 
+    def rest(self, model_id: str) -> "Future[None]":
+        """Give an idle instance's KV cache and compute buffers back, until its next request. Fails with BusyError while
+        anything is asked of it."""
+        return self._ask(model_id, Rest, lambda _state: None)
+
     def forget(self, conversations: Sequence[str]) -> None:
         """Conversations were deleted for good: no state of them is kept, in memory or on disk."""
         names = tuple(conversations)
@@ -151,6 +159,10 @@ class Supervisor:
     def tokenize(self, model_id: str, text: str, *, special: bool = False) -> "Future[tuple[int, ...]]":
         """A text's tokens; ``special``: with BOS, and special tokens' texts count as those."""
         return self._ask(model_id, lambda key: Tokenize(key, text, special), _tokens)
+
+    def measure_image(self, model_id: str, width: int, height: int) -> "Future[int]":
+        """Tokens that an image of this size in pixels takes. NoEyesError without a projector."""
+        return self._ask(model_id, lambda key: Measure(key, width, height), _measured)
 
     def detokenize(self, model_id: str, tokens: Sequence[int]) -> "Future[str]":
         """Tokens as text."""
@@ -288,6 +300,10 @@ def _itself(answer: Rendered) -> Rendered:
 
 
 def _tokens(answer: Tokens) -> tuple[int, ...]:
+    return answer.tokens
+
+
+def _measured(answer: Measured) -> int:
     return answer.tokens
 
 

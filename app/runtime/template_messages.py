@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -11,8 +12,8 @@ from msgspec.structs import replace
 
 from app.core.generate import ImagePart, Message, TextPart, ToolCall, ToolSpec
 
-IMAGE_MARK = "<__media__>"
-"""Where an image stands in the text: llama.cpp's ``mtmd_default_marker``."""
+IMAGE_MARK = f"<__media_{secrets.token_hex(8)}__>"
+"""Where an image stands in the text (libmtmd's media marker): nobody can write it into a message."""
 
 TOOLS_PROMPT = """\
 You may call one or more functions to help with the user's request. The functions, as JSON schemas:

@@ -27,10 +27,13 @@ from app.runtime.protocol import (
     Fatal,
     Forget,
     Load,
+    Measure,
+    Measured,
     Refused,
     Render,
     Rendered,
     Report,
+    Rest,
     Submit,
     Text,
     Tokenize,
@@ -166,12 +169,16 @@ class Worker:
             case Tokenize(key, text, special):
                 found = self._intake.tokenize_text(text, special=special)
                 self.send(Tokens(key, tuple(found)))
+            case Measure(key, width, height):
+                self.send(Measured(key, self._intake.measure(width, height)))
             case Detokenize(key, tokens):
                 self.send(Text(key, self._intake.detokenize(tokens)))
             case Embed():
                 self._embed(command)
             case Forget(conversations):
                 self._engine.call(lambda: [self._engine.forget(name) for name in conversations])
+            case Rest(key):
+                self._engine.call(lambda: self._give_back(command, key))
             case Unload():
                 self._engine.stop()
             case Load():
@@ -183,6 +190,7 @@ class Worker:
 
         def act() -> None:
             try:
+                self._engine.wake()
                 rows = embedder.compute(inputs, normalize=command.normalize)
             except Exception as error:  # noqa: BLE001 - one bad request must not end the others
                 self._refuse(command, error)
@@ -192,11 +200,17 @@ class Worker:
 
         self._engine.call_alone(act)
 
+    def _give_back(self, command: Command, key: int) -> None:
+        try:
+            self._engine.rest(key)
+        except HearthError as error:
+            self._refuse(command, error)
+
     def _refuse(self, command: Command, error: Exception) -> None:
         if not isinstance(error, HearthError):
             log.error("%s failed", type(command).__name__, exc_info=error)
         info = error_info(error)
         if isinstance(command, Submit):
             self.send(Events([Event(command.key, Failed(info.code, info.message, info.params))]))
-        elif isinstance(command, Render | Tokenize | Detokenize | Embed):
+        elif isinstance(command, Render | Tokenize | Measure | Detokenize | Embed | Rest):
             self.send(Refused(command.key, info))

@@ -24,6 +24,8 @@ STATUS = {
     "usage": 400,
     "settings": 400,
     "bad_request": 400,
+    "bad_image": 400,
+    "no_eyes": 400,
     "bad_constraint": 400,
     "template_failed": 400,
     "prompt_too_long": 400,

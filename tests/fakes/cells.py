@@ -62,11 +62,11 @@ class Cells:
     def state_of(self, tokens: list[int]) -> bytes:
         return bytes(token % 251 for token in tokens)
 
-    def load_state(self, seq: int, state: State, length: int) -> bool:
+    def load_state(self, seq: int, state: State, tokens: list[int]) -> bool:
         assert not self.length(seq)
-        if len(state) != length:
+        if len(state) != len(tokens):
             return False
-        assert len(self.cells) + length <= self.count
+        assert len(self.cells) + len(tokens) <= self.count
         for pos, token in enumerate(state):
             self._take(pos, token, seq)
         return True

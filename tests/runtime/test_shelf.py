@@ -34,7 +34,7 @@ class Disk:
 
 
 def filled(cells: Cells, seq: int, tokens: list[int]) -> list[int]:
-    assert cells.load_state(seq, bytes(tokens), len(tokens))
+    assert cells.load_state(seq, bytes(tokens), tokens)
     return tokens
 
 
