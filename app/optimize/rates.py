@@ -18,9 +18,9 @@ TOKENS = "tokens"
 FIRST = {"tokens": 2.3e10}
 """Units per second and core before anything was done here: the starter model on one core of a plain server."""
 SECONDS_PER_WEIGHT: dict[str, float] = {
-    "F32": 2e-9, "F16": 2e-9, "BF16": 2e-9, "Q8_0": 4e-9, "Q6_K": 5e-8, "Q5_K": 5e-8, "Q5_0": 6e-8, "Q5_1": 6e-8,
-    "Q4_K": 6e-8, "Q4_0": 4e-8, "Q4_1": 4e-8, "IQ4": 2e-7, "Q3_K": 5e-8, "IQ3": 4e-7, "Q2_K": 6e-8, "IQ2": 6e-7,
-    "IQ1": 8e-7, "TQ": 1e-8, "MXFP4": 2e-8, "NVFP4": 2e-8,
+    "F32": 7e-9, "F16": 7e-9, "BF16": 7e-9, "Q8_0": 6e-9, "Q6_K": 1.2e-8, "Q5_K": 4e-8, "Q5_0": 2.7e-8, "Q5_1": 8e-8,
+    "Q4_K": 4e-8, "Q4_0": 2.9e-8, "Q4_1": 8e-8, "IQ4": 1.7e-7, "Q3_K": 4.7e-8, "IQ3": 2e-7, "Q2_K": 2.8e-8, "IQ2": 2e-7,
+    "IQ1": 2.4e-7, "TQ": 2.2e-8, "Q2_0": 2.2e-8, "Q1_0": 2.2e-8, "MXFP4": 1e-8, "NVFP4": 1e-8,
 }  # fmt: skip
 """Processor seconds for one weight by the beginning of the type's name, as measured with a matrix."""
 UNSURE, SURE = (0.4, 2.5), (0.75, 1.35)

@@ -1,0 +1,99 @@
+"""What a job of the lab will take before it starts: the size by a dry run, memory and disk by counting."""
+
+import shutil
+import threading
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.core.lab import CHUNK, QuantizeJob
+from app.models.gguf import Header
+from app.models.summary import summarize
+from app.optimize.process import run_job
+from app.runtime.kvstore import fingerprint
+
+WRITABLE = (
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0",
+    "IQ4_NL", "IQ4_XS", "MXFP4_MOE", "NVFP4", "Q3_K_L", "Q3_K_M", "Q3_K_S", "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS",
+    "Q2_K", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "TQ2_0", "TQ1_0", "Q2_0", "Q1_0", "IQ1_M", "IQ1_S",
+)  # fmt: skip
+"""File types llama.cpp can write, the finest first."""
+USUAL = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K", "IQ2_XXS")
+"""What is offered first."""
+TENSOR_TYPES = (
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q5_1", "Q5_0", "Q4_K", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K",
+    "IQ3_S", "IQ3_XXS", "Q2_K", "IQ2_S", "IQ2_XS", "IQ2_XXS", "TQ2_0", "TQ1_0", "IQ1_M", "IQ1_S", "MXFP4",
+)  # fmt: skip
+"""Types a single tensor can be given."""
+NEED_MATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S", "IQ3_XXS"})
+"""Those that llama.cpp refuses, or that are poor, without an importance matrix; a dry run says it for one model."""
+AT_ONCE = 4 * CHUNK
+LETTERS = 3.6
+"""Bytes of text for one token, about."""
+_TOP, _SCORED, _ENTRY = 8192, CHUNK // 2, 6
+
+
+class Sized(Struct, frozen=True):
+    """A dry run's answer for one type: real bits per weight, tensors that must take another type."""
+
+    type: str
+    bytes: int
+    bits: float
+    fallbacks: tuple[str, ...] = ()
+    needs_matrix: bool = False
+
+
+_known: dict[tuple[str, QuantizeJob], Sized] = {}
+_lock = threading.Lock()
+
+
+def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
+    """The size of what ``job`` would write; kept for this source and these options. Raises HearthError,
+    LabCancelledError."""
+    asked = replace(job, dry_run=True, matrix="", matrix_name="", target="dry", requantize=True)
+    key = (fingerprint(Path(job.source)), asked)
+    with _lock:
+        if key in _known:
+            return _known[key]
+    done = run_job(asked, cancel=cancel)
+    figures = done.figures
+    sized = Sized(
+        job.type, int(figures["quant_bytes"]), figures["quant_bits"], tuple(done.notes), bool(figures["needs_matrix"])
+    )  # fmt: skip
+    with _lock:
+        _known[key] = sized
+    return sized
+
+
+def free_space(folder: Path) -> int:
+    """Free bytes where a folder is or will be."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def quantizing_memory(header: Header) -> int:
+    """Bytes: the largest tensor as it is, as float32, and quantized at worst as large (llama-quant.cpp)."""
+    return max((tensor.bytes + 8 * tensor.elements for tensor in header.tensors), default=0)
+
+
+def computing_memory(model: Path, header: Header, *, every: bool) -> int:
+    """Bytes: weights, the logits of a batch (half of them when only scored), a cache for 2,048 tokens."""
+    summary = summarize(header)
+    rows = AT_ONCE if every else AT_ONCE // 2
+    width = summary.embedding_length or 0
+    heads, kv = summary.head_count or (1,), summary.head_count_kv or summary.head_count or (1,)
+    cache = 2 * 2 * AT_ONCE * (summary.block_count or 0) * width * max(kv) // max(1, *heads)
+    return model.stat().st_size + rows * (summary.vocab_size or 0) * 4 + cache + AT_ONCE * width * 4 * 8
+
+
+def reference_bytes(header: Header, pieces: int) -> int:
+    """Bytes of a reference's log-probabilities on disk."""
+    top = min(_TOP, summarize(header).vocab_size or _TOP)
+    return pieces * _SCORED * (top * _ENTRY + 8)
+
+
+def pieces_of(text: Path, chunks: int) -> int:
+    """Pieces of 512 tokens in a text, about."""
+    whole = max(1, int(text.stat().st_size / LETTERS) // CHUNK)
+    return min(whole, chunks) if chunks else whole
