@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from app.core.errors import OutOfMemoryError
+from app.core.errors import HearthError, OutOfMemoryError
 from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
-from app.planning.eviction import Loaded, choose
+from app.planning.eviction import Eviction, Loaded, choose
 
 if TYPE_CHECKING:
     from app.planning.planner import Planned, Wishes
@@ -42,6 +42,10 @@ class Engine(Protocol):
 
     def unload(self, model_id: str) -> object:
         """A future of nothing."""
+        ...
+
+    def rest(self, model_id: str) -> object:
+        """A future of nothing: its cache is given back, its weights stay. Fails with BusyError."""
         ...
 
 
@@ -73,8 +77,11 @@ class Residency:
             now = self._engine.snapshot(record.id)
             alive = now is not None and now.state in ALIVE
             if alive and wishes is None and now and now.plan:
-                planned = self._plan(record, None, {})
-                return replace(planned, plan=now.plan, verdict="ok")
+                # One that rests has its weights, and needs room for its cache again.
+                again = (
+                    self._with_room(record, None, _held(now)) if now.rests else self._plan(record, None, {})
+                )
+                return replace(again, plan=now.plan, verdict="ok")
             return _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
 
     def gives(self, model: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
@@ -82,7 +89,7 @@ class Residency:
         each other model that may go would give back."""
         own = self._engine.snapshot(model)
         others = [item for item in self._loaded(time.time()) if item.id != model]
-        idle = {item.id: dict(item.weights) for item in others if not item.busy and not item.pinned}
+        idle = {item.id: _all_of(item) for item in others if not item.busy and not item.pinned}
         return _held(own) if own is not None and own.state in ALIVE else {}, idle
 
     def _with_room(self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int]) -> "Planned":
@@ -90,15 +97,25 @@ class Residency:
         others = [item for item in self._loaded(time.time()) if item.id != record.id]
         if _easy(alone) or not others:
             return alone
-        freed = _sum([own, *({**item.weights} for item in others if not item.busy and not item.pinned)])
+        freed = _sum([own, *(_all_of(item) for item in others if not item.busy and not item.pinned)])
         roomy = self._plan(record, wishes, freed)
         steps = choose(others, _missing(roomy, own, freed))
         if steps:
             for step in steps:
-                log.info("%s goes to make room for %s", step.id, record.id)
-                self._engine.unload(step.id).result()  # type: ignore[attr-defined]
+                self._give_up(step, record.id)
             self._wait_until_free(record, wishes, own, roomy)
         return roomy if steps is not None else alone
+
+    def _give_up(self, step: Eviction, wanted: str) -> None:
+        if step.stage == "model":
+            log.info("%s goes to make room for %s", step.id, wanted)
+            self._engine.unload(step.id).result()  # type: ignore[attr-defined]
+            return
+        log.info("the cache of %s goes to make room for %s", step.id, wanted)
+        try:
+            self._engine.rest(step.id).result()  # type: ignore[attr-defined]
+        except HearthError as error:
+            log.info("it stays: %s", error)
 
     def _wait_until_free(
         self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int], wanted: "Planned"
@@ -157,10 +174,17 @@ def _as_loaded(item: InstanceChanged, now: float, pinned: bool) -> Loaded:
         id=item.model,
         idle=max(0.0, now - item.last_used),
         load_seconds=item.load_seconds or 0.0,
-        weights=_held(item),
+        weights={use.device: use.weights for use in item.memory},
+        cache={use.device: use.kv + use.compute for use in item.memory},
         busy=busy,
         pinned=pinned or item.pinned,
+        cache_alone=item.state == "ready" and item.plan is not None and not item.plan.adapters,
     )
+
+
+def _all_of(item: Loaded) -> dict[str, int]:
+    """What unloading it gives back, by device."""
+    return _sum([item.weights, item.cache])
 
 
 def _held(item: InstanceChanged) -> dict[str, int]:

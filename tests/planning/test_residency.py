@@ -5,8 +5,9 @@ import time
 from concurrent.futures import Future
 
 import pytest
+from msgspec.structs import replace
 
-from app.core.errors import OutOfMemoryError
+from app.core.errors import BusyError, OutOfMemoryError
 from app.core.events import InstanceChanged, MemoryUse
 from app.core.types import LoadPlan, ModelFile, ModelRecord
 from app.planning.memory import DeviceMemory
@@ -25,7 +26,8 @@ class Engine:
 
     def add(self, model: str, size: int, idle: float = 100.0, **more: object) -> None:
         self.instances[model] = InstanceChanged(
-            model, model, more.pop("state", "ready"), LoadPlan(model), memory=(MemoryUse("CPU", size),),
+            model, model, more.pop("state", "ready"), LoadPlan(model),
+            memory=(MemoryUse("CPU", size, int(more.pop("kv", 0))),),  # type: ignore[call-overload]
             last_used=time.time() - idle, load_seconds=2.0, **more,
         )  # fmt: skip
 
@@ -38,6 +40,16 @@ class Engine:
     def unload(self, model: str) -> "Future[None]":
         self.instances.pop(model)
         done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def rest(self, model: str) -> "Future[None]":
+        done: Future[None] = Future()
+        if self.instances[model].active:
+            done.set_exception(BusyError(model=model, waiting=1))
+            return done
+        memory = tuple(MemoryUse(use.device, use.weights) for use in self.instances[model].memory)
+        self.instances[model] = replace(self.instances[model], memory=memory, rests=True)
         done.set_result(None)
         return done
 
@@ -83,6 +95,24 @@ def test_the_one_idle_longest_goes_and_only_it(engine: Engine, residency: Reside
     planned = residency.prepare(record("b", 6 * GB))
     assert planned.verdict == "ok"
     assert set(engine.instances) == {"new"}
+
+
+def test_a_cache_goes_before_any_weights(engine: Engine, residency: Residency) -> None:
+    engine.add("a", 3 * GB, idle=5000, kv=2 * GB)
+    engine.add("b", 3 * GB, idle=10, kv=2 * GB)
+    assert residency.prepare(record("c", 2 * GB)).verdict == "ok"
+    assert [(name, item.rests) for name, item in engine.instances.items()] == [("a", True), ("b", False)]
+    assert residency.prepare(record("c", 6 * GB)).verdict == "ok"  # more than the caches: then weights
+    assert set(engine.instances) == {"b"}
+
+
+def test_one_that_rests_gets_room_for_its_cache_again(engine: Engine, residency: Residency) -> None:
+    engine.add("old", 3 * GB, kv=GB)
+    engine.rest("old")
+    engine.add("other", 4 * GB, kv=3 * GB)
+    assert residency.prepare(record("old", 5 * GB)).plan == engine.instances["old"].plan
+    assert engine.instances["other"].rests
+    assert "old" in engine.instances
 
 
 def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> None:
