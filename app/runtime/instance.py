@@ -1,3 +1,4 @@
+# size: one state machine, and everybody who waits for it
 """One model's worker as the runtime thread sees it: its process, its state, and whoever waits for something.
 
     stopped -> starting -> loading -> ready -> stopping -> stopped
