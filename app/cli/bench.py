@@ -7,7 +7,7 @@ from argparse import Namespace
 from msgspec import Struct
 
 from app.cli.output import emit, rate, table
-from app.cli.run import Answer, ask, load, new_id, services
+from app.cli.run import Answer, ask, load, new_id, services, take_preset
 from app.compose import Services
 from app.core.generate import GenerateRequest, SamplingParams
 
@@ -30,6 +30,7 @@ def bench(args: Namespace) -> int:
     """Measure ``--repeat`` times after one run to warm up, and print the medians."""
     with services(args) as running:
         record = running.library.get(args.model)
+        take_preset(running, args, record.id)
         instance = load(running, args.model, args.json)
         answers = [_once(running, record.id, args, seed) for seed in range(args.repeat + 1)][1:]
     report = BenchReport(

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.cli.output import emit, memory, rate
-from app.cli.run import Answer, ask, load, new_id, services
+from app.cli.run import Answer, ask, load, new_id, services, take_preset
 from app.compose import Services
 from app.core.errors import UsageError
 from app.core.events import InstanceChanged
@@ -40,8 +40,7 @@ def chat(args: Namespace) -> int:
             )
     with services(args) as running:
         record = running.library.get(args.model)
-        if getattr(args, "preset", None):
-            running.presets.use(record.id, running.presets.get(args.preset))
+        take_preset(running, args, record.id)
         talk = _Talk(running, record.id, args, load(running, args.model, args.json))
         if prompt is not None:
             talk.turn(prompt)
@@ -55,7 +54,9 @@ class _Talk:
     def __init__(self, running: Services, model: str, args: Namespace, instance: InstanceChanged) -> None:
         self._running, self._model, self._args = running, model, args
         self._instance = instance
-        self._messages: list[Message] = [Message("system", args.system)] if args.system else []
+        preset = running.presets.current(model)
+        system = args.system or (preset.system if preset else "")
+        self._messages: list[Message] = [Message("system", system)] if system else []
         self._thinking = False
 
     def converse(self, first: str | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.cli.hub import choose_quant
 from app.cli.output import emit, rate, table
-from app.cli.run import services
+from app.cli.run import services, take_preset
 from app.compose import Services, current
 from app.core.errors import ModelNotFoundError
 from app.core.types import Forecast, ModelFile, ModelRecord
@@ -30,6 +30,7 @@ def estimate(args: Namespace) -> int:
     """Print the estimate; with ``--measure`` this machine's speed is measured first (under a minute when idle)."""
     with services(args) as running:
         record, facts = find(running, args.target)
+        take_preset(running, args, record.id)
         if args.measure:
             running.outlook.measure()
         wishes = running.planner.wishes(record.id)

@@ -109,6 +109,13 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     _add_load(need)
     words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
     words.add_argument("quant", metavar="QUANT")
+    kept = add(
+        "presets", _lazy("presets", "presets"), "list, show, export, import and remove profiles of models"
+    )
+    kept.add_argument(
+        "act", nargs="?", choices=("list", "show", "export", "import", "remove"), default="list"
+    )
+    kept.add_argument("words", nargs="*", metavar="NAME|FILE", help="export takes both")
     add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
     add_file.add_argument("file", metavar="FILE")
 
@@ -171,7 +178,6 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "-p", "--prompt", help="ask this once; without it a conversation, or the standard input"
     )
     chat.add_argument("--system", default="", help="system prompt")
-    chat.add_argument("--preset", metavar="NAME", help="load and answer as this profile says")
     chat.add_argument("--temp", type=float, help="temperature")
     chat.add_argument("-n", "--max-tokens", type=_positive, help="longest answer, in tokens")
     _add_load(chat)
@@ -190,6 +196,7 @@ KINDS = {"int": int, "float": float, "text": str, "choice": str}
 def _add_load(parser: argparse.ArgumentParser) -> None:
     """One flag for every setting of the engine, from its declaration."""
     group = parser.add_argument_group("loading (what is not given comes from the settings)")
+    group.add_argument("--preset", metavar="NAME", help="load and answer as this profile says")
     for info in describe():
         if info.group == "engine":
             _add_flag(group, info)

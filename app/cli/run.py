@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.compose import Services, compose
 from app.core.engine_settings import Engine
-from app.core.errors import from_code
+from app.core.errors import UsageError, from_code
 from app.core.events import InstanceChanged
 from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
 
@@ -28,6 +28,18 @@ def services(args: Namespace) -> Iterator[Services]:
         yield composed
     finally:
         composed.close()
+
+
+def take_preset(running: Services, args: Namespace, model: str) -> None:
+    """Load and answer as ``--preset`` says, if it was given. Raises UsageError for one that is not there or is for
+    another model."""
+    name = getattr(args, "preset", None)
+    if not name:
+        return
+    preset = running.presets.get(name)
+    if preset.model not in ("", model):
+        raise UsageError(detail=f"The preset {preset.name} is for {preset.model}, not for {model}.")
+    running.presets.use(model, preset)
 
 
 def load(running: Services, model: str, quiet: bool) -> InstanceChanged:

@@ -7,8 +7,9 @@ import time
 from argparse import Namespace
 
 from app.cli.output import emit, memory, table
-from app.cli.run import load, services
+from app.cli.run import load, services, take_preset
 from app.compose import Services
+from app.core.errors import UsageError
 from app.core.events import RequestLogged, ServerChanged
 from app.core.paths import find_paths
 from app.core.presence import Presence, read_presences
@@ -18,8 +19,10 @@ SERVER_FLAGS = ("host", "port", "api_key", "log_prompts")
 
 
 def serve(args: Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; one line per request. Raises PortInUseError or BindError."""
+    """Serve until SIGINT or SIGTERM; one line per request. Raises PortInUseError, BindError or UsageError."""
     logging.getLogger("app").setLevel(logging.INFO)
+    if args.preset and not args.model:
+        raise UsageError(detail="--preset says how --model is loaded: name the model too")
     stop = threading.Event()
     with services(args) as running:
         for flag in SERVER_FLAGS:
@@ -34,6 +37,7 @@ def serve(args: Namespace) -> int:
 
 def _run(running: Services, args: Namespace, stop: threading.Event) -> int:
     if args.model:
+        take_preset(running, args, running.library.get(args.model).id)
         load(running, args.model, quiet=False)
     server = running.settings.value.server
     running.start()
