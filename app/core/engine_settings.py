@@ -161,6 +161,13 @@ class Engine(Struct, frozen=True, kw_only=True):
     adapters: Annotated[
         str, _advanced("LoRA adapters", "PATH or PATH:SCALE with commas, each a GGUF adapter of this model.")
     ] = ""
+    mmproj: Annotated[
+        str,
+        _advanced(
+            "Vision projector",
+            "An mmproj file that lets the model see images; empty takes the one beside the model, none leaves it out.",
+        ),
+    ] = ""
     seed: Annotated[
         int,
         _advanced(

@@ -55,6 +55,8 @@ def _extra(engine: Engine) -> dict[str, object]:
         extra["tensor_overrides"] = tuple(_pair(item) for item in _items(engine.tensor_overrides))
     if engine.adapters.strip():
         extra["adapters"] = tuple(_adapter(item) for item in _items(engine.adapters))
+    if chosen_projector := engine.mmproj.strip():
+        extra["projector"] = None if chosen_projector.lower() == "none" else chosen_projector
     return extra
 
 

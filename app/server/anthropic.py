@@ -7,7 +7,6 @@ from starlette.types import ASGIApp
 
 from app.core.generate import Delta, Finished, GenerateRequest, ToolCallDelta
 from app.server.backend import Backend, new_id
-from app.server.convert import has_images
 from app.server.convert_anthropic import (
     message_id,
     signature,
@@ -19,9 +18,9 @@ from app.server.convert_anthropic import (
     usage_of,
 )
 from app.server.errors import Problem, body_of
-from app.server.openai import check_sight
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
+from app.server.sight import check_sight
 from app.server.sse import MEDIA, event
 from app.server.wire_anthropic import (
     AnswerBlock,
@@ -60,8 +59,7 @@ class _Anthropic:
         wire = await read(request, _messages)
         record = self._backend.find(wire.model)
         asked: GenerateRequest = to_request(wire, new_id(), self._backend.defaults(record.id))
-        if has_images(asked.messages):
-            check_sight(record, "messages")
+        check_sight(self._backend, record, asked.messages, "messages")
         run = Run(self._backend, record, [asked], live_of(request))
         if wire.stream:
             return Streamed(run, MessagesWriter(run), "anthropic")

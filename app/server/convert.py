@@ -127,7 +127,8 @@ def image_of(url: str, param: str) -> ImagePart:
     """An image from a ``data:`` URL. Nothing is fetched: a page could make the server ask the network for it."""
     head, mark, data = url.partition(";base64,")
     if not (mark and head.startswith("data:image/")):
-        raise bad_field(param, "Only images as data: URLs with base64 are taken.")
+        kind = url.partition(":")[0][:32] if ":" in url else "other"
+        raise bad_field(param, f"Images are taken as data:image/...;base64 URLs; no {kind} one is fetched.")
     return image_from(data, head[5:], param)
 
 
@@ -137,16 +138,6 @@ def image_from(data: str, mime: str, param: str) -> ImagePart:
         return ImagePart(base64.b64decode(data, validate=True), mime)
     except ValueError as error:  # binascii.Error, or characters beyond ASCII
         raise bad_field(param, f"The image is not base64: {error}.") from error
-
-
-def has_images(messages: Sequence[Message]) -> bool:
-    """Whether an eye is needed."""
-    return any(
-        isinstance(part, ImagePart)
-        for message in messages
-        if not isinstance(message.content, str)
-        for part in message.content
-    )
 
 
 def over_defaults(wire: object, defaults: SamplingParams, limit: int | None, **more: Any) -> SamplingParams:

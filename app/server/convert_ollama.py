@@ -195,7 +195,9 @@ def call_of(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "function": {"name": call.name, "arguments": arguments}}
 
 
-def capabilities_of(record: ModelRecord, kinds: Sequence[str] = ("embedding",)) -> list[str]:
+def capabilities_of(
+    record: ModelRecord, kinds: Sequence[str] = ("embedding",), *, sees: bool = False
+) -> list[str]:
     """What it can do, in Ollama's words."""
     kind = record.summary.kind if record.summary else "text"
     if kind in kinds:
@@ -203,4 +205,4 @@ def capabilities_of(record: ModelRecord, kinds: Sequence[str] = ("embedding",)) 
     found = ["completion"]
     if record.summary and record.summary.has_template:
         found.append("tools")
-    return found  # never "vision": the engine takes text only, whatever the model could
+    return [*found, "vision"] if sees else found

@@ -17,6 +17,7 @@ from app.server.convert_ollama import capabilities_of
 from app.server.openai import begin_chat, stream_chat
 from app.server.routes import Endpoint, as_json, read
 from app.server.run import whole
+from app.server.sight import sees
 from app.server.sse import MEDIA
 from app.server.vectors import embed
 from app.server.wire import ChatRequest
@@ -87,7 +88,7 @@ class _V0:
         card = V0Model(
             record.id,
             "model",
-            TYPES.get(kind, "llm"),
+            "vlm" if kind == "text" and sees(self._backend, record) else TYPES.get(kind, "llm"),
             publisher_of(record),
             summary.architecture if summary else "",
             "gguf",

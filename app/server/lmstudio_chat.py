@@ -17,12 +17,12 @@ from app.core.generate import (
 )
 from app.server.answer import Answer
 from app.server.backend import Backend, new_id
-from app.server.convert import has_images, image_of, over_defaults
+from app.server.convert import image_of, over_defaults
 from app.server.errors import Problem
-from app.server.openai import check_sight
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
 from app.server.shelf import Shelf
+from app.server.sight import check_sight
 from app.server.sse import MEDIA, PING, event
 from app.server.wire_lmstudio import V1ChatRequest, V1ChatResult, V1Image, V1Output, V1Stats
 
@@ -39,8 +39,7 @@ def endpoints(backend: Backend) -> list[Endpoint]:
         earlier = wire.previous_response_id
         before = shelf.get(earlier, "previous_response_id").messages if earlier else ()
         asked = to_request(wire, before, new_id(), backend.defaults(record.id))
-        if has_images(asked.messages):
-            check_sight(record, "input")
+        check_sight(backend, record, asked.messages, "input")
         run = Run(backend, record, [asked], live_of(request))
         if wire.context_length is not None:
             run.changes = {"n_ctx": wire.context_length}

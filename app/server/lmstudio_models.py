@@ -13,6 +13,7 @@ from app.server.convert_ollama import capabilities_of, iso, size_label
 from app.server.errors import Problem
 from app.server.ollama_models import enqueue, find_quant, snapshot
 from app.server.routes import Endpoint, as_json, live_of, read
+from app.server.sight import sees
 from app.server.wire_lmstudio import (
     V1Capabilities,
     V1DownloadRequest,
@@ -83,7 +84,7 @@ class _Models:
         loaded = []
         if instance is not None and instance.state == "ready" and instance.plan is not None:
             loaded.append(V1Instance(record.id, config_of(instance.plan)))
-        able = capabilities_of(record, ("embedding", "reranker"))
+        able = capabilities_of(record, ("embedding", "reranker"), sees=sees(self._backend, record))
         return V1Model(
             type="embedding" if "embedding" in able else "llm",
             publisher=record.source.repo.partition("/")[0] if record.source else "",

@@ -26,6 +26,7 @@ from app.server.keys import Checker
 from app.server.live import Live, Registry
 from app.server.lmstudio import STOPS
 from app.server.run import HangUpError, Run
+from app.server.sight import sees
 
 PATHS = ("/llm", "/embedding", "/system")
 GREETING_TIME = 20.0
@@ -169,13 +170,16 @@ class _Session:
         await self._send(answer)
 
     async def _downloaded(self, _given: dict[str, Any]) -> list[dict[str, Any]]:
-        return [_info(record) for record in self._backend.models()]
+        return [self._info(record) for record in self._backend.models()]
 
     async def _loaded(self, _given: dict[str, Any]) -> list[dict[str, Any]]:
         records = [record for record in self._backend.models() if self._backend.is_ready(record.id)]
         infos = [self._instance(record) for record in records]
         wanted = {"llm": "llm", "embedding": "embedding"}.get(self._namespace)
         return [info for info in infos if wanted in (None, info["type"])]
+
+    def _info(self, record: ModelRecord) -> dict[str, Any]:
+        return _info(record, sees=sees(self._backend, record))
 
     async def _model_info(self, given: dict[str, Any]) -> dict[str, Any] | None:
         ask = msgspec.convert(given, wire.Ask)
@@ -242,9 +246,9 @@ class _Session:
 
     async def _load(self, given: wire.Load, say: Callable[..., Awaitable[None]]) -> None:
         record = self._backend.find(given.name)
-        await say(type="resolved", info=_info(record))
+        await say(type="resolved", info=self._info(record))
         if not self._backend.is_ready(record.id):
-            await say(type="startLoading", identifier=record.id, info=_info(record))
+            await say(type="startLoading", identifier=record.id, info=self._info(record))
             await self._backend.load(record, **wire.changes_of(given.load_config_stack))
         self._backend.keeper.keep(record.id, given.ttl)
         await say(type="success", info=self._instance(record))
@@ -309,7 +313,7 @@ class _Session:
 
     def _instance(self, record: ModelRecord) -> dict[str, Any]:
         instance = self._backend.instance(record.id)
-        found = _info(record)
+        found = self._info(record)
         if instance is not None and instance.plan is not None and instance.plan.embeddings:
             found["type"] = "embedding"
         length = instance.n_ctx if instance else 0
@@ -368,9 +372,9 @@ async def _tell_call(call: ToolCallDelta, say: Callable[..., Awaitable[None]]) -
         await say(type="toolCallGenerationArgumentFragmentGenerated", content=call.arguments)
 
 
-def _info(record: ModelRecord) -> dict[str, Any]:
+def _info(record: ModelRecord, *, sees: bool = False) -> dict[str, Any]:
     """A model on disk. Its path is its id: what lies where on this machine is nobody's business."""
-    summary, able = record.summary, capabilities_of(record, ("embedding", "reranker"))
+    summary, able = record.summary, capabilities_of(record, ("embedding", "reranker"), sees=sees)
     found: dict[str, Any] = {
         "type": "embedding" if "embedding" in able else "llm",
         "modelKey": record.id,

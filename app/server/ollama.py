@@ -13,7 +13,6 @@ from app.core.types import ModelRecord
 from app.server import fim, ollama_models
 from app.server.answer import Answer
 from app.server.backend import Backend, new_id
-from app.server.convert import has_images
 from app.server.convert_ollama import (
     NS,
     call_of,
@@ -25,9 +24,9 @@ from app.server.convert_ollama import (
     seconds_of,
 )
 from app.server.errors import Problem, bad_field, body_of
-from app.server.openai import check_sight
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
+from app.server.sight import check_sight
 from app.server.vectors import shortened
 from app.server.wire_ollama import (
     EmbedRequest,
@@ -131,8 +130,7 @@ class _Ollama:
         lines: "type[ChatLines | TextLines]",
     ) -> ASGIApp:
         seconds = seconds_of(keep)
-        if has_images(asked.messages):
-            check_sight(record, "images")
+        check_sight(self._backend, record, asked.messages, "images")
         run = Run(self._backend, record, [asked], live_of(request))
         self._backend.keeper.keep(record.id, seconds)
         writer = lines(run)

@@ -17,6 +17,7 @@ from app.server.backend import Backend, in_thread
 from app.server.convert_ollama import capabilities_of, details_of, digest_of, iso
 from app.server.errors import Problem, body_of, problem_of
 from app.server.routes import Endpoint, as_json, live_of, read
+from app.server.sight import sees
 from app.server.wire_ollama import (
     CopyRequest,
     Loaded,
@@ -119,7 +120,7 @@ class _Models:
                 license=summary.license if summary else "",
                 details=details_of(record),
                 model_info=model_info(record),
-                capabilities=capabilities_of(record),
+                capabilities=capabilities_of(record, sees=sees(self._backend, record)),
                 modified_at=iso(record.added_at),
             )
         )

@@ -9,10 +9,11 @@ from app.core.types import ModelRecord
 from app.server import completions, vectors
 from app.server.backend import Backend, new_id, now
 from app.server.chunks import ChatWriter
-from app.server.convert import has_images, to_completion, to_request
-from app.server.errors import Api, bad_field
+from app.server.convert import to_completion, to_request
+from app.server.errors import Api
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
+from app.server.sight import check_sight
 from app.server.sse import MEDIA
 from app.server.wire import ChatCompletion, ChatRequest, ModelCard, ModelList, WireMessage
 
@@ -64,8 +65,7 @@ def begin_chat(backend: Backend, request: Request, wire: ChatRequest) -> Run:
     """The run of a chat request."""
     record = backend.find(wire.model)
     asked = to_request(wire, new_id(), backend.defaults(record.id))
-    if has_images(asked.messages):
-        check_sight(record, _image_param(wire.messages))
+    check_sight(backend, record, asked.messages, _image_param(wire.messages))
     backend.keeper.keep(record.id, wire.ttl)
     return Run(backend, record, [asked], live_of(request))
 
@@ -79,16 +79,9 @@ def stream_chat(run: Run, wire: ChatRequest, api: Api = "openai") -> Streamed:
     return Streamed(run, writer, api)
 
 
-def check_sight(record: ModelRecord, param: str) -> None:
-    """Raises Problem: the engine takes text only, and says what the model itself lacks where it lacks it."""
-    if record.projector is None:
-        raise bad_field(param, f"{record.id} can't see images: it has no projector.")
-    raise bad_field(param, f"{record.id} could see images, but the engine takes text only so far.")
-
-
 def _image_param(messages: list[WireMessage]) -> str:
-    index = next(i for i, message in enumerate(messages) if not isinstance(message.content, str | None))
-    return f"messages[{index}].content"
+    places = (i for i, message in enumerate(messages) if not isinstance(message.content, str | None))
+    return f"messages[{next(places, 0)}].content"
 
 
 def _card(record: ModelRecord) -> ModelCard:

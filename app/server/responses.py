@@ -13,13 +13,12 @@ from starlette.types import ASGIApp
 from app.core.generate import Delta, Finished, GenerateRequest, Message, ToolCall, ToolCallDelta
 from app.server.answer import Answer
 from app.server.backend import Backend, new_id, now
-from app.server.convert import has_images
 from app.server.convert_responses import begun, to_request, usage_of
 from app.server.errors import Problem
-from app.server.openai import check_sight
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
 from app.server.shelf import Shelf
+from app.server.sight import check_sight
 from app.server.sse import MEDIA, PING, event
 from app.server.wire_responses import Deleted, OutputItem, OutputPart, ResponseObject, ResponsesRequest
 
@@ -57,8 +56,7 @@ class _Responses:
         earlier = wire.previous_response_id
         before = self._shelf.get(earlier, "previous_response_id").messages if earlier else ()
         asked = to_request(wire, before, new_id(), self._backend.defaults(record.id))
-        if has_images(asked.messages):
-            check_sight(record, "input")
+        check_sight(self._backend, record, asked.messages, "input")
         run = Run(self._backend, record, [asked], live_of(request))
         writer = ResponseWriter(begun(wire, asked, now(), record.id), asked, self._shelf)
         if wire.stream:

@@ -18,6 +18,7 @@ from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 from tests.fakes import minilm
 from tests.fakes.engine import FakeLibrary, FakeSupervisor
+from tests.fakes.projector import write_projector
 
 
 class Served(SimpleNamespace):
@@ -69,9 +70,11 @@ def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         "starter/SmolLM2-135M-Instruct:Q4_1", "SmolLM2", files, size, summary, added_at=1.7e9
     )
     # The same weights as a model for vectors: the mean of its tokens' last states.
-    embedder = replace(writer, id="vectors/SmolLM2-135M-Instruct:Q4_1")
-    plan = LoadPlan(writer.path, n_ctx=2048, n_parallel=4)
-    plans = {writer.id: plan, embedder.id: replace(plan, n_ctx=512, embeddings=True)}
+    embedder = replace(writer, id="vectors/SmolLM2-135M-Instruct:Q4_1", projector=None)
+    eyes = str(write_projector(folder / "mmproj.gguf", starter))
+    writer = replace(writer, projector=eyes)
+    plan = LoadPlan(writer.path, n_ctx=2048, n_parallel=4, projector=eyes)
+    plans = {writer.id: plan, embedder.id: replace(plan, n_ctx=512, embeddings=True, projector=None)}
     small = _minilm(folder / "minilm.gguf")
     plans[small.id] = LoadPlan(small.path, n_ctx=512, n_parallel=4, embeddings=True)
     supervisor = Supervisor(bus, folder)
