@@ -190,7 +190,7 @@ class Chat(Struct, frozen=True, kw_only=True):
         ContextPolicy,
         Meta(
             title="When the context is full",
-            description="rolling drops the oldest turns, drop_middle those after the first, stop ends there.",
+            description="What a chat no longer tells the model when it is too long; each chat may choose its own.",
         ),
     ] = "rolling"
     write_titles: Annotated[

@@ -181,6 +181,14 @@ def choice_words(key: str, value: str) -> str:
         "row": QCoreApplication.translate("Choices", "By row"),
         "model": QCoreApplication.translate("Choices", "As the model says"),
         "same": QCoreApplication.translate("Choices", "Same as K"),
+        "rolling": QCoreApplication.translate("Choices", "Leave out the oldest turns"),
+        "drop_middle": QCoreApplication.translate("Choices", "Keep the first turn"),
+        "stop": QCoreApplication.translate("Choices", "Stop and say so"),
+        "ask": QCoreApplication.translate("Choices", "Ask me first"),
+        "never": QCoreApplication.translate("Choices", "Never by itself"),
+        "day": QCoreApplication.translate("Choices", "Every day"),
+        "week": QCoreApplication.translate("Choices", "Every week"),
+        "month": QCoreApplication.translate("Choices", "Every month"),
     }
     return known.get(value, value) if not key.endswith("_model") else value
 

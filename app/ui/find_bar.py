@@ -223,6 +223,10 @@ class FindBar(QWidget):
         tint(self._count, make_style())
         for name, button in self._buttons.items():
             button.setIcon(theme.icon(name))
+        if self.isVisible() and (view := self._view()) is not None:
+            view.pieces.build_all()  # the transcript made it anew in the other colours
+            if places := self._places():
+                self._show(places, min(self._match, len(places) - 1))
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -29,7 +29,7 @@ class RailButton(QAbstractButton):
             self.update()
 
     def sizeHint(self) -> QSize:
-        words = QFontMetrics(_font()).horizontalAdvance(self.text()) + 6
+        words = QFontMetrics(_font()).horizontalAdvance(self.text()) + 14
         return QSize(max(theme.px(WIDTH), words), theme.px(_HEIGHT))
 
     def minimumSizeHint(self) -> QSize:

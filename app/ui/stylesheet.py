@@ -71,9 +71,9 @@ QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({icons}/flat/up-{sche
   width: 10px; height: 10px; }}
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg);
   width: 10px; height: 10px; }}
-QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {text_2}; border-radius: 4px;
+QCheckBox::indicator, QTableView::indicator {{ width: 16px; height: 16px; border: 1px solid {text_2}; border-radius: 4px;
   background: {surface}; }}
-QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent};
+QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {accent}; border-color: {accent};
   image: url({icons}/flat/check-{scheme}.svg); }}
 QCheckBox::indicator:disabled {{ border-color: {line}; }}
 QCheckBox:focus {{ color: {accent}; outline: 0; }}
@@ -82,6 +82,7 @@ QCheckBox::indicator:checked:focus {{ border: 2px solid {text}; }}
 
 QTableView, QListView, QTreeView {{ background: {surface}; border: 1px solid {line}; border-radius: 10px; outline: 0;
   selection-background-color: {raised}; selection-color: {text}; }}
+QListWidget::item {{ padding: 0 8px; }}
 QListView[role="flat"] {{ border: none; border-radius: 0; background: transparent; }}
 QTextBrowser {{ background: transparent; border: none; }}
 QTableView::item {{ border-bottom: 1px solid {line}; padding: 0 8px; }}

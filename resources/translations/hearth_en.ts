@@ -315,4 +315,14 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>PromptsDialog</name>
+    <message numerus="yes">
+        <source>%n prompt(s) have changes that are not saved.</source>
+        <translation>
+            <numerusform>%n prompt has changes that are not saved.</numerusform>
+            <numerusform>%n prompts have changes that are not saved.</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

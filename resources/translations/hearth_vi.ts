@@ -19,6 +19,14 @@
         <source>Close</source>
         <translation>Đóng</translation>
     </message>
+    <message>
+        <source>Look for updates…</source>
+        <translation>Tìm bản cập nhật…</translation>
+    </message>
+    <message>
+        <source>Go back to {version}</source>
+        <translation>Quay lại {version}</translation>
+    </message>
 </context>
 <context>
     <name>AccountRow</name>
@@ -295,6 +303,89 @@
     <message>
         <source>Memory</source>
         <translation type="unfinished">Bộ nhớ</translation>
+    </message>
+</context>
+<context>
+    <name>BlindView</name>
+    <message>
+        <source>Stop</source>
+        <translation>Dừng</translation>
+    </message>
+    <message>
+        <source>Ask both</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Choose two different models.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Loading…</source>
+        <translation type="unfinished">Đang nạp…</translation>
+    </message>
+    <message>
+        <source>Answer {letter} is on its way</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Which one is better?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Kept: as good as each other.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Kept: {model} was better.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget all votes?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The prompts and answers kept with them are deleted too.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget them</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>First model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Second model</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Blind</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The names are shown after the vote; only blind votes count.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Prompt for both</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A prompt of your own. Ctrl+Enter asks both models.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>As good as each other</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Forget votes</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Ask two quants the same and judge without knowing which is which. Ten votes or more tell whether you can see a difference at all.</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -638,6 +729,10 @@
         <translation>Câu trả lời được viết ngay trên máy này; không gì rời khỏi máy.</translation>
     </message>
     <message>
+        <source>Temporary chat</source>
+        <translation>Trò chuyện tạm thời</translation>
+    </message>
+    <message>
         <source>No model here yet</source>
         <translation>Chưa có mô hình nào</translation>
     </message>
@@ -796,8 +891,12 @@
         <translation>Hiện hoặc ẩn danh sách trò chuyện</translation>
     </message>
     <message>
-        <source>Temporary chat, never written. Leave it</source>
-        <translation>Trò chuyện tạm thời, không ghi lại. Rời khỏi</translation>
+        <source>Leave it</source>
+        <translation>Rời khỏi</translation>
+    </message>
+    <message>
+        <source>A temporary chat is never written; a new one is kept again.</source>
+        <translation>Trò chuyện tạm thời không bao giờ được ghi; cuộc mới sẽ lại được lưu.</translation>
     </message>
 </context>
 <context>
@@ -878,6 +977,38 @@
     <message>
         <source>Same as K</source>
         <translation>Giống K</translation>
+    </message>
+    <message>
+        <source>Leave out the oldest turns</source>
+        <translation>Bỏ các lượt cũ nhất</translation>
+    </message>
+    <message>
+        <source>Keep the first turn</source>
+        <translation>Giữ lượt đầu tiên</translation>
+    </message>
+    <message>
+        <source>Stop and say so</source>
+        <translation>Dừng và báo</translation>
+    </message>
+    <message>
+        <source>Ask me first</source>
+        <translation>Hỏi tôi trước</translation>
+    </message>
+    <message>
+        <source>Never by itself</source>
+        <translation>Không bao giờ tự tìm</translation>
+    </message>
+    <message>
+        <source>Every day</source>
+        <translation>Hằng ngày</translation>
+    </message>
+    <message>
+        <source>Every week</source>
+        <translation>Hằng tuần</translation>
+    </message>
+    <message>
+        <source>Every month</source>
+        <translation>Hằng tháng</translation>
     </message>
 </context>
 <context>
@@ -2830,20 +2961,20 @@
         <translation type="unfinished" />
     </message>
     <message>
-        <source>Bits per weight</source>
-        <translation type="unfinished">Bit mỗi trọng số</translation>
+        <source>Bits</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bits per weight of a large model; the real ones are known after a dry run.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bits per weight, as a dry run says.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Size (GB)</source>
         <translation type="unfinished">Cỡ (GB)</translation>
-    </message>
-    <message>
-        <source>Those of a large model; the real ones are known after a dry run.</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>As a dry run says.</source>
-        <translation type="unfinished" />
     </message>
     <message>
         <source>about {time}</source>
@@ -2883,7 +3014,7 @@
     </message>
     <message>
         <source>{done} of {total}</source>
-        <translation type="unfinished" />
+        <translation>{done} trên {total}</translation>
     </message>
     <message>
         <source>Working out the size</source>
@@ -2951,7 +3082,7 @@
     </message>
     <message>
         <source>Progress</source>
-        <translation type="unfinished">Tiến độ</translation>
+        <translation>Tiến độ</translation>
     </message>
     <message>
         <source>Time left</source>
@@ -2981,12 +3112,32 @@
         <source>{text}, against {reference}</source>
         <translation type="unfinished" />
     </message>
+    <message>
+        <source>This one is better</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Answer {letter}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{a} {wins} : {losses} {b}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{score}; could be chance</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{score}; chance alone gives this in {share} % of cases</source>
+        <translation type="unfinished" />
+    </message>
 </context>
 <context>
     <name>LabJobs</name>
     <message>
         <source>Try again</source>
-        <translation type="unfinished">Thử lại</translation>
+        <translation>Thử lại</translation>
     </message>
     <message>
         <source>Pause: its memory is freed; a quantization begins again</source>
@@ -3865,6 +4016,22 @@
         <source>As llama.cpp's own tools write them.</source>
         <translation type="unfinished" />
     </message>
+    <message>
+        <source>Quick: 16 pieces of 512 tokens</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Usual: 64 pieces of 512 tokens</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>All of the text</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How much of the text</source>
+        <translation type="unfinished" />
+    </message>
 </context>
 <context>
     <name>MeasureDialog</name>
@@ -3938,7 +4105,7 @@
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished">Hủy</translation>
+        <translation>Hủy</translation>
     </message>
     <message>
         <source>Measure</source>
@@ -4212,6 +4379,10 @@
     <message>
         <source>Open the log folder</source>
         <translation>Mở thư mục nhật ký</translation>
+    </message>
+    <message>
+        <source>Look for updates…</source>
+        <translation>Tìm bản cập nhật…</translation>
     </message>
     <message>
         <source>About Hearth</source>
@@ -5337,6 +5508,28 @@
         <translation>{name} (hệ thống)</translation>
     </message>
     <message>
+        <source>Replace the prompt {name}?</source>
+        <translation>Thay câu lệnh mẫu {name}?</translation>
+    </message>
+    <message>
+        <source>There is one of this name already. Its text is gone then.</source>
+        <translation>Đã có một câu lệnh mẫu tên này. Nội dung cũ sẽ mất.</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>Thay</translation>
+    </message>
+    <message>
+        <source>Close without saving?</source>
+        <translation>Đóng mà không lưu?</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n prompt(s) have changes that are not saved.</source>
+        <translation>
+            <numerusform>Có %n câu lệnh mẫu thay đổi chưa lưu.</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>Delete the prompt {name}?</source>
         <translation>Xóa lời nhắc {name}?</translation>
     </message>
@@ -6336,6 +6529,10 @@
         <translation>Trang web được phép</translation>
     </message>
     <message>
+        <source>An mmproj file that lets the model see images; empty takes the one beside the model, none leaves it out.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Answers written at the same time; they share the context.</source>
         <translation>Số câu trả lời viết cùng lúc; chúng chia sẻ ngữ cảnh.</translation>
     </message>
@@ -6628,6 +6825,10 @@
         <translation>Hearth không tự tìm trước khi bạn cho phép; trình đơn Trợ giúp tìm bất cứ khi nào bạn muốn.</translation>
     </message>
     <message>
+        <source>What a chat no longer tells the model when it is too long; each chat may choose its own.</source>
+        <translation>Phần nào không còn được gửi cho mô hình khi cuộc trò chuyện quá dài; mỗi cuộc có thể chọn riêng.</translation>
+    </message>
+    <message>
         <source>A key for every program, on X11, Windows and Wayland, which asks you first when you change it here; on macOS use the tray. Empty: none.</source>
         <translation>Phím dùng được trong mọi chương trình, trên X11, Windows và Wayland (Wayland hỏi bạn trước khi đổi phím ở đây); trên macOS hãy dùng khay. Để trống: không có.</translation>
     </message>
@@ -6876,6 +7077,10 @@
         <translation>Kiểu bộ đệm V</translation>
     </message>
     <message>
+        <source>Vision projector</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Waiting requests</source>
         <translation>Yêu cầu đang chờ</translation>
     </message>
@@ -6974,10 +7179,6 @@
     <message>
         <source>q8_0 halves the memory of the context at almost no loss; q4_0 loses more.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì; q4_0 mất nhiều hơn.</translation>
-    </message>
-    <message>
-        <source>rolling drops the oldest turns, drop_middle those after the first, stop ends there.</source>
-        <translation>rolling bỏ các lượt cũ nhất, drop_middle bỏ những lượt sau lượt đầu, stop thì dừng ở đó.</translation>
     </message>
 </context>
 <context>
@@ -7479,6 +7680,207 @@
     <message>
         <source>Undo: {what}</source>
         <translation>Hoàn tác: {what}</translation>
+    </message>
+</context>
+<context>
+    <name>UpdateDialog</name>
+    <message>
+        <source>Updates</source>
+        <translation>Cập nhật</translation>
+    </message>
+    <message>
+        <source>What is new</source>
+        <translation>Có gì mới</translation>
+    </message>
+    <message>
+        <source>Progress</source>
+        <translation>Tiến độ</translation>
+    </message>
+    <message>
+        <source>Command</source>
+        <translation>Lệnh</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Sao chép</translation>
+    </message>
+    <message>
+        <source>Going back to the version before this one…</source>
+        <translation>Đang quay lại phiên bản trước…</translation>
+    </message>
+    <message>
+        <source>May Hearth look for new versions at {address}? It asks for one small, signed list. Nothing about you, your chats or your models is sent. Nothing is downloaded or installed before you have read what is new and agreed.</source>
+        <translation>Hearth có được tìm phiên bản mới tại {address} không? Hearth chỉ hỏi một danh sách nhỏ đã ký. Không gửi gì về bạn, trò chuyện hay mô hình của bạn. Không tải hay cài gì trước khi bạn đọc những điểm mới và đồng ý.</translation>
+    </message>
+    <message>
+        <source>Never by itself</source>
+        <translation>Không bao giờ tự tìm</translation>
+    </message>
+    <message>
+        <source>Only now</source>
+        <translation>Chỉ lần này</translation>
+    </message>
+    <message>
+        <source>Every week</source>
+        <translation>Hằng tuần</translation>
+    </message>
+    <message>
+        <source>Looking for a newer version…</source>
+        <translation>Đang tìm phiên bản mới hơn…</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Hủy</translation>
+    </message>
+    <message>
+        <source>Hearth {version} is the newest at {host}.</source>
+        <translation>Hearth {version} là bản mới nhất tại {host}.</translation>
+    </message>
+    <message>
+        <source>Hearth {version} is there. This is {current}.</source>
+        <translation>Đã có Hearth {version}. Bản đang dùng là {current}.</translation>
+    </message>
+    <message>
+        <source>Later</source>
+        <translation>Để sau</translation>
+    </message>
+    <message>
+        <source>Not this version</source>
+        <translation>Bỏ qua bản này</translation>
+    </message>
+    <message>
+        <source>Download {size}</source>
+        <translation>Tải xuống {size}</translation>
+    </message>
+    <message>
+        <source>Published {date} at {host}; its signature is right.</source>
+        <translation>Công bố ngày {date} tại {host}; chữ ký đúng.</translation>
+    </message>
+    <message>
+        <source>Downloading Hearth {version}…</source>
+        <translation>Đang tải Hearth {version}…</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>Dừng</translation>
+    </message>
+    <message>
+        <source>{done} of {total}</source>
+        <translation>{done} trên {total}</translation>
+    </message>
+    <message>
+        <source>Hearth {version} is here, and it is the very file that was signed. This version is kept.</source>
+        <translation>Hearth {version} đã về máy và đúng là tệp đã được ký. Phiên bản hiện tại vẫn được giữ lại.</translation>
+    </message>
+    <message>
+        <source>Install it</source>
+        <translation>Cài đặt</translation>
+    </message>
+    <message>
+        <source>Putting it beside this version…</source>
+        <translation>Đang đặt bản mới cạnh bản này…</translation>
+    </message>
+    <message>
+        <source>The installer of Hearth {version} is started; Hearth closes for it.</source>
+        <translation>Bộ cài của Hearth {version} đã chạy; Hearth sẽ đóng để cài.</translation>
+    </message>
+    <message>
+        <source>Your system's package manager puts Hearth {version} in place. Let it ask for your password, or run this in a terminal:</source>
+        <translation>Trình quản lý gói của hệ thống sẽ cài Hearth {version}. Hãy để nó hỏi mật khẩu của bạn, hoặc chạy lệnh này trong cửa sổ dòng lệnh:</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>Đóng</translation>
+    </message>
+    <message>
+        <source>Hearth {version} is in place; it is used from the next start on.</source>
+        <translation>Hearth {version} đã sẵn sàng và được dùng từ lần khởi động sau.</translation>
+    </message>
+    <message>
+        <source>Restart now</source>
+        <translation>Khởi động lại ngay</translation>
+    </message>
+    <message>
+        <source>Stopped; what came is kept.</source>
+        <translation>Đã dừng; phần đã tải vẫn được giữ.</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Thử lại</translation>
+    </message>
+</context>
+<context>
+    <name>UpdateWatch</name>
+    <message>
+        <source>Hearth {version} is there.</source>
+        <translation>Đã có Hearth {version}.</translation>
+    </message>
+    <message>
+        <source>See what is new</source>
+        <translation>Xem có gì mới</translation>
+    </message>
+    <message>
+        <source>May Hearth look for new versions at {host}?</source>
+        <translation>Hearth có được tìm phiên bản mới tại {host} không?</translation>
+    </message>
+    <message>
+        <source>Decide…</source>
+        <translation>Quyết định…</translation>
+    </message>
+    <message>
+        <source>This is Hearth {version} now. Settings &gt; Updates goes back to the one before.</source>
+        <translation>Đây là Hearth {version}. Vào Cài đặt &gt; Cập nhật để quay lại bản trước.</translation>
+    </message>
+</context>
+<context>
+    <name>UpdatesCard</name>
+    <message>
+        <source>installed by the package manager</source>
+        <translation>cài bằng trình quản lý gói</translation>
+    </message>
+    <message>
+        <source>installed for you by its .run file</source>
+        <translation>cài riêng cho bạn bằng tệp .run</translation>
+    </message>
+    <message>
+        <source>run from its AppDir</source>
+        <translation>chạy từ AppDir</translation>
+    </message>
+    <message>
+        <source>run from its AppImage</source>
+        <translation>chạy từ AppImage</translation>
+    </message>
+    <message>
+        <source>installed by its setup</source>
+        <translation>cài bằng bộ cài</translation>
+    </message>
+    <message>
+        <source>installed as an app</source>
+        <translation>cài như một ứng dụng</translation>
+    </message>
+    <message>
+        <source>run from its source code: update that instead</source>
+        <translation>chạy từ mã nguồn: hãy cập nhật mã nguồn</translation>
+    </message>
+    <message>
+        <source>a copy that no installer made</source>
+        <translation>bản sao không do bộ cài nào tạo ra</translation>
+    </message>
+    <message>
+        <source>Never looked for a newer version.</source>
+        <translation>Chưa từng tìm phiên bản mới hơn.</translation>
+    </message>
+    <message>
+        <source>Last looked for a newer version: {when}.</source>
+        <translation>Lần tìm phiên bản mới gần nhất: {when}.</translation>
+    </message>
+    <message>
+        <source>Look now…</source>
+        <translation>Tìm ngay…</translation>
+    </message>
+    <message>
+        <source>Go back to {version}</source>
+        <translation>Quay lại {version}</translation>
     </message>
 </context>
 <context>

@@ -1,9 +1,9 @@
 """A PNG of every page and state, light and dark, English and Vietnamese, 1280x800 and 1920x1080, into build/shots.
 
-    python -m tests.shots [--quick]
+    python -m tests.shots [--quick] [--only CHAPTER...]
 
 Everything is real: the window on a home of its own, a local Hub over HTTP, the starter model downloaded from it, loaded
-and asked. --quick takes 1280x800 in English light and Vietnamese dark only.
+and asked. --quick takes 1280x800 in English light and Vietnamese dark only; --only takes some chapters.
 """
 
 import argparse
@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from tests.fakes.hub_data import STARTER_REPO, demo_repos
 from tests.fakes.hub_server import LocalHub
-from tests.shots import models, whole
+from tests.shots import chats, models, whole
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -73,6 +73,18 @@ class Studio:
             (widget or self.window).grab().save(str(OUT / f"{name}-{look}.png"))
         print(name, flush=True)
 
+    def popup(self, out: Path, name: str, make: Callable[[], Any]) -> None:
+        """A window of its own, made anew in every look."""
+        from PySide6.QtTest import QTest
+
+        for look in self.looks():
+            made = make()
+            made.show()
+            QTest.qWait(400)
+            made.grab().save(str(out / f"{name}-{look}.png"))
+            made.close()
+        print(name, flush=True)
+
 
 @contextmanager
 def studio(quick: bool) -> Iterator[Studio]:
@@ -108,6 +120,26 @@ def studio(quick: bool) -> Iterator[Studio]:
             shutil.rmtree(home, ignore_errors=True)
 
 
+def shoot_some(studio: Studio, chapters: list[str]) -> None:
+    """Some of the story, over the starter model fetched at once."""
+    services, window = studio.services, studio.window
+    services.settings.set("general.welcomed", True)
+    quants = {quant.quant: quant for quant in services.hub.repo(STARTER_REPO).quants}
+    services.downloads.enqueue(quants["Q4_1"])
+    studio.wait(lambda: any(row.state == "done" for row in services.downloads.snapshots()))
+    if "chat" in chapters:
+        services.load(STARTER).result(timeout=120)
+        _chat(studio)
+        chats.shoot(studio, OUT)
+    if "server" in chapters:
+        _server(studio)
+    if "settings" in chapters:
+        _settings(studio)
+    if "whole" in chapters:
+        window.open_page("chat")
+        whole.shoot(studio, OUT)
+
+
 def shoot(studio: Studio) -> None:
     """The story, from the first start to a served request."""
     window, services = studio.window, studio.services
@@ -120,14 +152,25 @@ def shoot(studio: Studio) -> None:
     _load_dialog(studio)
     services.load(STARTER).result(timeout=120)
     _chat(studio)
+    chats.shoot(studio, OUT)
     _server(studio)
     page = window.open_page("usage")
     studio.wait(lambda: page._report is not None)
     studio.take("usage")
-    window.open_page("settings")
-    studio.take("settings")
+    _settings(studio)
     whole.shoot(studio, OUT)
     models.offline(studio)
+
+
+def _settings(studio: Studio) -> None:
+    page = studio.window.open_page("settings")
+    studio.wait(lambda: not list(page._waiting()))
+    for group in page.cards:
+        page.show_group(group)
+        studio.take(f"settings-{group}")
+    page.search.setText("port")
+    studio.take("settings-search")
+    page.search.clear()
 
 
 def _library(studio: Studio) -> None:
@@ -196,6 +239,8 @@ def _server(studio: Studio) -> None:
     page.show_tab("keys")
     studio.wait(page.keys.fresh.isVisible)
     studio.take("server-keys")
+    page.show_tab("settings")
+    studio.take("server-settings")
     window.server.turn(False)
     studio.wait(lambda: window.server.state.state == "off")
 
@@ -206,11 +251,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two looks at one size")
+    parser.add_argument("--only", nargs="+", choices=("chat", "server", "settings", "whole"))
     options = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     with studio(options.quick) as made:
-        shoot(made)
+        shoot_some(made, options.only) if options.only else shoot(made)
     print(f"{len(list(OUT.glob('*.png')))} pictures in {OUT}")
 
 

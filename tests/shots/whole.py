@@ -1,6 +1,5 @@
 """Pictures of what belongs to the whole window: palette, shortcuts, quick ask, high contrast, zoom, levels."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +28,10 @@ def shoot(studio: "Studio", out: Path) -> None:
         made.begin()
         return made
 
-    _popup(studio, out, "palette", palette)
-    _popup(studio, out, "shortcuts", lambda: ShortcutsDialog(window.actions_, services.settings, window))
-    _popup(studio, out, "quick-ask", quick)
+    studio.popup(out, "palette", palette)
+    studio.popup(out, "shortcuts", lambda: ShortcutsDialog(window.actions_, services.settings, window))
+    studio.popup(out, "quick-ask", quick)
     _looks(studio, out)
-
-
-def _popup(studio: "Studio", out: Path, name: str, make: Callable[[], Any]) -> None:
-    from PySide6.QtTest import QTest
-
-    for look in studio.looks():
-        made = make()
-        made.show()
-        QTest.qWait(400)
-        made.grab().save(str(out / f"{name}-{look}.png"))
-        made.close()
-    print(name, flush=True)
 
 
 def _looks(studio: "Studio", out: Path) -> None:

@@ -472,6 +472,8 @@ def test_the_library_is_kept_and_a_system_prompt_used(qtbot: QtBot, page: ChatPa
     library._save()
     until(qtbot, library.problem.isVisible)
     library.accept()
+    dialog(qtbot, ConfirmDialog).act.click()  # closing asks: "../evil" was not saved
+    until(qtbot, lambda: not library.isVisible())
     page.prompts.ask_system()
     system = dialog(qtbot, SystemDialog)
     until(qtbot, lambda: system.list.count() == 1)
@@ -481,6 +483,31 @@ def test_the_library_is_kept_and_a_system_prompt_used(qtbot: QtBot, page: ChatPa
     assert services.supervisor.requests[-1].messages[0].text == "Teach slowly."
     page.controller.how.set_system("Be quick.")
     until(qtbot, lambda: page.controller.how.system_prompt() == "Be quick.")
+
+
+def test_what_is_typed_into_a_prompt_is_not_lost(qtbot: QtBot, page: ChatPage) -> None:
+    for name in ("one", "two"):
+        page.prompts.library.save(Prompt(name, f"Text of {name}."))
+    page.prompts.manage()
+    library = dialog(qtbot, PromptsDialog)
+    until(qtbot, lambda: library.name.text() == "one")
+    library.text.setPlainText("Changed.")
+    library.list.setCurrentRow(1)
+    assert library.text.toPlainText() == "Text of two."
+    library.list.setCurrentRow(0)
+    assert library.text.toPlainText() == "Changed."
+    library.name.setText("two")
+    library._save()
+    asked = dialog(qtbot, ConfirmDialog)
+    assert "two" in asked.title.text()
+    asked.reject()
+    assert page.prompts.library.all()[1].text == "Text of two."
+    library.name.setText("one")
+    library._save()
+    until(qtbot, lambda: page.prompts.library.all()[0].text == "Changed.")
+    until(qtbot, lambda: not library._typed() and not library._edits)
+    library.accept()
+    assert not library.isVisible()
 
 
 def test_an_answer_says_how_it_was_asked(qtbot: QtBot, page: ChatPage, services: Any) -> None:

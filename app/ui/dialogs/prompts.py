@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -29,16 +30,20 @@ if TYPE_CHECKING:
 
 _PROMPT = Qt.ItemDataRole.UserRole
 _ROW = 28
+_EMPTY = Prompt("", "")
 
 
 class PromptsDialog(Dialog):
-    """Every prompt, to write, change and delete. Deleting can be undone by saving: the text stays in the fields."""
+    """Every prompt, to write, change and delete. What was typed into one waits while another is looked at."""
 
     changed = Signal()
 
     def __init__(self, library: "PromptLibrary", parent: QWidget | None) -> None:
         super().__init__("", parent)
         self._library = library
+        self._shown: Prompt | None = None
+        self._edits: dict[str, Prompt] = {}
+        """What was typed and not saved, by the name of the prompt it is for; "" is a new one."""
         self.title.setText(self.tr("Prompts and system prompts"))
         self.setWindowTitle(self.title.text())
         self.list = QListWidget(self)
@@ -46,6 +51,7 @@ class PromptsDialog(Dialog):
         self.name = QLineEdit(self)
         self.name.setAccessibleName(self.tr("Name"))
         self.text = QPlainTextEdit(self)
+        self.text.setProperty("role", "field")
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName(self.tr("Text"))
         self.system = QCheckBox(
@@ -97,32 +103,89 @@ class PromptsDialog(Dialog):
             item.setData(_PROMPT, prompt)
             item.setSizeHint(QSize(0, theme.px(_ROW)))
             self.list.addItem(item)
-            if prompt.name == select:
+            if prompt.name == select or (self.list.count() == 1 and not self._typed()):
                 self.list.setCurrentItem(item)
 
     def _show(self, item: QListWidgetItem | None) -> None:
-        prompt = item.data(_PROMPT) if item is not None else None
-        self.remove.setEnabled(prompt is not None)
-        if prompt is not None:
-            self.name.setText(prompt.name)
-            self.text.setPlainText(prompt.text)
-            self.system.setChecked(prompt.system)
+        self._keep()
+        self._shown = item.data(_PROMPT) if item is not None else None
+        self.remove.setEnabled(self._shown is not None)
+        now = self._edits.get(self._key(), self._shown or _EMPTY)
+        self.name.setText(now.name)
+        self.text.setPlainText(now.text)
+        self.system.setChecked(now.system)
+
+    def _key(self) -> str:
+        return self._shown.name if self._shown is not None else ""
+
+    def _typed(self) -> bool:
+        return self._fields() != (self._shown or _EMPTY)
+
+    def _fields(self) -> Prompt:
+        return Prompt(self.name.text().strip(), self.text.toPlainText(), self.system.isChecked())
+
+    def _keep(self) -> None:
+        if self._typed():
+            self._edits[self._key()] = self._fields()
+        else:
+            self._edits.pop(self._key(), None)
 
     def _new(self) -> None:
         self.list.setCurrentItem(None)  # type: ignore[call-overload]
-        self.name.clear()
-        self.text.clear()
         self.name.setFocus()
 
     def _save(self) -> None:
-        name = self.name.text().strip().replace(" ", "-")
-        prompt = Prompt(name, self.text.toPlainText(), self.system.isChecked())
+        prompt = replace(self._fields(), name=self.name.text().strip().replace(" ", "-"))
         self.problem.hide()
-        tasks.run(lambda: self._library.save(prompt), lambda _none: self._saved(name), self._failed, self)
+        if prompt == self._shown or not self._is_taken(prompt):
+            self._write(prompt)
+            return
+        confirm.ask(
+            self,
+            self.tr("Replace the prompt {name}?").format(name=prompt.name),
+            self.tr("There is one of this name already. Its text is gone then."),
+            self.tr("Replace"),
+            lambda: self._write(prompt),
+        )
 
-    def _saved(self, name: str) -> None:
+    def _is_taken(self, prompt: Prompt) -> bool:
+        """Another prompt has this name."""
+        kept = [self.list.item(at).data(_PROMPT) for at in range(self.list.count())]
+        name = (prompt.name.casefold(), prompt.system)
+        return any((p.name.casefold(), p.system) == name for p in kept if p != self._shown)
+
+    def _write(self, prompt: Prompt) -> None:
+        tasks.run(lambda: self._library.save(prompt), lambda _none: self._saved(prompt), self._failed, self)
+
+    def _saved(self, prompt: Prompt | None) -> None:
+        self._edits.pop(self._key(), None)
+        self._shown = prompt
+        now = prompt or _EMPTY
+        self.name.setText(now.name)
+        self.text.setPlainText(now.text)
+        self.system.setChecked(now.system)
         self.changed.emit()
-        self._read(name)
+        self._read(now.name)
+
+    def done(self, result: int) -> None:
+        """Close, and ask first when something was typed and not saved."""
+        self._keep()
+        if not self._edits:
+            super().done(result)
+            return
+
+        def drop() -> None:
+            self._edits.clear()
+            self._shown = self._fields()
+            super(PromptsDialog, self).done(result)
+
+        confirm.ask(
+            self,
+            self.tr("Close without saving?"),
+            self.tr("%n prompt(s) have changes that are not saved.", "", len(self._edits)),
+            self.tr("Close"),
+            drop,
+        )
 
     def _remove(self) -> None:
         if self.list.currentRow() < 0:
@@ -130,7 +193,9 @@ class PromptsDialog(Dialog):
         prompt = self.list.currentItem().data(_PROMPT)
 
         def remove() -> None:
-            tasks.run(lambda: self._library.remove(prompt), lambda _none: self._saved(""), self._failed, self)
+            tasks.run(
+                lambda: self._library.remove(prompt), lambda _none: self._saved(None), self._failed, self
+            )
 
         confirm.ask(
             self,
@@ -159,6 +224,7 @@ class SystemDialog(Dialog):
             self.tr("What the model is told before anything else. It holds from the next question on.")
         )
         self.text = QPlainTextEdit(text, self)
+        self.text.setProperty("role", "field")
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName(self.title.text())
         self.list = QListWidget(self)

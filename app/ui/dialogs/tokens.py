@@ -30,6 +30,7 @@ class TokensDialog(Dialog):
         self.facts = make_label("secondary", self, wrap=True)
         self.text = QPlainTextEdit(self, readOnly=True)
         self.text.setFont(theme.font("chat"))
+        self.text.setProperty("role", "field")
         self.text.setAccessibleName(self.tr("The answer, token by token"))
         self.text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -43,7 +44,7 @@ class TokensDialog(Dialog):
         self.buttons.addWidget(self.close_button)
         self.text.viewport().installEventFilter(self)
         self.text.cursorPositionChanged.connect(self._say)
-        self.resize(720, 520)
+        self.resize(720, 520 if self._tokens else 180)
 
     def _fill(self, count: int | None) -> None:
         number = QLocale().toString(count) if count is not None else "–"

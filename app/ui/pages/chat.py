@@ -304,10 +304,12 @@ class ChatPage(QWidget):
         self.controller.acts.keep(answer)
 
     def _show_title(self, title: str) -> None:
-        self._title.setText(title or self.tr("New chat"))
+        temporary = self.controller.place.temporary
+        self._title.setText(title or (self.tr("Temporary chat") if temporary else self.tr("New chat")))
 
     def _show_place(self, temporary: bool) -> None:
         self._temporary.setVisible(temporary)
+        self._show_title(self.controller.title)
 
     def _show_models(self, choices: list[object], current: str) -> None:
         self.picker.set_choices(choices, current)  # type: ignore[arg-type]
@@ -619,7 +621,8 @@ class ChatPage(QWidget):
         self.setAccessibleName(self.tr("Chat"))
         self._toggle.set_words(self.tr("Show or hide the list of chats"))
         self._system.set_words(self.tr("System prompt of this chat"))
-        self._temporary.setText(self.tr("Temporary chat, never written. Leave it"))
+        self._temporary.setText(self.tr("Leave it"))
+        self._temporary.setToolTip(self.tr("A temporary chat is never written; a new one is kept again."))
         self._show_both()
         self._show_title(self.controller.title)
         self._show_empty_text()
