@@ -44,8 +44,9 @@ def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
             single.close()
         return _refuse(error)
     crash.watch(paths.logs)
+    again: list[str] = []
     try:
-        return _show(application, services, single, args)
+        code = _show(application, services, single, args, again)
     except Exception as error:
         crash.note(error)
         raise
@@ -54,6 +55,23 @@ def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
         tasks.close()
         services.close()
         single.close()
+    if again:
+        _start_again(again)
+    return code
+
+
+def _start_again(command: list[str]) -> None:
+    """The version that is in place now, when nothing of this one holds a lock any more."""
+    if sys.platform == "win32":
+        import subprocess  # noqa: PLC0415 - only there and then
+
+        subprocess.Popen(command)
+        return
+    sys.stdout.flush()
+    try:
+        os.execv(command[0], command)
+    except OSError as error:
+        log.error("%s can't be started: %s", command[0], error)
 
 
 def _application() -> QApplication:
@@ -96,7 +114,10 @@ def _refuse(error: HearthError) -> int:
     return 1
 
 
-def _show(application: QApplication, services: "Services", single: SingleWindow, args: list[str]) -> int:
+def _show(
+    application: QApplication, services: "Services", single: SingleWindow, args: list[str], again: list[str]
+) -> int:
+    """``again`` gets the command to start the program with once it has ended, when that was asked for."""
     from app.ui import look  # noqa: PLC0415 - a second copy that only knocks needs none of it
     from app.ui.windows import Windows  # noqa: PLC0415
 
@@ -112,6 +133,8 @@ def _show(application: QApplication, services: "Services", single: SingleWindow,
     if notifier is not None:
         notifier.setEnabled(False)
         signal.set_wakeup_fd(-1)
+    if windows.restarting:
+        again += services.updates.restart_command()
     windows.close()
     application.processEvents()
     return code

@@ -9,6 +9,7 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 
 if TYPE_CHECKING:
+    from app.ui.dialogs.update import UpdateDialog
     from app.ui.main_window import MainWindow
 
 
@@ -41,7 +42,11 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
         "download_again": lambda path: _page_call(window, "discover", "search", Path(str(path or "")).stem),
         "retry": lambda _about: window.try_again(),
         "raise_window": lambda _none: window.come_forward(),
-        "update": lambda _none: window.actions_.by_name["about"].trigger(),
+        "update": lambda _none: _updates(window).begin(),
+        "roll_back": lambda _none: _updates(window).go_back(),
+        "update_settings": lambda _none: _page_call(window, "settings", "show_group", "updates"),
+        "restart": lambda _none: window.asked.emit("restart"),
+        "quit": lambda _none: window.asked.emit("quit"),
         "open_license": lambda repo: _open_url(window.services.hub.page_url(str(repo or ""))),
         "crash_report": lambda path: _show_report(Path(path), window),
         "settings": lambda group: _page_call(window, "settings", "show_group", group or ""),
@@ -56,6 +61,16 @@ def _chat_with(window: "MainWindow", model: str | None) -> None:
     page = window.open_page("chat")
     if model:
         getattr(page, "choose_model", lambda _model: None)(model)
+
+
+def _updates(window: "MainWindow") -> "UpdateDialog":
+    from app.ui.dialogs.update import UpdateDialog  # noqa: PLC0415 - rarely opened
+
+    window.banner.hide()
+    dialog = UpdateDialog(window.services, window)
+    dialog.asked.connect(window.obey)
+    window.closing.connect(dialog.reject)
+    return dialog
 
 
 def _show_report(path: Path, window: "MainWindow") -> None:

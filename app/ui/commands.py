@@ -301,6 +301,12 @@ def _help(window: "MainWindow") -> list[Command | str]:
         ),
         "-help",
         Command(
+            "updates",
+            "help",
+            lambda: translate("Menus", "Look for updates…"),
+            lambda: window.obey("update", None),
+        ),
+        Command(
             "about",
             "help",
             lambda: translate("Menus", "About Hearth"),
@@ -319,4 +325,6 @@ def _shortcuts(window: "MainWindow") -> None:
 def _about(window: "MainWindow") -> None:
     from app.ui.dialogs.about import AboutDialog  # noqa: PLC0415 - rarely opened
 
-    AboutDialog(window.services.paths, window).open()
+    dialog = AboutDialog(window.services, window)
+    dialog.asked.connect(window.obey)
+    dialog.open()

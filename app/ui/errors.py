@@ -28,6 +28,7 @@ ACTION_LABELS: dict[str, str] = {
     "use_free_port": "Use the free port",
     "server_settings": "Change the address",
     "settings": "Open the settings",
+    "update_settings": "Open the settings",
 }
 
 

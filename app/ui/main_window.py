@@ -56,7 +56,7 @@ class MainWindow(QMainWindow):
     """Pages end what they keep running."""
     closed = Signal()
     asked = Signal(str)
-    """What concerns the whole program: "new_window", "quick_ask" or "quit"."""
+    """What concerns the whole program: "new_window", "quick_ask", "restart" or "quit"."""
     answered = Signal(int, object)
     """An answer has ended in this window: its conversation and its Entry."""
     announced = Signal(str)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.ui.notifications import Notifications
     from app.ui.quick_ask import QuickAsk
     from app.ui.tray import Tray
+    from app.ui.update_watch import UpdateWatch
 
 
 class Windows(QObject):
@@ -36,7 +37,10 @@ class Windows(QObject):
         self.key: GlobalKey | None = None
         self.notifications: Notifications | None = None
         self.desktop: DesktopBus | None = None
+        self.updates: UpdateWatch | None = None
         self._quitting = self._key_chosen = False
+        self.restarting = False
+        """The program is to start again once everything has ended: another version of it is in place."""
         # A small window closed last must not end the program: it ends with its last main window.
         application.setQuitOnLastWindowClosed(False)
         application.focusWindowChanged.connect(self._note_front)
@@ -75,7 +79,8 @@ class Windows(QObject):
             self.open().open_page(window.page_shown() or "chat")
         elif what == "quick_ask":
             self.ask_quickly()
-        elif what == "quit":
+        elif what in {"quit", "restart"}:
+            self.restarting = what == "restart"
             self.quit()
 
     def raise_with(self, path: str) -> None:
@@ -114,12 +119,15 @@ class Windows(QObject):
         """What the first paint should not wait for: the other windows of last time, the tray, the global key."""
         from app.ui.desktop_bus import DesktopBus  # noqa: PLC0415 - not before the first paint
         from app.ui.notifications import Notifications  # noqa: PLC0415
+        from app.ui.update_watch import UpdateWatch  # noqa: PLC0415
 
         self.desktop = DesktopBus(self)
         motion.follow(self.desktop, self._look_again)
         for _more in range(self.open_ones[0].layout_memory.count() - 1):
             self.open()
         self.notifications = Notifications(self)
+        self.updates = UpdateWatch(self)
+        self.updates.look()
         self._follow_settings()
         self.bridge.on(SettingChanged, self._on_setting, self)
 
@@ -196,6 +204,8 @@ class Windows(QObject):
 
     def close(self) -> None:
         """Everything shuts; idempotent."""
+        if self.updates is not None:
+            self.updates.close()
         if self.key is not None:
             self.key.close()
         if self.desktop is not None:

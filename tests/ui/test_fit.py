@@ -78,7 +78,7 @@ def test_nothing_is_cut_in_dialogs(qtbot: Any, window: Any, services: Any, langu
     translate.install(language)
     quick = QuickAsk(services)
     dialogs: list[QDialog | QWidget] = [
-        AboutDialog(services.paths, window),
+        AboutDialog(services, window),
         ShortcutsDialog(window.actions_, services.settings, window),
         quick,
     ]

@@ -23,6 +23,7 @@ from app.ui.forms import SettingRow, matches, setting_words
 from app.ui.levels import levels
 from app.ui.machine_card import MachineCard
 from app.ui.page import Page
+from app.ui.updates_card import UpdatesCard
 from app.ui.widgets import Hairline, make_button, make_label
 
 if TYPE_CHECKING:
@@ -199,6 +200,9 @@ class SettingsPage(Page):
             self._add_group(group, infos, holder)
         self.engines = EnginesCard(self.services, holder)
         self._column.insertWidget(self._column.indexOf(self.cards["engine"]) + 1, self.engines)
+        self.updates = UpdatesCard(self.services, holder)
+        self.updates.asked.connect(self.asked)
+        self._column.insertWidget(self._column.indexOf(self.cards["updates"]) + 1, self.updates)
         self.machine = MachineCard(self.services, holder)
         self._column.addWidget(self.machine)
         self._column.addWidget(self._nothing)
@@ -286,6 +290,7 @@ class SettingsPage(Page):
         self._nothing.setVisible(not found)
         self.machine.setVisible(not words)
         self.engines.setVisible(not words)
+        self.updates.setVisible(not words)
 
     def _jump(self, group: str) -> None:
         self.search.clear()
