@@ -25,6 +25,7 @@ from app.core.types import ModelRecord, Sample
 from app.hardware.sampler import Sampler
 from app.models.downloads import Downloads
 from app.models.hub import Hub
+from app.models.hub_headers import HeaderCache
 from app.models.library import Library
 from app.models.presets import Presets
 from app.models.token import Tokens
@@ -303,7 +304,7 @@ def compose(paths: Paths | None = None) -> Services:
     series = SeriesStore(bus)
     presence = PresenceFile(paths.data / "run", bus)
     library = Library(paths, bus)
-    hub = Hub(None, Tokens(), lambda: settings.value.hub)
+    hub = Hub(None, Tokens(), lambda: settings.value.hub, HeaderCache(paths.cache / "headers"))
     downloads = Downloads(paths, hub, library, bus, settings)
     workers = dict(os.environ)
     packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _drivers, workers.copy())

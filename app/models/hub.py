@@ -19,8 +19,9 @@ from app.core.settings_groups import Hub as HubSettings
 from app.models import hub_images, hub_parse, hub_query
 from app.models.hub_address import Address, parse_address
 from app.models.hub_client import READ, library_for, translated
+from app.models.hub_headers import HeaderCache
 from app.models.hub_mirrors import Mirrors
-from app.models.hub_range import RangeReader, Window
+from app.models.hub_range import RangeReader
 from app.models.hub_types import (
     QuantFile,
     RemoteFile,
@@ -56,7 +57,6 @@ log = logging.getLogger(__name__)
 DEFAULT_ENDPOINT = "https://huggingface.co"
 CARD_LIMIT = 2_000_000
 IMAGE_HOPS = 5
-WINDOWS = 8  # headers kept in memory, the oldest is dropped
 SEARCH_PAGES = 5  # of the Hub's, looked through for one of ours when most of it is left out
 
 
@@ -68,13 +68,14 @@ class Hub:
         endpoint: str | None,
         token: Callable[[], str | None],
         settings: Callable[[], HubSettings] | None = None,
+        headers: HeaderCache | None = None,
     ) -> None:
         self._endpoint, self.tokens = endpoint, token
         """``app.models.token.Tokens`` in the program: it also keeps and forgets a token."""
         self._settings = settings or HubSettings
         self._mirrors = Mirrors(self._ping)
         self._gave: dict[tuple[str, str], str] = {}
-        self._windows: dict[str, Window] = {}
+        self._headers_read = headers or HeaderCache()
         self._lock = threading.Lock()
 
     @property
@@ -206,14 +207,9 @@ class Hub:
             self._mirrors.failed(base)
 
     def open_range(self, repo: str, revision: str, file: str) -> RangeReader:
-        """Read a remote file's beginning without downloading it (its GGUF header); kept in memory by etag."""
+        """Read a remote file's beginning without downloading it (its GGUF header); kept by etag."""
         remote = self.locate(repo, revision, file)
-        key = remote.etag or remote.url
-        with self._lock:
-            window = self._windows.pop(key, None) or Window()
-            self._windows[key] = window
-            while len(self._windows) > WINDOWS:
-                self._windows.pop(next(iter(self._windows)))
+        window = self._headers_read.window(remote.etag or remote.url, lasting=bool(remote.etag))
         return RangeReader(f"{repo}/{file}", remote.size or 0, window, functools.partial(self._bytes, remote))
 
     def whoami(self, token: str | None = None) -> str | None:

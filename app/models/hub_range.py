@@ -11,11 +11,13 @@ LIMIT = 64 * 1024 * 1024
 
 
 class Window:
-    """The bytes read so far, from the file's beginning. Shared by the readers of one etag."""
+    """The bytes read so far, from the file's beginning. Shared by the readers of one etag; ``keep`` is told when there
+    are more."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[bytearray], None] = lambda _data: None) -> None:
         self.data = bytearray()
         self.lock = threading.Lock()
+        self.keep = keep
 
 
 class RangeReader:
@@ -45,3 +47,4 @@ class RangeReader:
         wanted = max(end, FIRST if not data else len(data) + STEP * (1 + self.requests))
         self.requests += 1
         data += self._fetch(len(data), min(wanted, self.size, LIMIT))
+        self._window.keep(data)
