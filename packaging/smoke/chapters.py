@@ -14,6 +14,9 @@ STATUS_SERVER = (1225, 787)
 REPOSITORY = (700, 180, 985, 600)
 """Where the repository's table has its download buttons: left, top, right, bottom."""
 QUESTION = "Name three colours."
+NEXT = "0.99"
+"""The number of the version that is updated to; ``trial.py`` makes its package."""
+SETTINGS = f"{HOME}/.config/Hearth/settings.toml"
 
 
 def first_start(story: Story, _model: Path, _package: Path) -> None:
@@ -112,13 +115,65 @@ def double_click(story: Story, model: Path, _package: Path) -> None:
     story.until("the program's end", lambda: not story.window(), 30)
 
 
-def upgrade(story: Story, _model: Path, _package: Path) -> None:
-    """The next version over this one: chats and models stay."""
-    before = story.messages()
-    story.run("dpkg -i /tmp/next.deb", "root")
-    assert "0.99" in story.run("dpkg-query -W hearth", "root")
+def update(story: Story, _model: Path, package: Path) -> None:
+    """A signed newer version is found, fetched, put in place and gone back from: chats and models stay."""
+    before, site = story.messages(), story.site
+    next_file = site.folder / package.name.replace(_version(package), NEXT)
+    next_file.write_bytes((story.root / "tmp/next.deb").read_bytes())
+    _write_next_run(package, site.folder)
+    site.publish(NEXT)
+    _allow(story.root / SETTINGS, site.url, site.key)
+    story.run("chown -R ann /home/ann", "root")
+    offer = json.loads(story.run("hearth update --check --json"))
+    assert (offer["version"], offer["newer"], offer["problem"]) == (NEXT, True, None), offer
+    told = json.loads(story.run("hearth update --yes --json"))
+    assert told["command"][:3] == ["sudo", "apt", "install"], told
+    story.run(f"apt-get install --yes {told['command'][-1]}", "root")
+    assert NEXT in story.run("dpkg-query -W hearth", "root")
     assert story.messages() == before
     assert "SmolLM2" in story.run("hearth ls")
+    back = json.loads(story.run("hearth update --rollback --json"))
+    story.run(f"apt-get install --yes --allow-downgrades {back['command'][-1]}", "root")
+    assert _version(package) in story.run("dpkg-query -W hearth", "root")
+    assert "SmolLM2" in story.run("hearth ls")
+
+
+def update_own_copy(story: Story, _model: Path, package: Path) -> None:
+    """The same for a copy in the person's own folder (.run): switched beside, and back, by the program itself."""
+    file = next(package.parent.glob("*.run"))
+    (story.root / "tmp" / file.name).write_bytes(file.read_bytes())
+    own = f"/{HOME}/.local/bin/hearth"
+    lib = story.root / HOME / ".local/lib"
+    story.run(f"sh /tmp/{file.name} --no-start")
+    assert json.loads(story.run(f"{own} update --yes --json"))["then"] == "restart"
+    assert (lib / "hearth").readlink().name == f"hearth-{NEXT}"
+    assert story.run(f"{own} --version").startswith("hearth ")
+    assert json.loads(story.run(f"{own} update --rollback --json"))["version"] == _version(package)
+    assert (lib / "hearth").readlink().name == f"hearth-{_version(package)}"
+    assert "SmolLM2" in story.run(f"{own} ls")
+    story.run(f"/{HOME}/.local/bin/hearth-uninstall")
+    assert not (lib / "hearth").exists()
+
+
+def _version(package: Path) -> str:
+    return package.name.split("_")[1]
+
+
+def _write_next_run(package: Path, folder: Path) -> None:
+    """The same program as a .run under a later number: the number is in the script, not in what follows it."""
+    file = next(package.parent.glob("*.run"))
+    data, number = file.read_bytes(), _version(package).encode()
+    head, mark, rest = data.partition(b"\nexit 0\n")
+    name = file.name.replace(_version(package), NEXT)
+    (folder / name).write_bytes(head.replace(number, NEXT.encode()) + mark + rest)
+
+
+def _allow(settings: Path, address: str, key: str) -> None:
+    """What a person enters in the settings."""
+    text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    table = f'\n[updates]\nlook = "never"\naddress = "{address}"\nkey = "{key}"\n'
+    settings.write_text(text + table, encoding="utf-8")
 
 
 def new_chat(story: Story, _model: Path, _package: Path) -> None:
@@ -144,4 +199,6 @@ def purge(story: Story, _model: Path, _package: Path) -> None:
     base.close()
 
 
-CHAPTERS = (first_start, search_and_download, load_and_chat, serve, double_click, upgrade, new_chat, purge)
+CHAPTERS = (
+    first_start, search_and_download, load_and_chat, serve, double_click, update, update_own_copy, new_chat, purge,
+)  # fmt: skip

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.fakes.hub_data import starter_repo
 from tests.fakes.hub_server import LocalHub
+from tests.fakes.update_site import UpdateSite
 
 DISPLAY = "127.0.0.1:77"
 SIZE = (1280, 800)
@@ -31,10 +32,10 @@ MOST_START_S = 0.6
 
 
 class Story:
-    """The machine: a chroot, a screen, a Hub."""
+    """The machine: a chroot, a screen, a Hub, and a place where newer versions are."""
 
-    def __init__(self, root: Path, out: Path, hub: LocalHub) -> None:
-        self.root, self.out, self.hub = root, out, hub
+    def __init__(self, root: Path, out: Path, hub: LocalHub, site: UpdateSite) -> None:
+        self.root, self.out, self.hub, self.site = root, out, hub, site
         self.started: list[subprocess.Popen[bytes]] = []
         self.screen = subprocess.Popen(
             [
@@ -222,8 +223,8 @@ def main(root: Path, out: Path, package: Path) -> None:
         for name, file in repo.files.items()
         if not name.endswith(".gguf") or name.endswith(model.name)
     }
-    with LocalHub([repo]) as hub:
-        story = Story(root, out, hub)
+    with LocalHub([repo]) as hub, UpdateSite(out / "site") as site:
+        story = Story(root, out, hub, site)
         try:
             tell(story, model, package)
         finally:

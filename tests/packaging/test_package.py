@@ -8,12 +8,27 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from devkit import cuda, cudakit, freeze, lean, licences, linux, packs, portable, release, sbom, trim, windows
+from devkit import (
+    cuda,
+    cudakit,
+    freeze,
+    lean,
+    licences,
+    linux,
+    packs,
+    portable,
+    release,
+    sbom,
+    trim,
+    venvs,
+    windows,
+)
 from devkit.folders import ROOT
 from devkit.say import Problem
 
@@ -210,6 +225,83 @@ class TestBeside:
         assert found["components"][0]["licenses"] == [{"expression": "MIT"}]
         assert found["components"][1]["purl"] == f"pkg:github/ggml-org/llama.cpp@{'c' * 40}"
         assert found == json.loads(json.dumps(sbom.document("0.1.0", [package], 0)))
+
+    @pytest.mark.skipif(not shutil.which("gpg"), reason="gpg is not here (apt-get install gnupg)")
+    def test_every_artefact_and_the_sums_are_signed(self, monkeypatch) -> None:
+        """With a key made for this test in a home of its own, which is then checked by gpg itself."""
+        with tempfile.TemporaryDirectory(prefix="gpg") as home:  # a socket's path must be short
+            monkeypatch.setenv("GNUPGHOME", home)
+            monkeypatch.setattr(release, "OUT", Path(home, "out"))
+            monkeypatch.setattr(venvs, "BUILD", Path(home))
+            release.OUT.mkdir()
+            gpg = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+            subprocess.run([*gpg, "--quick-gen-key", "tests@hearth.invalid", "ed25519"], check=True)
+            (release.OUT / "a.deb").write_bytes(b"a")
+            monkeypatch.setenv("HEARTH_GPG_KEY", "tests@hearth.invalid")
+            release.seal()
+            for name in ("a.deb", "SHA256SUMS"):
+                subprocess.run(
+                    [*gpg, "--verify", release.OUT / f"{name}.asc", release.OUT / name],
+                    check=True,
+                    capture_output=True,
+                )
+            (release.OUT / "a.deb").write_bytes(b"b")
+            done = subprocess.run(
+                [*gpg, "--verify", release.OUT / "a.deb.asc", release.OUT / "a.deb"],
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 1
+            monkeypatch.setenv("HEARTH_GPG_KEY", "nobody@hearth.invalid")
+            with pytest.raises(Problem, match=r"signing a\.deb"):
+                release.seal()
+            subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=True)
+
+    def test_the_list_of_updates_is_signed_by_the_key_that_is_named(
+        self, tmp_path: Path, monkeypatch
+    ) -> None:
+        """The very script of a release, and the program's own reader."""
+        from app.updates.manifest import open_list, read_keys
+
+        monkeypatch.setattr(
+            release, "PACKAGER", venvs.Environment("here", Path(sys.executable).parents[1], ())
+        )
+        monkeypatch.setattr(venvs, "ensure", lambda _environment: None)
+        monkeypatch.setattr(venvs, "BUILD", tmp_path)
+        run = lambda *words: subprocess.run(  # noqa: E731
+            [sys.executable, release.LIST_SCRIPT, *words], capture_output=True, text=True, check=False
+        )
+        public = run("new-key", tmp_path / "key.pem").stdout.strip()
+        assert (tmp_path / "key.pem").stat().st_mode & 0o77 == 0
+        assert run("new-key", tmp_path / "key.pem").returncode == 1, "a key is never written over"
+        out = tmp_path / "out"
+        out.mkdir()
+        monkeypatch.setenv(release.UPDATE_KEY, str(tmp_path / "key.pem"))
+        with pytest.raises(Problem, match="no installer"):
+            release.update_list(out)
+        for name in (
+            "hearth_0.2.0_amd64.deb",
+            "Hearth-0.2.0-setup.exe",
+            "Hearth-0.2.0-arm64.dmg",
+            "other.txt",
+        ):
+            (out / name).write_bytes(name.encode())
+        listed = release.update_list(out, "--minimum", "0.1.0", "--url", "https://example.org/files/")
+        assert listed is not None
+        found, _ = open_list(listed.read_bytes(), read_keys(public), "here")
+        assert [(item.form, item.system, item.machine) for item in found.files] == [
+            ("dmg", "macos", "aarch64"), ("setup", "windows", "x86_64"), ("deb", "linux", "x86_64"),
+        ]  # fmt: skip
+        assert found.files[2].url == "https://example.org/files/hearth_0.2.0_amd64.deb"
+        assert (found.minimum, set(found.notes)) == ("0.1.0", {"en", "vi"})
+        program = tmp_path / "program/resources"
+        program.mkdir(parents=True)
+        (program / "update-keys.txt").write_text("# keys\n")
+        release.trust_own_key(program.parent)
+        assert read_keys((program / "update-keys.txt").read_text()) == read_keys(public)
+        (out / "hearth_0.3.0_amd64.deb").write_bytes(b"x")
+        with pytest.raises(Problem, match="several versions"):
+            release.update_list(out)
 
     def test_a_pack_s_archive_is_one_that_the_program_installs(self, tmp_path: Path, monkeypatch) -> None:
         from app.runtime.pack_archive import bring
