@@ -28,6 +28,14 @@ KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 VOCABULARY = 512
 PREFILL = 256
 DEPTH = 2048
+SECONDS = 50.0
+"""All of it takes about so long at most: a slow device is measured with fewer weight types and smaller models."""
+SMALLEST = 24
+"""Megabytes: smaller models fit into a processor's cache, and say nothing."""
+_SLOW = 0.01
+"""Seconds for a token of a model without weights: such a device is no quicker with those it has."""
+_FIRST = ("Q4_K", "Q8_0", "F16", "Q6_K", "Q4_0", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K")
+"""What people run most; the others are like one of these (``planning.rates``)."""
 _F32 = (0, 1, 4)
 
 
@@ -125,10 +133,16 @@ def _key(key: str, value: Any) -> bytes:
 
 
 class Bench:
-    """Loads a model on the device and times decodes."""
+    """Loads a model on the device and times decodes, for about ``seconds``."""
 
-    def __init__(self, llama: Any, folder: Path, device: str, threads: int) -> None:
+    def __init__(self, llama: Any, folder: Path, device: str, threads: int, seconds: float = SECONDS) -> None:
         self._llama, self._folder, self._device, self._threads = llama, folder, device, threads
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is over; negative afterwards."""
+        return self._end - time.monotonic()
 
     def open(self, shape: Shape, kind: str, n_ctx: int, kv: str = "f16") -> "Session":
         """A context over a fresh model."""
@@ -201,17 +215,24 @@ class Session:
         return time.perf_counter() - begun
 
     def step(self, seconds: float = 0.25, least: int = 12, most: int = 100) -> float:
-        """Seconds for one token."""
-        for _ in range(3):
-            self.decode(1)
-        found: list[float] = []
+        """Seconds for one token. A device that takes long for each is not asked as often."""
+        patience, found = 8 * seconds, [self.decode(1)]
+        for _ in range(2):
+            if found[0] < patience / 4:
+                found = [self.decode(1)]  # the first ones also fetch and prepare
         while len(found) < least or (sum(found) < seconds and len(found) < most):
+            if len(found) >= 3 and sum(found) > patience:
+                break
             found.append(self.decode(1))
         return _quickest(found)
 
-    def fill(self, count: int) -> float:
-        """Seconds for a token of prefill, in full batches up to ``count`` tokens."""
-        found = [self.decode(PREFILL) / PREFILL for _ in range(-(-count // PREFILL))]
+    def fill(self, count: int, seconds: float = 60.0) -> float:
+        """Seconds for a token of prefill, in full batches up to ``count`` tokens, or fewer after so many seconds."""
+        found: list[float] = []
+        for _ in range(-(-count // PREFILL)):
+            found.append(self.decode(PREFILL) / PREFILL)
+            if sum(found) * PREFILL > seconds:
+                break
         return _quickest(found)
 
 
@@ -221,13 +242,30 @@ def _quickest(found: list[float]) -> float:
     return sum(kept) / len(kept)
 
 
-def measure(bench: Bench, types: list[str], kv_types: list[str], megabytes: int) -> dict[str, Any]:
-    """Everything."""
-    return {
-        "overhead": _overhead(bench),
-        "types": {kind: _weights(bench, kind, megabytes) for kind in types},
-        "attention": {kv: _attention(bench, kv) for kv in kv_types},
-    }
+def measure(bench: "Bench", types: list[str], kv_types: list[str], megabytes: int) -> dict[str, Any]:
+    """Everything, or what there is time for: one weight type and one K/V type at least."""
+    ordered = sorted(types, key=lambda kind: _FIRST.index(kind) if kind in _FIRST else len(_FIRST))
+    found: dict[str, Any] = {"overhead": _overhead(bench), "types": {}, "attention": {}}
+    slow = found["overhead"][0][1] > _SLOW
+    size = float(SMALLEST if slow else megabytes)
+    for at, kind in enumerate(ordered):
+        if found["types"] and bench.left <= 0:
+            break
+        left = bench.left
+        found["types"][kind] = _weights(bench, kind, round(size))
+        if not at:
+            found["attention"][kv_types[0]] = _attention(bench, kv_types[0])
+        size = _affordable(size, left - bench.left, bench.left, len(ordered) - at - 1 + len(kv_types))
+    for kv in kv_types[1:]:
+        if bench.left > 0:
+            found["attention"][kv] = _attention(bench, kv)
+    return found
+
+
+def _affordable(megabytes: float, took: float, left: float, more: int) -> float:
+    """The size of the models still to come: smaller ones when the last took too much of the time."""
+    share = max(0.0, left) / max(1e-3, took * more)
+    return megabytes if share >= 1 else max(SMALLEST, megabytes * share)
 
 
 def measure_model(bench: Bench, path: Path, depths: list[int], kv: str) -> dict[str, Any]:
@@ -271,9 +309,11 @@ def _attention(bench: Bench, kv: str) -> list[float]:
     shape = Shape(6, 512, 8, 2, 256)
     with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
         shallow = session.step(0.1)
-        session.fill(DEPTH)
+        before = session.position
+        session.fill(DEPTH, max(2.0, bench.left / 4))
+        filled = session.position - before
         deep = session.step(0.2)
-    return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * DEPTH, shallow, deep]
+    return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * filled, shallow, deep]
 
 
 def main(arguments: list[str]) -> int:
@@ -284,6 +324,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--types", default=",".join(TYPES))
     parser.add_argument("--kv", default=",".join(KV_TYPES))
     parser.add_argument("--megabytes", type=int, default=120)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="stop after about so long")
     parser.add_argument("--pack", action="append", default=[], help="folder of a backend pack")
     parser.add_argument("--model", type=Path, help="time this model instead")
     parser.add_argument("--depths", default="0,1024")
@@ -300,7 +341,7 @@ def main(arguments: list[str]) -> int:
         )
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hearth-rates-") as folder:
-        bench = Bench(llama, Path(folder), args.device, args.threads)
+        bench = Bench(llama, Path(folder), args.device, args.threads, args.seconds)
         if args.model:
             depths = [int(depth) for depth in args.depths.split(",")]
             found = measure_model(bench, args.model, depths, args.kv.split(",")[0])

@@ -1,10 +1,13 @@
 from pathlib import Path
+from typing import Self
 
+import msgspec
 import pytest
 
 from app.models.gguf import read_header
 from app.planning.model_facts import from_header
-from app.runtime.llama_rates import TYPES, Shape, parameters, rows, weight_bytes, write
+from app.planning.rates import Raw, solve
+from app.runtime.llama_rates import TYPES, Shape, measure, parameters, rows, weight_bytes, write
 
 SHAPE = Shape(3, 512, 8, 2, 1536)
 
@@ -20,3 +23,50 @@ def test_the_models_it_measures_are_what_it_says(kind: str, tmp_path: Path) -> N
     norms = (2 * SHAPE.layers + 1) * SHAPE.width * 4
     assert sum(item.bytes for item in work) + norms == weight_bytes(SHAPE, kind)
     assert [layer.k_width for layer in facts.layers] == [128] * 3
+
+
+class SlowBench:
+    """A device that takes ``cost`` seconds of a pretended clock for each model."""
+
+    def __init__(self, seconds: float, cost: float, token: float = 1e-4) -> None:
+        self.left, self.cost, self.token = seconds, cost, token
+        self.sizes: list[int] = []
+
+    def open(self, shape: Shape, kind: str, n_ctx: int, kv: str = "f16") -> "SlowSession":
+        self.left -= self.cost
+        if shape.width == 2048:
+            self.sizes.append(weight_bytes(shape, kind) // 10**6)
+        return SlowSession(self.token)
+
+
+class SlowSession:
+    def __init__(self, token: float) -> None:
+        self.position, self.token = 0, token
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def step(self, *_: object) -> float:
+        return self.token
+
+    def fill(self, count: int, *_: object) -> float:
+        self.position += count
+        return 1e-3
+
+
+def test_a_slow_device_is_measured_with_fewer_types_and_smaller_models() -> None:
+    quick, slow = SlowBench(50, 0.5), SlowBench(50, 9)
+    assert list(measure(quick, list(TYPES), ["f16", "q8_0"], 120)["types"])[:2] == ["Q4_K", "Q8_0"]
+    assert len(measure(quick, list(TYPES), ["f16", "q8_0"], 120)["types"]) >= 1
+    found = measure(slow, list(TYPES), ["f16", "q8_0"], 120)
+    assert (list(found["types"]), list(found["attention"])) == (["Q4_K", "Q8_0"], ["f16"])
+    assert slow.sizes[1] < slow.sizes[0]
+
+
+def test_a_device_out_of_time_answers_all_the_same() -> None:
+    found = measure(SlowBench(1, 9, token=0.2), list(TYPES), ["f16"], 120)
+    assert (list(found["types"]), list(found["attention"])) == (["Q4_K"], ["f16"])
+    raw = msgspec.convert({"device": "Vulkan0", "threads": 1, "seconds": 40.0, **found}, Raw)
+    assert solve(raw).of("Q6_K") is not None
