@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from app.core.types import LoadPlan
+
 CHUNK = 512
 """Tokens computed in one piece, as llama-imatrix and llama-perplexity do."""
 
@@ -53,9 +55,26 @@ class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
     n_gpu_layers: int = 0
     type_k: str = "f16"
     type_v: str = "f16"
+    keep: str = ""
+    """Where a comparison is kept as it goes on (.npz); one that is there is gone on with. A reference being written
+    (``write`` with ``.part``) is gone on with anyway."""
+    keep_every: int = 8
+    """Batches of four pieces between two keepings."""
+    ubatch: int = CHUNK
+    """Tokens computed at once inside a batch: another number gives the same sums in another order (the noise)."""
 
 
-LabJob = QuantizeJob | MatrixJob | ScoreJob
+class PriceJob(Struct, frozen=True, tag="price", tag_field="job", kw_only=True):
+    """Perplexity by position of ``text`` in a context as ``plan`` makes it (length, RoPE, K/V types); ``trained`` is
+    the length the model was trained for, 0 to take the file's word. ``threads`` 0: all."""
+
+    plan: LoadPlan
+    text: str
+    trained: int = 0
+    threads: int = 0
+
+
+LabJob = QuantizeJob | MatrixJob | ScoreJob | PriceJob
 
 
 class LabProgress(Struct, frozen=True, tag="progress"):

@@ -8,16 +8,20 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.core.lab import LabProgress, ScoreJob
+from app.core.lab import LabProgress, PriceJob, ScoreJob
+from app.core.types import LoadPlan
 from app.optimize.process import run_job
 from app.runtime.kvstore import fingerprint
 
+NOISE = 4
+NOISE_UBATCH = 128
 Tell = Callable[[str, LabProgress], None]
 
 
 class Measured(Struct, frozen=True):
     """Figures of ``runtime.llama_score``: ``ppl``, ``kl``, ``kl_p99``, ``kl_max``, ``same_top``, ``rms_change``, each
-    with its ``_error``; ``tail`` bounds what the divergence can miss."""
+    with its ``_error``; ``truncation`` is more than what the divergence can miss, ``tail`` the mass it lies in; and
+    ``noise``, the divergence of the reference from itself when only the order of its sums is another one."""
 
     model: str
     bytes: int
@@ -50,17 +54,50 @@ class Measurer:
             return msgspec.json.decode(kept.read_bytes(), type=Measured)
         self._folder.mkdir(parents=True, exist_ok=True)
         against = str(self.reference(reference, text)) if reference else ""
-        done = run_job(self._job(model, text, against=against), self._about(model), self._cancel)
-        found = Measured(
-            model.name, model.stat().st_size, text.name, reference.name if reference else "", done.figures
+        job = msgspec.structs.replace(
+            self._job(model, text, against=against), keep=str(kept.with_suffix(".npz"))
         )
-        kept.write_bytes(msgspec.json.encode(found))
+        figures = run_job(job, self._about(model), self._cancel).figures
+        if reference:
+            figures["noise"] = self.noise(reference, text)
+        found = Measured(
+            model.name, model.stat().st_size, text.name, reference.name if reference else "", figures
+        )
+        write_whole(kept, msgspec.json.encode(found))
         return found
+
+    def noise(self, model: Path, text: Path) -> float:
+        """The backend's own noise: nats between a model and itself computed in other portions, over ``NOISE`` pieces.
+        A loss that is not far above it means nothing."""
+        kept = self._folder / f"{self._digest(model, text, self._chunks, self._layers)}.noise.json"
+        if kept.exists():
+            return msgspec.json.decode(kept.read_bytes(), type=float)
+        against = str(self.reference(model, text))
+        job = ScoreJob(
+            model=str(model), text=str(text), against=against, chunks=min(self._chunks or NOISE, NOISE),
+            threads=self._threads, n_gpu_layers=self._layers, ubatch=NOISE_UBATCH,
+        )  # fmt: skip
+        found = run_job(job, self._about(model), self._cancel).figures["kl"]
+        write_whole(kept, msgspec.json.encode(found))
+        return found
+
+    def price(self, plan: LoadPlan, text: Path, trained: int = 0) -> dict[str, float]:
+        """What a plan's context past the trained length and its K/V types cost on a text of at least ``plan.n_ctx``
+        tokens (see ``runtime.llama_long``). For the price of the K/V types alone, ``measure`` with ``kv``, the model
+        itself being the reference. Raises TextTooShortError."""
+        model = Path(plan.model_path)
+        kept = self._folder / f"{self._digest(model, text, trained, msgspec.json.encode(plan))}.price.json"
+        if not kept.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            job = PriceJob(plan=plan, text=str(text), trained=trained, threads=self._threads)
+            write_whole(kept, msgspec.json.encode(run_job(job, self._about(model), self._cancel).figures))
+        return msgspec.json.decode(kept.read_bytes(), type=dict[str, float])
 
     def reference(self, model: Path, text: Path) -> Path:
         """The file of a reference's log-probabilities, made when it is not there."""
         # A reference is always computed with a full cache: only the candidate's K/V types are on trial.
-        path = self._folder / f"{self._digest(model, text, self._chunks)}.logs"
+        # Another backend has another noise: a reference serves the one it was computed on.
+        path = self._folder / f"{self._digest(model, text, self._chunks, self._layers)}.logs"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             job = msgspec.structs.replace(self._job(model, text), write=str(path), type_k="f16", type_v="f16")
@@ -83,6 +120,13 @@ class Measurer:
     def _digest(self, model: Path, text: Path, *more: object) -> str:
         parts = [fingerprint(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Keep a small file, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 def sentence(found: Measured) -> str:

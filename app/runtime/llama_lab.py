@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from app.core.errors import HearthError
-from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, MatrixJob, QuantizeJob
+from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, MatrixJob, PriceJob, QuantizeJob
 from app.runtime.llama import start
 from app.runtime.llama_quantize import Lines, quantize
 
@@ -54,6 +54,10 @@ def work(job: LabJob, tell: Callable[[LabProgress], None]) -> LabDone:
         from app.runtime.llama_matrix import collect  # noqa: PLC0415 - numpy
 
         return collect(job, tell)
+    if isinstance(job, PriceJob):
+        from app.runtime.llama_long import price  # noqa: PLC0415 - numpy
+
+        return price(job, tell)
     from app.runtime.llama_score import score  # noqa: PLC0415 - numpy
 
     return score(job, tell)

@@ -36,8 +36,9 @@ class Pieces:
         every: bool,
         callback: Any = None,
         types: tuple[str, str] = ("f16", "f16"),
+        ubatch: int = CHUNK,
     ) -> None:
-        self.every = every
+        self.every, self.ubatch = every, ubatch
         plan = LoadPlan(model, n_gpu_layers=layers)
         self.model = Model.load(plan, Path(model).name, LogCapture(), lambda _fraction: True)
         self.bos = lib.llama_vocab_bos(self.model.vocab) if self.model.adds_bos else None
@@ -54,7 +55,7 @@ class Pieces:
     def _context(self, threads: int, callback: Any, types: tuple[str, str]) -> int:
         params = lib.llama_context_default_params()
         params.n_ctx = params.n_batch = AT_ONCE * CHUNK
-        params.n_ubatch = CHUNK
+        params.n_ubatch = self.ubatch
         params.n_seq_max = AT_ONCE
         params.kv_unified = False
         params.n_threads = params.n_threads_batch = threads

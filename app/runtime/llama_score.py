@@ -2,7 +2,8 @@
 
 The reference writes the ``top`` log-probabilities of each scored position, and the mass of the rest, to disk; memory
 stays at one batch. With P split into its top tokens and one bucket for the rest, the divergence that comes out is a
-lower bound; what it can miss lies in the rest's mass, which is reported (``tail``).
+lower bound; what it can miss lies in the rest's mass, which is reported (``tail``), and is less than what the
+second half of the kept tokens added (``truncation``, from the first rows of each piece).
 
 File: ``MAGIC``, uint32 length, JSON ``Head``; then for each piece: tokens int32 (CHUNK), and for each of its scored
 positions: the real token's log-probability and the rest's mass (float32 each), the ``top`` ids (uint32, the best
@@ -59,7 +60,7 @@ def score(job: ScoreJob, tell: Callable[[LabProgress], None]) -> LabDone:
         raise BadRequestError(detail="a score writes a reference or is compared with one, not both")
     pieces = Pieces(
         job.model, job.text, threads=job.threads, layers=job.n_gpu_layers, chunks=job.chunks, every=False,
-        types=(job.type_k, job.type_v),
+        types=(job.type_k, job.type_v), ubatch=job.ubatch,
     )  # fmt: skip
     try:
         with ThreadPoolExecutor(job.threads or os.cpu_count() or 1) as pool:
@@ -78,32 +79,70 @@ class _Scoring:
             Floats
         ] = []  # (positions, 4): divergence, same top, change of p, reference's log p
         self.tails: list[Floats] = []
+        self.steps: list[Floats] = []  # what half the kept tokens alone would have missed, for some rows
 
     def run(self) -> LabDone:
         job = self.job
         if job.against:
+            start = self._go_on()
             with Path(job.against).open("rb") as file:
-                self._all(self._compare, read_reference(file, self.pieces.model.n_vocab))
+                self._all(self._compare, read_reference(file, self.pieces.model.n_vocab, start), start)
         elif job.write:
-            part = Path(job.write + ".part")
-            with part.open("wb") as file:
-                write_head(file, Head(Path(job.model).name, self.pieces.model.n_vocab, job.top))
-                self._all(self._keep, iter(lambda: file, None))
-            part.replace(job.write)
+            self._write()
         else:
-            self._all(self._plain, iter(lambda: None, 0))
-        figures = _figures(np.concatenate(self.reals))
+            self._all(self._plain, iter(lambda: None, 0), self._go_on())
+        if job.keep:
+            Path(job.keep).unlink(missing_ok=True)
+        return LabDone(self._sum_up() | {"chunks": len(self.reals), "tokens": len(self.pieces.tokens)})
+
+    def _sum_up(self) -> dict[str, float]:
+        real = np.concatenate(self.reals)
+        figures = _figures(real)
         if self.compared:
-            figures |= _compared(np.concatenate(self.compared), figures["ln_ppl"])
+            found = np.concatenate(self.compared)
+            figures |= _compared(found, figures["ln_ppl"], mean_and_error(found[:, 3] - real)[1])
         if self.tails:
             figures["tail"] = float(np.concatenate(self.tails).mean())
-        return LabDone(figures | {"chunks": len(self.reals), "tokens": len(self.pieces.tokens)})
+        if self.steps:
+            figures["truncation"], figures["truncation_error"] = mean_and_error(np.concatenate(self.steps))
+        return figures
 
-    def _all(self, work: Callable[[list[int], Floats, Any], None], others: Iterator[Any]) -> None:
-        for done in self.pieces.run():
+    def _write(self) -> None:
+        head = Head(Path(self.job.model).name, self.pieces.model.n_vocab, self.job.top)
+        part = Path(self.job.write + ".part")
+        with part.open("r+b" if part.exists() else "w+b") as file:
+            for rows in go_on_writing(file, head):
+                self.reals.append(rows.real)
+                self.tails.append(rows.rest)
+            del self.reals[self.pieces.count :], self.tails[self.pieces.count :]
+            self._all(self._keep, iter(lambda: file, None), len(self.reals))
+        part.replace(self.job.write)
+
+    def _go_on(self) -> int:
+        """Take up what an earlier run of this job kept; the number of pieces it had done."""
+        kept = Path(self.job.keep)
+        if not self.job.keep or not kept.exists():
+            return 0
+        with np.load(kept) as file:
+            for name, rows in (("reals", 1), ("compared", 1), ("tails", 1), ("steps", 0)):
+                pieces = list(file[name]) if rows else list(file[name].reshape(-1, BLOCK))
+                getattr(self, name).extend(pieces)
+        return len(self.reals)
+
+    def _keep_so_far(self) -> None:
+        kept, part = Path(self.job.keep), Path(self.job.keep + ".part")
+        with part.open("wb") as file:
+            np.savez(file, reals=self.reals, compared=self.compared, tails=self.tails,
+                     steps=np.concatenate(self.steps) if self.steps else [])  # fmt: skip
+        part.replace(kept)
+
+    def _all(self, work: Callable[[list[int], Floats, Any], None], others: Iterator[Any], start: int) -> None:
+        for batch, done in enumerate(self.pieces.run(start)):
             for at, index in enumerate(done):
                 work(self.pieces.piece(index), self.pieces.logits(at), next(others))
             self.tell(LabProgress(done.stop, self.pieces.count))
+            if self.job.keep and batch % self.job.keep_every == self.job.keep_every - 1:
+                self._keep_so_far()
 
     def _blocks(self, work: Callable[[slice], Any]) -> list[Any]:
         return list(self.pool.map(work, [slice(i, min(i + BLOCK, SCORED)) for i in range(0, SCORED, BLOCK)]))
@@ -141,7 +180,10 @@ class _Scoring:
             logs = log_softmax(logits[part])
             real = _at(logs, following[part])
             ours = np.take_along_axis(logs, rows.ids[part].astype(np.int64), 1)
-            result = divergence(rows.logs[part].astype(np.float32), rows.rest[part], ours)
+            theirs = rows.logs[part].astype(np.float32)
+            result = divergence(theirs, rows.rest[part], ours)
+            if not part.start:
+                self.steps.append(np.maximum(result - halved(theirs, rows.rest[part], ours), 0))
             same = logs.argmax(1) == rows.ids[part][:, 0]
             change = np.exp(real) - np.exp(rows.real[part])
             return real, np.stack([result, same, change, rows.real[part]], 1).astype(np.float32)
@@ -180,6 +222,15 @@ def divergence(theirs: Floats, rest: Floats, ours: Floats) -> Floats:
     return result
 
 
+def halved(theirs: Floats, rest: Floats, ours: Floats) -> Floats:
+    """The divergence that keeping only the likelier half of the top tokens would give. What is still missed with all
+    of them is less than the step from this one to theirs: it shrinks with every halving."""
+    order = np.argsort(-theirs, axis=1)
+    kept, left = order[:, : order.shape[1] // 2], order[:, order.shape[1] // 2 :]
+    more = np.exp(np.take_along_axis(theirs, left, 1)).sum(1)
+    return divergence(np.take_along_axis(theirs, kept, 1), rest + more, np.take_along_axis(ours, kept, 1))
+
+
 def _at(logs: Floats, tokens: npt.NDArray[Any]) -> Floats:
     found: Floats = logs[np.arange(len(logs)), tokens]
     return found
@@ -193,26 +244,36 @@ def mean_and_error(values: npt.NDArray[Any]) -> tuple[float, float]:
     return float(values.mean()), float(values.std() / math.sqrt(max(1, len(values) - 1)))
 
 
+def quantile_and_error(values: npt.NDArray[Any], share: float) -> tuple[float, float]:
+    """A quantile and its standard error: half the distance of the order statistics one binomial deviation around it.
+    Of the largest value it is the distance to the next (its jackknife)."""
+    ordered, last = np.sort(values), len(values) - 1
+    if share >= 1:
+        return float(ordered[-1]), float(ordered[-1] - ordered[max(0, last - 1)])
+    middle, spread = share * last, math.sqrt(share * (1 - share) * len(values))
+    low, high = math.floor(max(0, middle - spread)), math.ceil(min(last, middle + spread))
+    return float(np.quantile(ordered, share)), float(ordered[high] - ordered[low]) / 2
+
+
 def _figures(real: npt.NDArray[Any]) -> dict[str, float]:
     mean, error = mean_and_error(-real.astype(np.float64))
     ppl = math.exp(mean)
     return {"ppl": ppl, "ppl_error": ppl * error, "ln_ppl": mean, "scored": len(real)}
 
 
-def _compared(found: Floats, ln_ppl: float) -> dict[str, float]:
+def _compared(found: Floats, ln_ppl: float, ratio_error: float) -> dict[str, float]:
     kl, same, change, reference = found.T.astype(np.float64)
     square, square_error = mean_and_error(change**2)
-    figures = {
-        "kl_p99": float(np.percentile(kl, 99)),
-        "kl_max": float(kl.max()),
-        "kl_median": float(np.median(kl)),
-    }
+    figures = dict[str, float]()
+    for name, share in (("kl_median", 0.5), ("kl_p99", 0.99), ("kl_max", 1.0)):
+        figures[name], figures[f"{name}_error"] = quantile_and_error(kl, share)
     figures["kl"], figures["kl_error"] = mean_and_error(kl)
     figures["same_top"], figures["same_top_error"] = mean_and_error(same)
     figures["rms_change"] = math.sqrt(square)
     figures["rms_change_error"] = square_error / (2 * math.sqrt(square)) if square else 0.0
     figures["reference_ppl"] = math.exp(-float(reference.mean()))
     figures["ln_ppl_ratio"] = ln_ppl + float(reference.mean())
+    figures["ln_ppl_ratio_error"] = ratio_error
     return figures
 
 
@@ -232,23 +293,57 @@ def write_rows(file: BinaryIO, rows: Rows) -> None:
     )
 
 
-def read_reference(file: BinaryIO, n_vocab: int) -> Iterator[Rows]:
-    """The pieces of a reference, one at a time. Raises BadRequestError when it does not fit or is cut short."""
-    start = file.read(8)
-    if start[:4] != MAGIC or len(start) < 8:
-        raise BadRequestError(detail="the reference is no file of log-probabilities")
-    head = msgspec.json.decode(file.read(struct.unpack("<I", start[4:])[0]), type=Head)
+def read_reference(file: BinaryIO, n_vocab: int, skip: int = 0) -> Iterator[Rows]:
+    """The pieces of a reference, one at a time, from number ``skip`` on. Raises BadRequestError when it does not fit
+    or is cut short."""
+    head = _read_head(file)
     if head.n_vocab != n_vocab:
         raise BadRequestError(
             detail=f"its vocabulary has {head.n_vocab} tokens, the model's {n_vocab}: they can't be compared"
         )
-    top = min(head.top, n_vocab)
+    file.seek(skip * _piece_bytes(head), os.SEEK_CUR)
     while True:
-        yield Rows(
-            _read(file, np.int32, CHUNK), _read(file, np.float32, SCORED), _read(file, np.float32, SCORED),
-            _read(file, np.uint32, SCORED * top).reshape(SCORED, top),
-            _read(file, np.float16, SCORED * top).reshape(SCORED, top),
-        )  # fmt: skip
+        yield _read_rows(file, head)
+
+
+def go_on_writing(file: BinaryIO, head: Head) -> Iterator[Rows]:
+    """The whole pieces that an earlier run wrote; the file then stands where the next one belongs. An empty or foreign
+    file gets its head."""
+    try:
+        same = _read_head(file) == head
+    except (BadRequestError, msgspec.MsgspecError):
+        same = False
+    if not same:
+        file.seek(0)
+        file.truncate()
+        write_head(file, head)
+        return
+    start = file.tell()
+    whole = (file.seek(0, os.SEEK_END) - start) // _piece_bytes(head)
+    file.seek(start)
+    for _ in range(whole):
+        yield _read_rows(file, head)
+    file.truncate()
+
+
+def _read_head(file: BinaryIO) -> Head:
+    start = file.read(8)
+    if start[:4] != MAGIC or len(start) < 8:
+        raise BadRequestError(detail="the reference is no file of log-probabilities")
+    return msgspec.json.decode(file.read(struct.unpack("<I", start[4:])[0]), type=Head)
+
+
+def _piece_bytes(head: Head) -> int:
+    return 4 * CHUNK + SCORED * (8 + 6 * min(head.top, head.n_vocab))
+
+
+def _read_rows(file: BinaryIO, head: Head) -> Rows:
+    top = min(head.top, head.n_vocab)
+    return Rows(
+        _read(file, np.int32, CHUNK), _read(file, np.float32, SCORED), _read(file, np.float32, SCORED),
+        _read(file, np.uint32, SCORED * top).reshape(SCORED, top),
+        _read(file, np.float16, SCORED * top).reshape(SCORED, top),
+    )  # fmt: skip
 
 
 def _read(file: BinaryIO, kind: Any, count: int) -> Any:

@@ -23,14 +23,15 @@ Bytes = npt.NDArray[np.uint8]
 _Item = tuple[str, tuple[int, ...], int, bytes]
 
 
-def write_moe(dense: Path, path: Path) -> Path:
-    """Write the split model. ``dense`` must be a llama with Q4_1 feed-forward matrices."""
+def write_moe(dense: Path, path: Path, used: int = EXPERTS, spread: float = 0.0) -> Path:
+    """Write the split model. ``dense`` must be a llama with Q4_1 feed-forward matrices. With fewer experts ``used`` and
+    router weights of some ``spread`` the experts see different tokens (and the model no longer computes the same)."""
     header, data = read_header(dense), np.memmap(dense, np.uint8, "r")
     hidden = int(header.metadata["llama.feed_forward_length"])  # type: ignore[call-overload]
-    numbers = {_REPLACED[0]: hidden // EXPERTS, _REPLACED[1]: EXPERTS, _REPLACED[2]: EXPERTS}
+    numbers = {_REPLACED[0]: hidden // EXPERTS, _REPLACED[1]: EXPERTS, _REPLACED[2]: used}
     entries = [raw for key, raw in raw_entries(data) if key not in _REPLACED]
     entries += [_string(key) + struct.pack("<II", 4, value) for key, value in numbers.items()]
-    tensors = [item for tensor in header.tensors for item in _split(header, tensor, data)]
+    tensors = [item for tensor in header.tensors for item in _split(header, tensor, data, spread)]
     with path.open("wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(entries)) + b"".join(entries))
         offset = 0
@@ -43,7 +44,7 @@ def write_moe(dense: Path, path: Path) -> Path:
     return path
 
 
-def _split(header: Header, tensor: TensorInfo, data: Bytes) -> list[_Item]:
+def _split(header: Header, tensor: TensorInfo, data: Bytes, spread: float) -> list[_Item]:
     start = header.data_offset + tensor.offset
     content = bytes(data[start : start + tensor.bytes])
     stem, _, part = tensor.name.rpartition(".ffn_")
@@ -54,7 +55,8 @@ def _split(header: Header, tensor: TensorInfo, data: Bytes) -> list[_Item]:
         return [(name, (width, hidden // EXPERTS, EXPERTS), 3, content)]
     if part == "down.weight":
         hidden, width = tensor.shape
-        router = (f"{stem}.ffn_gate_inp.weight", (width, EXPERTS), 0, bytes(4 * width * EXPERTS))
+        weights = np.random.default_rng(len(stem)).normal(0, spread, width * EXPERTS).astype(np.float32)
+        router = (f"{stem}.ffn_gate_inp.weight", (width, EXPERTS), 0, weights.tobytes())
         shape = (hidden // EXPERTS, width, EXPERTS)
         return [router, (f"{stem}.ffn_down_exps.weight", shape, 3, _down(content, hidden))]
     return [(tensor.name, tensor.shape, TYPE_NUMBERS[tensor.type], content)]

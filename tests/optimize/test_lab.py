@@ -91,6 +91,10 @@ def test_what_is_lost_is_measured_and_kept(
     assert lost.figures["tail"] < 0.02
     assert math.isclose(none.figures["ppl"], lost.figures["reference_ppl"], rel_tol=1e-4)
     assert "tokens would differ" in sentence(lost)
+    assert lost.figures["truncation"] < 0.02
+    assert 0 <= lost.figures["noise"] < lost.figures["kl"]
+    errors = {name for name in lost.figures if name.endswith("_error")}
+    assert errors >= {f"{name}_error" for name in ("ppl", "kl", "kl_p99", "kl_max", "same_top", "rms_change")}
     again = Measurer(tmp_path / "kept", chunks=1, tell=lambda *_: pytest.fail("measured again"))
     assert again.measure(Path(small.path), text, full) == lost
 
@@ -108,6 +112,68 @@ def test_a_divergence_by_top_and_rest_is_the_whole_one() -> None:
     found = divergence(logs, rest, np.take_along_axis(ours, ids, 1))
     assert np.allclose(found, whole, rtol=0.02)
     assert (found <= whole + 1e-5).all()
+
+
+def test_a_reference_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
+    from app.runtime.llama_score import SCORED, Head, Rows, go_on_writing, read_reference, write_rows
+
+    head, top = Head("m.gguf", 50, 20), (SCORED, 20)
+    rows = Rows(
+        np.arange(512, dtype=np.int32), np.full(SCORED, -1, np.float32), np.full(SCORED, 0.1, np.float32),
+        np.zeros(top, np.uint32), np.zeros(top, np.float16),
+    )  # fmt: skip
+    path = tmp_path / "reference.part"
+    with path.open("w+b") as file:
+        assert not list(go_on_writing(file, head))
+        write_rows(file, rows)
+        write_rows(file, rows)
+        file.truncate(file.tell() - 1)
+    with path.open("r+b") as file:
+        assert len(list(go_on_writing(file, head))) == 1
+        write_rows(file, rows)
+    with path.open("rb") as file:
+        found = read_reference(file, 50, skip=1)
+        assert next(found).tokens.tolist() == list(range(512))
+        with pytest.raises(BadRequestError, match="ends too soon"):
+            next(found)
+    with path.open("r+b") as file:
+        assert not list(go_on_writing(file, Head("other.gguf", 50, 20)))
+
+
+def test_a_comparison_is_gone_on_with(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from app.runtime.llama_score import _Scoring
+
+    class Texts:
+        """The arithmetic alone: logits from dice instead of a model."""
+
+        count, tokens = 3, [7] * 1536
+        model = type("Model", (), {"n_vocab": 50})
+
+        def piece(self, index: int) -> list[int]:
+            return [7] * 512
+
+        def run(self, start: int = 0) -> list[range]:
+            return [range(at, at + 1) for at in range(start, self.count)]
+
+        def logits(self, _at: int) -> np.ndarray:
+            return np.random.default_rng(1).normal(0, 1, (256, 50)).astype(np.float32)
+
+    job = ScoreJob(model="m", text="t", keep=str(tmp_path / "kept.npz"), keep_every=1)
+    with ThreadPoolExecutor(1) as pool:
+
+        def stop(progress: LabProgress) -> None:
+            if progress.done == 3:
+                raise LabCancelledError
+
+        with pytest.raises(LabCancelledError):
+            _Scoring(job, Texts(), pool, stop).run()  # type: ignore[arg-type]
+        seen: list[LabProgress] = []
+        done = _Scoring(job, Texts(), pool, seen.append).run()  # type: ignore[arg-type]
+    assert [progress.done for progress in seen] == [3]
+    assert done.figures["chunks"] == 3
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_short_text_a_wrong_type_and_a_foreign_reference_are_named(
