@@ -12,6 +12,18 @@
         <translation>Tìm, tải, chạy và đo các mô hình ngôn ngữ ngay trên máy của bạn. Apache-2.0.</translation>
     </message>
     <message>
+        <source>Models</source>
+        <translation>Mô hình</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Cài đặt</translation>
+    </message>
+    <message>
+        <source>Logs</source>
+        <translation>Nhật ký</translation>
+    </message>
+    <message>
         <source>Copy</source>
         <translation>Sao chép</translation>
     </message>
@@ -252,57 +264,65 @@
     <name>BeforeCard</name>
     <message numerus="yes">
         <source>%n tensor(s) can't take {type}: their rows don't divide. They get a finer one.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n tensor không dùng được {type} vì hàng của chúng không chia hết. Chúng nhận kiểu mịn hơn.</numerusform>
         </translation>
     </message>
     <message>
         <source>being worked out…</source>
-        <translation type="unfinished" />
+        <translation>đang tính…</translation>
+    </message>
+    <message>
+        <source>Known once the parts were measured.</source>
+        <translation>Biết được sau khi đo xong từng phần.</translation>
     </message>
     <message>
         <source>{need} of {free} free</source>
-        <translation type="unfinished" />
+        <translation>{need} trên {free} còn trống</translation>
+    </message>
+    <message>
+        <source>Measure and make</source>
+        <translation>Đo rồi tạo</translation>
     </message>
     <message>
         <source>Tick a type</source>
-        <translation type="unfinished" />
+        <translation>Hãy đánh dấu một kiểu</translation>
     </message>
     <message>
         <source>Not enough room on the disk</source>
-        <translation type="unfinished" />
+        <translation>Ổ đĩa không đủ chỗ</translation>
     </message>
     <message numerus="yes">
         <source>Make %n quant(s), {size}</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Tạo %n bản lượng tử hóa, {size}</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>Make %n quant(s)</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>Tạo %n bản lượng tử hóa</numerusform>
         </translation>
     </message>
     <message>
         <source>Before you start</source>
-        <translation type="unfinished" />
+        <translation>Trước khi bắt đầu</translation>
     </message>
     <message>
         <source>Time</source>
-        <translation type="unfinished">Giờ</translation>
+        <translation>Thời gian</translation>
     </message>
     <message>
         <source>New files</source>
-        <translation type="unfinished" />
+        <translation>Tệp mới</translation>
     </message>
     <message>
         <source>Free on disk</source>
-        <translation type="unfinished" />
+        <translation>Ổ đĩa còn trống</translation>
     </message>
     <message>
         <source>Memory</source>
-        <translation type="unfinished">Bộ nhớ</translation>
+        <translation>Bộ nhớ</translation>
     </message>
 </context>
 <context>
@@ -313,79 +333,79 @@
     </message>
     <message>
         <source>Ask both</source>
-        <translation type="unfinished" />
+        <translation>Hỏi cả hai</translation>
     </message>
     <message>
         <source>Choose two different models.</source>
-        <translation type="unfinished" />
+        <translation>Hãy chọn hai mô hình khác nhau.</translation>
     </message>
     <message>
         <source>Loading…</source>
-        <translation type="unfinished">Đang nạp…</translation>
+        <translation>Đang nạp…</translation>
     </message>
     <message>
         <source>Answer {letter} is on its way</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời {letter} đang được viết</translation>
     </message>
     <message>
         <source>Which one is better?</source>
-        <translation type="unfinished" />
+        <translation>Câu nào hay hơn?</translation>
     </message>
     <message>
         <source>Kept: as good as each other.</source>
-        <translation type="unfinished" />
+        <translation>Đã ghi: hay như nhau.</translation>
     </message>
     <message>
         <source>Kept: {model} was better.</source>
-        <translation type="unfinished" />
+        <translation>Đã ghi: {model} hay hơn.</translation>
     </message>
     <message>
         <source>Forget all votes?</source>
-        <translation type="unfinished" />
+        <translation>Quên mọi phiếu?</translation>
     </message>
     <message>
         <source>The prompts and answers kept with them are deleted too.</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc và câu trả lời lưu cùng phiếu cũng bị xóa.</translation>
     </message>
     <message>
         <source>Forget them</source>
-        <translation type="unfinished" />
+        <translation>Quên đi</translation>
     </message>
     <message>
         <source>First model</source>
-        <translation type="unfinished" />
+        <translation>Mô hình thứ nhất</translation>
     </message>
     <message>
         <source>Second model</source>
-        <translation type="unfinished" />
+        <translation>Mô hình thứ hai</translation>
     </message>
     <message>
         <source>Blind</source>
-        <translation type="unfinished" />
+        <translation>Giấu tên</translation>
     </message>
     <message>
         <source>The names are shown after the vote; only blind votes count.</source>
-        <translation type="unfinished" />
+        <translation>Tên hiện ra sau khi bỏ phiếu; chỉ phiếu giấu tên mới được tính.</translation>
     </message>
     <message>
         <source>Prompt for both</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc cho cả hai</translation>
     </message>
     <message>
         <source>A prompt of your own. Ctrl+Enter asks both models.</source>
-        <translation type="unfinished" />
+        <translation>Lời nhắc của chính bạn. Ctrl+Enter hỏi cả hai mô hình.</translation>
     </message>
     <message>
         <source>As good as each other</source>
-        <translation type="unfinished" />
+        <translation>Hay như nhau</translation>
     </message>
     <message>
         <source>Forget votes</source>
-        <translation type="unfinished" />
+        <translation>Quên các phiếu</translation>
     </message>
     <message>
         <source>Ask two quants the same and judge without knowing which is which. Ten votes or more tell whether you can see a difference at all.</source>
-        <translation type="unfinished" />
+        <translation>Hỏi hai bản lượng tử hóa cùng một câu rồi chấm mà không biết câu nào của bản nào. Từ mười phiếu trở lên mới rõ bạn có thật sự nhận ra khác biệt hay không.</translation>
     </message>
 </context>
 <context>
@@ -855,12 +875,12 @@
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
     </message>
     <message>
-        <source>This model can't see images: the picture is kept with the chat, only the text is sent.</source>
-        <translation>Mô hình này không xem được ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
+        <source>This model can't see images: the picture is kept with the chat, only the text is sent. Choose a model that sees images, or download the projector (mmproj) of this one beside it.</source>
+        <translation type="unfinished" />
     </message>
     <message>
-        <source>Hearth can't show images to models yet: the picture is kept with the chat, only the text is sent.</source>
-        <translation>Hearth chưa thể cho mô hình xem ảnh: ảnh được giữ cùng cuộc trò chuyện, chỉ phần chữ được gửi đi.</translation>
+        <source>This model's projector can't be used, so only the text is sent. The engine says: {why}</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Attach files</source>
@@ -1042,103 +1062,103 @@
     <name>CompareQuants</name>
     <message numerus="yes">
         <source>{machine}: %n file(s) the same as here; their KL differs by {gap} at most.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>{machine}: %n tệp giống ở đây; KL chênh nhau nhiều nhất {gap}.</numerusform>
         </translation>
     </message>
     <message>
         <source>{machine}: other files than here.</source>
-        <translation type="unfinished" />
+        <translation>{machine}: các tệp khác với ở đây.</translation>
     </message>
     <message>
         <source>Picture (PNG)…</source>
-        <translation type="unfinished" />
+        <translation>Hình (PNG)…</translation>
     </message>
     <message>
         <source>Table (CSV)…</source>
-        <translation type="unfinished" />
+        <translation>Bảng (CSV)…</translation>
     </message>
     <message>
         <source>Run card…</source>
-        <translation type="unfinished" />
+        <translation>Thẻ đo…</translation>
     </message>
     <message>
         <source>Import a run card…</source>
-        <translation type="unfinished" />
+        <translation>Nhập thẻ đo…</translation>
     </message>
     <message>
         <source>Forget imported cards</source>
-        <translation type="unfinished" />
+        <translation>Quên các thẻ đã nhập</translation>
     </message>
     <message>
         <source>Forget the selected measurement</source>
-        <translation type="unfinished" />
+        <translation>Quên phép đo đang chọn</translation>
     </message>
     <message>
         <source>Picture (*.png)</source>
-        <translation type="unfinished">Hình ảnh (*.png)</translation>
+        <translation>Hình (*.png)</translation>
     </message>
     <message>
         <source>Table (*.csv)</source>
-        <translation type="unfinished">Bảng (*.csv)</translation>
+        <translation>Bảng (*.csv)</translation>
     </message>
     <message>
         <source>Run card (*.json)</source>
-        <translation type="unfinished" />
+        <translation>Thẻ đo (*.json)</translation>
     </message>
     <message>
         <source>Export</source>
-        <translation type="unfinished">Xuất</translation>
+        <translation>Xuất</translation>
     </message>
     <message>
         <source>Written to {path}.</source>
-        <translation type="unfinished">Đã ghi vào {path}.</translation>
+        <translation>Đã ghi vào {path}.</translation>
     </message>
     <message>
         <source>Import a run card</source>
-        <translation type="unfinished" />
+        <translation>Nhập thẻ đo</translation>
     </message>
     <message numerus="yes">
         <source>%n measurement(s) of another copy, made with {engine}.</source>
-        <translation type="unfinished">
-            <numerusform />
+        <translation>
+            <numerusform>%n phép đo của một bản Hearth khác, làm bằng {engine}.</numerusform>
         </translation>
     </message>
     <message>
         <source>Text and reference</source>
-        <translation type="unfinished" />
+        <translation>Văn bản và bản gốc</translation>
     </message>
     <message>
         <source>Measure…</source>
-        <translation type="unfinished" />
+        <translation>Đo…</translation>
     </message>
     <message>
         <source>Export and import</source>
-        <translation type="unfinished" />
+        <translation>Xuất và nhập</translation>
     </message>
     <message>
         <source>Published values</source>
-        <translation type="unfinished" />
+        <translation>Số liệu đã công bố</translation>
     </message>
     <message>
         <source>In plain words</source>
-        <translation type="unfinished" />
+        <translation>Nói dễ hiểu</translation>
     </message>
     <message>
         <source>What was measured</source>
-        <translation type="unfinished" />
+        <translation>Kết quả đo</translation>
     </message>
     <message>
         <source>Size, divergence and speed</source>
-        <translation type="unfinished" />
+        <translation>Kích thước, độ lệch và tốc độ</translation>
     </message>
     <message>
         <source>Nothing measured yet</source>
-        <translation type="unfinished" />
+        <translation>Chưa đo gì cả</translation>
     </message>
     <message>
         <source>A measurement reads a text with the original and with each quant, and tells how often they would go on differently, how large each one is and how fast it answers here.</source>
-        <translation type="unfinished" />
+        <translation>Mỗi phép đo cho bản gốc và từng bản lượng tử hóa đọc cùng một văn bản, rồi cho biết chúng viết tiếp khác nhau bao nhiêu lần, mỗi bản lớn chừng nào và trả lời nhanh ra sao trên máy này.</translation>
     </message>
 </context>
 <context>
@@ -2858,159 +2878,183 @@
     <name>Lab</name>
     <message>
         <source>This one is {quant}: what it lost stays lost. Begin with F16, BF16 or Q8_0 when you can get it.</source>
-        <translation type="unfinished" />
+        <translation>Bản này là {quant}: phần đã mất không lấy lại được. Nếu có thể, hãy bắt đầu từ F16, BF16 hoặc Q8_0.</translation>
     </message>
     <message>
         <source>English</source>
-        <translation type="unfinished" />
+        <translation>Tiếng Anh</translation>
     </message>
     <message>
         <source>Vietnamese</source>
-        <translation type="unfinished" />
+        <translation>Tiếng Việt</translation>
     </message>
     <message>
         <source>Program code</source>
-        <translation type="unfinished" />
+        <translation>Mã chương trình</translation>
     </message>
     <message>
         <source>Model</source>
-        <translation type="unfinished">Mô hình</translation>
+        <translation>Mô hình</translation>
     </message>
     <message>
         <source>KL mean</source>
-        <translation type="unfinished" />
+        <translation>KL trung bình</translation>
     </message>
     <message>
         <source>KL 99 %</source>
-        <translation type="unfinished" />
+        <translation>KL 99 %</translation>
     </message>
     <message>
         <source>KL max</source>
-        <translation type="unfinished" />
+        <translation>KL lớn nhất</translation>
     </message>
     <message>
         <source>Same top (%)</source>
-        <translation type="unfinished" />
+        <translation>Trùng từ đầu (%)</translation>
     </message>
     <message>
         <source>RMS Δp (%)</source>
-        <translation type="unfinished" />
+        <translation>RMS Δp (%)</translation>
     </message>
     <message>
         <source>Perplexity</source>
-        <translation type="unfinished" />
+        <translation>Perplexity</translation>
     </message>
     <message>
         <source>Tokens/s</source>
-        <translation type="unfinished">Token/s</translation>
+        <translation>Token/giây</translation>
     </message>
     <message>
         <source>How far the probabilities are from the reference's, on average; 0 is the same.</source>
-        <translation type="unfinished" />
+        <translation>Xác suất lệch khỏi bản gốc trung bình bao nhiêu; 0 là giống hệt.</translation>
     </message>
     <message>
         <source>One position in a hundred is farther off than this.</source>
-        <translation type="unfinished" />
+        <translation>Cứ một trăm vị trí có một vị trí lệch hơn mức này.</translation>
     </message>
     <message>
         <source>The position that is farthest off.</source>
-        <translation type="unfinished" />
+        <translation>Vị trí lệch nhiều nhất.</translation>
     </message>
     <message>
         <source>How often the likeliest next token is the reference's.</source>
-        <translation type="unfinished" />
+        <translation>Token kế tiếp có khả năng nhất trùng với bản gốc bao nhiêu lần.</translation>
     </message>
     <message>
         <source>How much the right token's probability changes, root mean square.</source>
-        <translation type="unfinished" />
+        <translation>Xác suất của token đúng thay đổi bao nhiêu, căn bậc hai trung bình bình phương.</translation>
     </message>
     <message>
         <source>How surprised the model is by the text; lower is better, the same text compared.</source>
-        <translation type="unfinished" />
+        <translation>Mức bất ngờ của mô hình trước văn bản; càng thấp càng tốt khi so cùng một văn bản.</translation>
     </message>
     <message>
         <source>imported, {machine}</source>
-        <translation type="unfinished" />
+        <translation>nhập vào, {machine}</translation>
     </message>
     <message>
         <source>the reference: noise floor</source>
-        <translation type="unfinished" />
+        <translation>bản gốc: mức nhiễu nền</translation>
     </message>
     <message>
         <source>Of the reference's probability {share} % lies outside the tokens that were kept.</source>
-        <translation type="unfinished" />
+        <translation>{share} % xác suất của bản gốc nằm ngoài các token được giữ lại.</translation>
     </message>
     <message>
         <source>{bits} bits</source>
-        <translation type="unfinished">{bits} bit</translation>
+        <translation>{bits} bit</translation>
     </message>
     <message>
         <source>{count} J/token</source>
-        <translation type="unfinished" />
+        <translation>{count} J/token</translation>
     </message>
     <message>
         <source>{model} on {text}, from {source}. Another model than yours: larger ones lose less.</source>
-        <translation type="unfinished" />
+        <translation>{model} trên {text}, theo {source}. Không phải mô hình của bạn: mô hình lớn hơn thì mất ít hơn.</translation>
     </message>
     <message>
         <source>Type</source>
-        <translation type="unfinished">Kiểu</translation>
+        <translation>Kiểu</translation>
     </message>
     <message>
         <source>In plain words</source>
-        <translation type="unfinished" />
+        <translation>Nói dễ hiểu</translation>
     </message>
     <message>
         <source>Bits</source>
-        <translation type="unfinished" />
+        <translation>Bit</translation>
     </message>
     <message>
         <source>Bits per weight of a large model; the real ones are known after a dry run.</source>
-        <translation type="unfinished" />
+        <translation>Số bit mỗi trọng số của một mô hình lớn; con số thật có sau khi chạy thử.</translation>
+    </message>
+    <message>
+        <source>%n tensor(s) can't take this type and get another one.</source>
+        <translation>%n tensor không dùng được kiểu này và nhận kiểu khác.</translation>
     </message>
     <message>
         <source>Bits per weight, as a dry run says.</source>
-        <translation type="unfinished" />
+        <translation>Số bit mỗi trọng số theo lần chạy thử.</translation>
     </message>
     <message>
         <source>Size (GB)</source>
-        <translation type="unfinished">Cỡ (GB)</translation>
+        <translation>Kích thước (GB)</translation>
     </message>
     <message>
         <source>about {time}</source>
-        <translation type="unfinished" />
+        <translation>khoảng {time}</translation>
     </message>
     <message>
         <source>about {least} to {most}</source>
-        <translation type="unfinished" />
+        <translation>khoảng {least} đến {most}</translation>
     </message>
     <message>
         <source>Measure {model}</source>
-        <translation type="unfinished" />
+        <translation>Đo {model}</translation>
+    </message>
+    <message>
+        <source>Measure %n model(s)</source>
+        <translation>Đo %n mô hình</translation>
     </message>
     <message>
         <source>Hearth was closed while it ran or waited.</source>
-        <translation type="unfinished" />
+        <translation>Hearth đã đóng khi việc này đang chạy hoặc đang chờ.</translation>
     </message>
     <message>
         <source>against {reference} on {texts}</source>
-        <translation type="unfinished" />
+        <translation>so với {reference} trên {texts}</translation>
     </message>
     <message>
         <source>from {source}, matrix from {text}</source>
-        <translation type="unfinished" />
+        <translation>từ {source}, ma trận từ {text}</translation>
     </message>
     <message>
         <source>from {source}, matrix {file}</source>
-        <translation type="unfinished" />
+        <translation>từ {source}, ma trận {file}</translation>
     </message>
     <message>
         <source>from {source}</source>
-        <translation type="unfinished" />
+        <translation>từ {source}</translation>
+    </message>
+    <message>
+        <source>at most {size}</source>
+        <translation>tối đa {size}</translation>
+    </message>
+    <message>
+        <source>KL at most {value}</source>
+        <translation>KL tối đa {value}</translation>
+    </message>
+    <message>
+        <source>from {source}, {wish} on {text}</source>
+        <translation>từ {source}, {wish} trên {text}</translation>
     </message>
     <message>
         <source>{size}, {bits} bits per weight</source>
-        <translation type="unfinished" />
+        <translation>{size}, {bits} bit mỗi trọng số</translation>
+    </message>
+    <message>
+        <source>%n tensor(s) took another type</source>
+        <translation>%n tensor nhận kiểu khác</translation>
     </message>
     <message>
         <source>{done} of {total}</source>
@@ -3018,119 +3062,191 @@
     </message>
     <message>
         <source>Working out the size</source>
-        <translation type="unfinished" />
+        <translation>Đang tính kích thước</translation>
     </message>
     <message>
         <source>Importance matrix</source>
-        <translation type="unfinished">Ma trận độ quan trọng</translation>
+        <translation>Ma trận tầm quan trọng</translation>
+    </message>
+    <message>
+        <source>What each part costs, {name}</source>
+        <translation>Cái giá của từng phần, {name}</translation>
     </message>
     <message>
         <source>Tensor {name}</source>
-        <translation type="unfinished" />
+        <translation>Tensor {name}</translation>
     </message>
     <message>
         <source>Reference {name}</source>
-        <translation type="unfinished" />
+        <translation>Bản gốc {name}</translation>
     </message>
     <message>
         <source>Measuring {name}</source>
-        <translation type="unfinished" />
+        <translation>Đang đo {name}</translation>
     </message>
     <message>
         <source>Speed of {name}</source>
-        <translation type="unfinished" />
+        <translation>Tốc độ của {name}</translation>
     </message>
     <message>
         <source>Starting</source>
-        <translation type="unfinished">Đang khởi động</translation>
+        <translation>Đang bắt đầu</translation>
     </message>
     <message>
         <source>Waiting</source>
-        <translation type="unfinished">Đang đợi</translation>
+        <translation>Đang chờ</translation>
     </message>
     <message>
         <source>Running</source>
-        <translation type="unfinished" />
+        <translation>Đang chạy</translation>
     </message>
     <message>
         <source>Paused</source>
-        <translation type="unfinished">Tạm dừng</translation>
+        <translation>Tạm dừng</translation>
     </message>
     <message>
         <source>Done</source>
-        <translation type="unfinished">Xong</translation>
+        <translation>Xong</translation>
     </message>
     <message>
         <source>Failed</source>
-        <translation type="unfinished">Thất bại</translation>
+        <translation>Thất bại</translation>
     </message>
     <message>
         <source>Cancelled</source>
-        <translation type="unfinished">Đã hủy</translation>
+        <translation>Đã hủy</translation>
     </message>
     <message>
         <source>%n job(s) to do</source>
-        <translation type="unfinished" />
+        <translation>còn %n việc</translation>
     </message>
     <message>
         <source>Job</source>
-        <translation type="unfinished" />
+        <translation>Việc</translation>
     </message>
     <message>
         <source>State</source>
-        <translation type="unfinished" />
+        <translation>Trạng thái</translation>
     </message>
     <message>
         <source>Progress</source>
         <translation>Tiến độ</translation>
     </message>
     <message>
-        <source>Time left</source>
-        <translation type="unfinished">Còn lại</translation>
+        <source>Time</source>
+        <translation>Thời gian</translation>
+    </message>
+    <message>
+        <source>Time left, about</source>
+        <translation>Thời gian còn lại, ước chừng</translation>
     </message>
     <message>
         <source>Time it took</source>
-        <translation type="unfinished" />
+        <translation>Thời gian đã mất</translation>
     </message>
     <message>
         <source>{name} is the reference: what it shows is the noise of measuring.</source>
-        <translation type="unfinished" />
+        <translation>{name} là bản gốc: con số của nó là nhiễu của phép đo.</translation>
     </message>
     <message>
         <source>{name}: perplexity {value}.</source>
-        <translation type="unfinished" />
+        <translation>{name}: perplexity {value}.</translation>
     </message>
     <message>
         <source>{name}: practically every token would be the same as {reference}'s.</source>
-        <translation type="unfinished" />
+        <translation>{name}: gần như mọi token đều giống {reference}.</translation>
     </message>
     <message>
         <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>
-        <translation type="unfinished" />
+        <translation>{name}: cứ {count} token có 1 token khác với {reference}.</translation>
     </message>
     <message>
         <source>{text}, against {reference}</source>
-        <translation type="unfinished" />
+        <translation>{text}, so với {reference}</translation>
+    </message>
+    <message>
+        <source>, %n piece(s)</source>
+        <translation>, %n đoạn</translation>
     </message>
     <message>
         <source>This one is better</source>
-        <translation type="unfinished" />
+        <translation>Câu này hay hơn</translation>
     </message>
     <message>
         <source>Answer {letter}</source>
-        <translation type="unfinished" />
+        <translation>Câu trả lời {letter}</translation>
     </message>
     <message>
         <source>{a} {wins} : {losses} {b}</source>
-        <translation type="unfinished" />
+        <translation>{a} {wins} : {losses} {b}</translation>
+    </message>
+    <message>
+        <source>%n as good</source>
+        <translation>%n lần hay như nhau</translation>
     </message>
     <message>
         <source>{score}; could be chance</source>
-        <translation type="unfinished" />
+        <translation>{score}; có thể chỉ là ngẫu nhiên</translation>
     </message>
     <message>
         <source>{score}; chance alone gives this in {share} % of cases</source>
-        <translation type="unfinished" />
+        <translation>{score}; nếu chỉ do ngẫu nhiên thì gặp trong {share} % trường hợp</translation>
+    </message>
+    <message>
+        <source>Even {type} everywhere loses {kl}: less than {wish} can't be had by quantizing.</source>
+        <translation>Ngay cả {type} ở mọi nơi cũng mất {kl}: lượng tử hóa không thể đạt dưới {wish}.</translation>
+    </message>
+    <message>
+        <source>No type is forecast to reach {wish} tokens a second here; {type} comes nearest with {low} to {high}.</source>
+        <translation>Không kiểu nào được dự báo đạt {wish} token mỗi giây ở đây; {type} gần nhất với {low} đến {high}.</translation>
+    </message>
+    <message>
+        <source>Nothing fits into {limit}; {type} is the smallest there is, with {size}.</source>
+        <translation>Không gì vừa {limit}; {type} là kiểu nhỏ nhất, {size}.</translation>
+    </message>
+    <message>
+        <source>The divergence of this mix is expected at {kl}, summed up from what each part loses alone.</source>
+        <translation>Độ lệch của bản pha này dự kiến là {kl}, cộng từ phần mất của từng phần riêng lẻ.</translation>
+    </message>
+    <message>
+        <source>The mix was made and measured: a divergence of {kl}, at most {wish} wished.</source>
+        <translation>Bản pha đã được tạo và đo: độ lệch {kl}, mong muốn tối đa {wish}.</translation>
+    </message>
+    <message>
+        <source>With an importance matrix it loses less at the same size.</source>
+        <translation>Có ma trận tầm quan trọng thì mất ít hơn ở cùng kích thước.</translation>
+    </message>
+    <message>
+        <source>{count} tensors have rows that {type} can't take and get a larger type: {bits} bits per weight.</source>
+        <translation>{count} tensor có hàng không dùng được {type} và nhận kiểu lớn hơn: {bits} bit mỗi trọng số.</translation>
+    </message>
+    <message>
+        <source>{group} gets {type}: at {probe} it alone costs {kl} of the divergence.</source>
+        <translation>{group} nhận {type}: ở {probe} riêng nó đã làm lệch {kl}.</translation>
+    </message>
+    <message>
+        <source>{type} is the finest type that fits: {size} of at most {limit}.</source>
+        <translation>{type} là kiểu mịn nhất còn vừa: {size} trên tối đa {limit}.</translation>
+    </message>
+    <message>
+        <source>{type} is the finest type that is forecast to reach {wish} tokens a second here: {low} to {high}.</source>
+        <translation>{type} là kiểu mịn nhất được dự báo đạt {wish} token mỗi giây ở đây: {low} đến {high}.</translation>
+    </message>
+    <message>
+        <source>{type} is {bits}-bit, {note}; loss of quality: {loss}.</source>
+        <translation>{type} là {bits} bit, {note}; mức mất chất lượng: {loss}.</translation>
+    </message>
+    <message>
+        <source>{type} needs an importance matrix: choose a text for one.</source>
+        <translation>{type} cần ma trận tầm quan trọng: hãy chọn văn bản để tính.</translation>
+    </message>
+    <message>
+        <source>{type}, the next finer one, is forecast at {low} to {high}.</source>
+        <translation>{type}, kiểu mịn hơn kế tiếp, được dự báo {low} đến {high}.</translation>
+    </message>
+    <message>
+        <source>{type}, the next finer one, would take {size}.</source>
+        <translation>{type}, kiểu mịn hơn kế tiếp, sẽ chiếm {size}.</translation>
     </message>
 </context>
 <context>
@@ -3141,137 +3257,137 @@
     </message>
     <message>
         <source>Pause: its memory is freed; a quantization begins again</source>
-        <translation type="unfinished" />
+        <translation>Tạm dừng: bộ nhớ được trả lại; lượng tử hóa sẽ làm lại từ đầu</translation>
     </message>
     <message>
         <source>Go on</source>
-        <translation type="unfinished">Tiếp tục</translation>
+        <translation>Tiếp tục</translation>
     </message>
     <message>
         <source>Cancel: nothing half stays</source>
-        <translation type="unfinished" />
+        <translation>Hủy: không để lại gì dở dang</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Show in Library</source>
-        <translation type="unfinished" />
+        <translation>Hiện trong Thư viện</translation>
     </message>
     <message>
         <source>Show what was measured</source>
-        <translation type="unfinished" />
+        <translation>Hiện kết quả đo</translation>
     </message>
     <message>
         <source>Take off this list</source>
-        <translation type="unfinished">Bỏ khỏi danh sách</translation>
+        <translation>Bỏ khỏi danh sách này</translation>
     </message>
     <message>
         <source>Cancel this job?</source>
-        <translation type="unfinished" />
+        <translation>Hủy việc này?</translation>
     </message>
     <message>
         <source>It has worked for {time}. What it made so far is thrown away.</source>
-        <translation type="unfinished" />
+        <translation>Việc này đã chạy {time}. Phần làm được đến giờ sẽ bị bỏ.</translation>
     </message>
     <message>
         <source>Cancel the job</source>
-        <translation type="unfinished" />
+        <translation>Hủy việc</translation>
     </message>
     <message>
         <source>Move up</source>
-        <translation type="unfinished">Chuyển lên</translation>
+        <translation>Chuyển lên</translation>
     </message>
     <message>
         <source>Move down</source>
-        <translation type="unfinished">Chuyển xuống</translation>
+        <translation>Chuyển xuống</translation>
     </message>
     <message>
         <source>Jobs</source>
-        <translation type="unfinished" />
+        <translation>Việc</translation>
     </message>
     <message>
         <source>Clear ended ones</source>
-        <translation type="unfinished" />
+        <translation>Dọn việc đã xong</translation>
     </message>
     <message>
         <source>Jobs of the lab</source>
-        <translation type="unfinished" />
+        <translation>Việc của phòng thí nghiệm</translation>
     </message>
 </context>
 <context>
     <name>LabPage</name>
     <message>
         <source>Lab</source>
-        <translation type="unfinished" />
+        <translation>Thí nghiệm</translation>
     </message>
     <message>
         <source>Make a quant</source>
-        <translation type="unfinished" />
+        <translation>Tạo bản lượng tử hóa</translation>
     </message>
     <message>
         <source>What was lost</source>
-        <translation type="unfinished" />
+        <translation>Mất những gì</translation>
     </message>
     <message>
         <source>Side by side</source>
-        <translation type="unfinished" />
+        <translation>Đặt cạnh nhau</translation>
     </message>
     <message>
         <source>Make a model smaller, and know what it lost</source>
-        <translation type="unfinished" />
+        <translation>Thu nhỏ mô hình và biết nó mất gì</translation>
     </message>
     <message>
         <source>The lab turns a model of your library into other types, computes importance matrices, and measures how far each quant is from the original. It needs a model to begin with.</source>
-        <translation type="unfinished" />
+        <translation>Phòng thí nghiệm chuyển mô hình trong thư viện sang kiểu khác, tính ma trận tầm quan trọng và đo mỗi bản lượng tử hóa lệch khỏi bản gốc bao xa. Cần một mô hình để bắt đầu.</translation>
     </message>
     <message>
         <source>Get a small model to start with</source>
-        <translation type="unfinished" />
+        <translation>Lấy một mô hình nhỏ để bắt đầu</translation>
     </message>
     <message>
         <source>Search for a model</source>
-        <translation type="unfinished">Tìm mô hình</translation>
+        <translation>Tìm mô hình</translation>
     </message>
 </context>
 <context>
     <name>LabPlot</name>
     <message>
         <source>{rate} tokens/s</source>
-        <translation type="unfinished" />
+        <translation>{rate} token/giây</translation>
     </message>
     <message>
         <source>published, not measured here</source>
-        <translation type="unfinished" />
+        <translation>đã công bố, không đo ở đây</translation>
     </message>
     <message>
         <source>none is as small and as good</source>
-        <translation type="unfinished" />
+        <translation>không bản nào vừa nhỏ vừa tốt bằng</translation>
     </message>
     <message>
         <source>KL divergence {value}</source>
-        <translation type="unfinished" />
+        <translation>Độ lệch KL {value}</translation>
     </message>
     <message>
         <source>Size (GB)</source>
-        <translation type="unfinished">Cỡ (GB)</translation>
+        <translation>Kích thước (GB)</translation>
     </message>
     <message>
         <source>KL divergence</source>
-        <translation type="unfinished" />
+        <translation>Độ lệch KL</translation>
     </message>
     <message>
         <source>noise floor</source>
-        <translation type="unfinished" />
+        <translation>mức nhiễu nền</translation>
     </message>
     <message>
         <source>area: tokens/s measured here</source>
-        <translation type="unfinished" />
+        <translation>diện tích: token/giây đo ở đây</translation>
     </message>
     <message>
         <source>dotted: published for {model}</source>
-        <translation type="unfinished" />
+        <translation>nét chấm: đã công bố cho {model}</translation>
     </message>
 </context>
 <context>
@@ -3403,6 +3519,14 @@
     <message>
         <source>Unload</source>
         <translation>Gỡ</translation>
+    </message>
+    <message>
+        <source>Make a quant of it…</source>
+        <translation>Tạo bản lượng tử hóa…</translation>
+    </message>
+    <message>
+        <source>Measure what it lost…</source>
+        <translation>Đo phần đã mất…</translation>
     </message>
     <message>
         <source>Rename…</source>
@@ -3947,161 +4071,169 @@
     <name>MakeView</name>
     <message>
         <source>Choose a text file for the matrix.</source>
-        <translation type="unfinished" />
+        <translation>Hãy chọn tệp văn bản cho ma trận.</translation>
     </message>
     <message>
         <source>{types} can't be made without an importance matrix.</source>
-        <translation type="unfinished" />
+        <translation>Không thể tạo {types} nếu thiếu ma trận tầm quan trọng.</translation>
     </message>
     <message>
         <source>Compute one</source>
-        <translation type="unfinished" />
+        <translation>Tính ma trận</translation>
     </message>
     <message>
         <source>Fewer options</source>
-        <translation type="unfinished" />
+        <translation>Bớt tùy chọn</translation>
     </message>
     <message>
         <source>More options</source>
-        <translation type="unfinished" />
+        <translation>Thêm tùy chọn</translation>
     </message>
     <message>
         <source>What to make smaller</source>
-        <translation type="unfinished" />
+        <translation>Thu nhỏ mô hình nào</translation>
     </message>
     <message>
         <source>Into which types</source>
-        <translation type="unfinished" />
+        <translation>Thành những kiểu nào</translation>
     </message>
     <message>
         <source>Importance matrix</source>
-        <translation type="unfinished">Ma trận độ quan trọng</translation>
+        <translation>Ma trận tầm quan trọng</translation>
+    </message>
+    <message>
+        <source>Types</source>
+        <translation>Kiểu</translation>
+    </message>
+    <message>
+        <source>By wish</source>
+        <translation>Theo mong muốn</translation>
     </message>
 </context>
 <context>
     <name>MatrixBox</name>
     <message>
         <source>Importance matrices (*.gguf *.imatrix);;All files (*)</source>
-        <translation type="unfinished" />
+        <translation>Ma trận tầm quan trọng (*.gguf *.imatrix);;Mọi tệp (*)</translation>
     </message>
     <message>
         <source>An importance matrix</source>
-        <translation type="unfinished" />
+        <translation>Một ma trận tầm quan trọng</translation>
     </message>
     <message>
         <source>Without</source>
-        <translation type="unfinished" />
+        <translation>Không dùng</translation>
     </message>
     <message>
         <source>Compute it from a text</source>
-        <translation type="unfinished" />
+        <translation>Tính từ một văn bản</translation>
     </message>
     <message>
         <source>A finished matrix…</source>
-        <translation type="unfinished" />
+        <translation>Ma trận có sẵn…</translation>
     </message>
     <message>
         <source>Importance matrix</source>
-        <translation type="unfinished">Ma trận độ quan trọng</translation>
+        <translation>Ma trận tầm quan trọng</translation>
     </message>
     <message>
         <source>Enough down to about 5 bits; below that a matrix keeps much more.</source>
-        <translation type="unfinished" />
+        <translation>Đủ dùng đến khoảng 5 bit; thấp hơn thì ma trận giữ lại được nhiều hơn hẳn.</translation>
     </message>
     <message>
         <source>The model reads it once, so that what it needs most is kept finest.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình đọc qua một lần, để phần nó cần nhất được giữ mịn nhất.</translation>
     </message>
     <message>
         <source>As llama.cpp's own tools write them.</source>
-        <translation type="unfinished" />
+        <translation>Dạng do chính công cụ của llama.cpp ghi ra.</translation>
     </message>
     <message>
         <source>Quick: 16 pieces of 512 tokens</source>
-        <translation type="unfinished" />
+        <translation>Nhanh: 16 đoạn 512 token</translation>
     </message>
     <message>
         <source>Usual: 64 pieces of 512 tokens</source>
-        <translation type="unfinished" />
+        <translation>Thường: 64 đoạn 512 token</translation>
     </message>
     <message>
         <source>All of the text</source>
-        <translation type="unfinished" />
+        <translation>Toàn bộ văn bản</translation>
     </message>
     <message>
         <source>How much of the text</source>
-        <translation type="unfinished" />
+        <translation>Dùng bao nhiêu văn bản</translation>
     </message>
 </context>
 <context>
     <name>MeasureDialog</name>
     <message>
         <source>A text file</source>
-        <translation type="unfinished" />
+        <translation>Một tệp văn bản</translation>
     </message>
     <message>
         <source>Texts (*.txt *.md);;All files (*)</source>
-        <translation type="unfinished" />
+        <translation>Văn bản (*.txt *.md);;Mọi tệp (*)</translation>
     </message>
     <message>
         <source>A text file…</source>
-        <translation type="unfinished" />
+        <translation>Tệp văn bản…</translation>
     </message>
     <message>
         <source>Own chats</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện của tôi</translation>
     </message>
     <message>
         <source>Tick a model and a text.</source>
-        <translation type="unfinished" />
+        <translation>Hãy đánh dấu một mô hình và một văn bản.</translation>
     </message>
     <message>
         <source>Working out what it takes…</source>
-        <translation type="unfinished" />
+        <translation>Đang tính xem cần những gì…</translation>
     </message>
     <message>
         <source>{time}; {disk} of {free} free on the disk for the reference; {memory} of memory.</source>
-        <translation type="unfinished" />
+        <translation>{time}; {disk} trên {free} ổ đĩa còn trống cho bản gốc; {memory} bộ nhớ.</translation>
     </message>
     <message>
         <source>Measure what was lost</source>
-        <translation type="unfinished" />
+        <translation>Đo phần đã mất</translation>
     </message>
     <message>
         <source>Reference</source>
-        <translation type="unfinished" />
+        <translation>Bản gốc</translation>
     </message>
     <message>
         <source>Models</source>
-        <translation type="unfinished">Mô hình</translation>
+        <translation>Mô hình</translation>
     </message>
     <message>
         <source>Texts</source>
-        <translation type="unfinished" />
+        <translation>Văn bản</translation>
     </message>
     <message>
         <source>How much</source>
-        <translation type="unfinished" />
+        <translation>Bao nhiêu</translation>
     </message>
     <message>
         <source>Quick: 4,000 tokens of each text</source>
-        <translation type="unfinished" />
+        <translation>Nhanh: 4.000 token mỗi văn bản</translation>
     </message>
     <message>
         <source>Usual: 16,000 tokens of each text</source>
-        <translation type="unfinished" />
+        <translation>Thường: 16.000 token mỗi văn bản</translation>
     </message>
     <message>
         <source>Each text whole</source>
-        <translation type="unfinished" />
+        <translation>Trọn từng văn bản</translation>
     </message>
     <message>
         <source>Measure tokens per second too</source>
-        <translation type="unfinished" />
+        <translation>Đo cả số token mỗi giây</translation>
     </message>
     <message>
         <source>With q8_0 and q4_0 caches too: what a smaller K/V cache costs</source>
-        <translation type="unfinished" />
+        <translation>Cả với bộ đệm q8_0 và q4_0: bộ đệm K/V nhỏ hơn thì mất gì</translation>
     </message>
     <message>
         <source>Cancel</source>
@@ -4109,7 +4241,7 @@
     </message>
     <message>
         <source>Measure</source>
-        <translation type="unfinished">Đo</translation>
+        <translation>Đo</translation>
     </message>
 </context>
 <context>
@@ -4598,6 +4730,10 @@
         <translation>{size} GB</translation>
     </message>
     <message>
+        <source>sees images</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>{count} tokens of context</source>
         <translation>ngữ cảnh {count} token</translation>
     </message>
@@ -4701,59 +4837,59 @@
     <name>OptionsBox</name>
     <message>
         <source>{kind} is no type of a tensor; Q6_K is one, as in ffn_down=Q6_K.</source>
-        <translation type="unfinished" />
+        <translation>{kind} không phải kiểu tensor; Q6_K thì phải, như ffn_down=Q6_K.</translation>
     </message>
     <message>
         <source>The pattern {pattern} can't be read: {why}.</source>
-        <translation type="unfinished" />
+        <translation>Không đọc được mẫu {pattern}: {why}.</translation>
     </message>
     <message>
         <source>Layers are numbers with commas, or ranges: 12, 20-22.</source>
-        <translation type="unfinished" />
+        <translation>Lớp là các số cách nhau bằng dấu phẩy, hoặc khoảng: 12, 20-22.</translation>
     </message>
     <message>
         <source>Token embedding</source>
-        <translation type="unfinished" />
+        <translation>Bảng nhúng token</translation>
     </message>
     <message>
         <source>Output</source>
-        <translation type="unfinished" />
+        <translation>Đầu ra</translation>
     </message>
     <message>
         <source>Single tensors</source>
-        <translation type="unfinished" />
+        <translation>Từng tensor</translation>
     </message>
     <message>
         <source>Layers to leave out</source>
-        <translation type="unfinished" />
+        <translation>Lớp bỏ đi</translation>
     </message>
     <message>
         <source>Type of the input table; a finer one helps small models.</source>
-        <translation type="unfinished" />
+        <translation>Kiểu của bảng đầu vào; mịn hơn thì có lợi cho mô hình nhỏ.</translation>
     </message>
     <message>
         <source>Type of the last tensor, which picks the words.</source>
-        <translation type="unfinished" />
+        <translation>Kiểu của tensor cuối, nơi chọn từ.</translation>
     </message>
     <message>
         <source>A pattern and a type on each line; the first that matches counts.</source>
-        <translation type="unfinished" />
+        <translation>Mỗi dòng một mẫu và một kiểu; mẫu khớp đầu tiên được dùng.</translation>
     </message>
     <message>
         <source>Smaller and quicker, and much is lost: measure it.</source>
-        <translation type="unfinished" />
+        <translation>Nhỏ và nhanh hơn, nhưng mất nhiều: hãy đo lại.</translation>
     </message>
     <message>
         <source>Every tensor the same, without finer ones where it matters.</source>
-        <translation type="unfinished" />
+        <translation>Mọi tensor như nhau, không có chỗ nào mịn hơn.</translation>
     </message>
     <message>
         <source>Pure</source>
-        <translation type="unfinished" />
+        <translation>Thuần</translation>
     </message>
     <message>
         <source>As the type has it</source>
-        <translation type="unfinished" />
+        <translation>Theo kiểu đã chọn</translation>
     </message>
 </context>
 <context>
@@ -4819,7 +4955,7 @@
     </message>
     <message>
         <source>Lab</source>
-        <translation type="unfinished" />
+        <translation>Thí nghiệm</translation>
     </message>
     <message>
         <source>Usage</source>
@@ -5026,6 +5162,68 @@
     <message>
         <source>{count} tokens</source>
         <translation>{count} token</translation>
+    </message>
+</context>
+<context>
+    <name>PictureChip</name>
+    <message numerus="yes">
+        <source>%n token(s)</source>
+        <translation type="unfinished">
+            <numerusform>%n token</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Take out the picture {name} ({facts}, {size})</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>PictureDialog</name>
+    <message>
+        <source>Picture {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name} can't be shown</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation type="unfinished">Sao chép</translation>
+    </message>
+    <message>
+        <source>Save…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation type="unfinished">Đóng</translation>
+    </message>
+    <message>
+        <source>Save the picture</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>PictureTile</name>
+    <message>
+        <source>Picture {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name}: click to see it large</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name} can't be shown</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
+    <name>Pictures</name>
+    <message>
+        <source>pasted image {number}</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -7319,11 +7517,11 @@
     <name>SourceBox</name>
     <message>
         <source>A good source: nothing or next to nothing is lost in it.</source>
-        <translation type="unfinished" />
+        <translation>Nguồn tốt: chưa mất gì hoặc gần như không mất gì.</translation>
     </message>
     <message>
         <source>Source model</source>
-        <translation type="unfinished" />
+        <translation>Mô hình nguồn</translation>
     </message>
 </context>
 <context>
@@ -7510,39 +7708,39 @@
     <name>TextPicker</name>
     <message>
         <source>English, Vietnamese and code</source>
-        <translation type="unfinished" />
+        <translation>Tiếng Anh, tiếng Việt và mã</translation>
     </message>
     <message>
         <source>My own chats</source>
-        <translation type="unfinished" />
+        <translation>Trò chuyện của chính tôi</translation>
     </message>
     <message>
         <source>A text file…</source>
-        <translation type="unfinished" />
+        <translation>Tệp văn bản…</translation>
     </message>
     <message>
         <source>Text</source>
-        <translation type="unfinished" />
+        <translation>Văn bản</translation>
     </message>
     <message>
         <source>A text file</source>
-        <translation type="unfinished" />
+        <translation>Một tệp văn bản</translation>
     </message>
     <message>
         <source>Texts (*.txt *.md);;All files (*)</source>
-        <translation type="unfinished" />
+        <translation>Văn bản (*.txt *.md);;Mọi tệp (*)</translation>
     </message>
     <message>
         <source>They stay on this machine; nothing of them goes into a result or a card.</source>
-        <translation type="unfinished" />
+        <translation>Chúng ở lại trên máy này; không phần nào đi vào kết quả hay thẻ đo.</translation>
     </message>
     <message>
         <source>Plain text, the kind the model will be used for.</source>
-        <translation type="unfinished" />
+        <translation>Văn bản thuần, đúng loại mà mô hình sẽ dùng cho.</translation>
     </message>
     <message>
         <source>Comes with Hearth, under a free licence.</source>
-        <translation type="unfinished" />
+        <translation>Đi kèm Hearth, theo giấy phép tự do.</translation>
     </message>
 </context>
 <context>
@@ -7660,15 +7858,15 @@
     <name>TypeTable</name>
     <message>
         <source>Types to make</source>
-        <translation type="unfinished" />
+        <translation>Kiểu sẽ tạo</translation>
     </message>
     <message>
         <source>Show the usual ones</source>
-        <translation type="unfinished" />
+        <translation>Chỉ hiện kiểu thường dùng</translation>
     </message>
     <message>
         <source>Show all {count}</source>
-        <translation type="unfinished" />
+        <translation>Hiện cả {count}</translation>
     </message>
 </context>
 <context>
@@ -8188,6 +8386,53 @@
     <message>
         <source>This desktop gives no program a key for everywhere. The tray asks quickly too.</source>
         <translation>Màn hình nền này không cho chương trình nào phím dùng ở mọi nơi. Khay hệ thống cũng hỏi nhanh được.</translation>
+    </message>
+</context>
+<context>
+    <name>WishBox</name>
+    <message>
+        <source>Looking for types…</source>
+        <translation>Đang tìm kiểu…</translation>
+    </message>
+    <message>
+        <source>Each part of the model is made smaller alone and measured on the text; then the parts that lose least get the smallest types. This takes a while.</source>
+        <translation>Từng phần của mô hình được thu nhỏ riêng và đo trên văn bản; sau đó phần nào mất ít nhất nhận kiểu nhỏ nhất. Việc này mất khá lâu.</translation>
+    </message>
+    <message>
+        <source> tokens/s</source>
+        <translation> token/giây</translation>
+    </message>
+    <message>
+        <source>At most this large</source>
+        <translation>Lớn tối đa</translation>
+    </message>
+    <message>
+        <source>At least this quick here</source>
+        <translation>Nhanh tối thiểu ở đây</translation>
+    </message>
+    <message>
+        <source>A KL divergence of at most</source>
+        <translation>Độ lệch KL tối đa</translation>
+    </message>
+    <message>
+        <source>Wish</source>
+        <translation>Mong muốn</translation>
+    </message>
+    <message>
+        <source>How much</source>
+        <translation>Bao nhiêu</translation>
+    </message>
+    <message>
+        <source>Find types</source>
+        <translation>Tìm kiểu</translation>
+    </message>
+    <message>
+        <source>A mix of types by measuring each part</source>
+        <translation>Pha nhiều kiểu bằng cách đo từng phần</translation>
+    </message>
+    <message>
+        <source>Text to measure on</source>
+        <translation>Văn bản để đo</translation>
     </message>
 </context>
 <context>

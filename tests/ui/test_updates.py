@@ -125,7 +125,7 @@ def test_a_command_of_the_package_manager_is_shown_to_copy(dialog: UpdateDialog,
 
     dialog.open()
     dialog._put_in_place(Outcome("0.2.0", "command", ("sudo", "apt", "install", "/a b/hearth.deb")))
-    assert dialog.command.text() == "sudo apt install '/a b/hearth.deb'"
+    assert dialog.command.toPlainText() == "sudo apt install '/a b/hearth.deb'"
     assert dialog.command.isVisible()
     assert [button.text() for button in dialog.row] == ["Close", "Install it"]
 

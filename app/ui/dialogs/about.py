@@ -31,13 +31,14 @@ class AboutDialog(Dialog):
         )
         self._facts = make_label("secondary", self)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        models, settings, logs = self.tr("Models"), self.tr("Settings"), self.tr("Logs")
         facts = (
             f"Hearth {app.__version__}",
             f"Qt {qVersion()}, Python {platform.python_version()}",
             platform.platform(),
-            f"{self.tr('Models')}: {paths.models}",
-            f"{self.tr('Settings')}: {paths.settings_file}",
-            f"{self.tr('Logs')}: {paths.logs}",
+            f"{models}: {paths.models}",
+            f"{settings}: {paths.settings_file}",
+            f"{logs}: {paths.logs}",
         )
         self._facts.setText("\n".join(facts))
         self.body.addWidget(words)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit, QProgressBar, QPushButton, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QPushButton, QWidget
 
 from app.core.errors import NoUpdateAddressError, TransferCancelledError
-from app.ui import tasks, translate, words
+from app.ui import tasks, theme, translate, words
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
 from app.ui.widgets import make_button, make_label, set_property
@@ -27,6 +27,8 @@ Button = tuple[str, Callable[[], object], str]
 """Its words, what it does, its role."""
 _WIDTH = 520
 _NOTES = 180
+_COMMAND = 64
+"""Pixels: two lines, for a path of the usual length."""
 _TICK_MS = 250
 
 
@@ -52,14 +54,17 @@ class UpdateDialog(Dialog):
         self.bar = QProgressBar(self, textVisible=False)
         self.bar.setAccessibleName(self.tr("Progress"))
         self.fine = make_label("secondary", self, wrap=True)
-        self.command, self.copy = QLineEdit(self, readOnly=True), make_button(self._copy, "", self)
-        self.command.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.command, self.copy = QPlainTextEdit(self, readOnly=True), make_button(self._copy, "", self)
+        self.command.setProperty("role", "code")
+        self.command.setFont(theme.font("mono"))
+        self.command.setTabChangesFocus(True)
+        self.command.setFixedHeight(theme.px(_COMMAND))
         self.command.setAccessibleName(self.tr("Command"))
         self.copy.setText(self.tr("Copy"))
         line = QHBoxLayout()
         line.setSpacing(8)
         line.addWidget(self.command, 1)
-        line.addWidget(self.copy)
+        line.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignTop)
         for widget in (self.words, self.notes, self.bar, self.fine):
             self.body.addWidget(widget)
         self.body.addLayout(line)
@@ -288,8 +293,7 @@ class UpdateDialog(Dialog):
         self.bar.setRange(0, 0)
         self.bar.setVisible(busy)
         self._set_fine(fine)
-        self.command.setText(command)
-        self.command.setCursorPosition(0)
+        self.command.setPlainText(command)
         for widget in (self.command, self.copy):
             widget.setVisible(bool(command))
         self._fill(buttons)
@@ -298,6 +302,7 @@ class UpdateDialog(Dialog):
     def _set_fine(self, text: str) -> None:
         self.fine.setText(text)
         self.fine.setVisible(bool(text))
+        self._fit()
 
     def _fill(self, buttons: "tuple[Button, ...] | list[Button]") -> None:
         for old in self.row:
@@ -314,12 +319,19 @@ class UpdateDialog(Dialog):
             self.row[-1].setFocus()
 
     def _fit(self) -> None:
-        if (layout := self.layout()) is not None:
+        """As high as this step needs: wrapped text says how high it is only for a width."""
+        width, margins = max(self.width(), self.minimumWidth()), self.body.contentsMargins()
+        for label in (self.words, self.fine):
+            label.ensurePolished()
+            label.setMinimumHeight(0)  # else the step before counts
+            label.setMinimumHeight(max(0, label.heightForWidth(width - margins.left() - margins.right())))
+        layout = self.layout()
+        if layout is not None:
             layout.activate()
-        self.adjustSize()
+            self.resize(width, layout.totalMinimumSize().height())
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.command.text())
+        QGuiApplication.clipboard().setText(self.command.toPlainText())
 
     def _run(self, work: "Callable[[Updates], Any]", done: Callable[[Any], None]) -> None:
         def act() -> Any:
