@@ -9,6 +9,7 @@ from app.core.errors import all_errors
 from app.core.settings import GROUP_TITLES, describe
 from app.models.quants import DESCRIPTION, all_notes
 from app.models.transfer_notes import NOTES
+from app.optimize.wishes import REASONS as WISHES
 from app.planning.costs import VERDICTS, read_api_prices, read_tariffs
 from app.planning.reasons import REASONS
 from app.planning.watch import FINDINGS
@@ -38,6 +39,7 @@ def collect() -> list[tuple[str, str]]:
     found |= {("Settings", title) for title in GROUP_TITLES.values()}
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
     found |= {("Planning", text) for text in (*REASONS.values(), *FINDINGS.values(), *VERDICTS.values())}
+    found |= {("Lab", text) for text in WISHES.values()}
     found |= {("Notes", text) for text in NOTES.values()}
     found |= {("Tariffs", text) for tariff in read_tariffs() for text in (tariff.name, tariff.source)}
     found |= {("Tariffs", api.source) for api in read_api_prices()}

@@ -7,7 +7,7 @@ from msgspec import Struct
 from app.core.events import ErrorInfo
 
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
-Stage = Literal["", "size", "matrix", "quantize", "reference", "measure", "speed"]
+Stage = Literal["", "size", "matrix", "parts", "quantize", "reference", "measure", "speed"]
 ENDED = frozenset({"done", "failed", "cancelled"})
 FULL_CACHE = ("f16", "f16")
 
@@ -43,7 +43,30 @@ class MeasureOrder(Struct, frozen=True, tag="measure", tag_field="kind", kw_only
     speed: bool = False
 
 
-Order = QuantOrder | MeasureOrder
+class WishOrder(Struct, frozen=True, tag="wish", tag_field="kind", kw_only=True, omit_defaults=True):
+    """A mix of types found by measuring on ``text`` what each part of ``source`` costs: of at most ``value`` bytes, or
+    that loses at most ``value`` nats. ``matrix_text`` (a file): a matrix is computed from it first."""
+
+    source: str
+    target: str
+    wish: Literal["bytes", "loss"]
+    value: float
+    text: str
+    text_name: str = ""
+    matrix: str = ""
+    matrix_text: str = ""
+    matrix_name: str = ""
+    chunks: int = 0
+
+
+Order = QuantOrder | MeasureOrder | WishOrder
+
+
+class Why(Struct, frozen=True):
+    """A reason as ``optimize.wishes.Reason`` has it."""
+
+    template: str
+    params: dict[str, str | int | float] = {}
 
 
 class Speed(Struct, frozen=True, omit_defaults=True):
@@ -92,6 +115,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     fallbacks: tuple[str, ...] = ()
     matrix: str = ""
     points: tuple[Point, ...] = ()
+    reasons: tuple[Why, ...] = ()
 
 
 class LabItem(Struct, frozen=True, kw_only=True, omit_defaults=True):

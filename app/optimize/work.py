@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,17 @@ from app.models.gguf import read_header
 from app.models.library import Library
 from app.models.summary import summarize
 from app.optimize.cards import Measurements
-from app.optimize.orders import MeasureOrder, Order, Point, QuantOrder, Result, Speed, Stage
+from app.optimize.orders import (
+    MeasureOrder,
+    Order,
+    Point,
+    QuantOrder,
+    Result,
+    Speed,
+    Stage,
+    Why,
+    WishOrder,
+)
 from app.optimize.queue import Step, Tell
 from app.optimize.rates import Rates
 from app.planning.outlook import engine_version
@@ -38,14 +48,15 @@ class Work:
     ) -> None:
         self._paths, self._library, self._rates = paths, library, rates
         self._layers, self._speed = layers, speed
+        self._measurements = Measurements(paths.data / "lab" / "measurements.json")
 
     def __call__(self, order: Order, tell: Tell, cancel: threading.Event) -> Result:
         """Do it."""
         if isinstance(order, QuantOrder):
             return self._quantize(order, tell, cancel)
-        points = tuple(self._measure(order, tell, cancel))
-        Measurements(self._paths.data / "lab" / "measurements.json").add(points)
-        return Result(points=points)
+        if isinstance(order, WishOrder):
+            return self._wish(order, tell, cancel)
+        return Result(points=tuple(self._measure(order, tell, cancel)))
 
     # ------------------------------------------------------------------ quantizing
 
@@ -84,26 +95,52 @@ class Work:
                 timing.note(done.figures)
         return target
 
+    def _wish(self, order: WishOrder, tell: Tell, cancel: threading.Event) -> Result:
+        """Measure the parts, find the mix, make it."""
+        from app.optimize.sensitivity import Sensitivity
+        from app.optimize.wishes import AtMostBytes, AtMostLoss, plan_wish
+
+        source, quant = Path(order.source), _quant_of(order)
+        matrix = (
+            self._matrix(quant, tell, cancel) if quant.text else Path(order.matrix) if order.matrix else None
+        )
+        steps, at = (3, 1) if quant.text else (2, 0)
+        tell(Step("parts", source.name, step=at, steps=steps))
+        sensitivity = Sensitivity(
+            source, Path(order.text), self._paths.cache / "lab", matrix=matrix, n_gpu_layers=self._layers(),
+            tell=_parts(tell, at, steps), cancel=cancel,
+        )  # fmt: skip
+        wish = AtMostBytes(int(order.value)) if order.wish == "bytes" else AtMostLoss(order.value)
+        plan = plan_wish(source, wish, sensitivity=sensitivity, has_matrix=matrix is not None, cancel=cancel)
+        made = replace(
+            quant, type=plan.types[0], overrides=plan.overrides, text="", matrix=str(matrix) if matrix else ""
+        )
+        result = self._quantize(made, lambda step: tell(replace(step, step=at + 1, steps=steps)), cancel)
+        return replace(result, reasons=tuple(Why(why.template, why.params) for why in plan.reasons))
+
     # ------------------------------------------------------------------ measuring
 
-    def _measure(self, order: MeasureOrder, tell: Tell, cancel: threading.Event) -> Iterator[Point]:
+    def _measure(self, order: MeasureOrder, tell: Tell, cancel: threading.Event) -> list[Point]:
         steps = len(order.texts) * (1 + len(order.models) * len(order.caches)) + (
             len(order.models) if order.speed else 0
         )
-        at, found = 0, []
+        at, found = 0, list[Point]()
         for text, name in zip(order.texts, order.names or map(_stem, order.texts), strict=True):
             self._reference(order, Path(text), tell, (at, steps), cancel)
             at += 1
             for model in order.models:
                 for cache in order.caches:
-                    found.append(self._one(order, (model, text, name), cache, tell, (at, steps), cancel))
+                    point = self._one(order, (model, text, name), cache, tell, (at, steps), cancel)
+                    found.append(point)
+                    self._measurements.add([point])  # what comes later may fail
                     at += 1
-        speeds = {}
         for model in order.models if order.speed else ():
             tell(Step("speed", Path(model).name, step=at, steps=steps))
-            speeds[model] = self._speed(Path(model), cancel)
+            speed = self._speed(Path(model), cancel)
+            found = [replace(point, speed=speed) if point.path == model else point for point in found]
+            self._measurements.add(point for point in found if point.path == model)
             at += 1
-        return (replace(point, speed=speeds.get(point.path)) for point in found)
+        return found
 
     def _reference(
         self, order: MeasureOrder, text: Path, tell: Tell, at: tuple[int, int], cancel: threading.Event
@@ -181,6 +218,23 @@ def _job(order: QuantOrder) -> QuantizeJob:
         source=order.source, target=order.target, type=order.type, overrides=order.overrides,
         embedding=order.embedding, output=order.output, pure=order.pure, prune=order.prune, requantize=True,
     )  # fmt: skip
+
+
+def _quant_of(order: WishOrder) -> QuantOrder:
+    return QuantOrder(
+        source=order.source, target=order.target, type="Q8_0", matrix=order.matrix, text=order.matrix_text,
+        text_name=order.matrix_name, chunks=order.chunks,
+    )  # fmt: skip
+
+
+def _parts(tell: Tell, step: int, steps: int) -> Callable[[str, LabProgress], None]:
+    """Progress by part: what is told of the measurements inside comes without a colon and only proves life."""
+
+    def told(what: str, progress: LabProgress) -> None:
+        if ": " in what:
+            tell(Step("parts", what, progress.done, progress.total, step, steps))
+
+    return told
 
 
 def _teller(

@@ -21,6 +21,8 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
         "show_repo": lambda repo: _page_call(window, "discover", "show_repo", repo),
         "downloads": lambda _none: window.open_page("downloads"),
         "library": lambda model: _page_call(window, "library", "select", model or ""),
+        "quantize": lambda model: _page_call(window, "lab", "begin_with", model or ""),
+        "measure": lambda model: _page_call(window, "lab", "measure", model or ""),
         "load": window.models.ask_load,
         "load_options": window.models.ask_load,
         "load_profile": lambda pair: window.models.load_profile(*pair),

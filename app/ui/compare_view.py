@@ -1,5 +1,7 @@
 """Two answers to one question side by side, as they come; one of them is gone on with."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QUrl, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -59,8 +61,10 @@ class CompareView(QWidget):
     """The answer to go on with."""
     link_activated = Signal(QUrl)
 
-    def __init__(self, parent: QWidget, words: ErrorWords) -> None:
+    def __init__(self, parent: QWidget, words: ErrorWords, take: Callable[[], str] | None = None) -> None:
+        """``take`` says what the buttons say when it is not going on with an answer."""
         super().__init__(parent)
+        self._take = take or (lambda: self.tr("Go on with this one"))
         self.columns = [_Column(self, words), _Column(self, words)]
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -88,4 +92,4 @@ class CompareView(QWidget):
     def _retranslate(self) -> None:
         self.setAccessibleName(self.tr("Two answers side by side"))
         for column in self.columns:
-            column.keep.setText(self.tr("Go on with this one"))
+            column.keep.setText(self._take())

@@ -39,6 +39,10 @@ def _groups(row: Row, states: States) -> tuple[tuple[Entry, ...], ...]:
             ("unload", translate("Library", "Unload"), live, ""),
         ),
         (
+            ("quantize", translate("Library", "Make a quant of it…"), row.runs, ""),
+            ("measure", translate("Library", "Measure what it lost…"), row.runs, ""),
+        ),
+        (
             ("star", star, True, ""),
             ("rename", translate("Library", "Rename…"), True, "F2"),
             ("file", translate("Library", "Tensors, template and all keys…"), not row.damaged, ""),

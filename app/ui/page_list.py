@@ -16,12 +16,13 @@ PAGES = [
     ("discover", "discover"),
     ("library", "library"),
     ("downloads", "downloads"),
+    ("lab", "lab"),
     ("usage", "usage"),
     ("server", "server"),
     ("settings", "settings"),
 ]
 
-LEVELS: dict[str, Level] = {"server": "full", "lab": "developer", "usage": "full"}
+LEVELS: dict[str, Level] = {"server": "full", "lab": "full", "usage": "full"}
 """Pages that those who chose less don't see."""
 
 
@@ -32,6 +33,7 @@ def page_words(name: str) -> str:
         "discover": QCoreApplication.translate("Pages", "Discover"),
         "library": QCoreApplication.translate("Pages", "Library"),
         "downloads": QCoreApplication.translate("Pages", "Downloads"),
+        "lab": QCoreApplication.translate("Pages", "Lab"),
         "usage": QCoreApplication.translate("Pages", "Usage"),
         "server": QCoreApplication.translate("Pages", "Server"),
         "settings": QCoreApplication.translate("Pages", "Settings"),
@@ -51,6 +53,7 @@ _CLASSES = {
     "discover": "DiscoverPage",
     "library": "LibraryPage",
     "downloads": "DownloadsPage",
+    "lab": "LabPage",
     "usage": "UsagePage",
     "settings": "SettingsPage",
     "welcome": "WelcomePage",

@@ -1,26 +1,38 @@
-"""The downloads as a table whose rows can be dragged, or moved with the keyboard, into another order."""
+"""Downloads, or jobs, as a table whose rows can be dragged, or moved with the keyboard, into another order."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
-from app.core.events import DownloadChanged
 from app.ui.table_model import Column, Index, Table, TableModel
 
-_KIND = "application/x-hearth-download"
+_KIND = "application/x-hearth-queued"
 
 
-class QueueModel(TableModel[DownloadChanged]):
-    """Rows in the queue's order. ``moved``: put this download before that one (None: at the end)."""
+class Queued(Protocol):
+    """What has a place in a queue."""
+
+    @property
+    def id(self) -> str:
+        """Tells it from the others."""
+        ...
+
+
+T = TypeVar("T", bound=Queued)
+
+
+class QueueModel(TableModel[T]):
+    """Rows in the queue's order. ``moved``: put this one before that one (None: at the end)."""
 
     moved = Signal(str, object)
 
-    def __init__(self, columns: Sequence[Column[DownloadChanged]], parent: QObject) -> None:
+    def __init__(self, columns: Sequence[Column[T]], parent: QObject) -> None:
         super().__init__(columns, _key, parent)
 
-    def set_rows(self, rows: Sequence[DownloadChanged]) -> None:
+    def set_rows(self, rows: Sequence[T]) -> None:
         """Show these, in this order."""
         super().set_rows(rows)
         for at, row in enumerate(rows):
@@ -36,7 +48,7 @@ class QueueModel(TableModel[DownloadChanged]):
         self.endMoveRows()
 
     def neighbour(self, key: str, step: int) -> tuple[bool, str | None]:
-        """(whether it can move ``step`` rows, the download it then stands before)."""
+        """(whether it can move ``step`` rows, the one it then stands before)."""
         at = self.find(key)
         to = -1 if at is None else at + step
         if at is None or not 0 <= to < len(self.rows):
@@ -73,7 +85,7 @@ class QueueModel(TableModel[DownloadChanged]):
         return False  # we move it ourselves: the view must not remove it
 
 
-def _key(row: DownloadChanged) -> str:
+def _key(row: Queued) -> str:
     return row.id
 
 
@@ -83,7 +95,7 @@ class QueueTable(Table):
     shift = Signal(int)
     removed = Signal()
 
-    def __init__(self, model: QueueModel, parent: QWidget, actions: Callable[[], object]) -> None:
+    def __init__(self, model: QueueModel[Any], parent: QWidget, actions: Callable[[], object]) -> None:
         super().__init__(model, parent, sortable=False)
         self._actions = actions
         self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)

@@ -325,4 +325,90 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>BeforeCard</name>
+    <message numerus="yes">
+        <source>%n tensor(s) can&apos;t take {type}: their rows don&apos;t divide. They get a finer one.</source>
+        <translation>
+            <numerusform>%n tensor can&apos;t take {type}: its rows don&apos;t divide. It gets a finer one.</numerusform>
+            <numerusform>%n tensors can&apos;t take {type}: their rows don&apos;t divide. They get a finer one.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Make %n quant(s), {size}</source>
+        <translation>
+            <numerusform>Make %n quant, {size}</numerusform>
+            <numerusform>Make %n quants, {size}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Make %n quant(s)</source>
+        <translation>
+            <numerusform>Make %n quant</numerusform>
+            <numerusform>Make %n quants</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>CompareQuants</name>
+    <message numerus="yes">
+        <source>{machine}: %n file(s) the same as here; their KL differs by {gap} at most.</source>
+        <translation>
+            <numerusform>{machine}: %n file the same as here; its KL differs by {gap}.</numerusform>
+            <numerusform>{machine}: %n files the same as here; their KL differs by {gap} at most.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n measurement(s) of another copy, made with {engine}.</source>
+        <translation>
+            <numerusform>%n measurement of another copy, made with {engine}.</numerusform>
+            <numerusform>%n measurements of another copy, made with {engine}.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>Lab</name>
+    <message numerus="yes">
+        <source>%n job(s) to do</source>
+        <translation>
+            <numerusform>%n job to do</numerusform>
+            <numerusform>%n jobs to do</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Measure %n model(s)</source>
+        <translation>
+            <numerusform>Measure %n model</numerusform>
+            <numerusform>Measure %n models</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n tensor(s) took another type</source>
+        <translation>
+            <numerusform>%n tensor took another type</numerusform>
+            <numerusform>%n tensors took another type</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n tensor(s) can&apos;t take this type and get another one.</source>
+        <translation>
+            <numerusform>%n tensor can&apos;t take this type and gets another one.</numerusform>
+            <numerusform>%n tensors can&apos;t take this type and get another one.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>, %n piece(s)</source>
+        <translation>
+            <numerusform>, %n piece</numerusform>
+            <numerusform>, %n pieces</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n as good</source>
+        <translation>
+            <numerusform>%n as good</numerusform>
+            <numerusform>%n as good</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

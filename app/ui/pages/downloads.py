@@ -38,7 +38,7 @@ class DownloadsPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self.model = QueueModel(columns(), self)
+        self.model: QueueModel[DownloadChanged] = QueueModel(columns(), self)
         self.table = QueueTable(self.model, self, self._show_menu)
         self.table.verticalHeader().setDefaultSectionSize(46)
         self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))

@@ -1,0 +1,131 @@
+"""A row of what was measured, and the table's columns: each figure with its standard error below."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from PySide6.QtCore import QCoreApplication
+
+from app.optimize.orders import Point
+from app.ui import words
+from app.ui.figures import DASH
+from app.ui.lab_words import error, figure, is_reference, name_of, sentence
+from app.ui.table_model import Column
+
+translate = QCoreApplication.translate
+
+
+class Line(Struct, frozen=True):
+    """A row of the table: one of ours, or of a card's (``source`` names its processor)."""
+
+    point: Point
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells rows apart."""
+        return f"{self.source}|{self.point.print}|{'/'.join(self.point.cache)}"
+
+
+def columns() -> list[Column[Line]]:
+    """Each figure with its standard error below."""
+
+    def numbers(
+        title: Callable[[], str], name: str, digits: int, tip: Callable[[], str], factor: float = 1.0
+    ) -> Any:
+        return Column(
+            title,
+            lambda line: figure(line.point, name, digits, factor),
+            sort=lambda line: line.point.figures.get(name, -1.0),
+            note=lambda line: error(line.point, name, digits, factor),
+            tip=lambda _line: tip(),
+            right=True,
+            width=84,
+        )
+
+    return [
+        Column(lambda: translate("Lab", "Model"), lambda line: name_of(line.point), note=_origin, tip=_tip),
+        Column(
+            lambda: translate("Lab", "Size (GB)"),
+            lambda line: words.gigabytes(line.point.bytes),
+            sort=lambda line: line.point.bytes,
+            note=_bits,
+            right=True,
+            width=84,
+        ),
+        numbers(lambda: translate("Lab", "KL mean"), "kl", 4, _kl_tip),
+        numbers(lambda: translate("Lab", "KL 99 %"), "kl_p99", 3, _p99_tip),
+        numbers(lambda: translate("Lab", "KL max"), "kl_max", 2, _max_tip),
+        numbers(lambda: translate("Lab", "Same top (%)"), "same_top", 1, _top_tip, 100.0),
+        numbers(lambda: translate("Lab", "RMS Δp (%)"), "rms_change", 2, _rms_tip, 100.0),
+        numbers(lambda: translate("Lab", "Perplexity"), "ppl", 3, _ppl_tip),
+        Column(
+            lambda: translate("Lab", "Tokens/s"),
+            _speed,
+            sort=lambda line: (line.point.speed.decode if line.point.speed else None) or -1.0,
+            note=_energy,
+            right=True,
+            width=84,
+        ),
+    ]
+
+
+def _kl_tip() -> str:
+    return translate("Lab", "How far the probabilities are from the reference's, on average; 0 is the same.")
+
+
+def _p99_tip() -> str:
+    return translate("Lab", "One position in a hundred is farther off than this.")
+
+
+def _max_tip() -> str:
+    return translate("Lab", "The position that is farthest off.")
+
+
+def _top_tip() -> str:
+    return translate("Lab", "How often the likeliest next token is the reference's.")
+
+
+def _rms_tip() -> str:
+    return translate("Lab", "How much the right token's probability changes, root mean square.")
+
+
+def _ppl_tip() -> str:
+    return translate(
+        "Lab", "How surprised the model is by the text; lower is better, the same text compared."
+    )
+
+
+def _origin(line: Line) -> str:
+    if line.source:
+        return translate("Lab", "imported, {machine}").format(machine=line.source)
+    if is_reference(line.point):
+        return translate("Lab", "the reference: noise floor")
+    return words.quant_note(line.point.quant) if line.point.quant else ""
+
+
+def _tip(line: Line) -> str:
+    tail = line.point.figures.get("tail")
+    text = sentence(line.point)
+    if tail:
+        share = words.number(tail * 100, 3)
+        missed = translate(
+            "Lab", "Of the reference's probability {share} % lies outside the tokens that were kept."
+        )
+        text += "\n" + missed.format(share=share)
+    return text
+
+
+def _bits(line: Line) -> str:
+    bits = line.point.bits
+    return translate("Lab", "{bits} bits").format(bits=words.number(bits, 2)) if bits else ""
+
+
+def _speed(line: Line) -> str:
+    speed = line.point.speed.decode if line.point.speed else None
+    return DASH if speed is None else words.number(speed, 1 if speed < 100 else 0)
+
+
+def _energy(line: Line) -> str:
+    joules = line.point.speed.joules if line.point.speed else None
+    return "" if joules is None else translate("Lab", "{count} J/token").format(count=words.number(joules, 2))

@@ -1,0 +1,131 @@
+"""A job of the lab in words: what it does, how it stands, what came of it."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QCoreApplication
+
+from app.optimize.orders import ENDED, LabItem, MeasureOrder, Order, WishOrder
+from app.ui import words
+from app.ui.errors import describe
+from app.ui.figures import DASH
+from app.ui.lab_draft import short_name
+
+translate = QCoreApplication.translate
+
+
+def title(item: LabItem) -> str:
+    """What the job makes or measures."""
+    order = item.order
+    if not isinstance(order, MeasureOrder):
+        return Path(order.target).stem
+    if len(order.models) == 1:
+        return translate("Lab", "Measure {model}").format(model=short_name(order.models[0]))
+    count = len(order.models)
+    return translate("Lab", "Measure %n model(s)", "", count)
+
+
+def note(item: LabItem) -> str:
+    """Where it stands while it runs, else what came of it or what it works on."""
+    if item.state == "running":
+        return stage(item)
+    if item.state == "failed" and item.error is not None:
+        return describe(item.error).sentence
+    if item.state == "paused" and item.interrupted:
+        return translate("Lab", "Hearth was closed while it ran or waited.")
+    if item.result is not None and not isinstance(item.order, MeasureOrder):
+        return _made(item)
+    return about(item.order)
+
+
+def about(order: Order) -> str:
+    """What goes in."""
+    if isinstance(order, MeasureOrder):
+        texts = ", ".join(order.names)
+        text = translate("Lab", "against {reference} on {texts}")
+        return text.format(reference=short_name(order.reference), texts=texts)
+    source = short_name(order.source)
+    if isinstance(order, WishOrder):
+        return _wished(order, source)
+    if order.text:
+        return translate("Lab", "from {source}, matrix from {text}").format(
+            source=source, text=order.text_name
+        )
+    if order.matrix:
+        return translate("Lab", "from {source}, matrix {file}").format(
+            source=source, file=Path(order.matrix).name
+        )
+    return translate("Lab", "from {source}").format(source=source)
+
+
+def _wished(order: WishOrder, source: str) -> str:
+    if order.wish == "bytes":
+        wish = translate("Lab", "at most {size}").format(size=words.size(round(order.value)))
+    else:
+        wish = translate("Lab", "KL at most {value}").format(value=words.number(order.value, 3))
+    text = translate("Lab", "from {source}, {wish} on {text}")
+    return text.format(source=source, wish=wish, text=order.text_name)
+
+
+def _made(item: LabItem) -> str:
+    result = item.result
+    assert result is not None
+    text = translate("Lab", "{size}, {bits} bits per weight").format(
+        size=words.size(result.bytes), bits=words.number(result.bits, 2) if result.bits else DASH
+    )
+    if result.fallbacks:
+        count = len(result.fallbacks)
+        text += "; " + translate("Lab", "%n tensor(s) took another type", "", count)
+    return text
+
+
+def stage(item: LabItem) -> str:
+    """What it does at the moment."""
+    pieces = translate("Lab", "{done} of {total}").format(
+        done=words.number(item.done), total=words.number(item.total)
+    )
+    text = {
+        "size": translate("Lab", "Working out the size"),
+        "matrix": translate("Lab", "Importance matrix"),
+        "parts": translate("Lab", "What each part costs, {name}").format(name=item.about),
+        "quantize": translate("Lab", "Tensor {name}").format(name=item.about),
+        "reference": translate("Lab", "Reference {name}").format(name=item.about),
+        "measure": translate("Lab", "Measuring {name}").format(name=item.about),
+        "speed": translate("Lab", "Speed of {name}").format(name=item.about),
+        "": translate("Lab", "Starting"),
+    }[item.stage]
+    return f"{text}, {pieces}" if item.total else text
+
+
+def state(item: LabItem) -> str:
+    """The state in a word or two."""
+    return {
+        "queued": translate("Lab", "Waiting"),
+        "running": translate("Lab", "Running"),
+        "paused": translate("Lab", "Paused"),
+        "done": translate("Lab", "Done"),
+        "failed": translate("Lab", "Failed"),
+        "cancelled": translate("Lab", "Cancelled"),
+    }[item.state]
+
+
+def state_token(item: LabItem) -> str:
+    """The colour of the word."""
+    return {"done": "good", "failed": "bad", "running": "accent"}.get(item.state, "text-2")
+
+
+def state_icon(item: LabItem) -> str:
+    """The shape beside the word."""
+    return {
+        "queued": "clock",
+        "running": "play",
+        "paused": "pause",
+        "done": "check",
+        "failed": "error",
+        "cancelled": "close",
+    }[item.state]
+
+
+def summary(items: tuple[LabItem, ...]) -> str:
+    """How many run and wait."""
+    going = sum(item.state not in ENDED for item in items)
+    return translate("Lab", "%n job(s) to do", "", going) if going else ""

@@ -1,0 +1,145 @@
+"""The Lab page: make smaller models, see what they lost, judge two of them blind; the jobs stand below."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QButtonGroup, QStackedWidget, QWidget
+
+from app.core.events import LibraryChanged
+from app.core.types import ModelRecord
+from app.ui import tasks, theme
+from app.ui.bridge import Bridge
+from app.ui.empty_state import EmptyState
+from app.ui.lab_blind import BlindView
+from app.ui.lab_compare import CompareQuants
+from app.ui.lab_jobs import LabJobs
+from app.ui.lab_make import MakeView
+from app.ui.lab_sources import sources
+from app.ui.page import Page
+from app.ui.widgets import make_button
+
+if TYPE_CHECKING:
+    from app.compose import Services
+
+_TEXT = 560
+VIEWS = ("make", "compare", "blind")
+
+
+class LabPage(Page):
+    """Three views and the queue, or what to do when there is no model yet."""
+
+    def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
+        super().__init__(services, bridge, parent)
+        self._wanted = self._measured = ""
+        self._task: tasks.Task[list[ModelRecord]] | None = None
+        self.make, self.compare = MakeView(services, self), CompareQuants(services, bridge, self)
+        self.blind = BlindView(services, self)
+        self.jobs = LabJobs(services, bridge, self)
+        self.empty = EmptyState(self)
+        self.choice = QButtonGroup(self)
+        self.stack, self.views = QStackedWidget(self), QStackedWidget(self)
+        self._lay_out()
+        self._connect()
+        self.retranslate()
+
+    def _lay_out(self) -> None:
+        self.header.addSpacing(8)
+        for at, view in enumerate((self.make, self.compare, self.blind)):
+            self.views.addWidget(view)
+            button = make_button(partial(self.show_view, VIEWS[at]), "", self, compact=True)
+            button.setCheckable(True)
+            self.choice.addButton(button, at)
+            self.header.addWidget(button)
+        self.header.addStretch(1)
+        self.choice.button(0).setChecked(True)
+        self.stack.addWidget(self.views)
+        self.stack.addWidget(self.empty)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(0)
+        self.body.addWidget(self.stack, 1)
+        self.body.addWidget(self.jobs)
+
+    def _connect(self) -> None:
+        self.empty.primary.connect(lambda: self.asked.emit("starter", None))
+        self.empty.secondary.connect(lambda: self.asked.emit("search", ""))
+        self.make.started.connect(self.jobs.sweep)
+        self.compare.started.connect(self.jobs.sweep)
+        self.jobs.asked.connect(self.asked)
+        self.compare.asked.connect(self.asked)
+        self.jobs.results.connect(lambda: self.show_view("compare"))
+        self.bridge.on(LibraryChanged, lambda _event: self.reload(), self)
+
+    # ------------------------------------------------------------------ content
+
+    def entered(self) -> None:
+        self.reload()
+
+    def reload(self) -> None:
+        """Look at the library again, while the page is seen."""
+        if self._task is not None:
+            self._task.cancel()
+        if self.isVisible():
+            services = self.services
+            self._task = tasks.run(lambda: sources(services), self._show_models, owner=self)
+
+    def _show_models(self, records: list[ModelRecord]) -> None:
+        self.stack.setCurrentWidget(self.views if records else self.empty)
+        for button in self.choice.buttons():
+            button.setVisible(bool(records))
+        self.make.show_models(records)
+        self.compare.show_models(records)
+        self.blind.show_models(records)
+        if self._wanted and self.make.source.choose(self._wanted):
+            self._wanted = ""
+        self._open_measure()
+
+    def show_view(self, name: str) -> None:
+        """make, compare or blind."""
+        at = VIEWS.index(name)
+        self.choice.button(at).setChecked(True)
+        self.views.setCurrentIndex(at)
+
+    def begin_with(self, model: str) -> None:
+        """Make something of this model."""
+        self._wanted = model
+        self.show_view("make")
+        if self.make.source.choose(model):
+            self._wanted = ""
+
+    def measure(self, model: str) -> None:
+        """Ask what to measure, this model ticked."""
+        self._measured = model
+        self.show_view("compare")
+        self._open_measure()
+
+    def _open_measure(self) -> None:
+        if self._measured and self.compare.has(self._measured):
+            self.compare.open_dialog(self._measured)
+            self._measured = ""
+
+    # ------------------------------------------------------------------ words
+
+    def retranslate(self) -> None:
+        self.title.setText(self.tr("Lab"))
+        names = (self.tr("Make a quant"), self.tr("What was lost"), self.tr("Side by side"))
+        for button, name in zip(self.choice.buttons(), names, strict=True):
+            button.setText(name)
+        self.empty.show_state(
+            self.tr("Make a model smaller, and know what it lost"),
+            self.tr(
+                "The lab turns a model of your library into other types, computes importance matrices, and measures"
+                " how far each quant is from the original. It needs a model to begin with."
+            ),
+            self.tr("Get a small model to start with"),
+            self.tr("Search for a model"),
+        )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        inset = max(24, (self.width() - theme.px(_TEXT)) // 2)
+        self.empty.setContentsMargins(inset, 0, inset, 0)
+
+    def focus(self) -> None:
+        first = self.make.source.box if self.stack.currentWidget() is self.views else self.empty.button
+        first.setFocus()
