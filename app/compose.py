@@ -42,6 +42,7 @@ from app.server.host import ServerHost
 
 if TYPE_CHECKING:
     from app.hardware.facts import Machine
+    from app.planning.fit import Fitter
     from app.planning.outlook import Outlook
     from app.planning.planner import Planned, Wishes
     from app.updates.service import Updates
@@ -216,6 +217,12 @@ def _measure(workers: Mapping[str, str], arguments: Sequence[str]) -> bytes:
     return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers))
 
 
+def _fitter(machine: "Callable[[], Machine]", settings: SettingsStore) -> "Fitter":
+    from app.planning.fit import Fitter  # noqa: PLC0415 - asks the hardware, not before somebody wants to know
+
+    return Fitter(machine(), settings.value.engine.n_ctx)
+
+
 def _entered_watts(settings: SettingsStore) -> tuple[float, float] | None:
     energy = settings.value.energy
     return (energy.watts, energy.watts_idle) if energy.watts else None
@@ -325,7 +332,7 @@ def compose(paths: Paths | None = None) -> Services:
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
-        sampling=presets.sampling,
+        sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings),
     )  # fmt: skip
     chats = ChatStore(paths.chats_file, bus)
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.models.downloads import Downloads
     from app.models.hub import Hub
     from app.models.library import Library
+    from app.planning.fit import Fitter
     from app.runtime.protocol import Embeddings, Rendered
     from app.runtime.supervisor import Supervisor
 
@@ -53,12 +54,14 @@ class Backend:
         hub: "Hub | None" = None,
         series: "SeriesStore | None" = None,
         sampling: Callable[[str], SamplingParams | None] | None = None,
+        fitter: "Callable[[], Fitter] | None" = None,
     ) -> None:
-        """``sampling``: a model's own, by its id."""
+        """``sampling``: a model's own, by its id. ``fitter`` says what fits this machine; it may take a moment."""
         self._sampling = sampling
         self.library, self.supervisor, self._planner = library, supervisor, planner
         self.settings = settings
         self.downloads, self.hub, self.series = downloads, hub, series
+        self.fitter = fitter
         self.keeper = Keeper(supervisor)
         self.closing = False
         self._running: dict[str, str] = {}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.models.downloads import Downloads
     from app.models.hub import Hub
     from app.models.library import Library
+    from app.planning.fit import Fitter
     from app.runtime.supervisor import Supervisor
     from app.server.backend import Backend, Planned
     from app.server.keys import KeyStore
@@ -53,11 +54,12 @@ class ServerHost:
         series: "SeriesStore | None" = None,
         keys_file: Path | None = None,
         sampling: "Callable[[str], SamplingParams | None] | None" = None,
+        fitter: "Callable[[], Fitter] | None" = None,
     ) -> None:
         self._library, self._supervisor, self._planner = library, supervisor, planner
         self._bus, self._settings = bus, settings
         self._more: dict[str, Any] = {
-            "downloads": downloads, "hub": hub, "series": series, "sampling": sampling,
+            "downloads": downloads, "hub": hub, "series": series, "sampling": sampling, "fitter": fitter,
         }  # fmt: skip
         self._keys_file = keys_file
         self._keys: KeyStore | None = None

@@ -14,21 +14,23 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.core.errors import HearthError
-from app.core.generate import Delta, Failed, GenerateRequest, ToolCallDelta
+from app.core.generate import Delta, Failed, GenerateRequest
 from app.core.types import ModelRecord
+from app.server import convert_socket as convert
+from app.server import lmstudio_hub as hub
 from app.server import wire_socket as wire
 from app.server.answer import Answer
 from app.server.backend import Backend, new_id
 from app.server.convert import limited, over_defaults, to_request
-from app.server.convert_ollama import capabilities_of, size_label
 from app.server.errors import Problem, from_failed, problem_of
 from app.server.keys import Checker
 from app.server.live import Live, Registry
 from app.server.lmstudio import STOPS
+from app.server.lmstudio_files import Files
 from app.server.run import HangUpError, Run
-from app.server.sight import sees
+from app.server.sight import check_sight, sees
 
-PATHS = ("/llm", "/embedding", "/system")
+PATHS = ("/llm", "/embedding", "/system", "/files", "/repository")
 GREETING_TIME = 20.0
 MOST_SOCKETS = 128
 MOST_AT_ONCE = 64
@@ -55,6 +57,7 @@ class Sockets:
     ) -> None:
         """``refuse`` raises Problem for a Host or Origin that may not; ``ended`` is told of each prediction's end."""
         self.backend, self.registry, self.checker, self.ended = backend, registry, checker, ended
+        self.files = Files()
         self._refuse, self._open = refuse, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +91,8 @@ class _Session:
         self._key = ("", "")
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: dict[int, Run] = {}
+        self._cancels: dict[int, Callable[[], object]] = {}
+        """How to end what a channel does."""
 
     @property
     def _client(self) -> str:
@@ -133,9 +138,9 @@ class _Session:
             self._spawn(self._send({"type": "communicationWarning", "warning": str(error)}))
             return
         if isinstance(message, wire.ChannelSend):
-            run = self._runs.get(message.channel_id)
-            if run is not None and message.message.get("type") == "cancel":
-                run.cancel()
+            cancel = self._cancels.get(message.channel_id)
+            if cancel is not None and message.message.get("type") == "cancel":
+                cancel()
         elif isinstance(message, wire.RpcCall):
             self._spawn(self._call(message))
         else:
@@ -166,7 +171,7 @@ class _Session:
             result = await known(self, message.parameter or {})
             answer |= {"type": "rpcResult"} if result is None else {"type": "rpcResult", "result": result}
         except Exception as error:  # noqa: BLE001 - becomes the answer
-            answer |= {"type": "rpcError", "error": wire.error_of(problem_of(error))}
+            answer |= {"type": "rpcError", "error": convert.error_of(problem_of(error))}
         await self._send(answer)
 
     async def _downloaded(self, _given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,7 +184,7 @@ class _Session:
         return [info for info in infos if wanted in (None, info["type"])]
 
     def _info(self, record: ModelRecord) -> dict[str, Any]:
-        return _info(record, sees=sees(self._backend, record))
+        return convert.info_of(record, sees=sees(self._backend, record))
 
     async def _model_info(self, given: dict[str, Any]) -> dict[str, Any] | None:
         ask = msgspec.convert(given, wire.Ask)
@@ -212,12 +217,24 @@ class _Session:
     async def _template(self, given: dict[str, Any]) -> dict[str, Any]:
         ask = msgspec.convert(given, wire.Template)
         record = self._backend.find(ask.specifier.name)
-        asked = to_request(wire.chat_of(ask, record.id), "", self._backend.defaults(record.id))
+        chat = convert.chat_of(ask, record.id, self._all.files.url)
+        asked = to_request(chat, "", self._backend.defaults(record.id))
         rendered = await self._backend.render(record, asked.messages, asked.tools)
         return {"formatted": rendered.prompt}
 
     async def _unload(self, given: dict[str, Any]) -> None:
         await self._backend.unload(self._backend.find(msgspec.convert(given, wire.Unload).identifier).id)
+
+    async def _upload(self, given: dict[str, Any]) -> dict[str, Any]:
+        ask = msgspec.convert(given, wire.Upload)
+        return self._all.files.take(ask.content_base64, ask.name)
+
+    async def _search(self, given: dict[str, Any]) -> dict[str, Any]:
+        return await hub.search(self._backend, msgspec.convert(given, wire.Search).opts)
+
+    async def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = msgspec.convert(given, wire.Options).model_search_result_identifier
+        return await hub.options(self._backend, found)
 
     # ------------------------------------------------------------------------------ channels
 
@@ -229,19 +246,20 @@ class _Session:
 
         try:
             self._check()
+            given = message.creation_parameter or {}
             if message.endpoint in ("loadModel", "getOrLoad"):
-                await self._load(msgspec.convert(message.creation_parameter or {}, wire.Load), say)
+                await self._load(msgspec.convert(given, wire.Load), say)
             elif message.endpoint == "predict":
-                await self._predict(
-                    number, msgspec.convert(message.creation_parameter or {}, wire.Predict), say
-                )
+                await self._predict(number, msgspec.convert(given, wire.Predict), say)
+            elif message.endpoint == "downloadModel":
+                await self._download(number, msgspec.convert(given, wire.Download), say)
             else:
                 raise Problem(404, "not_found", f"There is no channel {message.endpoint} here.")
             await self._send({"type": "channelClose", "channelId": number})
         except HangUpError:
             return
         except Exception as error:  # noqa: BLE001 - becomes the answer
-            problem = wire.error_of(problem_of(error))
+            problem = convert.error_of(problem_of(error))
             await self._send({"type": "channelError", "channelId": number, "error": problem})
 
     async def _load(self, given: wire.Load, say: Callable[..., Awaitable[None]]) -> None:
@@ -249,33 +267,45 @@ class _Session:
         await say(type="resolved", info=self._info(record))
         if not self._backend.is_ready(record.id):
             await say(type="startLoading", identifier=record.id, info=self._info(record))
-            await self._backend.load(record, **wire.changes_of(given.load_config_stack))
+            await self._backend.load(record, **convert.changes_of(given.load_config_stack))
         self._backend.keeper.keep(record.id, given.ttl)
         await say(type="success", info=self._instance(record))
+
+    async def _download(self, number: int, given: wire.Download, say: Callable[..., Awaitable[None]]) -> None:
+        job = await hub.begin(self._backend, given.download_identifier)
+        self._cancels[number] = lambda: hub.pause(self._backend, job)
+        try:
+            async for message in hub.messages(self._backend, job):
+                await say(**message)
+        finally:
+            del self._cancels[number]
 
     async def _predict(self, number: int, given: wire.Predict, say: Callable[..., Awaitable[None]]) -> None:
         record = self._backend.find(given.model_specifier.name)
         asked = self._request(given, record)
         with self._noted(record) as live:
             run = self._runs[number] = Run(self._backend, record, [asked], live)
+            self._cancels[number] = run.cancel
             answer = Answer()
             run.begin()
             try:
                 await self._events(run, answer, say)
                 live.status = 200
             finally:
-                del self._runs[number]
+                del self._runs[number], self._cancels[number]
                 run.end(answer.done)
         await say(type="success", **self._result(record, answer))
 
     def _request(self, given: wire.Predict, record: ModelRecord) -> GenerateRequest:
-        chat = wire.chat_of(given, record.id)
+        chat = convert.chat_of(given, record.id, self._all.files.url)
         defaults = self._backend.defaults(record.id)
         if not given.prediction_config_stack.completes:
-            return to_request(chat, new_id(), defaults)
+            asked = to_request(chat, new_id(), defaults)
+            check_sight(self._backend, record, asked.messages, "history")
+            return asked
         stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
         sampling = over_defaults(chat, defaults, None, stop=stop, **limited(chat.max_tokens, "maxTokens"))
-        return GenerateRequest(new_id(), prompt=wire.text_of(given), sampling=sampling)
+        return GenerateRequest(new_id(), prompt=convert.text_of(given), sampling=sampling)
 
     async def _events(self, run: Run, answer: Answer, say: Callable[..., Awaitable[None]]) -> None:
         while not answer.done:
@@ -284,7 +314,8 @@ class _Session:
                     raise from_failed(event)
                 answer.add(event)
                 if isinstance(event, Delta):
-                    await _tell(event, say)
+                    for message in convert.messages_of(event):
+                        await say(**message)
         for call in answer.first.tool_calls:
             arguments = msgspec.json.decode(call.arguments or "{}")
             request = {"type": "function", "id": call.id, "name": call.name, "arguments": arguments}
@@ -347,48 +378,6 @@ class _Noted:
         self._ended(self._live, self._live.began)
 
 
-async def _tell(event: Delta, say: Callable[..., Awaitable[None]]) -> None:
-    if event.prompt_tokens:
-        await say(type="promptProcessingProgress", progress=event.prefilled / event.prompt_tokens)
-    pieces = ((event.reasoning, "reasoning"), (event.text, "none"))
-    for text, kind in pieces:
-        if text:
-            fragment = {
-                "content": text,
-                "tokensCount": event.tokens,
-                "containsDrafted": False,
-                "reasoningType": kind,
-            }
-            await say(type="fragment", fragment=fragment)
-    for call in event.tool_calls:
-        await _tell_call(call, say)
-
-
-async def _tell_call(call: ToolCallDelta, say: Callable[..., Awaitable[None]]) -> None:
-    if call.name:
-        await say(type="toolCallGenerationStart", toolCallId=call.id)
-        await say(type="toolCallGenerationNameReceived", name=call.name)
-    if call.arguments:
-        await say(type="toolCallGenerationArgumentFragmentGenerated", content=call.arguments)
-
-
-def _info(record: ModelRecord, *, sees: bool = False) -> dict[str, Any]:
-    """A model on disk. Its path is its id: what lies where on this machine is nobody's business."""
-    summary, able = record.summary, capabilities_of(record, ("embedding", "reranker"), sees=sees)
-    found: dict[str, Any] = {
-        "type": "embedding" if "embedding" in able else "llm",
-        "modelKey": record.id,
-        "format": "gguf",
-        "displayName": record.name,
-        "path": record.id,
-        "sizeBytes": record.bytes,
-        "architecture": summary.architecture if summary else None,
-        "paramsString": (size_label(summary.parameters) if summary else None) or None,
-        "maxContextLength": (summary.context_length if summary else None) or 0,
-    }
-    return found | {"vision": "vision" in able, "trainedForToolUse": "tools" in able}
-
-
 _CALLS: dict[str, Callable[[_Session, dict[str, Any]], Awaitable[Any]]] = {
     "listDownloadedModels": _Session._downloaded,
     "listLoaded": _Session._loaded,
@@ -398,5 +387,8 @@ _CALLS: dict[str, Callable[[_Session, dict[str, Any]], Awaitable[Any]]] = {
     "countTokens": _Session._count,
     "embedString": _Session._embed,
     "applyPromptTemplate": _Session._template,
+    "uploadFileBase64": _Session._upload,
+    "searchModels": _Session._search,
+    "getModelDownloadOptions": _Session._options,
     "unloadModel": _Session._unload,
 }

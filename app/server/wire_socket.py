@@ -1,17 +1,13 @@
-"""LM Studio's WebSocket protocol as its own clients (lmstudio-python, lmstudio-js) speak it, as types and pure
-converters. Source: lmstudio-python 1.5.0, ``json_api.py`` and ``_sdk_models``.
+"""LM Studio's WebSocket protocol as its own clients (lmstudio-python, lmstudio-js) speak it. Source: lmstudio-python
+1.5.0, ``json_api.py`` and ``_sdk_models``. ``convert_socket`` makes requests of these types.
 
-One socket is one namespace (llm, embedding, system). After a greeting it carries remote calls (one answer each) and
-channels (messages both ways until one side closes), told apart by numbers that the client gives.
+One socket is one namespace (llm, embedding, system, files, repository). After a greeting it carries remote calls (one
+answer each) and channels (messages both ways until one side closes), told apart by numbers that the client gives.
 """
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct, field
-
-from app.server.errors import Problem, bad_field
-from app.server.wire import ChatRequest
 
 
 class Auth(Struct, rename="camel"):
@@ -121,6 +117,8 @@ class HistoryPart(Struct, rename="camel"):
     type: str
     text: str = ""
     content: str = ""
+    identifier: str = ""
+    """Of a file: what uploading it gave."""
     tool_call_id: str | None = None
     tool_call_request: ToolRequest | None = None
 
@@ -195,101 +193,41 @@ class Unload(Struct):
     identifier: Annotated[str, Meta(min_length=1)]
 
 
-# ---------------------------------------------------------------------------------------- converters
+class Upload(Struct, rename="camel"):
+    """call ``uploadFileBase64`` of the socket for files."""
 
-# LM Studio's name -> OpenAI's (or llama.cpp's) of the same meaning. A "checkbox" is {checked, value}.
-SAMPLING = {
-    "temperature": "temperature",
-    "maxPredictedTokens": "max_tokens",
-    "topKSampling": "top_k",
-    "topPSampling": "top_p",
-    "minPSampling": "min_p",
-    "repeatPenalty": "repeat_penalty",
-    "stopStrings": "stop",
-    "seed": "seed",
-}
-LOADING = {
-    "llm.load.contextLength": "n_ctx",
-    "embedding.load.contextLength": "n_ctx",
-    "llm.load.llama.evalBatchSize": "n_batch",
-    "llm.load.offloadKVCacheToGpu": "offload_kqv",
-}
+    content_base64: str
+    name: str = ""
 
 
-def chat_of(wire: Predict | Template, model: str) -> ChatRequest:
-    """The same question as OpenAI's type, whose checks and conversion then apply. Raises Problem."""
-    options = wire.prediction_config_stack.flat()
-    found: dict[str, Any] = {
-        "model": model,
-        "messages": [m for row in wire.history.messages for m in _messages(row)],
-    }
-    for key, value in options.items():
-        name = SAMPLING.get(key.removeprefix("llm.prediction."))
-        chosen = _unboxed(value)
-        if name and chosen is not None:
-            found[name] = chosen
-    return msgspec.convert(found | _tools(options) | _structure(options), ChatRequest)
+class SearchOptions(Struct, rename="camel"):
+    """What is looked for."""
+
+    search_term: str = ""
+    limit: Annotated[int, Meta(ge=1, le=25)] | None = None
+    compatibility_types: list[str] | None = None
 
 
-def text_of(wire: Predict) -> str:
-    """The text to go on with."""
-    return "".join(part.text for row in wire.history.messages for part in row.content)
+class Search(Struct):
+    """call ``searchModels`` of the socket for the Hub."""
+
+    opts: SearchOptions = field(default_factory=SearchOptions)
 
 
-def changes_of(stack: Stack) -> dict[str, Any]:
-    """What a load asks to be different from the plan."""
-    flat = stack.flat()
-    found = {ours: flat[key] for key, ours in LOADING.items() if isinstance(flat.get(key), bool | int)}
-    flash = flat.get("llm.load.llama.flashAttention")
-    return found | ({"flash_attn": "on" if flash else "off"} if isinstance(flash, bool) else {})
+class FoundName(Struct):
+    """A repository that a search gave."""
+
+    identifier: Annotated[str, Meta(min_length=1)]
+    type: Literal["hf", "catalog"] = "hf"
 
 
-def _unboxed(value: Any) -> Any:
-    if isinstance(value, dict) and "checked" in value:
-        return value.get("value") if value["checked"] else None
-    return value
+class Options(Struct, rename="camel"):
+    """call ``getModelDownloadOptions``."""
+
+    model_search_result_identifier: FoundName
 
 
-def _messages(row: HistoryMessage) -> list[dict[str, Any]]:
-    if any(part.type == "file" for part in row.content):
-        raise bad_field("history", "Files and images are not taken over this protocol.")
-    results = [part for part in row.content if part.type == "toolCallResult"]
-    if results:
-        return [{"role": "tool", "content": p.content, "tool_call_id": p.tool_call_id or ""} for p in results]
-    made = [part.tool_call_request for part in row.content if part.tool_call_request is not None]
-    found: dict[str, Any] = {"role": row.role, "content": "".join(part.text for part in row.content)}
-    if made:
-        found["tool_calls"] = [
-            {"id": call.id or f"call_{at}", "type": "function",
-             "function": {"name": call.name, "arguments": msgspec.json.encode(call.arguments or {}).decode()}}
-            for at, call in enumerate(made)
-        ]  # fmt: skip
-    return [found]
+class Download(Struct, rename="camel"):
+    """channel ``downloadModel``."""
 
-
-def _tools(options: dict[str, Any]) -> dict[str, Any]:
-    given = options.get("llm.prediction.tools")
-    if not isinstance(given, dict) or not given.get("tools"):
-        return {}
-    force = {"tool_choice": "required"} if given.get("force") else {}
-    return {"tools": given["tools"], **force}
-
-
-def _structure(options: dict[str, Any]) -> dict[str, Any]:
-    given = options.get("llm.prediction.structured")
-    if not isinstance(given, dict):
-        return {}
-    if given.get("type") == "gbnf":
-        return {"grammar": given.get("gbnfGrammar") or ""}
-    if given.get("type") != "json":
-        return {}
-    schema = given.get("jsonSchema")
-    return {"response_format": {"type": "json_object"}} if schema is None else {"json_schema": schema}
-
-
-def error_of(problem: Problem) -> dict[str, Any]:
-    """A failure as its clients read it; a model that is not there has a code that they turn into their own error."""
-    found: dict[str, Any] = {"title": problem.message}
-    if problem.code in ("model_not_found", "model_ambiguous"):
-        found["displayData"] = {"code": "generic.noModelMatchingQuery", "query": {}, "loadedModelsSample": []}
-    return found
+    download_identifier: Annotated[str, Meta(min_length=1)]

@@ -1,6 +1,8 @@
 """LM Studio's own Python client over its WebSocket protocol."""
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 
 import lmstudio
@@ -116,6 +118,34 @@ def test_vectors_mean_something(client: lmstudio.Client) -> None:
     cat, kitten, bonds = model.embed(["The cat sleeps.", "A kitten naps.", "Bond yields fell sharply."])
     assert len(cat) == 384
     assert dot(cat, kitten) > dot(cat, bonds) + 0.2
+
+
+def test_an_uploaded_picture_is_seen(client: lmstudio.Client, llm: lmstudio.LLM) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "green", "blue"]}},
+        "required": ["colour"],
+    }
+    for colour, rgb in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        handle = client.files.prepare_image(png(rgb), f"{colour}.png")
+        assert handle.file_type == "image"
+        chat = lmstudio.Chat()
+        chat.add_user_message("Which colour has the picture?", images=[handle])
+        answer = llm.respond(chat, response_format=schema, config={"temperature": 0.0, "maxTokens": 20})
+        assert answer.parsed == {"colour": colour}
+    with pytest.raises(lmstudio.LMStudioServerError, match="not an image"):
+        client.files.prepare_image(b"hello there", "hello.png")
+
+
+def png(rgb: tuple[int, int, int], side: int = 28) -> bytes:
+    """A picture of one colour."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(rgb) * side) * side)
+    parts = ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    )
 
 
 def dot(left: list[float], right: list[float]) -> float:

@@ -4,10 +4,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2 as httpx
 import pytest
 
+from app.core.settings import SettingsStore
+from app.core.types import LoadPlan
+from app.hardware.facts import Cpu, Machine, Memory
+from app.models.downloads import Downloads
+from app.models.hub import Hub
+from app.models.library import Library
+from app.planning.fit import Fitter
+from app.server.host import ServerHost
+from tests.fakes.engine import FakeSupervisor
+from tests.fakes.gguf_writer import Tensor, model_metadata, model_tensors, write_gguf
+from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.minilm import needs_minilm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +59,45 @@ def warm(real) -> object:
 @needs_minilm
 def test_a_client_is_content(warm, tmp_path, name) -> None:
     run(name, tmp_path, address=warm.address, model=warm.model, vectors=warm.minilm)
+
+
+@pytest.mark.timeout(300)
+def test_lm_studio_s_client_downloads_from_the_hub(paths, bus, tmp_path) -> None:
+    """Over the Hub's client, the queue and the library; nothing of it is a stand-in but the Hub."""
+    files = {f"tiny-{quant}.gguf": FakeFile.of(_gguf(tmp_path / f"{quant}.gguf", size))
+             for quant, size in (("Q4_0", 1_200_000), ("Q8_0", 2_000_000))}  # fmt: skip
+    settings, library = SettingsStore(paths.settings_file, bus), Library(paths, bus)
+    supervisor = FakeSupervisor()
+    machine = Machine(Cpu(), Memory(8 << 30, 6 << 30))
+    with LocalHub([FakeRepo("me/tiny-GGUF", files, parameters=1_000_000)]) as local:
+        hub = Hub(local.url, lambda: None)
+        downloads = Downloads(paths, hub, library, bus, settings)
+        plan = lambda record: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
+        host = ServerHost(
+            library,
+            supervisor,
+            plan,
+            bus,
+            settings,
+            hub=hub,
+            downloads=downloads,
+            fitter=lambda: Fitter(machine),
+        )
+        try:
+            run(
+                "test_lmstudio_hub.py",
+                tmp_path,
+                address=host.start("127.0.0.1", 0).address,
+                repo="me/tiny-GGUF",
+            )
+        finally:
+            for service in (host, downloads, library, supervisor):
+                service.close()
+
+
+def _gguf(path: Path, size: int) -> Path:
+    noise = Tensor("noise.weight", (size // 4,), "F32", bytes(size // 4 * 4))
+    return write_gguf(path, model_metadata(), [*model_tensors(), noise])
 
 
 @pytest.mark.timeout(300)
