@@ -3,21 +3,12 @@
 from pathlib import Path
 
 from app.chat.store_types import NewAttachment
+from app.core import pictures
 from app.core.errors import UsageError
 
-ENGINE_SEES = False
-"""Whether the engine can show images to a model with a projector; ``app.runtime.intake`` refuses them as yet."""
 LARGEST_TEXT = 4 << 20
-LARGEST_IMAGE = 32 << 20
 PASTE_LINES, PASTE_LETTERS = 60, 6_000  # a longer paste is better an attachment
 
-_IMAGES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
-)
 _CONTROL = frozenset(range(32)) - {9, 10, 12, 13, 27}
 
 
@@ -25,7 +16,7 @@ def from_file(path: Path) -> NewAttachment:
     """An attachment from a file. Raises UsageError: unreadable, too large, neither text nor image."""
     try:
         size = path.stat().st_size
-        if size > LARGEST_IMAGE:
+        if size > pictures.LARGEST_BYTES:
             raise UsageError(detail=f"{path.name} is too large to attach ({size >> 20} MiB).")
         raw = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -35,8 +26,9 @@ def from_file(path: Path) -> NewAttachment:
 
 def from_bytes(name: str, raw: bytes) -> NewAttachment:
     """An attachment from bytes; the content decides what it is, never the name. Raises UsageError."""
-    mime = image_type(raw)
-    if mime:
+    mime = pictures.kind_of(raw)
+    if mime and (mime != "image/bmp" or not _is_text(raw)):
+        _check_image(name, raw)
         return NewAttachment(name, "image", mime, data=raw)
     if len(raw) > LARGEST_TEXT:
         raise UsageError(detail=f"{name} is too large to put into the prompt ({len(raw) >> 20} MiB).")
@@ -46,11 +38,19 @@ def from_bytes(name: str, raw: bytes) -> NewAttachment:
     return NewAttachment(name, "text", "text/plain", text, raw)
 
 
-def image_type(raw: bytes) -> str | None:
-    """The type of an encoded image by its first bytes, or None."""
-    if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
-        return "image/webp"
-    return next((mime for magic, mime in _IMAGES if raw.startswith(magic)), None)
+def _check_image(name: str, raw: bytes) -> None:
+    try:
+        found = pictures.measure(raw)
+    except ValueError as error:
+        raise UsageError(detail=f"{name} can't be attached: {error}.") from error
+    if found.pixels > pictures.MOST_PIXELS:
+        size = f"{found.width} × {found.height}"
+        raise UsageError(detail=f"{name} is too large to attach ({size} pixels).")
+
+
+def _is_text(raw: bytes) -> bool:
+    # A text may begin with BM; a bitmap's header has zeros.
+    return b"\0" not in raw[:64]
 
 
 def decode(raw: bytes) -> str | None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from app.chat.context import Part, fit, next_out, picture
 from app.core.events import InstanceChanged
 from app.core.generate import ContextPolicy, GenerateRequest, ImagePart, Message
+from app.core.pictures import measure
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,14 @@ class Counting(Protocol):
 
     def snapshot(self, model_id: str) -> InstanceChanged | None:
         """The loaded model, with its window."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """An engine that knows what images take (``runtime.supervisor.Supervisor``)."""
+
+    def measure_image(self, model_id: str, width: int, height: int) -> "Future[int]":
+        """Tokens of an image of this size in pixels."""
 
 
 class Picture(Struct, frozen=True):
@@ -99,10 +108,16 @@ class Fitter:
         """Call ``then`` when every message has been counted that can be."""
         engine = self._engine if self._window(model) else None
         texts = {_text(message) for message in messages if (model, hash(_text(message))) not in self._known}
+        sizes = {
+            size for message in messages for size in _sizes(message) if (model, hash(size)) not in self._known
+        }
         gather = _Gather(then)
         if engine is not None:
             for text in texts:
                 gather.add(engine.tokenize(model, text), partial(self._keep, (model, hash(text))))
+        if engine is not None and isinstance(engine, Measuring):
+            for size in sizes:
+                gather.add(engine.measure_image(model, *size), partial(self._keep, (model, hash(size))))
         gather.close()
 
     def _window(self, model: str) -> int | None:
@@ -130,7 +145,8 @@ class Fitter:
             text = _text(message)
             # A message that could not be counted is taken for a token every three bytes.
             tokens = known.get((model, hash(text)), len(text.encode()) // 3)
-            return tokens + OVERHEAD + _images(message) * PER_IMAGE
+            images = sum(known.get((model, hash(size)), PER_IMAGE) for size in _sizes(message))
+            return tokens + OVERHEAD + images
 
         return count
 
@@ -150,7 +166,7 @@ class _Gather:
         self._left, self._done = 1, done
         self._lock = threading.Lock()
 
-    def add(self, future: "Future[tuple[int, ...]]", keep: Callable[[int], None]) -> None:
+    def add(self, future: "Future[tuple[int, ...]] | Future[int]", keep: Callable[[int], None]) -> None:
         """Wait for one more; ``keep`` gets its number of tokens."""
         with self._lock:
             self._left += 1
@@ -160,9 +176,10 @@ class _Gather:
         """No more will be added."""
         self._one_less()
 
-    def _ended(self, future: "Future[tuple[int, ...]]", keep: Callable[[int], None]) -> None:
+    def _ended(self, future: "Future[tuple[int, ...]] | Future[int]", keep: Callable[[int], None]) -> None:
         if not future.cancelled() and future.exception() is None:
-            keep(len(future.result()))
+            found = future.result()
+            keep(found if isinstance(found, int) else len(found))
         self._one_less()
 
     def _one_less(self) -> None:
@@ -180,14 +197,21 @@ def _text(message: Message) -> str:
     )
 
 
-def _images(message: Message) -> int:
-    return (
-        0
-        if isinstance(message.content, str)
-        else sum(isinstance(part, ImagePart) for part in message.content)
-    )
+def _sizes(message: Message) -> list[tuple[int, int]]:
+    """Pixels of its images; one that can't be measured is taken for a large one."""
+    if isinstance(message.content, str):
+        return []
+    return [_size(part.data) for part in message.content if isinstance(part, ImagePart)]
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    try:
+        found = measure(data)
+    except ValueError:
+        return (4096, 4096)
+    return (found.width, found.height)
 
 
 def _bytes(request: GenerateRequest) -> int:
     """More tokens than this it can't have."""
-    return sum(len(_text(m).encode()) + OVERHEAD + _images(m) * PER_IMAGE for m in request.messages)
+    return sum(len(_text(m).encode()) + OVERHEAD + len(_sizes(m)) * PER_IMAGE for m in request.messages)

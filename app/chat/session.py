@@ -179,14 +179,19 @@ class ChatSession:
         return quiet.ask(self.engine, model, titles.request(uuid.uuid4().hex, messages), keep)
 
     def messages_for(
-        self, conversation: int, text: str = "", attachments: Sequence[NewAttachment] = ()
+        self,
+        conversation: int,
+        text: str = "",
+        attachments: Sequence[NewAttachment] = (),
+        with_images: bool = True,
     ) -> tuple[Message, ...]:
         """What the model would be given if ``text`` were asked now: for counting its tokens beforehand."""
         found = self.store.conversation(conversation)
         path = self.in_window(found, self.store.messages(conversation))
         draft = StoredMessage(0, conversation, None, "user", text, attachments=_unsaved(attachments))
-        said = [self._message(message) for message in path]
-        return (*said, *([draft.as_message()] if text or attachments else []))
+        said = [self._message(message, with_images) for message in path]
+        images = [ImagePart(a.data, a.mime) for a in attachments if a.kind == "image" and with_images]
+        return (*said, *([draft.as_message(tuple(images))] if text or attachments else []))
 
     @staticmethod
     def in_window(conversation: Conversation, path: Sequence[StoredMessage]) -> list[StoredMessage]:
@@ -205,7 +210,7 @@ class ChatSession:
         coming: int = 0,
     ) -> "Future[Picture]":
         """What fills the model's window if ``text`` were asked now, message by message, in its own tokens."""
-        messages = self.messages_for(conversation, text, attachments)
+        messages = self.messages_for(conversation, text, attachments, options.images)
         found = self.store.conversation(conversation)
         path = self.in_window(found, self.store.messages(conversation))
         policy = found.policy or options.context_policy

@@ -1,12 +1,13 @@
 """The active path of a conversation as Markdown or as one HTML page that needs nothing else."""
 
+import base64
 import datetime as dt
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.chat.store_types import Conversation, StoredMessage
+from app.chat.store_types import Attachment, Conversation, StoredMessage
 from app.core.generate import SamplingParams
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ article.user { background: #e8f0fe; }
 h2 { font-size: .85rem; margin: 0 0 .4rem; color: #55555c; }
 p { white-space: pre-wrap; margin: .4rem 0; overflow-wrap: anywhere; }
 pre { overflow-x: auto; background: #fff; padding: .7rem; border-radius: .4rem; border: 1px solid #ddd; }
+img { max-width: 100%; max-height: 30rem; border-radius: .4rem; }
 footer, details { font-size: .8rem; color: #55555c; }
 @media (prefers-color-scheme: dark) {
   body { color: #eee; background: #1c1c1e; } article { background: #2a2a2d; } article.user { background: #243349; }
@@ -31,11 +33,19 @@ footer, details { font-size: .8rem; color: #55555c; }
 """
 
 
+Data = Callable[[int], bytes]
+"""The bytes of an attachment, by its id."""
+
+
 def to_markdown(
-    conversation: Conversation, messages: Sequence[StoredMessage], energy: "Day | None" = None
+    conversation: Conversation,
+    messages: Sequence[StoredMessage],
+    energy: "Day | None" = None,
+    data: Data | None = None,
 ) -> str:
     """A document with a heading per message, a line of figures below each answer, and the chat's energy where it
-    was measured."""
+    was measured. Pictures stand at the end as data: references; without ``data`` only their names do."""
+    pictures: list[str] = []
     parts = [f"# {conversation.title or 'Chat'}", facts(conversation, energy)]
     if conversation.system:
         parts.append("> " + conversation.system.replace("\n", "\n> "))
@@ -43,22 +53,42 @@ def to_markdown(
         parts.append(f"## {who(message)}")
         if message.reasoning:
             parts.append(f"<details><summary>Thinking</summary>\n\n{message.reasoning}\n\n</details>")
-        parts += [f"*[{attachment.name}]*" for attachment in message.attachments]
+        for file in message.attachments:
+            if url := data_url(file, data):
+                pictures.append(f"[picture-{file.id}]: {url}")
+                parts.append(f"![{_flat(file.name)}][picture-{file.id}]")
+            else:
+                parts.append(f"*[{file.name}]*")
         parts.append(message.text)
         parts += [f"`{call.name}({call.arguments})`" for call in message.tool_calls]
         if line := figures(message):
             parts.append(f"*{line}*")
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in (*parts, "\n".join(pictures)) if part) + "\n"
+
+
+def data_url(file: Attachment, data: Data | None) -> str:
+    """A picture as a data: URL; empty for other files, and without ``data``."""
+    if file.kind != "image" or data is None:
+        return ""
+    return f"data:{file.mime};base64,{base64.b64encode(data(file.id)).decode()}"
+
+
+def _flat(name: str) -> str:
+    return "".join(" " if letter in "[]\r\n" else letter for letter in name)
 
 
 def to_html(
-    conversation: Conversation, messages: Sequence[StoredMessage], energy: "Day | None" = None
+    conversation: Conversation,
+    messages: Sequence[StoredMessage],
+    energy: "Day | None" = None,
+    data: Data | None = None,
 ) -> str:
-    """The same as a page without scripts and without anything fetched; every text is escaped."""
+    """The same as a page without scripts and without anything fetched; every text is escaped, and pictures are in
+    it."""
     title = html.escape(conversation.title or "Chat")
-    body = "\n".join(_article(message) for message in messages)
+    body = "\n".join(_article(message, data) for message in messages)
     system = f"<p>{html.escape(conversation.system)}</p>" if conversation.system else ""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -68,13 +98,19 @@ def to_html(
     )
 
 
-def _article(message: StoredMessage) -> str:
+def _file(file: Attachment, data: Data | None) -> str:
+    name = html.escape(file.name)
+    url = data_url(file, data)
+    return f'<p><img src="{html.escape(url)}" alt="{name}"></p>' if url else f"<p>[{name}]</p>"
+
+
+def _article(message: StoredMessage, data: Data | None) -> str:
     thinking = (
         f"<details><summary>Thinking</summary><p>{html.escape(message.reasoning)}</p></details>"
         if message.reasoning
         else ""
     )
-    files = "".join(f"<p>[{html.escape(attachment.name)}]</p>" for attachment in message.attachments)
+    files = "".join(_file(file, data) for file in message.attachments)
     calls = "".join(
         f"<pre><code>{html.escape(f'{call.name}({call.arguments})')}</code></pre>"
         for call in message.tool_calls

@@ -1,11 +1,14 @@
 """Files that go with the next question, as chips above the text; each can be taken out again."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QLocale, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from app.chat.store_types import NewAttachment
 from app.ui import theme
+from app.ui.picture_chip import PictureChip
 
 _CHIP = """
 QToolButton {{ background: {raised}; color: {text}; border: 1px solid {line}; border-radius: 6px; padding: 2px 6px; }}
@@ -30,6 +33,12 @@ class AttachmentBar(QWidget):
         self._chips: list[QToolButton] = []
         theme.notifier().changed.connect(self._show)
         self.hide()
+
+    def set_tokens(self, tokens: Sequence[int | None]) -> None:
+        """What each picture takes of the context, in their order; None: not known."""
+        chips = [chip for chip in self._chips if isinstance(chip, PictureChip)]
+        for chip, count in zip(chips, tokens, strict=False):
+            chip.set_tokens(count)
 
     def add(self, attachments: list[NewAttachment]) -> None:
         """Put these beside what is there."""
@@ -58,6 +67,10 @@ class AttachmentBar(QWidget):
         self.setVisible(bool(self.items))
 
     def _chip(self, item: NewAttachment) -> QToolButton:
+        if item.kind == "image":
+            picture = PictureChip(item, self)
+            picture.clicked.connect(lambda: self._remove(item))
+            return picture
         chip = QToolButton(self)
         names = ("raised", "text", "line", "text-2", "accent")
         chip.setStyleSheet(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.chat import attachments
 from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.ui import chat_models, tasks
@@ -53,13 +52,22 @@ class ChatModels(QObject):
         return record.summary.quant if record is not None and record.summary is not None else ""
 
     def sees_images(self, model: str = "") -> bool:
-        """Whether images are sent to a model (by default the chosen one); else they are kept with the chat only."""
-        return attachments.ENGINE_SEES and self.has_projector(model)
+        """Whether images are sent to a model (by default the chosen one); else they are kept with the chat only. A
+        loaded one says so itself, of another its record and the settings do."""
+        model = model or self.chosen
+        instance = self._owner.services.supervisor.snapshot(model) if model else None
+        if instance is not None and instance.state == "ready":
+            return instance.sees
+        chosen = self._owner.services.settings.value.engine.mmproj.strip()
+        record = self._records.get(model)
+        return chosen.lower() != "none" and (
+            bool(chosen) or (record is not None and record.projector is not None)
+        )
 
-    def has_projector(self, model: str = "") -> bool:
-        """Whether there are eyes for a model (by default the chosen one)."""
-        record = self._records.get(model or self.chosen)
-        return record is not None and record.projector is not None
+    def why_blind(self) -> str:
+        """Why the chosen model's projector can't be used, in the engine's words; empty when it has none."""
+        instance = self._owner.services.supervisor.snapshot(self.chosen) if self.chosen else None
+        return instance.blind if instance is not None and instance.state == "ready" else ""
 
     def choose(self, model: str) -> None:
         """Answer with this model from now on, and load it."""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer
 from app.chat.fitting import Picture
 from app.chat.store_types import ContextMark, Conversation, NewAttachment, StoredMessage
 from app.core.generate import ContextPolicy
+from app.core.pictures import measure
 from app.ui import tasks
 from app.ui.context_use import ContextUse
 
@@ -61,6 +62,9 @@ class ChatContext(QObject):
         super().__init__(owner)
         self._owner = owner
         self._to_count = ""
+        self._pictures: list[NewAttachment] = []
+        self._known: dict[tuple[str, tuple[int, int]], int] = {}
+        """Tokens by model and by a picture's size in pixels."""
         self._typed = 0
         self._size_timer = QTimer(self, interval=_SIZE_MS, singleShot=True)
         self._size_timer.timeout.connect(self._count)
@@ -77,24 +81,47 @@ class ChatContext(QObject):
     def size_up(self, text: str, files: Sequence[NewAttachment]) -> None:
         """Count what is about to be asked; the answer comes through ``sized``."""
         self._to_count = "\n".join([*(item.text for item in files), text])
+        self._pictures = [item for item in files if item.kind == "image"]
         self._size_timer.start()
 
     def _count(self) -> None:
         text, owner = self._to_count, self._owner
-        if not text.strip():
-            self._sized(None, False)
-            return
         known = owner.services.supervisor.snapshot(owner.model)
-        if known is None or known.state != "ready":
+        ready = known is not None and known.state == "ready"
+        if self._pictures:
+            self._count_pictures(sees=known is not None and known.sees and ready)
+        pictures = sum(tokens or 0 for tokens in self._picture_tokens())
+        if not text.strip():
+            self._sized(pictures or None, bool(pictures))
+            return
+        if not ready:
             self._sized(max(1, round(len(text) / _LETTERS_A_TOKEN)), False)
             return
 
         def counted(tokens: Sequence[int]) -> None:
             if text == self._to_count:
-                self._sized(len(tokens), True)
+                self._sized(len(tokens) + pictures, True)
 
         counting = owner.services.supervisor.tokenize(owner.model, text)
         tasks.watch(counting, counted, self._not_counted, self)
+
+    def _count_pictures(self, *, sees: bool) -> None:
+        """Ask the engine for what it does not know yet; the count is made again with the answer."""
+        owner = self._owner
+        for size in {_size(item) for item in self._pictures}:
+            if sees and size is not None and (owner.model, size) not in self._known:
+                keep = partial(self._keep, (owner.model, size))
+                asking = owner.services.supervisor.measure_image(owner.model, *size)
+                tasks.watch(asking, keep, self._not_counted, self)
+        owner.pictures_sized.emit(self._picture_tokens() if sees else [None] * len(self._pictures))
+
+    def _keep(self, key: tuple[str, tuple[int, int]], tokens: int) -> None:
+        self._known[key] = tokens
+        self._count()
+
+    def _picture_tokens(self) -> list[int | None]:
+        sizes = [_size(item) for item in self._pictures]
+        return [self._known.get((self._owner.model, size)) if size else None for size in sizes]
 
     def _sized(self, tokens: int | None, exact: bool) -> None:
         self._owner.sized.emit(tokens, exact)
@@ -193,6 +220,14 @@ class ChatContext(QObject):
             words = self.tr("The model gave no shorter text. The message stays as it is.")
             self._owner.said.emit(words, "warn")
         self.tell()
+
+
+def _size(item: NewAttachment) -> tuple[int, int] | None:
+    try:
+        found = measure(item.data)
+    except ValueError:
+        return None
+    return found.width, found.height
 
 
 def window_use(said: Sequence[StoredMessage], picture: Picture) -> ContextUse:

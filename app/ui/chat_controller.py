@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QImage
 
 from app.chat import attachments
 from app.chat.session import ChatSession, TurnEnded
 from app.chat.store_types import Conversation, NewAttachment, StoredMessage
 from app.core.events import ChatChanged, InstanceChanged, LibraryChanged
-from app.ui import chat_place, errors, tasks
+from app.ui import chat_place, errors, picture_files, tasks
 from app.ui.chat_acts import ChatActs
 from app.ui.chat_choice import ChatModels
 from app.ui.chat_context import ChatContext
@@ -66,6 +67,8 @@ class ChatController(QObject):
     undoable = Signal(str, object)
     imported = Signal(object)
     attached = Signal(list)
+    pictures_sized = Signal(list)
+    """Tokens of each picture that goes with the next question, None where nobody knows."""
     sized = Signal(object, bool)
     """Tokens of what is typed and attached (None: nothing), and whether the model itself counted."""
     place_changed = Signal(bool)
@@ -86,6 +89,7 @@ class ChatController(QObject):
         self.entries: list[Entry] = []
         self._elsewhere = False
         """Another window has an answer written in the open conversation."""
+        self._pasted = 0
         self.side_by_side = False
         """Two answers are shown beside each other; the transcript waits."""
         self.messages: dict[int, StoredMessage] = {}
@@ -279,7 +283,15 @@ class ChatController(QObject):
 
     def attach(self, paths: Sequence[Path]) -> None:
         """Read files for the next question."""
-        self.run(lambda: [attachments.from_file(path) for path in paths], self.attached.emit)
+        self.run(
+            lambda: picture_files.ready([attachments.from_file(path) for path in paths]), self.attached.emit
+        )
+
+    def attach_image(self, image: QImage) -> None:
+        """Keep an image from the clipboard beside the question."""
+        self._pasted += 1
+        number = self._pasted
+        self.run(lambda: [picture_files.from_image(image, number)], self.attached.emit)
 
     def attach_text(self, text: str) -> None:
         """Keep a long paste beside the question."""

@@ -28,9 +28,9 @@ def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | Non
     if suffix == ".pdf":
         from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
 
-        return chat_pdf.to_pdf(conversation, messages, energy)
+        return chat_pdf.to_pdf(conversation, messages, energy, store.attachment_data)
     draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
-    return draw(conversation, messages, energy)
+    return draw(conversation, messages, energy, store.attachment_data)
 
 
 def ask_and_write(

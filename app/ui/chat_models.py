@@ -37,6 +37,8 @@ def _note(record: ModelRecord, instance: InstanceChanged | None, state: State) -
     quant = record.summary.quant if record.summary else ""
     size = QCoreApplication.translate("Models", "{size} GB")
     parts = [quant, size.format(size=QLocale().toString(record.bytes / 1e9, "f", 1))]
+    if record.projector:
+        parts.append(QCoreApplication.translate("Models", "sees images"))
     if state == "loaded" and instance is not None:
         text = QCoreApplication.translate("Models", "{count} tokens of context")
         parts += [instance.device, text.format(count=QLocale().toString(instance.n_ctx))]

@@ -6,12 +6,13 @@ Made on the task pool with QtGui alone, whatever the window's theme and zoom: pa
 import re
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QRectF, QSizeF, Qt
+from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QRectF, QSize, QSizeF, Qt, QUrl
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
     QColor,
     QFont,
     QFontDatabase,
+    QImage,
     QPageLayout,
     QPageSize,
     QPainter,
@@ -26,17 +27,18 @@ from PySide6.QtGui import (
     QTextFormat,
     QTextFragment,
     QTextFrameFormat,
+    QTextImageFormat,
     QTextLength,
     QTextOption,
 )
 from PySide6.QtSvg import QSvgRenderer
 
 from app.chat import transfer_text
-from app.ui import formula, highlight, math_text, theme
+from app.ui import formula, highlight, math_text, picture_files, theme
 from app.ui.markdown import Segment, split, split_reasoning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from app.chat.store_types import Conversation, StoredMessage
     from app.planning.usage import Day
@@ -45,6 +47,8 @@ _SIZE, _SMALL, _CODE, _TITLE = 13, 11, 11, 22
 """Pixels at 96 to the inch."""
 _DPI, _FINE = 96, 12
 _MARGIN_MM = 18.0
+_TALLEST = 360
+"""Of a picture, in pixels."""
 _OBJECT = QTextFormat.ObjectTypes.UserObject.value + 2
 _NUMBER = QTextFormat.Property.UserProperty.value + 11
 _QUOTE = QTextFormat.Property.BlockQuoteLevel
@@ -65,11 +69,14 @@ _IMAGE = re.compile(r"!(\[[^\]]*\])")
 
 
 def to_pdf(
-    conversation: "Conversation", messages: "Sequence[StoredMessage]", energy: "Day | None" = None
+    conversation: "Conversation",
+    messages: "Sequence[StoredMessage]",
+    energy: "Day | None" = None,
+    data: "Callable[[int], bytes] | None" = None,
 ) -> bytes:
     """The active path with model, quant, settings and speed of each answer, and the chat's energy where it was
-    measured. Any thread that may take its time."""
-    paper = _Paper()
+    measured. ``data`` gives the bytes of a picture. Any thread that may take its time."""
+    paper = _Paper(data)
     paper.head(conversation, energy)
     for message in messages:
         paper.message(message)
@@ -111,7 +118,8 @@ class _Formula(QPyTextObject):
 class _Paper:
     """A document that grows message by message, then is cut into pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: "Callable[[int], bytes] | None" = None) -> None:
+        self._data = data
         self._buffer = QBuffer()
         self._buffer.open(QIODevice.OpenModeFlag.WriteOnly)
         self._writer = QPdfWriter(self._buffer)
@@ -158,13 +166,34 @@ class _Paper:
             self._line("Thinking", _font(_SMALL, bold=True), "text-2")
             self._line(thought.strip(), _font(_SMALL), "text-2", below=8)
         for attachment in message.attachments:
-            self._line(f"[{attachment.name}]", _font(_SMALL), "text-2")
+            if attachment.kind != "image" or not self._picture(attachment.id):
+                self._line(f"[{attachment.name}]", _font(_SMALL), "text-2")
         for segment in split(text):
             self._segment(segment)
         for call in message.tool_calls:
             self._code(f"{call.name}({call.arguments})", "")
         if figures := transfer_text.figures(message):
             self._line(figures, _font(_SMALL), "text-2", above=4)
+
+    def _picture(self, attachment: int) -> bool:
+        """Put a picture in; False: it can't be drawn."""
+        room = QSize(int(self._document.pageSize().width()) - 24, _TALLEST)
+        image = picture_files.small(self._data(attachment), room * 2) if self._data else QImage()
+        if image.isNull():
+            return False
+        size = (
+            image.size()
+            if image.width() <= room.width() and image.height() <= room.height()
+            else (image.size().scaled(room, Qt.AspectRatioMode.KeepAspectRatio))
+        )
+        form, name = QTextImageFormat(), f"picture-{attachment}"
+        self._document.addResource(QTextDocument.ResourceType.ImageResource.value, QUrl(name), image)
+        form.setName(name)
+        form.setWidth(size.width())
+        form.setHeight(size.height())
+        self._block(QTextBlockFormat(), QTextCharFormat())
+        self._cursor.insertImage(form)
+        return True
 
     def _segment(self, segment: Segment) -> None:
         if segment.kind == "code":

@@ -13,7 +13,7 @@ from app.chat.store_types import NewAttachment
 from app.core.events import InstanceChanged
 from app.core.generate import Delta
 from app.ui import errors, tasks
-from app.ui.entries import Entry
+from app.ui.entries import Entry, attached
 from app.ui.live_answer import LiveAnswer
 from app.ui.turn_view import TurnView, loading_text, waiting_text
 
@@ -72,7 +72,8 @@ class ChatTurns(QObject):
         """Ask in the open conversation (a new one is made first)."""
         owner = self._owner
         turn = self._new_turn(Entry(0, "assistant", model=owner.model))
-        turn.question = Entry(-2 * turn.tag, "user", text, files=tuple(item.name for item in files))
+        names, shown = attached(files)
+        turn.question = Entry(-2 * turn.tag, "user", text, files=names, pictures=shown)
         owner.add(turn.question)
         owner.add(turn.entry)
 
@@ -87,7 +88,15 @@ class ChatTurns(QObject):
         """The question ``entry`` in other words, beside the old one."""
         turn = self._new_turn(Entry(0, "assistant", model=self._owner.model))
         count = entry.versions + 1
-        turn.question = Entry(-2 * turn.tag, "user", text, version=count, versions=count, files=entry.files)
+        turn.question = Entry(
+            -2 * turn.tag,
+            "user",
+            text,
+            version=count,
+            versions=count,
+            files=entry.files,
+            pictures=entry.pictures,
+        )
         self._owner.cut(key)
         self._owner.add(turn.question)
         self._owner.add(turn.entry)
@@ -134,7 +143,8 @@ class ChatTurns(QObject):
     def ask_both(self, text: str, files: Sequence[NewAttachment], other: str) -> None:
         """Ask the chosen model and another one the same, and show both answers as they come."""
         owner = self._owner
-        question = Entry(-1, "user", text, files=tuple(item.name for item in files))
+        names, shown = attached(files)
+        question = Entry(-1, "user", text, files=names, pictures=shown)
         first = self._column_turn(0, owner.model)
         first.question = question
         second = self._column_turn(1, other)

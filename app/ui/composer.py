@@ -5,6 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import QElapsedTimer, QEvent, QMimeData, QObject, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFontMetrics,
+    QImage,
     QInputMethodEvent,
     QKeyEvent,
     QPainter,
@@ -48,6 +49,7 @@ class ComposerEdit(QPlainTextEdit):
     dropped = Signal(list)
     pasted = Signal(str)
     """A text too long for the field: better an attachment."""
+    image_pasted = Signal(QImage)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -123,12 +125,15 @@ class ComposerEdit(QPlainTextEdit):
     # ---------------------------------------------------------------- dropped files
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        return source.hasUrls() or super().canInsertFromMimeData(source)
+        return source.hasUrls() or source.hasImage() or super().canInsertFromMimeData(source)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         paths = [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]
+        image = source.imageData() if source.hasImage() and not paths else None
         if paths:
             self.dropped.emit(paths)
+        elif isinstance(image, QImage) and not image.isNull():
+            self.image_pasted.emit(image)
         elif source.hasText() and is_long_paste(source.text()):
             self.pasted.emit(source.text())
         else:
@@ -141,6 +146,7 @@ class Composer(QWidget):
     submitted = Signal(str)
     attach_requested = Signal()
     long_paste = Signal(str)
+    image_pasted = Signal(QImage)
     stop_requested = Signal()
     text_changed = Signal()
     files_dropped = Signal(list)
@@ -193,6 +199,7 @@ class Composer(QWidget):
         self.edit.escaped.connect(self._stop)
         self.edit.dropped.connect(self.files_dropped)
         self.edit.pasted.connect(self.long_paste)
+        self.edit.image_pasted.connect(self.image_pasted)
         self._attach.clicked.connect(self.attach_requested)
         self.attachments.changed.connect(self._text_changed)
         self.edit.textChanged.connect(self._text_changed)

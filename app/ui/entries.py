@@ -1,10 +1,11 @@
 """What the transcript shows of one message: plain data, made from the store's messages."""
 
+from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
-from app.chat.store_types import ContextMark, StoredMessage
+from app.chat.store_types import ContextMark, NewAttachment, StoredMessage
 from app.core.events import ErrorInfo
 from app.core.generate import FinishReason, Role, SamplingParams, Timings, ToolCall, Usage
 
@@ -22,6 +23,14 @@ Action = Literal[
     "fork",
     "more",
 ]
+
+
+class Shown(Struct, frozen=True):
+    """A picture of a question: ``id`` of the kept attachment, or its bytes where it is not kept yet."""
+
+    name: str
+    id: int = 0
+    data: bytes = b""
 
 
 class Entry(Struct, frozen=True):
@@ -43,7 +52,8 @@ class Entry(Struct, frozen=True):
     version: int = 1
     versions: int = 1
     files: tuple[str, ...] = ()
-    """Names of what was attached."""
+    """Names of what was attached, pictures left out."""
+    pictures: tuple[Shown, ...] = ()
     dropped: bool = False
     """A context policy left it out of the last prompt."""
     quant: str = ""
@@ -52,6 +62,12 @@ class Entry(Struct, frozen=True):
     """Of a tool's result: what was called."""
     mark: ContextMark = ""
     sampling: SamplingParams | None = None
+
+
+def attached(files: Sequence[NewAttachment]) -> tuple[tuple[str, ...], tuple[Shown, ...]]:
+    """(names of files, pictures) of a question that is not kept yet."""
+    names = tuple(file.name for file in files if file.kind != "image")
+    return names, tuple(Shown(file.name, data=file.data) for file in files if file.kind == "image")
 
 
 def from_stored(message: StoredMessage) -> Entry:
@@ -71,7 +87,8 @@ def from_stored(message: StoredMessage) -> Entry:
         error=message.error,
         version=message.version + 1,
         versions=max(1, len(message.versions)),
-        files=tuple(attachment.name for attachment in message.attachments),
+        files=tuple(file.name for file in message.attachments if file.kind != "image"),
+        pictures=tuple(Shown(file.name, file.id) for file in message.attachments if file.kind == "image"),
         reasoning_seconds=message.thought,
         quant=message.quant,
         tool_calls=message.tool_calls,

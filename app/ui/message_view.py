@@ -14,6 +14,7 @@ from app.ui.long_message import Gap
 from app.ui.markdown import Splitter, split, split_reasoning
 from app.ui.message_parts import Editor, ErrorCard, ReasoningFold, tint
 from app.ui.message_pieces import MessagePieces
+from app.ui.picture_strip import Fetch, PictureStrip
 from app.ui.prose import ProseView
 from app.ui.tool_card import ToolCard
 
@@ -41,9 +42,10 @@ class MessageView(QWidget):
         is_last: bool,
         parent: QWidget,
         only_copy: bool = False,
+        fetch: Fetch | None = None,
     ) -> None:
         super().__init__(parent)
-        self._only_copy = only_copy
+        self._only_copy, self._fetch = only_copy, fetch
         self.entry, self._style, self._words, self._is_last = entry, style, words, is_last
         self.pieces = MessagePieces(style, self)
         self.pieces.resized.connect(self._tell_resized)
@@ -56,6 +58,7 @@ class MessageView(QWidget):
         self._status: QLabel | None = None
         self._editor: Editor | None = None
         self._files: QLabel | None = None
+        self._pictures: PictureStrip | None = None
         self._tools: list[ToolCard] = []
         self._bubble = QRect()
         self._raw = False
@@ -100,6 +103,9 @@ class MessageView(QWidget):
         )
 
     def _build_files(self) -> None:
+        if self.entry.pictures and self._pictures is None:
+            self._pictures = PictureStrip(self, self.entry.pictures, self._fetch)
+            self._pictures.show()
         if not self.entry.files:
             return
         self._files = self._files or QLabel(self)
@@ -289,6 +295,8 @@ class MessageView(QWidget):
 
     def _arrange_bubble(self, width: int, y: int) -> int:
         self._bubble = QRect()
+        if self._pictures is not None:
+            y = self._place(self._pictures, 0, y, width, self._pictures.height_for(width)) + 8
         if self._files is not None:
             y = self._place(self._files, 0, y, width, self._files.heightForWidth(width)) + 4
         piece = self.pieces.all[0] if self.pieces.all else None
@@ -323,7 +331,7 @@ class MessageView(QWidget):
 
     def retranslate(self) -> None:
         """Set every text again in the current language."""
-        for part in (self._reasoning, self._footer, *self._tools, self.pieces):
+        for part in (self._reasoning, self._footer, self._pictures, *self._tools, self.pieces):
             if part is not None:
                 part.retranslate()
         self._build_around()

@@ -25,6 +25,7 @@ from app.ui import theme
 from app.ui.chat_style import ChatStyle, make_style
 from app.ui.entries import Entry
 from app.ui.message_view import ErrorWords, MessageView
+from app.ui.picture_strip import Fetch
 from app.ui.row_layout import RowLayout
 from app.ui.selection import SelectionAcross
 
@@ -51,10 +52,15 @@ class Transcript(QAbstractScrollArea):
     link_activated = Signal(QUrl)
 
     def __init__(
-        self, parent: QWidget | None = None, *, words: ErrorWords = plain_words, only_copy: bool = False
+        self,
+        parent: QWidget | None = None,
+        *,
+        words: ErrorWords = plain_words,
+        only_copy: bool = False,
+        fetch: Fetch | None = None,
     ) -> None:
         super().__init__(parent)
-        self._only_copy = only_copy
+        self._only_copy, self._fetch = only_copy, fetch
         self._words = words
         self._zoom = 1.0
         self._style: ChatStyle = make_style()
@@ -266,6 +272,7 @@ class Transcript(QAbstractScrollArea):
             is_last=is_last,
             parent=self.viewport(),
             only_copy=self._only_copy,
+            fetch=self._fetch,
         )
         view.action.connect(self.action)
         view.edited.connect(self.edited)

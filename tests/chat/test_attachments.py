@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.chat import attachments
+from app.core import pictures
 from app.core.errors import UsageError
+from tests.fakes.projector import RED, picture
 
 
 @pytest.mark.parametrize(
@@ -28,10 +30,10 @@ def test_text_in_any_usual_encoding(raw: bytes, text: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "mime"),
     [
-        (b"\x89PNG\r\n\x1a\n...", "image/png"),
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"GIF89a", "image/gif"),
-        (b"RIFF\0\0\0\0WEBP", "image/webp"),
+        (picture(RED), "image/png"),
+        (b"\xff\xd8\xff\xc0\0\x11\x08\0\x02\0\x02\x03", "image/jpeg"),
+        (b"GIF89a\x02\0\x02\0", "image/gif"),
+        (b"RIFF\0\0\0\0WEBPVP8X" + bytes(14), "image/webp"),
     ],
 )
 def test_images_are_known_by_their_bytes(raw: bytes, mime: str) -> None:
@@ -57,7 +59,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachments, "LARGEST_TEXT", 3)
     with pytest.raises(UsageError, match="too large"):
         attachments.from_file(tmp_path / "a.py")
-    monkeypatch.setattr(attachments, "LARGEST_IMAGE", 3)
+    monkeypatch.setattr(pictures, "LARGEST_BYTES", 3)
     with pytest.raises(UsageError, match="too large"):
         attachments.from_file(tmp_path / "a.py")
 

@@ -520,13 +520,3 @@ def test_an_answer_says_how_it_was_asked(qtbot: QtBot, page: ChatPage, services:
     table = figures_table(page.transcript.entries[1])
     assert "temperature 0.25" in table
     assert "max_tokens 77" in table
-
-
-def test_eyes_that_the_engine_cannot_use_yet_are_told(qtbot: QtBot, page: ChatPage, services: Any) -> None:
-    with_eyes = structs.replace(RECORD, projector="mmproj.gguf")
-    services.library._records = (with_eyes,)
-    page.controller.models.load()
-    until(qtbot, page.controller.models.has_projector)
-    page.composer.attachments.add([NewAttachment("cat.png", "image", "image/png", data=b"\x89PNG")])
-    assert "Hearth can't" in page.composer._note.text()
-    assert not page.controller.how.options().images

@@ -67,7 +67,7 @@ class ChatPage(QWidget):
         self.controller = ChatController(services, bridge, self)
         self.list = ChatList(self, self.controller.shelf)
         self.picker = ModelPicker(self)
-        self.transcript = Transcript(self, words=error_words)
+        self.transcript = Transcript(self, words=error_words, fetch=self._picture)
         self.compare = CompareView(self, error_words)
         self.composer = Composer(self)
         self._settings = services.settings
@@ -169,6 +169,7 @@ class ChatPage(QWidget):
         self.composer.files_dropped.connect(self._dropped)
         self.composer.long_paste.connect(self.controller.attach_text)
         self.composer.attach_requested.connect(self._choose_files)
+        self.composer.image_pasted.connect(self.controller.attach_image)
         self.composer.attachments.changed.connect(self._tell_size)
         self._banner.triggered.connect(self._act_outside)
         self._context.act_requested.connect(self._mark)
@@ -231,6 +232,7 @@ class ChatPage(QWidget):
         controller.pictured.connect(self._context.show_picture)
         controller.undoable.connect(self._undo.offer)
         controller.attached.connect(self._attached)
+        controller.pictures_sized.connect(self._show_costs)
         controller.sized.connect(self._show_size)
         controller.place_changed.connect(self._show_place)
         controller.imported.connect(self._show_imported)
@@ -554,15 +556,25 @@ class ChatPage(QWidget):
 
     def _show_sight(self) -> None:
         images = any(item.kind == "image" for item in self.composer.attachments.items)
-        blind = images and not self.controller.models.sees_images()
+        models = self.controller.models
+        if not images or models.sees_images():
+            self.composer.set_note("")
+            return
         words = self.tr(
-            "This model can't see images: the picture is kept with the chat, only the text is sent."
+            "This model can't see images: the picture is kept with the chat, only the text is sent. "
+            "Choose a model that sees images, or download the projector (mmproj) of this one beside it."
         )
-        if self.controller.models.has_projector():
+        if why := models.why_blind():
             words = self.tr(
-                "Hearth can't show images to models yet: the picture is kept with the chat, only the text is sent."
-            )
-        self.composer.set_note(words if blind else "")
+                "This model's projector can't be used, so only the text is sent. The engine says: {why}"
+            ).format(why=why)
+        self.composer.set_note(words)
+
+    def _show_costs(self, tokens: list[int | None]) -> None:
+        self.composer.attachments.set_tokens(tokens)
+
+    def _picture(self, attachment: int) -> bytes:
+        return self.controller.place.store.attachment_data(attachment)
 
     def _dropped(self, paths: list[Path]) -> None:
         self.controller.attach(paths)

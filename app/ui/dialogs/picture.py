@@ -1,0 +1,56 @@
+"""One picture, as large as the window allows; it can be copied or saved."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QGuiApplication, QPixmap
+from PySide6.QtWidgets import QFileDialog, QLabel, QWidget
+
+from app.ui import picture_files, tasks
+from app.ui.dialogs.base import Dialog
+from app.ui.widgets import make_button
+
+_SHARE = 0.8
+
+
+class PictureDialog(Dialog):
+    """Shows what fits; the file itself is what is saved."""
+
+    def __init__(self, parent: QWidget, name: str, data: bytes) -> None:
+        super().__init__(name, parent)
+        self._name, self._data = name, data
+        ratio = self.devicePixelRatioF()
+        room = QSize(int(parent.width() * _SHARE), int(parent.height() * _SHARE) - 80)
+        self.image = picture_files.small(data, room * ratio)
+        label = QLabel(self)
+        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        label.setAccessibleName(self.tr("Picture {name}").format(name=name))
+        pixmap = QPixmap.fromImage(self.image)
+        pixmap.setDevicePixelRatio(ratio)
+        label.setPixmap(pixmap)
+        if self.image.isNull():
+            label.setText(self.tr("{name} can't be shown").format(name=name))
+        self.body.addWidget(label, 1)
+        self.copy = make_button(lambda: QGuiApplication.clipboard().setImage(self.image), "", self)
+        self.copy.setText(self.tr("Copy"))
+        self.keep = make_button(self._save, "", self)
+        self.keep.setText(self.tr("Save…"))
+        self.shut = make_button(self.accept, "primary", self)
+        self.shut.setText(self.tr("Close"))
+        for button in (self.copy, self.keep, self.shut):
+            self.buttons.addWidget(button)
+
+    def _save(self) -> None:
+        dialog = QFileDialog(self, self.tr("Save the picture"), self._name)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        data = self._data
+        dialog.fileSelected.connect(lambda path: tasks.run(lambda: Path(path).write_bytes(data), None, None))
+        dialog.open()
+
+
+def show_picture(parent: QWidget, name: str, data: bytes) -> None:
+    """Open it over a window."""
+    dialog = PictureDialog(parent, name, data)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.open()

@@ -1,0 +1,60 @@
+"""Pictures for the chat: from the clipboard, made ready for the engine, and drawn small. Free of widgets: what takes
+long may run beside the GUI thread."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QSize, Qt
+from PySide6.QtGui import QImage, QImageReader, QImageWriter
+
+from app.chat import attachments
+from app.chat.store_types import NewAttachment
+from app.core.errors import UsageError
+from app.core.pictures import DECODED
+
+
+def from_image(image: QImage, number: int) -> NewAttachment:
+    """A pasted image as a PNG file."""
+    name = QCoreApplication.translate("Pictures", "pasted image {number}").format(number=number)
+    return attachments.from_bytes(f"{name}.png", as_png(image))
+
+
+def as_png(image: QImage) -> bytes:
+    """The image's pixels, without loss."""
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    QImageWriter(buffer, QByteArray(b"png")).write(image)
+    buffer.close()
+    return bytes(data.data())
+
+
+def ready(files: Sequence[NewAttachment]) -> list[NewAttachment]:
+    """Attachments as the engine can take them: a format that it can't decode becomes a PNG. Raises UsageError."""
+    return [_ready(file) for file in files]
+
+
+def _ready(file: NewAttachment) -> NewAttachment:
+    if file.kind != "image" or file.mime in DECODED:
+        return file
+    image = _read(file.data, None)
+    if image.isNull():
+        raise UsageError(detail=f"{file.name} is damaged.")
+    return replace(file, mime="image/png", data=as_png(image))
+
+
+def small(data: bytes, most: QSize) -> QImage:
+    """The picture scaled down to fit, upright as its camera says; null when it can't be read."""
+    return _read(data, most)
+
+
+def _read(data: bytes, most: QSize | None) -> QImage:
+    buffer = QBuffer()
+    buffer.setData(QByteArray(data))
+    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
+    reader = QImageReader(buffer)
+    reader.setAutoTransform(True)
+    size = reader.size()
+    if most is not None and size.isValid() and (size.width() > most.width() or size.height() > most.height()):
+        reader.setScaledSize(size.scaled(most, Qt.AspectRatioMode.KeepAspectRatio))
+    return reader.read()

@@ -1,0 +1,134 @@
+"""Pictures in the chat: pasted, dropped, counted, asked about over the real engine, kept, shown and exported."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from PySide6.QtCore import QMimeData, QSize, Qt
+from PySide6.QtGui import QColor, QImage
+from pytestqt.qtbot import QtBot
+
+from app.chat import attachments
+from app.chat.store_types import NewAttachment
+from app.core.errors import UsageError
+from app.core.events import Bus
+from app.core.types import LoadPlan, ModelFile, ModelRecord
+from app.runtime.supervisor import Supervisor
+from app.ui import chat_export, picture_files
+from app.ui.dialogs.picture import PictureDialog
+from app.ui.pages.chat import ChatPage
+from app.ui.picture_chip import PictureChip
+from app.ui.picture_strip import PictureTile
+from tests.fakes.asking import small_plan
+from tests.fakes.chat_page import ask, chat_page, chat_services, until
+from tests.fakes.engine import FakeLibrary
+from tests.fakes.projector import RED, TOKENS, picture, png, write_projector
+
+
+@pytest.fixture
+def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
+    with chat_services(tmp_path, bus) as made:
+        yield made
+
+
+@pytest.fixture
+def seeing(services: Any, starter: Path, tmp_path: Path) -> Iterator[Any]:
+    """The same services over the real worker, with a model that sees three colours."""
+    supervisor = Supervisor(services.bus, tmp_path / "logs")
+    eyes = str(write_projector(tmp_path / "mmproj.gguf", starter))
+    record = ModelRecord("starter", "SmolLM2", (ModelFile(str(starter), 1),), 1, projector=eyes)
+    plan: LoadPlan = small_plan(starter, projector=eyes)
+    fields = vars(services) | {
+        "supervisor": supervisor,
+        "library": FakeLibrary((record,)),
+        "load": lambda model: supervisor.ensure_ready(model, plan),
+    }
+    services.settings.set("chat.max_tokens", 4)
+    supervisor.ensure_ready(record.id, plan).result(60)
+    yield SimpleNamespace(**fields)
+    supervisor.close()
+
+
+def red(side: int = 40) -> QImage:
+    image = QImage(side, side, QImage.Format.Format_RGB32)
+    image.fill(QColor(*RED))
+    return image
+
+
+def paste(page: ChatPage, image: QImage) -> None:
+    data = QMimeData()
+    data.setImageData(image)
+    page.composer.edit.insertFromMimeData(data)
+
+
+def chips(page: ChatPage) -> list[PictureChip]:
+    return [chip for chip in page.composer.attachments._chips if isinstance(chip, PictureChip)]
+
+
+def test_a_pasted_picture_is_seen_kept_shown_and_exported(qtbot: QtBot, seeing: Any, tmp_path: Path) -> None:
+    with chat_page(qtbot, seeing) as page:
+        paste(page, red())
+        until(qtbot, lambda: chips(page) and f"{TOKENS} token" in chips(page)[0].facts())
+        assert "40 × 40" in chips(page)[0].accessibleName()
+        assert not page.composer._note.text()
+        ask(qtbot, page, "Which colour?")
+        chat = page.controller.chat or 0
+        question, answer = seeing.chats.messages(chat)
+        assert (question.attachments[0].kind, answer.state) == ("image", "done")
+        assert answer.usage.prompt > TOKENS + 8
+        tile = page.transcript.findChild(PictureTile)
+        assert tile is not None
+        until(qtbot, lambda: not tile.image.isNull())
+        assert "pasted" in tile.accessibleName()
+        qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
+        until(qtbot, lambda: page.window().findChild(PictureDialog))
+        page.window().findChild(PictureDialog).accept()
+
+        page.controller.turns.regenerate(page.transcript.entries[1])
+        until(qtbot, lambda: len(seeing.chats.messages(chat)[1].versions) == 2)
+        until(qtbot, lambda: seeing.chats.messages(chat)[1].state == "done")
+        again = seeing.chats.messages(chat)[1].usage
+        assert again.prompt == answer.usage.prompt
+        assert again.cached == again.prompt - 1, "the picture is not read again"
+        page.controller.turns.ask_again(question.id, page.transcript.entries[0], "Which colour is it?")
+        until(qtbot, lambda: seeing.chats.messages(chat)[0].text == "Which colour is it?")
+        assert seeing.chats.messages(chat)[0].attachments, "an edited question keeps its picture"
+
+        assert b"/Image" in chat_export.content(seeing.chats, chat, ".pdf")
+        assert 'src="data:image/png;base64,' in chat_export.content(seeing.chats, chat, ".html")
+        written = str(chat_export.content(seeing.chats, chat, ".md"))
+        assert "![pasted image 1.png][picture-" in written
+        assert "]: data:image/png;base64," in written
+        assert '"data":' in chat_export.content(seeing.chats, chat, ".json")
+
+
+def test_a_model_without_eyes_is_told_with_the_next_step(qtbot: QtBot, services: Any) -> None:
+    with chat_page(qtbot, services) as page:
+        page.composer.attachments.add([NewAttachment("cat.png", "image", "image/png", data=picture(RED))])
+        assert "Choose a model that sees images" in page.composer._note.text()
+        assert not page.controller.how.options().images
+        first = services.library.records()[0]
+        services.library._records = (replace(first, projector="mmproj.gguf"),)
+        page.controller.models.load()
+        until(qtbot, page.controller.models.sees_images)
+        page._show_sight()
+        assert not page.composer._note.text()
+        qtbot.mouseClick(chips(page)[0], Qt.MouseButton.LeftButton)
+        assert not page.composer.attachments.items
+
+
+def test_what_the_engine_can_not_decode_becomes_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "red.webp"
+    assert red().save(str(path), "WEBP")
+    (file,) = picture_files.ready([attachments.from_file(path)])
+    assert (file.mime, file.data[:4]) == ("image/png", b"\x89PNG")
+    assert picture_files.small(file.data, QSize(10, 10)).width() == 10
+    with pytest.raises(UsageError, match="damaged"):
+        picture_files.ready([replace(attachments.from_file(path), data=path.read_bytes()[:40])])
+    with pytest.raises(UsageError, match="too large"):
+        attachments.from_bytes("bomb.png", png(60_000, 60_000, b""))
+    with pytest.raises(UsageError, match="damaged"):
+        attachments.from_bytes("cut.png", picture(RED)[:12])
