@@ -11,6 +11,15 @@ from app.runtime.packs import VARIABLE, Manifest, PackError, check_pack, split
 
 log = logging.getLogger(__name__)
 
+DRIVERS = {
+    "libcuda.so": "no NVIDIA driver is here, which it needs",
+    "nvcuda.dll": "no NVIDIA driver is here, which it needs",
+    "libamdhip64": "AMD's ROCm is not here, which it needs",
+    "amdhip64": "AMD's ROCm is not here, which it needs",
+    "libvulkan.so": "the Vulkan loader is not here, which it needs (Debian: libvulkan1)",
+}
+"""Libraries of the system by the beginning of their names -> what it means that one is missing."""
+
 
 def load_packs(library: Any, packs: Iterable[str]) -> dict[str, str]:
     """Add the packs (folders) to ggml's registry; returns those refused, each with the reason. ``library`` is the
@@ -87,5 +96,11 @@ def _why(path: Path) -> str:
     try:
         ctypes.CDLL(str(path))
     except OSError as error:
-        return f": {error}"
+        return f": {in_words(str(error))}"
     return ": it is of another version, or its driver is missing"
+
+
+def in_words(said: str) -> str:
+    """The system's complaint, led by what is missing where that is known."""
+    missing = next((words for name, words in DRIVERS.items() if said.startswith(name)), "")
+    return f"{missing} ({said})" if missing else said

@@ -1,7 +1,11 @@
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from app.runtime import llama_packs
 from app.runtime.packs import PackError, check_pack, read_manifest, split, working
 from tests.fakes.packs import COMMIT, make_pack
 
@@ -57,3 +61,18 @@ def test_a_library_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
 
 def test_workers_get_those_that_the_probe_could_use() -> None:
     assert split(working(["/one", "/two"], ["/two", "engine"])) == ("/one",)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="a C compiler of Linux")
+def test_a_missing_driver_is_named_in_words(tmp_path: Path) -> None:
+    """A library that asks for NVIDIA's, as a CUDA pack does, where there is none."""
+    driver, pack = tmp_path / "libcuda.so.none", tmp_path / "libggml-cuda.so"
+    for target, needs in ((driver, []), (pack, ["-Wl,--no-as-needed", str(driver)])):
+        name = f"-Wl,-soname,{target.name}"
+        subprocess.run(
+            ["cc", "-shared", "-x", "c", "/dev/null", "-x", "none", *needs, name, "-o", target], check=True
+        )
+    driver.unlink()
+    said = llama_packs._why(pack)
+    assert said.startswith(": no NVIDIA driver is here, which it needs (libcuda.so.none: cannot open")
+    assert llama_packs.in_words("another thing") == "another thing"
