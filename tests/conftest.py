@@ -24,16 +24,34 @@ GRACE = 30.0
 # on two cores an answer then takes ten to fifty times as long. Threads that sleep cost an engine alone a few percent.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-LONG = {"integration", "runtime", "test_suites.py"}
-"""Folders, and a file, whose tests run the real engine for long."""
+WITH_WINDOW = {"ui", "integration"}
+"""The folders that the pass with Qt looks into."""
+LONG = (
+    "server/test_suites.py", "integration/test_soak.py", "integration/test_vulkan.py", "cli/test_commands.py",
+    "runtime/test_supervisor.py", "runtime/test_grammar.py", "optimize/test_lab.py", "runtime/test_answers.py",
+    "integration/test_kills.py", "models/test_kill.py", "models/test_transfer.py", "runtime/test_kvstore.py",
+    "runtime/test_template.py", "integration/test_story.py", "integration/test_faults.py", "ui/test_windows.py",
+)  # fmt: skip
+"""The longest files, the longest first: they begin first, so that no process is left alone with one at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below tests/ui needs Qt. The longest files come first: no process is left alone with one."""
+    """Everything below tests/ui needs Qt, and nothing outside of ``WITH_WINDOW``."""
     for item in items:
-        if Path(__file__).parent / "ui" in item.path.parents:
+        folder = _place(item).partition("/")[0]
+        if folder == "ui":
             item.add_marker("gui")
-    items.sort(key=lambda item: not LONG & {item.path.parent.name, item.path.name})
+        if item.get_closest_marker("gui") and folder not in WITH_WINDOW:
+            raise pytest.UsageError(
+                f"{item.nodeid} is marked gui: it belongs into one of {sorted(WITH_WINDOW)}"
+            )
+    items.sort(key=lambda item: LONG.index(_place(item)) if _place(item) in LONG else len(LONG))
+
+
+def _place(item: pytest.Item) -> str:
+    """Its file, below this folder."""
+    here = Path(__file__).parent
+    return item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else item.path.name
 
 
 def pytest_configure(config: pytest.Config) -> None:

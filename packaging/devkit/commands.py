@@ -32,9 +32,10 @@ from devkit.venvs import CLIENTS, LOCKER, MAIN, PACKAGER, WITHOUT_QT
 
 TEST_WORKERS = 2
 """pytest-xdist's processes. More than two compete with the model workers that the tests start."""
-PARALLEL = ("-n", str(TEST_WORKERS), "--dist", "loadfile")
+PARALLEL = ("-n", str(TEST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
+"""In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests."""
 TESTS_WITHOUT_QT = (*PARALLEL, "-m", "not gui", "--ignore=tests/ui")
-TESTS_WITH_QT = (*PARALLEL, "-m", "gui")
+TESTS_WITH_QT = (*PARALLEL, "-m", "gui", "tests/ui", "tests/integration")
 """Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none."""
 LOCK_OPTIONS = [
     "--universal",
