@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+from PySide6.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QScrollArea, QWidget
 
 from app.ui import theme
 
@@ -98,6 +98,15 @@ class PanelDock(QDockWidget):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Live"))
+        # Qt names the buttons of a dock once, in the language of the start.
+        for name, words in (
+            ("qt_dockwidget_closebutton", self.tr("Close the live panels")),
+            ("qt_dockwidget_floatbutton", self.tr("Float the live panels, or put them back")),
+        ):
+            button = self.findChild(QAbstractButton, name)
+            if button is not None:
+                button.setAccessibleName(words)
+                button.setToolTip(words)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

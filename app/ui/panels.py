@@ -214,6 +214,8 @@ class LivePanels(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+            if self.isVisible():
+                self.refresh()  # what readings are missing, and why, is said anew
         super().changeEvent(event)
 
     def _retranslate(self) -> None:

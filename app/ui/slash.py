@@ -103,6 +103,11 @@ class SlashList(QFrame):
             return False
         return True
 
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._restyle()
+        super().changeEvent(event)
+
     def _restyle(self) -> None:
         named = {token: theme.color(token).name() for token in ("surface", "line")}
         self.setStyleSheet(_STYLE.format(**named))

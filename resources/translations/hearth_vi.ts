@@ -474,6 +474,10 @@
 <context>
     <name>ChatActs</name>
     <message>
+        <source>Answer changed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Message deleted, with what follows it</source>
         <translation>Đã xóa tin nhắn và những gì theo sau</translation>
     </message>
@@ -1891,6 +1895,14 @@
     <message>
         <source>Trying it out…</source>
         <translation>Đang chạy thử…</translation>
+    </message>
+    <message>
+        <source>Remove {name}?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Its files are deleted. It can be installed again from where it came.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Install a backend pack</source>
@@ -5019,6 +5031,14 @@
         <source>Live</source>
         <translation>Trực tiếp</translation>
     </message>
+    <message>
+        <source>Close the live panels</source>
+        <translation>Đóng các bảng trực tiếp</translation>
+    </message>
+    <message>
+        <source>Float the live panels, or put them back</source>
+        <translation>Tách các bảng trực tiếp ra, hoặc đặt lại chỗ cũ</translation>
+    </message>
 </context>
 <context>
     <name>PanelTools</name>
@@ -5551,6 +5571,14 @@
     <message>
         <source>My own price (Settings)</source>
         <translation>Giá riêng của tôi (Cài đặt)</translation>
+    </message>
+    <message>
+        <source>Go back to our table of prices?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The prices and rows that you entered are gone then.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Beside an API</source>
@@ -6642,6 +6670,10 @@
     <message>
         <source>Back to the default: {value}</source>
         <translation>Về mặc định: {value}</translation>
+    </message>
+    <message>
+        <source>Undo: {value} again</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>on</source>
@@ -7878,6 +7910,21 @@
     <message>
         <source>Undo: {what}</source>
         <translation>Hoàn tác: {what}</translation>
+    </message>
+</context>
+<context>
+    <name>Unloading</name>
+    <message>
+        <source>Unload while it answers?</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>%n answer(s) would break off; what is written of them is kept.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Unload</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
