@@ -258,8 +258,11 @@ def engine_vulkan(_arguments: Sequence[str]) -> int:
 
 def engine_cuda(arguments: Sequence[str]) -> int:
     """The CUDA backend as a pack in the cache, where nvcc is; its folder is the last line."""
-    cuda.choose(arguments)
-    print(f"Use it with: hearth engine install FOLDER\n{cuda.ensure()}")
+    wanted = cuda.choose(arguments)
+    pack = cuda.ensure()
+    if wanted.archive:
+        release.pack_archive(pack)
+    print(f"Use it with: hearth engine install FOLDER\n{pack}")
     return 0
 
 

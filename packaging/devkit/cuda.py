@@ -41,14 +41,26 @@ def architectures() -> str:
     return "native" if find_cuda().driver else "75-real;80-real;86-real;89-real;90-real;90-virtual"
 
 
-def choose(arguments: Sequence[str]) -> None:
-    """``--arch LIST``: the cards to build for, as cmake writes them (``90``, ``86-real;89-real``, ``native``)."""
+def choose(arguments: Sequence[str]) -> argparse.Namespace:
+    """``--arch LIST``: the cards to build for, as cmake writes them (``90``, ``86-real;89-real``, ``native``);
+    ``archive`` is whether the pack is to be handed out."""
     parser = argparse.ArgumentParser(prog="make engine-cuda ARGS=")
     parser.add_argument(
         "--arch", metavar="LIST", help="cards to build for, as cmake writes them: 90, 86-real;89-real"
     )
-    if chosen := parser.parse_args(arguments).arch:
-        os.environ[ARCHITECTURES] = chosen
+    parser.add_argument("--archive", action="store_true", help="also make one file of it, to hand out")
+    chosen = parser.parse_args(arguments)
+    if chosen.arch:
+        os.environ[ARCHITECTURES] = chosen.arch
+    return chosen
+
+
+def built() -> Path | None:
+    """The pack's folder when nvcc is here and the pack for these cards is in the cache and whole."""
+    try:
+        return packs.find("cuda", source_key()) if find_cuda().nvcc else None
+    except Problem:  # an nvcc that does not run builds none
+        return None
 
 
 def source_key() -> str:
@@ -63,7 +75,7 @@ def ensure() -> Path:
         step('ggml\'s CUDA backend (hours on 2 cores; ARGS="--arch 90" builds for one kind of card)'),
         locked(cache_dir() / "locks" / "cuda.lock", "building the CUDA backend"),
     ):
-        return packs.find("cuda", key) or _build(key)
+        return built() or _build(key)
 
 
 def _nvcc() -> Path:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devkit import linux, venvs, vulkan
+from devkit import cuda, linux, venvs, vulkan
 from devkit.folders import ROOT
 from devkit.freeze import WORK
 from devkit.say import Problem, step, tell
@@ -35,8 +35,9 @@ def pack_archive(folder: Path) -> Path:
 
 def packs() -> list[Path]:
     """Those that are built here, as archives."""
-    found = vulkan.built() if sys.platform == "linux" else None
-    return [pack_archive(found)] if found else []
+    if sys.platform != "linux":
+        return []
+    return [pack_archive(found) for found in (vulkan.built(), cuda.built()) if found]
 
 
 def update_list(folder: Path | None = None, *arguments: str) -> Path | None:
