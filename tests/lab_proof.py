@@ -37,8 +37,8 @@ HALF_DIGIT = 0.0005
 """The known figures have three decimals."""
 ROUNDED = 1e-4
 """llama-perplexity keeps its reference's log-probabilities in 16 bits: what that alone can make of a divergence."""
-MATRIX_CHUNKS, CHUNKS = 40, 9
-THREADS = 2
+MATRIX_CHUNKS, CHUNKS = 16, 9
+THREADS = int(os.environ.get("HEARTH_PROOF_THREADS", "2"))
 OURS = ("quantize.imatrix.file", "quantize.imatrix.dataset", "quantize.imatrix.entries_count",
         "quantize.imatrix.chunks_count")  # fmt: skip
 

@@ -78,18 +78,21 @@ LabJob = QuantizeJob | MatrixJob | ScoreJob | PriceJob
 
 
 class LabProgress(Struct, frozen=True, tag="progress"):
-    """``done`` of ``total`` tensors or pieces; ``what`` names the tensor."""
+    """``done`` of ``total`` tensors or pieces; ``what`` names the tensor. ``crashed``: how the process before this one
+    died; the work is done again."""
 
     done: int
     total: int
     what: str = ""
+    crashed: str = ""
 
 
 class LabDone(Struct, frozen=True, tag="done"):
-    """The job's figures (see each job's module); all of them numbers."""
+    """The job's figures (see each job's module); ``facts`` are words (``commit``: llama.cpp's)."""
 
     figures: dict[str, float]
     notes: list[str] = []
+    facts: dict[str, str] = {}
 
 
 class LabFailed(Struct, frozen=True, tag="failed"):

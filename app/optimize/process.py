@@ -31,8 +31,25 @@ def run_job(
     cancel: threading.Event | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> LabDone:
-    """Do a job and return its figures. Raises HearthError (its own, or LabStoppedError when the process died), and
-    LabCancelledError once ``cancel`` is set."""
+    """Do a job and return its figures. A process that dies is told of (``LabProgress.crashed``) and started once more:
+    quants from the start, the rest where it was. Raises HearthError (its own, or LabStoppedError when the process
+    died twice), and LabCancelledError once ``cancel`` is set."""
+    try:
+        return _try_job(job, tell, cancel, environ)
+    except LabStoppedError as error:
+        how = str(error.params["detail"])
+        if not how.startswith(("SIG", "exit")):  # it ended by itself, for a reason that is still there
+            raise
+        tell(LabProgress(0, 1, crashed=how))
+        return _try_job(job, tell, cancel, environ)
+
+
+def _try_job(
+    job: LabJob,
+    tell: Callable[[LabProgress], None],
+    cancel: threading.Event | None,
+    environ: Mapping[str, str],
+) -> LabDone:
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             [*program(), COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,

@@ -1,36 +1,37 @@
-"""Making quants: the size known before, the space checked, the recipe kept beside the result."""
+"""Making quants: one job at a time for a file, and the recipe kept beside the result, to make the same bytes again."""
 
-import shutil
+import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from app.core.errors import BadRequestError, DiskFullError
+from app.core.errors import BadRequestError
 from app.core.lab import LabDone, LabProgress, MatrixJob, QuantizeJob
 from app.models.gguf import MAGIC, read_header
-from app.models.quants import parse_quant, split_prefix
+from app.models.quants import parse_quant, split_names, split_prefix
 from app.models.summary import summarize
+from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
 from app.optimize.process import run_job
-from app.optimize.sizes import Sized, dry_run
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
 BEST_SOURCES = ("F32", "F16", "BF16", "Q8_0")
-ROOM = 64 << 20
-"""Bytes that stay free beside a result."""
 
 
-class Recipe(Struct, frozen=True):
-    """All that decides a quant's bytes. ``source`` and ``matrix`` are names, the others their fingerprints."""
+class Recipe(Struct, frozen=True, kw_only=True):
+    """All that decides a quant's bytes. ``source`` and ``matrix`` are names, beside their SHA-256 (of a split set: of
+    all parts in order); ``result_sha256`` is what came of it."""
 
     source: str
-    source_print: str
+    source_sha256: str
     type: str
     overrides: tuple[tuple[str, str], ...] = ()
     embedding: str = ""
@@ -38,8 +39,10 @@ class Recipe(Struct, frozen=True):
     pure: bool = False
     prune: tuple[int, ...] = ()
     matrix: str = ""
-    matrix_print: str = ""
+    matrix_sha256: str = ""
     engine: str = ""
+    commit: str = ""
+    result_sha256: str = ""
 
 
 class Made(Struct, frozen=True):
@@ -79,28 +82,113 @@ def make(
     tell: Tell = lambda _progress: None,
     cancel: threading.Event | None = None,
 ) -> Made:
-    """Quantize. Raises BadRequestError (a type that needs a matrix), DiskFullError, QuantizeFailedError,
-    LabCancelledError."""
+    """Quantize. Raises BadRequestError (a type that needs a matrix, a file another job writes), DiskFullError,
+    QuantizeFailedError, LabStoppedError, LabCancelledError, and ModelErrors of a source that is no GGUF or cut short.
+    Nothing half is left."""
+    with _alone(Path(job.target)), tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(1) as pool:
+        _refuse(job)
+        source = pool.submit(sha256_of, Path(job.source))  # meanwhile: it reads what is read anyway
+        given = job if matrix is None else _with_matrix(job, matrix, Path(work))
+        done = run_job(given, tell, cancel)
+        recipe = _recipe(job, matrix, engine, done, source.result())
     target = Path(job.target)
-    if target.resolve() == Path(job.source).resolve():
+    recipe_path(target).write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
+    return Made(str(target), target.stat().st_size, done.figures["quant_bits"], tuple(done.notes), recipe)
+
+
+def recipe_path(target: Path) -> Path:
+    """Where a quant's recipe lies."""
+    return target.with_suffix(".recipe.json")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe, or the one beside a quant. Raises BadRequestError."""
+    found = recipe_path(path) if path.suffix.lower() == ".gguf" else path
+    try:
+        return msgspec.json.decode(found.read_bytes(), type=Recipe)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadRequestError(detail=f"{found} is no recipe of a quant: {error}") from error
+
+
+def repeat(
+    recipe: Recipe,
+    source: Path,
+    target: Path,
+    *,
+    engine: str,
+    matrix: Path | None = None,
+    tell: Tell = lambda _progress: None,
+    cancel: threading.Event | None = None,
+) -> Made:
+    """Make a quant again from its recipe; the bytes are the same. Raises BadRequestError when the source or the matrix
+    is another one, or when another llama.cpp made other bytes of them; and what ``make`` raises."""
+    _same(source, recipe.source_sha256, "source", recipe.source)
+    if recipe.matrix_sha256 and matrix is None:
+        raise BadRequestError(
+            detail=f"the recipe used the matrix {recipe.matrix}: give its file with --imatrix"
+        )
+    if matrix is not None:
+        _same(matrix, recipe.matrix_sha256, "matrix", recipe.matrix)
+    job = QuantizeJob(
+        source=str(source), target=str(target), type=recipe.type, overrides=recipe.overrides,
+        embedding=recipe.embedding, output=recipe.output, pure=recipe.pure, prune=recipe.prune, requantize=True,
+        matrix_name=recipe.matrix,
+    )  # fmt: skip
+    made = make(job, engine=engine, matrix=matrix, tell=tell, cancel=cancel)
+    if made.recipe.result_sha256 != recipe.result_sha256:
+        raise BadRequestError(
+            detail=f"{target.name} has other bytes than the recipe's: it was made with {recipe.engine}"
+            f" ({recipe.commit}), this is {engine} ({made.recipe.commit})"
+        )
+    return made
+
+
+def _same(path: Path, digest: str, what: str, name: str) -> None:
+    if sha256_of(path) != digest:
+        raise BadRequestError(detail=f"{path.name} is not the {what} of the recipe ({name})")
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, or of all parts of a split set in order."""
+    digest = hashlib.sha256()
+    for name in split_names(path.name):
+        with path.with_name(name).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """One job at a time for a file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.lock")
+    lock = FileLock(path)
+    if not lock.held:
+        raise BadRequestError(detail=f"{target.name} is being written by another job: wait for it")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _refuse(job: QuantizeJob) -> None:
+    if Path(job.target).resolve() == Path(job.source).resolve():
         raise BadRequestError(detail="the result would replace its own source")
-    with tempfile.TemporaryDirectory() as work:
-        if matrix is not None:
-            job = _with_matrix(job, matrix, Path(work))
-        _check(job, dry_run(job, cancel))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        done = run_job(job, tell, cancel)
-    recipe = recipe_of(job, matrix, engine)
-    target.with_suffix(".recipe.json").write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
-    size = target.stat().st_size
-    return Made(str(target), size, done.figures["quant_bits"], tuple(done.notes), recipe)
+    header = read_header(Path(job.source))
+    layers = summarize(header).block_count or 0
+    if wrong := [layer for layer in job.prune if not 0 <= layer < layers]:
+        raise BadRequestError(detail=f"there is no layer {wrong[0]} to prune: {job.source} has {layers}")
 
 
-def recipe_of(job: QuantizeJob, matrix: Path | None, engine: str) -> Recipe:
-    """The recipe of a job with this matrix and llama.cpp version."""
+def _recipe(job: QuantizeJob, matrix: Path | None, engine: str, done: LabDone, source: str) -> Recipe:
     return Recipe(
-        Path(job.source).name, fingerprint(Path(job.source)), job.type, job.overrides, job.embedding, job.output,
-        job.pure, job.prune, matrix.name if matrix else "", fingerprint(matrix) if matrix else "", engine,
+        source=Path(job.source).name, source_sha256=source, type=job.type, overrides=job.overrides,
+        embedding=job.embedding, output=job.output, pure=job.pure, prune=job.prune,
+        matrix=(job.matrix_name or matrix.name) if matrix else "",
+        matrix_sha256=sha256_of(matrix) if matrix else "", engine=engine, commit=done.facts.get("commit", ""),
+        result_sha256=sha256_of(Path(job.target)),
     )  # fmt: skip
 
 
@@ -108,19 +196,11 @@ def _with_matrix(job: QuantizeJob, path: Path, work: Path) -> QuantizeJob:
     matrix = matrix_file.read(path)
     np.savez(work / "means.npz", **matrix.means())  # type: ignore[arg-type]
     return structs.replace(
-        job, matrix=str(work / "means.npz"), matrix_name=path.name, matrix_chunks=matrix.chunks
+        job,
+        matrix=str(work / "means.npz"),
+        matrix_name=job.matrix_name or path.name,
+        matrix_chunks=matrix.chunks,
     )
-
-
-def _check(job: QuantizeJob, dry: Sized) -> None:
-    if dry.needs_matrix and not job.matrix:
-        raise BadRequestError(
-            detail=f"{job.type} needs an importance matrix: give a text or a matrix file with --imatrix"
-        )
-    folder = next(parent for parent in Path(job.target).parents if parent.exists())
-    missing = dry.bytes + ROOM - shutil.disk_usage(folder).free
-    if missing > 0:
-        raise DiskFullError(path=str(folder), missing=f"{missing / 1e6:.0f} MB")
 
 
 def is_matrix(path: Path) -> bool:

@@ -2,13 +2,15 @@
 
 import ctypes
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from app.core.errors import BadRequestError, QuantizeFailedError
+from app.core.errors import BadRequestError, DiskFullError, QuantizeFailedError
 from app.core.lab import LabDone, LabProgress, QuantizeJob
 from app.runtime.llama import fast, lib
+from app.runtime.llama_packs import engine_commit
 
 FILE_TYPES: dict[str, int] = {
     name.removeprefix("LLAMA_FTYPE_").removeprefix("MOSTLY_").removeprefix("ALL_"): value
@@ -25,22 +27,59 @@ _STEP = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]\s+(\S+)")
 _SIZE = re.compile(r"(model|quant) size\s*=\s*([\d.]+) MiB \(([\d.]+) BPW\)")
 _FALLBACK = re.compile(r"warning: (\S+)\s+- ncols.*type\s+(\w+)\).*-> falling back to\s+(\w+)")
 
+ROOM = 64 << 20
+"""Bytes that stay free beside a result."""
 _quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
 
 def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], None]) -> LabDone:
-    """Run the job. The target is renamed last. Raises QuantizeFailedError, BadRequestError."""
-    lines.on_line = lambda line: _report(line, tell)
+    """Run the job: first dry, to know the size and what it needs, then for good; the target is renamed last. Raises
+    BadRequestError (a matrix is needed, a type that is none), DiskFullError, QuantizeFailedError."""
     params, alive = _params(job)
-    part = Path(job.target + ".part")
-    code = _quantize(job.source.encode(), str(part).encode(), ctypes.byref(params))
+    dry = _run(job, lines, params, dry=True)
+    if job.dry_run:
+        return dry
+    _refuse(job, dry)
+    lines.on_line = lambda line: _report(line, tell)
+    done = _run(job, lines, params, dry=False)
     del alive
-    if code:
+    Path(job.target + ".part").replace(job.target)
+    return done
+
+
+def _run(job: QuantizeJob, lines: "Lines", params: Any, *, dry: bool) -> LabDone:
+    lines.clear()
+    params.dry_run = dry
+    part = Path(job.target + ".part")
+    if _quantize(job.source.encode(), str(part).encode(), ctypes.byref(params)):
+        missing = part.stat().st_size if part.exists() else 0
         part.unlink(missing_ok=True)
-        raise QuantizeFailedError(model=Path(job.source).name, detail=lines.reason())
-    if not job.dry_run:
-        part.replace(job.target)
-    return LabDone(_figures(lines.text()), _fallbacks(lines.text()))
+        _say_why(job, lines.reason(), missing)
+    return LabDone(_figures(lines.text()), _fallbacks(lines.text()), {"commit": commit()})
+
+
+def _say_why(job: QuantizeJob, reason: str, written: int) -> NoReturn:
+    if "iostream" in reason or "basic_ios" in reason:  # the C++ library's words for a write that failed
+        reason = (
+            f"its result could not be written after {written / 1e6:.0f} MB: the disk, or a limit, is full"
+        )
+    raise QuantizeFailedError(model=Path(job.source).name, detail=reason)
+
+
+def _refuse(job: QuantizeJob, dry: LabDone) -> None:
+    if dry.figures["needs_matrix"] and not job.matrix:
+        raise BadRequestError(
+            detail=f"{job.type} needs an importance matrix: give a text or a matrix file with --imatrix"
+        )
+    folder = next(parent for parent in Path(job.target).absolute().parents if parent.exists())
+    missing = int(dry.figures["quant_bytes"]) + ROOM - shutil.disk_usage(folder).free
+    if missing > 0:
+        raise DiskFullError(path=str(folder), missing=f"{missing / 1e6:.0f} MB")
+
+
+def commit() -> str:
+    """The llama.cpp commit of this engine."""
+    return engine_commit(lib._lib)
 
 
 class Lines:
@@ -61,6 +100,11 @@ class Lines:
             self.on_line(line)
         if self._open.startswith("["):
             self.on_line(self._open)
+
+    def clear(self) -> None:
+        """Forget what was said so far."""
+        self._parts.clear()
+        self._open = ""
 
     def text(self) -> str:
         """All that was said."""
@@ -97,7 +141,7 @@ def _params(job: QuantizeJob) -> tuple[Any, list[Any]]:
     params, alive = lib.llama_model_quantize_default_params(), list[Any]()
     params.ftype = _known(FILE_TYPES, job.type)
     params.nthread = job.threads
-    params.allow_requantize, params.pure, params.dry_run = job.requantize, job.pure, job.dry_run
+    params.allow_requantize, params.pure = job.requantize, job.pure
     if job.embedding:
         params.token_embedding_type = _known(TENSOR_TYPES, job.embedding)
     if job.output:

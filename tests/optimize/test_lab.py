@@ -1,18 +1,27 @@
 """The lab through its real process and the real small model: quants, matrices, figures, and what goes wrong."""
 
 import math
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.core.errors import BadRequestError, HearthError, LabStoppedError, TextTooShortError
+from app.core.errors import (
+    BadRequestError,
+    HearthError,
+    LabStoppedError,
+    QuantizeFailedError,
+    TextTooShortError,
+)
 from app.core.lab import LabProgress, QuantizeJob, ScoreJob
 from app.models.gguf import read_header
+from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file, quantize
 from app.optimize.measure import Measured, Measurer, sentence
 from app.optimize.process import LabCancelledError, run_job
+from tests.fakes.gguf_writer import Tensor, write_gguf
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
 
@@ -53,11 +62,60 @@ def test_a_quant_has_its_types_its_size_and_its_recipe(full: Path, small: quanti
 
 
 def test_the_recipe_makes_the_same_bytes_again(full: Path, small: quantize.Made, tmp_path: Path) -> None:
-    again = tmp_path / "again.gguf"
-    recipe = small.recipe
-    job = QuantizeJob(source=str(full), target=str(again), type=recipe.type, overrides=recipe.overrides)
-    assert quantize.make(job, engine="test").recipe == recipe
-    assert again.read_bytes() == Path(small.path).read_bytes()
+    recipe = quantize.read_recipe(Path(small.path))
+    assert recipe == small.recipe
+    assert len(recipe.source_sha256) == len(recipe.result_sha256) == 64
+    assert recipe.commit
+    made = quantize.repeat(recipe, full, tmp_path / "again.gguf", engine="test")
+    assert Path(made.path).read_bytes() == Path(small.path).read_bytes()
+    with pytest.raises(BadRequestError, match="is not the source of the recipe"):
+        quantize.repeat(recipe, Path(small.path), tmp_path / "other.gguf", engine="test")
+    with pytest.raises(BadRequestError, match="no recipe of a quant"):
+        quantize.read_recipe(tmp_path / "other.gguf")
+
+
+def test_pruned_layers_are_gone(full: Path, tmp_path: Path) -> None:
+    target = tmp_path / "two.gguf"
+    job = QuantizeJob(source=str(full), target=str(target), type="Q8_0", prune=tuple(range(1, 29)))
+    quantize.make(job, engine="test")
+    header = read_header(target)
+    assert header.metadata["llama.block_count"] == 2
+    assert {t.name.split(".")[1] for t in header.tensors if t.name.startswith("blk")} == {"0", "1"}
+    job = QuantizeJob(source=str(full), target=str(target), type="Q8_0", prune=(30,))
+    with pytest.raises(BadRequestError, match="no layer 30"):
+        quantize.make(job, engine="test")
+
+
+def test_two_jobs_never_write_one_file(full: Path, tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / ".out.gguf.lock")
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="Q8_0")
+    with pytest.raises(BadRequestError, match="another job"):
+        quantize.make(job, engine="test")
+    lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_disk_that_fills_is_named(full: Path, tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, before[1]))
+    try:
+        with pytest.raises(QuantizeFailedError, match="could not be written after"):
+            run_job(QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="Q8_0"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_foreign_architecture_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "strange.gguf"
+    write_gguf(source, {"general.architecture": "never-heard-of"}, [Tensor("x.weight", (64, 64))])
+    with pytest.raises(QuantizeFailedError, match="never-heard-of"):
+        quantize.make(
+            QuantizeJob(source=str(source), target=str(tmp_path / "out.gguf"), type="Q8_0"), engine="test"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["strange.gguf"]
 
 
 def test_a_matrix_is_computed_written_and_used(full: Path, text: Path, tmp_path: Path) -> None:
@@ -212,8 +270,10 @@ def test_cancelling_leaves_nothing_half(full: Path, tmp_path: Path) -> None:
 def test_a_process_that_dies_says_how(full: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A stand-in for a crash inside llama.cpp: the child is the shell, which kills itself.
     monkeypatch.setattr("app.optimize.process.program", lambda: ["/bin/sh", "-c", "kill -SEGV $$"])
+    seen: list[LabProgress] = []
     with pytest.raises(LabStoppedError, match="SIGSEGV"):
-        run_job(ScoreJob(model=str(full), text=str(text)))
+        run_job(ScoreJob(model=str(full), text=str(text)), seen.append)
+    assert [progress.crashed for progress in seen] == ["SIGSEGV"]
 
 
 def test_a_sentence_without_a_reference() -> None:
