@@ -17,7 +17,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import tasks, words
+from app.ui.dialogs import confirm
 from app.ui.errors import describe
+from app.ui.hardware_words import why_words
 from app.ui.widgets import Hairline, make_button, make_label
 
 if TYPE_CHECKING:
@@ -194,7 +196,7 @@ class EnginesCard(QFrame):
             turn = self.tr("Turn off") if pack.used else self.tr("Use")
             controls.append(self._button(turn, lambda: store.turn(pack.path, not pack.used)))
         if pack.origin == "installed":
-            controls.append(self._button(self.tr("Remove"), lambda: store.remove(pack.path)))
+            controls.append(self._remover(pack))
         self._add(name, why, *controls)
 
     def _pack_words(self, pack: "Pack", problem: str) -> str:
@@ -204,7 +206,7 @@ class EnginesCard(QFrame):
             "setting": self.tr("named in the settings"),
             "environment": self.tr("named by HEARTH_PACKS"),
         }[pack.origin]
-        why = problem or pack.why
+        why = why_words(problem or pack.why)
         if not why:
             return self.tr("Backend pack, {origin}: used.").format(origin=origin)
         return self.tr("Backend pack, {origin}: not used, {why}.").format(origin=origin, why=why)
@@ -212,6 +214,20 @@ class EnginesCard(QFrame):
     def _button(self, text: str, act: Callable[[], object]) -> QWidget:
         button = make_button(lambda: self._act(act, self.tr("Trying it out…")), "", self, compact=True)
         button.setText(text)
+        return button
+
+    def _remover(self, pack: "Pack") -> QWidget:
+        def ask() -> None:
+            confirm.ask(
+                self,
+                self.tr("Remove {name}?").format(name=pack.name),
+                self.tr("Its files are deleted. It can be installed again from where it came."),
+                self.tr("Remove"),
+                lambda: self._act(lambda: self._services.packs.remove(pack.path), self.tr("Trying it out…")),
+            )
+
+        button = make_button(ask, "", self, compact=True)
+        button.setText(self.tr("Remove"))
         return button
 
     def _choose_file(self) -> None:

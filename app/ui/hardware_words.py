@@ -1,34 +1,64 @@
-"""Why a reading is missing, in the reader's language: the readers' own sentences with the path they speak of."""
+"""Why a reading is missing or a backend is not used, in the reader's language: the core's own sentences, with the
+paths, numbers and names they speak of.
+"""
 
 import re
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
-translate = QCoreApplication.translate
+READINGS = (
+    QT_TRANSLATE_NOOP("Hardware", "this system has no RAPL counters in {path}"),
+    QT_TRANSLATE_NOOP("Hardware", "{path} is readable by the administrator only"),
+    QT_TRANSLATE_NOOP("Hardware", "{path} does not exist"),
+    QT_TRANSLATE_NOOP("Hardware", "{path} holds no number"),
+    QT_TRANSLATE_NOOP("Hardware", "known from the second reading on"),
+    QT_TRANSLATE_NOOP("Hardware", "its driver offers no readings"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver offers no hwmon folder"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver offers no temperature"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver offers no clock"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver offers no throttle reasons"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver does not say which process holds how much"),
+    QT_TRANSLATE_NOOP("Hardware", "/proc/<pid>/fdinfo can't be read"),
+    QT_TRANSLATE_NOOP("Hardware", "this card's gpu_metrics has another version than 1.3"),
+    QT_TRANSLATE_NOOP("Hardware", "this card does not tell"),
+    QT_TRANSLATE_NOOP("Hardware", "this system has no temperature sensor of the processor"),
+    QT_TRANSLATE_NOOP("Hardware", "this system does not tell the processor's clock"),
+    QT_TRANSLATE_NOOP("Hardware", "the package nvidia-ml-py is not installed"),
+    QT_TRANSLATE_NOOP("Hardware", "macOS tells it to the administrator's powermetrics only"),
+    QT_TRANSLATE_NOOP("Hardware", "reading failed: {why}"),
+)
+"""What ``app.hardware`` says of readings."""
+PACKS = (
+    QT_TRANSLATE_NOOP("Hardware", "did not answer within {seconds} s"),
+    QT_TRANSLATE_NOOP("Hardware", "could not be started: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "crashed with {signal}: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "failed with code {code}: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "it said nothing"),
+    QT_TRANSLATE_NOOP("Hardware", "the engine {why} when it was tried out"),
+    QT_TRANSLATE_NOOP("Hardware", "another pack for {backend} is used"),
+    QT_TRANSLATE_NOOP("Hardware", "it was built for llama.cpp {built}, and the engine is {engine}"),
+    QT_TRANSLATE_NOOP("Hardware", "its manifest.json can't be read: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "its manifest.json is damaged: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "its manifest.json does not list its library"),
+    QT_TRANSLATE_NOOP("Hardware", "its manifest.json names {file}, which is not in the pack"),
+    QT_TRANSLATE_NOOP("Hardware", "{file} can't be read: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "{file} is not the file that its manifest names (its hash differs)"),
+    QT_TRANSLATE_NOOP("Hardware", "the engine has {backend} already: its devices would be listed twice"),
+    QT_TRANSLATE_NOOP("Hardware", "ggml refused {file}: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "it is of another version, or its driver is missing"),
+)
+"""What is said of backend packs and of the process that tries them out."""
 
 
 def why_words(why: str) -> str:
-    """A reader's reason; one that is not known here stays as it is."""
-    for pattern, words in _known():
-        found = re.fullmatch(pattern, why)
+    """A reason of the core; one that is not known here stays as it is."""
+    for source in (*READINGS, *PACKS):
+        found = re.fullmatch(_pattern(source), why, re.DOTALL)
         if found:
-            return words.format(path=found[1] if found.groups() else "")
+            words = QCoreApplication.translate("Hardware", source)
+            return words.format(**{name: why_words(said) for name, said in found.groupdict().items()})
     return why
 
 
-def _known() -> tuple[tuple[str, str], ...]:
-    return (
-        (
-            r"this system has no RAPL counters in (.*)",
-            translate("Hardware", "this system has no RAPL counters in {path}"),
-        ),
-        (
-            r"(.*) is readable by the administrator only",
-            translate("Hardware", "{path} is readable by the administrator only"),
-        ),
-        (r"(.*) does not exist", translate("Hardware", "{path} does not exist")),
-        (r"(.*) holds no number", translate("Hardware", "{path} holds no number")),
-        (r"known from the second reading on", translate("Hardware", "known from the second reading on")),
-        (r"its driver offers no readings", translate("Hardware", "its driver offers no readings")),
-        (r"the driver offers no hwmon folder", translate("Hardware", "the driver offers no hwmon folder")),
-    )
+def _pattern(source: str) -> str:
+    return re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(source))

@@ -475,7 +475,7 @@
     <name>ChatActs</name>
     <message>
         <source>Answer changed</source>
-        <translation type="unfinished" />
+        <translation>Đã sửa câu trả lời</translation>
     </message>
     <message>
         <source>Message deleted, with what follows it</source>
@@ -1898,11 +1898,11 @@
     </message>
     <message>
         <source>Remove {name}?</source>
-        <translation type="unfinished" />
+        <translation>Gỡ bỏ {name}?</translation>
     </message>
     <message>
         <source>Its files are deleted. It can be installed again from where it came.</source>
-        <translation type="unfinished" />
+        <translation>Các tệp của nó sẽ bị xóa. Có thể cài lại từ nơi nó đến.</translation>
     </message>
     <message>
         <source>Install a backend pack</source>
@@ -2834,6 +2834,122 @@
     <message>
         <source>the driver offers no hwmon folder</source>
         <translation>trình điều khiển không có thư mục hwmon</translation>
+    </message>
+    <message>
+        <source>the driver offers no temperature</source>
+        <translation>trình điều khiển không cung cấp nhiệt độ</translation>
+    </message>
+    <message>
+        <source>the driver offers no clock</source>
+        <translation>trình điều khiển không cung cấp xung nhịp</translation>
+    </message>
+    <message>
+        <source>the driver offers no throttle reasons</source>
+        <translation>trình điều khiển không cho biết lý do giảm tốc</translation>
+    </message>
+    <message>
+        <source>the driver does not say which process holds how much</source>
+        <translation>trình điều khiển không cho biết tiến trình nào giữ bao nhiêu</translation>
+    </message>
+    <message>
+        <source>/proc/&lt;pid&gt;/fdinfo can't be read</source>
+        <translation>không đọc được /proc/&lt;pid&gt;/fdinfo</translation>
+    </message>
+    <message>
+        <source>this card's gpu_metrics has another version than 1.3</source>
+        <translation>gpu_metrics của thẻ này không phải phiên bản 1.3</translation>
+    </message>
+    <message>
+        <source>this card does not tell</source>
+        <translation>thẻ này không cho biết</translation>
+    </message>
+    <message>
+        <source>this system has no temperature sensor of the processor</source>
+        <translation>hệ thống này không có cảm biến nhiệt độ của bộ xử lý</translation>
+    </message>
+    <message>
+        <source>this system does not tell the processor's clock</source>
+        <translation>hệ thống này không cho biết xung nhịp của bộ xử lý</translation>
+    </message>
+    <message>
+        <source>the package nvidia-ml-py is not installed</source>
+        <translation>chưa cài gói nvidia-ml-py</translation>
+    </message>
+    <message>
+        <source>macOS tells it to the administrator's powermetrics only</source>
+        <translation>macOS chỉ cho powermetrics của quản trị viên biết</translation>
+    </message>
+    <message>
+        <source>reading failed: {why}</source>
+        <translation>đọc không được: {why}</translation>
+    </message>
+    <message>
+        <source>did not answer within {seconds} s</source>
+        <translation>không trả lời trong {seconds} giây</translation>
+    </message>
+    <message>
+        <source>could not be started: {why}</source>
+        <translation>không khởi động được: {why}</translation>
+    </message>
+    <message>
+        <source>crashed with {signal}: {why}</source>
+        <translation>bị sập với {signal}: {why}</translation>
+    </message>
+    <message>
+        <source>failed with code {code}: {why}</source>
+        <translation>thất bại với mã {code}: {why}</translation>
+    </message>
+    <message>
+        <source>it said nothing</source>
+        <translation>nó không nói gì</translation>
+    </message>
+    <message>
+        <source>the engine {why} when it was tried out</source>
+        <translation>khi chạy thử, bộ máy {why}</translation>
+    </message>
+    <message>
+        <source>another pack for {backend} is used</source>
+        <translation>một gói khác cho {backend} đang được dùng</translation>
+    </message>
+    <message>
+        <source>it was built for llama.cpp {built}, and the engine is {engine}</source>
+        <translation>nó được dựng cho llama.cpp {built}, còn bộ máy là {engine}</translation>
+    </message>
+    <message>
+        <source>its manifest.json can't be read: {why}</source>
+        <translation>không đọc được manifest.json của nó: {why}</translation>
+    </message>
+    <message>
+        <source>its manifest.json is damaged: {why}</source>
+        <translation>manifest.json của nó bị hỏng: {why}</translation>
+    </message>
+    <message>
+        <source>its manifest.json does not list its library</source>
+        <translation>manifest.json của nó không liệt kê thư viện của nó</translation>
+    </message>
+    <message>
+        <source>its manifest.json names {file}, which is not in the pack</source>
+        <translation>manifest.json của nó nêu {file}, vốn không có trong gói</translation>
+    </message>
+    <message>
+        <source>{file} can't be read: {why}</source>
+        <translation>không đọc được {file}: {why}</translation>
+    </message>
+    <message>
+        <source>{file} is not the file that its manifest names (its hash differs)</source>
+        <translation>{file} không phải tệp mà bản kê của nó nêu (mã băm khác)</translation>
+    </message>
+    <message>
+        <source>the engine has {backend} already: its devices would be listed twice</source>
+        <translation>bộ máy đã có {backend}: các thiết bị của nó sẽ bị liệt kê hai lần</translation>
+    </message>
+    <message>
+        <source>ggml refused {file}: {why}</source>
+        <translation>ggml từ chối {file}: {why}</translation>
+    </message>
+    <message>
+        <source>it is of another version, or its driver is missing</source>
+        <translation>nó thuộc phiên bản khác, hoặc thiếu trình điều khiển</translation>
     </message>
 </context>
 <context>
@@ -5574,11 +5690,11 @@
     </message>
     <message>
         <source>Go back to our table of prices?</source>
-        <translation type="unfinished" />
+        <translation>Quay về bảng giá của chúng tôi?</translation>
     </message>
     <message>
         <source>The prices and rows that you entered are gone then.</source>
-        <translation type="unfinished" />
+        <translation>Giá và các dòng bạn đã nhập sẽ mất.</translation>
     </message>
     <message>
         <source>Beside an API</source>
@@ -6187,6 +6303,10 @@
         <translation>Khi đó mỗi tệp ở đây cho biết sẽ nhanh đến đâu, trước khi tải.</translation>
     </message>
     <message>
+        <source>The vision projector ({size}) comes too, so that the model sees images. Stop it in the list if you don't need it.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Files to download</source>
         <translation>Các tệp để tải</translation>
     </message>
@@ -6673,7 +6793,11 @@
     </message>
     <message>
         <source>Undo: {value} again</source>
-        <translation type="unfinished" />
+        <translation>Hoàn tác: lại là {value}</translation>
+    </message>
+    <message>
+        <source>Undo: what stood here again</source>
+        <translation>Hoàn tác: lấy lại nội dung trước</translation>
     </message>
     <message>
         <source>on</source>
@@ -7916,15 +8040,15 @@
     <name>Unloading</name>
     <message>
         <source>Unload while it answers?</source>
-        <translation type="unfinished" />
+        <translation>Gỡ khi mô hình đang trả lời?</translation>
     </message>
     <message>
         <source>%n answer(s) would break off; what is written of them is kept.</source>
-        <translation type="unfinished" />
+        <translation>%n câu trả lời sẽ bị ngắt; phần đã viết vẫn được giữ.</translation>
     </message>
     <message>
         <source>Unload</source>
-        <translation type="unfinished" />
+        <translation>Gỡ</translation>
     </message>
 </context>
 <context>
