@@ -31,6 +31,14 @@ def acting(file: Path, *, back: bool = False) -> tuple[str, ...] | None:
     return ("pkexec", *apt) if shutil.which("pkexec") else None
 
 
+def present() -> str:
+    """The version that the package manager has in place, "" where it does not say."""
+    try:
+        return _ask("dpkg-query", "--show", "--showformat=${Version}", PACKAGE).strip()
+    except UpdateFailedError:
+        return ""
+
+
 def pack_present(folder: Path, info: Path = INFO) -> tuple[str, Path]:
     """The installed package as a file in ``folder``, as it is on the disk now; returns its version and the file.
     Raises UpdateFailedError, OSError."""

@@ -68,7 +68,10 @@ def previous(installed: Installed, kept: Kept | None) -> str:
     name = LINKS.get(installed.form)
     if name:
         return links.previous(installed.place / name)
-    return kept.version if kept and Path(kept.path).exists() else ""
+    if not kept or not Path(kept.path).exists():
+        return ""
+    # Its command may not have been run yet, or have been run already: the package manager knows.
+    return "" if installed.form == "deb" and debian.present() == kept.version else kept.version
 
 
 def roll_back(installed: Installed, kept: Kept | None, present: str) -> Outcome:
@@ -84,8 +87,8 @@ def roll_back(installed: Installed, kept: Kept | None, present: str) -> Outcome:
     ways: Mapping[str, Callable[[], Outcome]] = {
         "appimage": lambda: _one_file_back(installed, before, version, present),
         "deb": lambda: Outcome(version, "command", debian.command(before, back=True), kept),
-        "setup": lambda: _windows_back(installed, before, version),
-        "app": lambda: _mac_back(installed, before, version),
+        "setup": lambda: _windows_back(installed, before, version, present),
+        "app": lambda: _mac_back(installed, before, version, present),
     }
     return _guarded(ways[installed.form], installed.place)
 
@@ -199,12 +202,12 @@ def _windows(installed: Installed, file: Path, version: str, present: str) -> Ou
     return Outcome(version, "quit", kept=Kept(present, f"{installed.place}.previous"))
 
 
-def _windows_back(installed: Installed, before: Path, version: str) -> Outcome:
+def _windows_back(installed: Installed, before: Path, version: str, present: str) -> Outcome:
     """No file of a running program can be moved there: a script waits for its end."""
     script = before.with_name("hearth-roll-back.cmd")
     script.write_text(windows_script(installed.place, before), encoding="utf-8", newline="\r\n")
     _start(["cmd", "/c", str(script)])
-    return Outcome(version, "quit")
+    return Outcome(version, "quit", kept=Kept(present, str(before)))
 
 
 def windows_script(place: Path, before: Path) -> str:
@@ -234,17 +237,17 @@ def _mac(installed: Installed, file: Path, version: str, present: str, keep: Pat
     return Outcome(version, "command", ("open", str(file)), Kept(present, str(copy)))
 
 
-def _mac_back(installed: Installed, before: Path, version: str) -> Outcome:
-    new, aside = installed.place.with_suffix(".new.app"), installed.place.with_suffix(".aside.app")
+def _mac_back(installed: Installed, before: Path, version: str, present: str) -> Outcome:
+    new, aside = installed.place.with_suffix(".new.app"), before.with_name(f"Hearth-{present}.app")
     _run(["ditto", str(before), str(new)])
-    installed.place.rename(aside)
+    shutil.move(installed.place, aside)
     try:
         new.rename(installed.place)
     except OSError:
-        aside.rename(installed.place)
+        shutil.move(aside, installed.place)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
-    return Outcome(version, "restart")
+    shutil.rmtree(before, ignore_errors=True)
+    return Outcome(version, "restart", kept=Kept(present, str(aside)))
 
 
 def _run(command: list[str]) -> None:

@@ -410,6 +410,10 @@ def test_the_present_package_is_kept_as_one_that_dpkg_reads(
     assert f" Version: {version}\n" in told
     assert "/run-parts" in held
     assert [path.suffix for path in (tmp_path / "previous").iterdir()] == [".deb"]
+    assert replace.previous(DEB, Kept("0.0.1", str(file))) == "0.0.1"
+    assert replace.previous(DEB, Kept(version, str(file))) == "", (
+        "it is in place: there is nothing to go back to"
+    )
 
 
 def test_an_outcome_for_the_state_is_json(paths: Paths) -> None:
