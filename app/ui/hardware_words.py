@@ -53,9 +53,9 @@ PACKS = (
 def why_words(why: str) -> str:
     """A reason of the core; one that is not known here stays as it is."""
     for source in (*READINGS, *PACKS):
-        found = re.fullmatch(_pattern(source), why, re.DOTALL)
+        found = re.fullmatch(_pattern(str(source)), why, re.DOTALL)
         if found:
-            words = QCoreApplication.translate("Hardware", source)
+            words = QCoreApplication.translate("Hardware", str(source))
             return words.format(**{name: why_words(said) for name, said in found.groupdict().items()})
     return why
 
