@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 from app.core.errors import WorkerCrashedError
 from app.core.events import ErrorInfo
 from app.ui.dialogs.shortcuts import ShortcutsDialog
+from app.ui.dialogs.update import UpdateDialog
 from app.ui.entries import Entry
 from app.ui.page_list import PAGES
 from app.ui.quick_ask import QuickAsk
@@ -126,7 +127,8 @@ def _part(window: Any, page: QWidget, widget: QWidget) -> str:
 def test_dialogs_and_the_small_window_too(qtbot: Any, window: Any, services: Any) -> None:
     window.actions_.by_name["about"].trigger()
     dialogs: list[QWidget] = [w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog)]
-    dialogs += [ShortcutsDialog(window.actions_, services.settings, window), QuickAsk(services)]
+    dialogs += [ShortcutsDialog(window.actions_, services.settings, window)]
+    dialogs += [UpdateDialog(services, window), QuickAsk(services)]
     for dialog in dialogs:
         dialog.show()
         dialog.activateWindow()

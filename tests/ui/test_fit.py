@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from app.ui import look, translate
 from app.ui.dialogs.about import AboutDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
+from app.ui.dialogs.update import UpdateDialog
 from app.ui.levels import levels
 from app.ui.page_list import PAGES
 from app.ui.quick_ask import QuickAsk
@@ -76,10 +77,12 @@ def test_nothing_is_cut_at_another_zoom(
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_nothing_is_cut_in_dialogs(qtbot: Any, window: Any, services: Any, language: str) -> None:
     translate.install(language)
-    quick = QuickAsk(services)
+    quick, update = QuickAsk(services), UpdateDialog(services, window)
+    update.begin()
     dialogs: list[QDialog | QWidget] = [
         AboutDialog(services, window),
         ShortcutsDialog(window.actions_, services.settings, window),
+        update,
         quick,
     ]
     for dialog in dialogs:
