@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,7 +12,17 @@ from app.cli.run import Answer, ask, load, new_id, services, take_preset
 from app.compose import Services
 from app.core.errors import UsageError
 from app.core.events import InstanceChanged
-from app.core.generate import Delta, GenerateRequest, Message, SamplingParams, Timings, Usage
+from app.core.generate import (
+    Delta,
+    GenerateRequest,
+    ImagePart,
+    Message,
+    SamplingParams,
+    TextPart,
+    Timings,
+    Usage,
+)
+from app.core.pictures import check
 
 
 class Report(Struct, frozen=True):
@@ -38,10 +49,11 @@ def chat(args: Namespace) -> int:
             raise UsageError(
                 detail="There is nothing to ask: give -p PROMPT, or write it to the standard input."
             )
+    images = tuple(_image(Path(name)) for name in getattr(args, "image", ()))
     with services(args) as running:
         record = running.library.get(args.model)
         take_preset(running, args, record.id)
-        talk = _Talk(running, record.id, args, load(running, args.model, args.json))
+        talk = _Talk(running, record.id, args, load(running, args.model, args.json), images)
         if prompt is not None:
             talk.turn(prompt)
             return 0
@@ -51,12 +63,21 @@ def chat(args: Namespace) -> int:
 class _Talk:
     """The turns of one conversation."""
 
-    def __init__(self, running: Services, model: str, args: Namespace, instance: InstanceChanged) -> None:
+    def __init__(
+        self,
+        running: Services,
+        model: str,
+        args: Namespace,
+        instance: InstanceChanged,
+        images: tuple[ImagePart, ...] = (),
+    ) -> None:
         self._running, self._model, self._args = running, model, args
         self._instance = instance
         preset = running.presets.current(model)
         system = args.system or (preset.system if preset else "")
         self._messages: list[Message] = [Message("system", system)] if system else []
+        self._images = images
+        """Shown with the next question."""
         self._thinking = False
 
     def converse(self, first: str | None) -> int:
@@ -74,7 +95,8 @@ class _Talk:
 
     def turn(self, text: str) -> None:
         """Ask one thing, stream the answer, then say how quick it was."""
-        self._messages.append(Message("user", text))
+        images, self._images = self._images, ()
+        self._messages.append(Message("user", (*images, TextPart(text)) if images else text))
         request = GenerateRequest(
             new_id(), tuple(self._messages), sampling=self._sampling(), conversation="terminal", flush_ms=33
         )
@@ -122,6 +144,16 @@ class _Talk:
             decode_per_second=end.timings.decode_per_second,
             memory=sum(device.total for device in used) if used else None,
         )
+
+
+def _image(path: Path) -> ImagePart:
+    try:
+        data = path.read_bytes()
+        return ImagePart(data, check(data).mime)
+    except OSError as error:
+        raise UsageError(detail=f"{path} can't be read.") from error
+    except ValueError as error:
+        raise UsageError(detail=f"{path} can't be shown: {error}.") from error
 
 
 def _line(report: Report) -> str:

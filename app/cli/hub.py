@@ -12,6 +12,7 @@ from app.core.errors import HubNotFoundError, UsageError, from_code
 from app.core.events import DownloadChanged, ErrorInfo
 from app.models.downloads import ACCESS
 from app.models.hub import QuantFile, RepoDetail, SearchFilters, parse_address
+from app.models.projectors import projector_for
 
 ENDED = ("done", "failed", "cancelled")
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
@@ -70,11 +71,15 @@ def pull(args: Namespace) -> int:
     watcher = _Watcher(sys.stderr.isatty() and not args.json, running.hub.page_url)
     running.bus.subscribe(DownloadChanged, watcher.take)
     try:
-        chosen = _find(running, args.target)
-        # Only this one: what an open window or an earlier start has in its queue is theirs.
+        chosen, detail = _find(running, args.target)
+        # Only these: what an open window or an earlier start has in its queue is theirs.
         running.downloads.start(resume=False)
-        watcher.follow(running.downloads.enqueue(chosen), running.downloads.snapshots())
-        last = watcher.wait()
+        beside = None if args.no_mmproj else projector_for(chosen, detail.quants, running.library.records())
+        for part in (beside, chosen) if beside else (chosen,):
+            watcher.follow(running.downloads.enqueue(part), running.downloads.snapshots())
+            last = watcher.wait()
+            if last.state != "done":
+                break
     except KeyboardInterrupt:
         print(f"\nStopped; the bytes are kept. `hearth pull {args.target}` goes on.", file=sys.stderr)
         return 130
@@ -88,15 +93,15 @@ def pull(args: Namespace) -> int:
     return 0
 
 
-def _find(running: Services, target: str) -> QuantFile:
-    """What ``REPO[:QUANT]`` or a pasted address names."""
+def _find(running: Services, target: str) -> tuple[QuantFile, RepoDetail]:
+    """What ``REPO[:QUANT]`` or a pasted address names, and what else is there."""
     address = parse_address(target, running.hub.endpoint)
     if address is None:
         raise UsageError(
             detail=f"{target!r} is not a model on the Hub: write OWNER/REPO[:QUANT] or its address."
         )
     detail = running.hub.repo(address.repo, address.revision)
-    return choose_quant(detail, address.file or address.quant or "")
+    return choose_quant(detail, address.file or address.quant or ""), detail
 
 
 def _say_how_to_get_access(running: Services, last: DownloadChanged, target: str) -> None:

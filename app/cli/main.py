@@ -89,6 +89,7 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     pull.add_argument(
         "target", metavar="REPO[:QUANT]", help="or the address of a repository or file on the Hub"
     )
+    pull.add_argument("--no-mmproj", action="store_true", help="leave the vision projector out")
     listed = add("ls", _lazy("models", "ls"), "list the models on this machine")
     listed.add_argument("words", metavar="WORD", nargs="*", help="in names, #tags or notes")
     listed.add_argument("--sort", choices=("name", "size", "used", "added"), default="name")
@@ -176,6 +177,13 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     chat.add_argument("model", metavar="MODEL")
     chat.add_argument(
         "-p", "--prompt", help="ask this once; without it a conversation, or the standard input"
+    )
+    chat.add_argument(
+        "--image",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="show this image with the first question (more than once for several)",
     )
     chat.add_argument("--system", default="", help="system prompt")
     chat.add_argument("--temp", type=float, help="temperature")

@@ -47,7 +47,10 @@ def load(running: Services, model: str, quiet: bool) -> InstanceChanged:
     show = not quiet and sys.stderr.isatty()
     subscription = running.bus.subscribe(InstanceChanged, _progress if show else _ignore)
     try:
-        return running.load(model).result()
+        loaded = running.load(model).result()
+        if loaded.blind:
+            print(f"{model} does not see images: {loaded.blind}.", file=sys.stderr)
+        return loaded
     finally:
         subscription.close()
         if show:

@@ -20,6 +20,7 @@ from app.models import quants
 from app.models.folders import FolderKind, Found
 from app.models.gguf import FileReader, read_header
 from app.models.library_index import FileRow, ModelRow
+from app.models.projectors import rank
 from app.models.summary import summarize, unusable
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _SAMPLE = 64 << 10
 _SETTLE = 60.0  # seconds in which the next part of a split set may begin to come
 _PARTIAL = (".part", ".part.json", ".incomplete", ".downloading")  # ours, and other programs'
 _ORDER: dict[FolderKind, int] = {"own": 0, "folder": 1, "lmstudio": 2, "huggingface": 3, "ollama": 4}
-_PROJECTOR_ORDER = ("F16", "BF16", "Q8_0", "F32")
 
 
 class Item(Struct, frozen=True):
@@ -331,6 +331,4 @@ def _with_projector(item: Item, beside: Mapping[str, list[ModelRecord]]) -> Item
 
 
 def _projector_rank(record: ModelRecord) -> tuple[int, str]:
-    quant = record.summary.quant if record.summary else ""
-    rank = _PROJECTOR_ORDER.index(quant) if quant in _PROJECTOR_ORDER else len(_PROJECTOR_ORDER)
-    return rank, record.path
+    return rank(record.summary.quant if record.summary else ""), record.path

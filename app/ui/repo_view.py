@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.errors import HearthError
 from app.core.events import DownloadChanged, LibraryChanged, SettingChanged
-from app.models.hub_types import RepoDetail
-from app.ui import tasks
+from app.models.hub_types import QuantFile, RepoDetail
+from app.models.projectors import projector_for
+from app.ui import tasks, words
 from app.ui.bridge import Bridge
 from app.ui.card_browser import CardBrowser
 from app.ui.errors import describe
@@ -284,7 +285,7 @@ class RepoView(QScrollArea):
         if quant is None:
             return
         work: dict[str, Callable[[], object]] = {
-            "download": partial(downloads.enqueue, quant),
+            "download": partial(self._fetch, quant),
             "retry": partial(downloads.retry, key),
             "cancel": partial(downloads.cancel, key),
             "pause": partial(downloads.pause, key),
@@ -292,7 +293,30 @@ class RepoView(QScrollArea):
         }
         if action in {"download", "retry"}:
             self.asked.emit("downloading", key)
+        if action == "download":
+            self._tell_projector(quant)
         tasks.run(work[action], None, lambda error: self.banner.show_error(describe(error)), self)
+
+    def _fetch(self, quant: QuantFile) -> None:
+        # On the pool: the library may read the disk.
+        quants = [row.quant for row in self.table.model_.rows]
+        downloads = self._services.downloads
+        downloads.enqueue(quant)
+        if beside := projector_for(quant, quants, self._services.library.records()):
+            downloads.enqueue(beside)
+
+    def _tell_projector(self, quant: QuantFile) -> None:
+        quants = [row.quant for row in self.table.model_.rows]
+        beside = projector_for(quant, quants, ())
+        if beside is None or beside.id in self._downloads:
+            return
+        size = words.size(beside.bytes)
+        self.banner.show_words(
+            lambda: self.tr(
+                "The vision projector ({size}) comes too, so that the model sees images. Stop it in the list if you "
+                "don't need it."
+            ).format(size=size)
+        )
 
     def _fix(self, action: str) -> None:
         if action in {"retry", "download_again"}:

@@ -411,4 +411,14 @@
         </translation>
     </message>
 </context>
+<context>
+    <name>Unloading</name>
+    <message numerus="yes">
+        <source>%n answer(s) would break off; what is written of them is kept.</source>
+        <translation>
+            <numerusform>%n answer would break off; what is written of it is kept.</numerusform>
+            <numerusform>%n answers would break off; what is written of them is kept.</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

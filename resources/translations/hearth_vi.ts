@@ -880,11 +880,11 @@
     </message>
     <message>
         <source>This model can't see images: the picture is kept with the chat, only the text is sent. Choose a model that sees images, or download the projector (mmproj) of this one beside it.</source>
-        <translation type="unfinished" />
+        <translation>Mô hình này không xem được ảnh: ảnh vẫn được giữ trong cuộc trò chuyện, chỉ văn bản được gửi đi. Hãy chọn một mô hình xem được ảnh, hoặc tải bộ chiếu (mmproj) của mô hình này về cạnh nó.</translation>
     </message>
     <message>
         <source>This model's projector can't be used, so only the text is sent. The engine says: {why}</source>
-        <translation type="unfinished" />
+        <translation>Không dùng được bộ chiếu của mô hình này nên chỉ văn bản được gửi đi. Bộ máy cho biết: {why}</translation>
     </message>
     <message>
         <source>Attach files</source>
@@ -2028,7 +2028,7 @@
     </message>
     <message>
         <source>Image {number} can't be shown to the model: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>Không đưa được ảnh {number} cho mô hình xem: {detail}.</translation>
     </message>
     <message>
         <source>Install Hearth again.</source>
@@ -2080,7 +2080,7 @@
     </message>
     <message>
         <source>Leave it out, or save it anew as PNG or JPEG.</source>
-        <translation type="unfinished" />
+        <translation>Hãy bỏ ảnh ra, hoặc lưu lại thành PNG hay JPEG.</translation>
     </message>
     <message>
         <source>Load it first.</source>
@@ -2156,7 +2156,7 @@
     </message>
     <message>
         <source>Take a model with a vision projector (an mmproj file beside it), or leave the images out.</source>
-        <translation type="unfinished" />
+        <translation>Hãy dùng mô hình có bộ chiếu hình ảnh (tệp mmproj nằm cạnh nó), hoặc bỏ ảnh ra.</translation>
     </message>
     <message>
         <source>The Hub answered with an error: {detail}.</source>
@@ -2336,7 +2336,7 @@
     </message>
     <message>
         <source>{model} can't see images: {detail}.</source>
-        <translation type="unfinished" />
+        <translation>{model} không xem được ảnh: {detail}.</translation>
     </message>
     <message>
         <source>{model} could not be loaded: {detail}.</source>
@@ -4373,6 +4373,29 @@
     </message>
 </context>
 <context>
+    <name>MeasureOffer</name>
+    <message>
+        <source>Measure now</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The hardware, a driver or the engine has changed since this machine was measured. Measuring again takes under a minute.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Hearth can measure how fast this machine is, in under a minute: every model then shows its speed before a download.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measuring this machine, under a minute for each device…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measured: this machine reads {speed} GB/s at best.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>Memory</name>
     <message>
         <source>weights</source>
@@ -4859,7 +4882,7 @@
     </message>
     <message>
         <source>sees images</source>
-        <translation type="unfinished" />
+        <translation>xem được ảnh</translation>
     </message>
     <message>
         <source>{count} tokens of context</source>
@@ -5304,62 +5327,62 @@
     <name>PictureChip</name>
     <message numerus="yes">
         <source>%n token(s)</source>
-        <translation type="unfinished">
+        <translation>
             <numerusform>%n token</numerusform>
         </translation>
     </message>
     <message>
         <source>Take out the picture {name} ({facts}, {size})</source>
-        <translation type="unfinished" />
+        <translation>Bỏ ảnh {name} ra ({facts}, {size})</translation>
     </message>
 </context>
 <context>
     <name>PictureDialog</name>
     <message>
         <source>Picture {name}</source>
-        <translation type="unfinished" />
+        <translation>Ảnh {name}</translation>
     </message>
     <message>
         <source>{name} can't be shown</source>
-        <translation type="unfinished" />
+        <translation>Không hiển thị được {name}</translation>
     </message>
     <message>
         <source>Copy</source>
-        <translation type="unfinished">Sao chép</translation>
+        <translation>Sao chép</translation>
     </message>
     <message>
         <source>Save…</source>
-        <translation type="unfinished" />
+        <translation>Lưu…</translation>
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
     <message>
         <source>Save the picture</source>
-        <translation type="unfinished" />
+        <translation>Lưu ảnh</translation>
     </message>
 </context>
 <context>
     <name>PictureTile</name>
     <message>
         <source>Picture {name}</source>
-        <translation type="unfinished" />
+        <translation>Ảnh {name}</translation>
     </message>
     <message>
         <source>{name}: click to see it large</source>
-        <translation type="unfinished" />
+        <translation>{name}: bấm để xem ảnh lớn</translation>
     </message>
     <message>
         <source>{name} can't be shown</source>
-        <translation type="unfinished" />
+        <translation>Không hiển thị được {name}</translation>
     </message>
 </context>
 <context>
     <name>Pictures</name>
     <message>
         <source>pasted image {number}</source>
-        <translation type="unfinished" />
+        <translation>ảnh dán {number}</translation>
     </message>
 </context>
 <context>
@@ -6304,7 +6327,7 @@
     </message>
     <message>
         <source>The vision projector ({size}) comes too, so that the model sees images. Stop it in the list if you don't need it.</source>
-        <translation type="unfinished" />
+        <translation>Bộ chiếu hình ảnh ({size}) cũng được tải về để mô hình xem được ảnh. Nếu không cần, hãy dừng nó trong danh sách.</translation>
     </message>
     <message>
         <source>Files to download</source>
@@ -6884,7 +6907,7 @@
     </message>
     <message>
         <source>An mmproj file that lets the model see images; empty takes the one beside the model, none leaves it out.</source>
-        <translation type="unfinished" />
+        <translation>Tệp mmproj giúp mô hình xem được ảnh; để trống thì dùng tệp nằm cạnh mô hình, none thì không dùng.</translation>
     </message>
     <message>
         <source>Answers written at the same time; they share the context.</source>
@@ -7432,7 +7455,7 @@
     </message>
     <message>
         <source>Vision projector</source>
-        <translation type="unfinished" />
+        <translation>Bộ chiếu hình ảnh</translation>
     </message>
     <message>
         <source>Waiting requests</source>

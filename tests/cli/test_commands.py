@@ -1,4 +1,7 @@
-"""The commands as a person runs them: the real program, a local Hub over HTTP, the real starter model."""
+"""The commands as a person runs them: the real program, a local Hub over HTTP, the real starter model.
+
+Those whose start, end, input or environment matters run as a process of their own.
+"""
 
 import json
 import os
@@ -11,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ROOT
-from tests.fakes.hub_server import FakeFile, FakeRepo
+from tests.fakes.hub_server import FakeRepo
+from tests.fakes.projector import RED, TOKENS, picture, write_projector
 
 pytestmark = pytest.mark.slow
 
@@ -39,23 +43,22 @@ def test_search_pull_show_chat_rm(hub, as_json, hearth, starter) -> None:
     assert "hearth pull" in hearth("ls").stdout
 
 
-def test_pull_again_is_done_at_once(hub, as_json) -> None:
-    repo = as_json("search")[0]["id"] + ":Q4_1"
-    as_json("pull", repo)
+def test_pull_again_is_done_at_once(hub, tiny, as_json) -> None:
+    as_json("pull", f"{tiny}:Q4_0")
     before = hub.bytes_served(".gguf")
-    as_json("pull", repo)
+    as_json("pull", f"{tiny}:Q4_0")
     assert hub.bytes_served(".gguf") == before
 
 
-def test_verify_sees_a_changed_byte(hub, as_json, hearth, home: Path) -> None:
-    model = as_json("pull", as_json("search")[0]["id"] + ":Q4_1")["model"]
+def test_verify_sees_a_changed_byte(tiny, as_json, hearth, home: Path) -> None:
+    model = as_json("pull", f"{tiny}:Q4_0")["model"]
     assert [item["ok"] for item in as_json("verify", model)] == [True]
-    (path,) = home.rglob("*Q4_1.gguf")
+    (path,) = home.rglob("*Q4_0.gguf")
     times = path.stat()
     with path.open("r+b") as file:
-        file.seek(50_000_000)
+        file.seek(5_000_000)
         byte = file.read(1)
-        file.seek(50_000_000)
+        file.seek(5_000_000)
         file.write(bytes([byte[0] ^ 1]))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a bad disk does it
     done = hearth("verify", model)
@@ -63,27 +66,27 @@ def test_verify_sees_a_changed_byte(hub, as_json, hearth, home: Path) -> None:
     assert "DIFFERS" in done.stdout
 
 
-def test_pull_of_a_gated_model_says_what_to_do(hub, hearth, starter) -> None:
-    hub.add(FakeRepo("acme/gated-GGUF", {"gated-Q4_1.gguf": FakeFile.of(starter)}, gated="manual"))
-    done = hearth("pull", f"{hub.url}/acme/gated-GGUF/blob/main/gated-Q4_1.gguf", HF_HOME="/nowhere")
+def test_pull_of_a_gated_model_says_what_to_do(hub, tiny, process) -> None:
+    bytes_ = hub.repos[tiny].files["tiny-Q4_0.gguf"]
+    hub.add(FakeRepo("acme/gated-GGUF", {"gated-Q4_1.gguf": bytes_}, gated="manual"))
+    done = process("pull", f"{hub.url}/acme/gated-GGUF/blob/main/gated-Q4_1.gguf", HF_HOME="/nowhere")
     assert done.returncode == 1
     assert "asks you to accept its licence first" in done.stderr
     assert f"{hub.url}/acme/gated-GGUF" in done.stderr
     assert "HF_TOKEN" in done.stderr
     hub.tokens["hf_new"] = {"acme/gated-GGUF"}
-    assert hearth("pull", "acme/gated-GGUF", HF_TOKEN="hf_new").returncode == 0
+    assert process("pull", "acme/gated-GGUF", HF_TOKEN="hf_new").returncode == 0
 
 
-def test_pull_leaves_an_earlier_queue_alone(hub, as_json, home: Path, paths) -> None:
+def test_pull_leaves_an_earlier_queue_alone(hub, tiny, as_json, paths) -> None:
     from app.models.downloads_store import Entry, write
     from app.models.hub import Hub
 
-    repo = as_json("search")[0]["id"]
-    other = next(quant for quant in Hub(hub.url, lambda: None).repo(repo).quants if quant.quant == "Q8_0")
+    other = next(quant for quant in Hub(hub.url, lambda: None).repo(tiny).quants if quant.quant == "Q8_0")
     paths.ensure()
     write(paths.data / "downloads.json", [Entry(other, 1.0)])
     before = (paths.data / "downloads.json").read_bytes()
-    as_json("pull", f"{repo}:Q4_1")
+    as_json("pull", f"{tiny}:Q4_0")
     assert (paths.data / "downloads.json").read_bytes() == before
     assert not [asked for asked in hub.requests if "Q8_0" in asked.path]
 
@@ -104,15 +107,15 @@ def test_pull_names_the_quants_there_are(hub, hearth, as_json) -> None:
     assert "Q4_1" in done.stderr
 
 
-def test_the_hub_away(hearth) -> None:
-    done = hearth("search", "x", HF_ENDPOINT="http://127.0.0.1:9")
+def test_the_hub_away(process) -> None:
+    done = process("search", "x", HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 1
     assert "can't be reached" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_chat_streams_then_says_how_quick_it_was(with_starter, hearth) -> None:
-    done = hearth("chat", "SmolLM2", "--temp", "0", "-n", "12", "-c", "512", stdin="Name a colour.")
+def test_chat_streams_then_says_how_quick_it_was(with_starter, process) -> None:
+    done = process("chat", "SmolLM2", "--temp", "0", "-n", "12", "-c", "512", stdin="Name a colour.")
     assert done.returncode == 0, done.stderr
     answer, line = done.stdout.strip().rsplit("\n", 1)
     assert answer.strip()
@@ -194,7 +197,7 @@ def test_serve_answers_shows_in_ps_and_stops_on_sigterm(with_starter, environ, a
         assert presence["instances"][0]["n_ctx"] == 512
     finally:
         server.send_signal(signal.SIGTERM)
-        rest, _ = server.communicate(timeout=30)
+        rest, _ = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "POST /v1/chat/completions 200" in rest
     assert "127.0.0.1" in rest
@@ -214,38 +217,38 @@ def test_keys_are_made_listed_and_revoked(as_json, hearth) -> None:
     assert hearth("keys", "create").returncode == 2
 
 
-def test_a_busy_port_is_told_with_the_next_one(hearth) -> None:
+def test_a_busy_port_is_told_with_the_next_one(process) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = hearth("serve", "--port", str(port))
+        done = process("serve", "--port", str(port))
     assert done.returncode == 1
     assert f"Port {port} is used" in done.stderr
     assert "is free" in done.stderr
 
 
-def test_a_folder_that_cannot_be_written(hearth, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(process, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = hearth("ls", HEARTH_HOME=str(tmp_path / "file" / "home"))
+    done = process("ls", HEARTH_HOME=str(tmp_path / "file" / "home"))
     assert done.returncode == 1
     assert "HEARTH_HOME" in done.stderr
 
 
-def test_without_a_display_the_main_job_is_done_in_the_terminal(with_starter, hearth, environ) -> None:
+def test_without_a_display_the_main_job_is_done_in_the_terminal(with_starter, process, environ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         environ.pop(name, None)
-    done = hearth()
+    done = process()
     assert done.returncode == 0, done.stderr
     assert "no display" in done.stdout
     for part in ("prefill", "decode", "first token", "memory"):
         assert part in done.stdout
 
 
-def test_without_a_display_and_without_the_model_the_way_is_told(hearth, environ) -> None:
+def test_without_a_display_and_without_the_model_the_way_is_told(process, environ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         environ.pop(name, None)
-    done = hearth()
+    done = process()
     assert done.returncode == 1
     assert "dev.py setup" in done.stderr
 
@@ -258,9 +261,9 @@ def test_no_command_imports_qt(environ) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_pull_interrupted_goes_on(hub, environ, as_json, starter) -> None:
-    hub.rate = 20_000_000
-    repo = as_json("search")[0]["id"] + ":Q4_1"
+def test_pull_interrupted_goes_on(hub, tiny, environ, as_json) -> None:
+    hub.rate = 2_000_000
+    repo = f"{tiny}:Q4_0"
     pull = subprocess.Popen(
         [sys.executable, "-m", "app", "pull", repo],
         cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -268,10 +271,22 @@ def test_pull_interrupted_goes_on(hub, environ, as_json, starter) -> None:
     assert pull.stderr
     next(line for line in pull.stderr if "30%" in line or "3" in line.split()[1])
     os.killpg(pull.pid, signal.SIGINT)
-    rest = pull.communicate(timeout=30)[1]
+    rest = pull.communicate(timeout=60)[1]
     assert pull.returncode == 130
     assert "goes on" in rest
     hub.rate = None
     before = hub.bytes_served(".gguf")
     assert as_json("pull", repo)["state"] == "done"
-    assert hub.bytes_served(".gguf") - before < starter.stat().st_size
+    assert hub.bytes_served(".gguf") - before < 8_000_000
+
+
+def test_an_image_is_asked_about(with_starter, hearth, as_json, starter, tmp_path) -> None:
+    eyes = write_projector(tmp_path / "mmproj.gguf", starter)
+    (tmp_path / "red.png").write_bytes(picture(RED))
+    ask = ("chat", str(with_starter), "-p", "Which colour?", "-n", "2", "-c", "512")
+    seen = ("--mmproj", str(eyes), "--image", str(tmp_path / "red.png"))
+    blind = as_json(*ask)["usage"]["prompt"]
+    assert as_json(*ask, *seen)["usage"]["prompt"] == blind + TOKENS
+    done = hearth(*ask, "--image", str(eyes))
+    assert done.returncode != 0
+    assert "not an image" in done.stderr

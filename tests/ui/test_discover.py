@@ -358,3 +358,15 @@ def test_a_pick_opens_its_repository_at_its_file(qtbot: Any, discover: Any) -> N
     opened(qtbot, discover, STARTER_REPO)
     assert found(discover)[discover.list.currentIndex().row()] == STARTER_REPO
     assert discover.repo.table.current().quant.quant == "Q4_1"
+
+
+def test_a_model_that_sees_brings_its_projector(
+    qtbot: Any, discover: Any, services: Any, monkeypatch: Any
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(services.downloads, "enqueue", lambda quant: asked.append(quant.kind))
+    discover.show_repo("ggml-org/SmolVLM2-2.2B-Instruct-GGUF")
+    opened(qtbot, discover, "ggml-org/SmolVLM2-2.2B-Instruct-GGUF")
+    discover.repo._act(discover.repo.table.model_.rows[0].quant.id, "download")
+    qtbot.waitUntil(lambda: asked == ["text", "projector"], timeout=LONG)
+    assert "projector" in discover.repo.banner.text()
