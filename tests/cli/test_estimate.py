@@ -1,55 +1,37 @@
-import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from app.planning.rates import Rates, RatesStore, TypeRate, key_of
+from tests.cli.conftest import Run
 from tests.fakes.hub_data import STARTER_REPO
 from tests.fakes.hub_server import LocalHub
 
-ROOT = Path(__file__).resolve().parents[2]
-CODE = """
-import sys
-from argparse import Namespace
-from app.cli.estimate import estimate
-from app.core.engine_settings import Engine
-flags = dict.fromkeys(Engine.__struct_fields__)
-flags |= {"n_ctx": 2048, "target": sys.argv[1], "measure": False, "json": "--json" in sys.argv}
-flags |= {"what_if_gpu": 8.0 if "gpu" in sys.argv else None, "what_if_ram": None}
-sys.exit(estimate(Namespace(**flags)))
-"""
+Json = Callable[..., Any]
+CONTEXT = ("-c", "2048")
 
 
-def _estimate(environ: dict[str, str], *args: str) -> str:
-    command = [sys.executable, "-c", CODE, *args]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_local_file(environ: dict[str, str], starter: Path) -> None:
-    found = json.loads(_estimate(environ, str(starter), "--json"))
+def test_a_local_file(hearth: Run, as_json: Json, starter: Path) -> None:
+    found = as_json("estimate", str(starter), *CONTEXT)
     assert found["planned"]["plan"]["n_ctx"] == 2048
     assert found["planned"]["memory"][0]["kv"] == 45 << 20
     assert found["kv"]["q8_0"] < found["kv"]["f16"]
-    words = _estimate(environ, str(starter))
+    words = hearth("estimate", str(starter), *CONTEXT).stdout
     assert "45.0 MiB" in words
     assert "not been measured yet" in words
 
 
-def test_another_gpu_is_imagined(environ: dict[str, str], starter: Path) -> None:
-    found = json.loads(_estimate(environ, str(starter), "--json", "gpu"))
+def test_another_gpu_is_imagined(as_json: Json, starter: Path) -> None:
+    found = as_json("estimate", str(starter), "--what-if-gpu", "8", *CONTEXT)
     assert found["planned"]["fit"] == "full_gpu"
     assert found["marks"]["full_gpu"] == 8192
 
 
 def test_a_remote_model_is_estimated_from_its_header_alone(
-    environ: dict[str, str], hub: LocalHub, starter: Path, home: Path
+    environ: dict[str, str], hub: LocalHub, as_json: Json, starter: Path, home: Path
 ) -> None:
-    found = json.loads(_estimate(environ, f"{STARTER_REPO}:Q4_1", "--json"))
-    local = json.loads(_estimate(environ, str(starter), "--json"))
+    found = as_json("estimate", f"{STARTER_REPO}:Q4_1", *CONTEXT)
+    local = as_json("estimate", str(starter), *CONTEXT)
     for name in ("weights", "kv", "compute"):
         assert found["planned"]["memory"][0][name] == local["planned"]["memory"][0][name]
     assert found["name"] == f"{STARTER_REPO}:Q4_1"
@@ -57,7 +39,7 @@ def test_a_remote_model_is_estimated_from_its_header_alone(
     assert not list((home / "models").rglob("*.gguf"))
 
 
-def test_measured_rates_make_a_forecast(environ: dict[str, str], starter: Path, home: Path) -> None:
+def test_measured_rates_make_a_forecast(hearth: Run, as_json: Json, starter: Path, home: Path) -> None:
     from importlib.metadata import version
 
     from app.hardware.detect import detect
@@ -70,6 +52,6 @@ def test_measured_rates_make_a_forecast(environ: dict[str, str], starter: Path, 
     RatesStore(home / "cache" / "rates.json").put(
         Rates("CPU", threads, 1e-5, 1e-5, kinds, {"f16": 8e9}, key=key)
     )
-    found = json.loads(_estimate(environ, str(starter), "--json"))
+    found = as_json("estimate", str(starter), *CONTEXT)
     assert found["empty"]["decode"]["low"] > found["full"]["decode"]["low"] > 1
-    assert "tokens/s with an empty context" in _estimate(environ, str(starter))
+    assert "tokens/s with an empty context" in hearth("estimate", str(starter), *CONTEXT).stdout

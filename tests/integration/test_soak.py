@@ -8,9 +8,10 @@ from tests.soak.run import soak
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_minute_of_many_clients(starter: Path) -> None:
-    outcome = soak(starter, seconds=60, clients=8)
+    # One core of it: the other tests that run meanwhile have the rest.
+    outcome = soak(starter, seconds=60, clients=8, threads=1)
     assert outcome.wrongs == []
     assert outcome.left_active == 0
     assert outcome.loads >= 2

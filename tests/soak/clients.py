@@ -34,9 +34,10 @@ class Client:
     def __init__(self, supervisor: Supervisor, address: str, model: str, rolls: random.Random) -> None:
         self._supervisor, self._model, self._rolls = supervisor, model, rolls
         self._host = address.removeprefix("http://")
+        self._deck: list[str] = []
 
     def act(self) -> str:
-        """Do one thing; its name."""
+        """Do one thing; its name. Each comes once before any comes again, so that a slow machine does them all."""
         acts: dict[str, Callable[[], None]] = {
             "echo": self._echo,
             "schema": self._schema,
@@ -46,7 +47,9 @@ class Client:
             "disconnect": self._disconnect,
             "bad request": self._bad,
         }
-        name = self._rolls.choice(list(acts))
+        if not self._deck:
+            self._deck = self._rolls.sample(list(acts), len(acts))
+        name = self._deck.pop()
         acts[name]()
         return name
 

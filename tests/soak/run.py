@@ -38,11 +38,13 @@ class Outcome(Struct):
         return self.resident_after / self.resident_before - 1 if self.resident_before else 0.0
 
 
-def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0) -> Outcome:
-    """Run for ``seconds``; two loads and unloads of a second model a minute."""
+def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0, threads: int = 2) -> Outcome:
+    """Run for ``seconds``; two loads and unloads of a second model a minute. ``threads`` are each engine's."""
     bus, outcome = Bus(), Outcome()
     # The shelf of idle conversations is full after the warm-up: what grows then is a leak.
-    plan = LoadPlan(str(model), n_ctx=4096, n_parallel=8, n_threads=2, n_threads_batch=2, cache_ram_mb=32)
+    plan = LoadPlan(
+        str(model), n_ctx=4096, n_parallel=8, n_threads=threads, n_threads_batch=threads, cache_ram_mb=32
+    )
     records = tuple(ModelRecord(name, name, (ModelFile(str(model), 1),), 1) for name in (MAIN, OTHER))
     with tempfile.TemporaryDirectory() as folder:
         supervisor = Supervisor(bus, Path(folder))
