@@ -8,6 +8,7 @@ from PySide6.QtGui import QGuiApplication
 from app.ui.entries import Entry
 
 if TYPE_CHECKING:
+    from app.chat.store import ChatStore
     from app.ui.chat_controller import ChatController
 
 
@@ -54,9 +55,21 @@ class ChatActs(QObject):
         if entry is None or owner.turns.here() is not None:
             return
         if entry.role == "assistant":
-            owner.run(lambda: store.rewrite(key, text), lambda _none: owner.reload())
+            self._correct(store, key, entry.text, text)
         else:
             owner.turns.ask_again(key, entry, text)
+
+    def _correct(self, store: "ChatStore", key: int, old: str, new: str) -> None:
+        owner = self._owner
+
+        def undo() -> None:
+            owner.run(lambda: store.rewrite(key, old), lambda _none: owner.reload())
+
+        def done(_none: object) -> None:
+            owner.reload()
+            owner.undoable.emit(self.tr("Answer changed"), undo)
+
+        owner.run(lambda: store.rewrite(key, new), done)
 
     def _compare(self, entry: Entry, other: str) -> None:
         owner = self._owner

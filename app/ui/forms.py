@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QLocale, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.settings import SettingInfo
@@ -37,6 +37,8 @@ class SettingRow(QWidget):
     def __init__(self, info: SettingInfo, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.info, self._store = info, store
+        self._before: Any = None
+        """What the default took the place of, until something else does."""
         self.title = make_label(parent=self, wrap=True)
         self.help = make_label("secondary", self, wrap=True)
         self.problem = make_label("bad", self, wrap=True)
@@ -97,11 +99,29 @@ class SettingRow(QWidget):
         set_property(self.field, "invalid", True)
 
     def _reset(self) -> None:
-        self.show_value(self.info.default)
+        """Back to the default, and with the next press back to what was there."""
+        before, back = self.value(), self._before
+        self.show_value(self.info.default if back is None else back)
+        self._before = before if back is None else None
+        self._name_reset()
+        self.reset.show()
         self._save()
 
     def _update_reset(self, value: Any) -> None:
-        self.reset.setVisible(value != self.info.default)
+        if value != self.info.default:
+            self._before = None
+        self.reset.setVisible(value != self.info.default or self._before is not None)
+        self._name_reset()
+
+    def _name_reset(self) -> None:
+        if self._before is None:
+            words = self.tr("Back to the default: {value}").format(value=self._value_words(self.info.default))
+        elif self.info.kind in {"bool", "int", "float", "choice"}:
+            words = self.tr("Undo: {value} again").format(value=self._value_words(self._before))
+        else:
+            words = self.tr("Undo: what stood here again")  # it may be a key that nobody should read
+        self.reset.show_icon("undo" if self._before is None else "redo")
+        self.reset.set_words(words)
 
     def flush(self) -> None:
         """Save what has not settled yet."""
@@ -116,14 +136,15 @@ class SettingRow(QWidget):
         self.help.setVisible(bool(help_))
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(help_)
-        self.reset.set_words(self.tr("Back to the default: {value}").format(value=self._default_words()))
+        self._name_reset()
         name_choices(self.info.key, self.field)
 
-    def _default_words(self) -> str:
-        default = self.info.default
-        if isinstance(default, bool):
-            return self.tr("on") if default else self.tr("off")
-        return choice_words(self.info.key, str(default)) or self.tr("empty")
+    def _value_words(self, value: object) -> str:
+        if isinstance(value, bool):
+            return self.tr("on") if value else self.tr("off")
+        if isinstance(value, int | float):
+            return QLocale().toString(value)
+        return choice_words(self.info.key, str(value)) or self.tr("empty")
 
     def matches(self, words: list[str]) -> bool:
         """True when every word is in the title, help or key."""

@@ -14,6 +14,7 @@ from app.core.types import ModelRecord
 from app.models.presets import Preset
 from app.models.quants import split_names
 from app.ui import picks, tasks
+from app.ui.unloading import unload
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -128,14 +129,14 @@ class ModelCommands(QObject):
 
     def unload(self, model: str) -> None:
         """Free a model's memory."""
-        future = self._window.services.supervisor.unload(model)
-        tasks.watch(future, None, self._window.say_error, self)
+        unload(self._window, self._window.services.supervisor, [model], self._window.say_error)
 
     def unload_all(self) -> None:
         """Free what is loaded."""
-        for instance in self._window.services.supervisor.snapshots():
-            if instance.state in {"ready", "loading", "starting"}:
-                self.unload(instance.model)
+        supervisor = self._window.services.supervisor
+        loaded = {"ready", "loading", "starting"}
+        models = [item.model for item in supervisor.snapshots() if item.state in loaded]
+        unload(self._window, supervisor, models, self._window.say_error)
 
     # ------------------------------------------------------------------ files from elsewhere
 

@@ -16,10 +16,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import InstanceChanged, RequestLogged
-from app.ui import tasks, theme, words
+from app.ui import theme, words
 from app.ui.bridge import Bridge
 from app.ui.figures import DASH, seconds_text, speed_text
 from app.ui.table_model import Column, Table, TableModel
+from app.ui.unloading import unload
 from app.ui.widgets import Elided, IconButton, make_button, make_label
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ class LoadedModels(QFrame):
         return "  ·  ".join(parts)
 
     def _unload(self, model: str) -> None:
-        tasks.watch(self._services.supervisor.unload(model), lambda _none: None, lambda _error: None, self)
+        unload(self, self._services.supervisor, [model], lambda _error: None)
 
     def retranslate(self) -> None:
         """Put every text in place again."""

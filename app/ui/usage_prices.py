@@ -21,6 +21,7 @@ from app.core.errors import fill
 from app.planning.costs import VERDICTS, ApiPrice, Verdict, cheapest, compare
 from app.planning.price_tables import OWN, PriceTables, rate_to
 from app.ui import tasks, theme, words
+from app.ui.dialogs import confirm
 from app.ui.errors import describe
 from app.ui.figures import DASH
 from app.ui.usage_report import Report
@@ -297,7 +298,16 @@ class PriceCard(QFrame):
         tasks.run(lambda: self._tables.save_apis(apis), lambda _none: self.changed.emit(), self._failed, self)
 
     def _reset(self) -> None:
-        tasks.run(self._tables.reset_apis, lambda _none: self.changed.emit(), self._failed, self)
+        def reset() -> None:
+            tasks.run(self._tables.reset_apis, lambda _none: self.changed.emit(), self._failed, self)
+
+        confirm.ask(
+            self,
+            self.tr("Go back to our table of prices?"),
+            self.tr("The prices and rows that you entered are gone then."),
+            self.tr("Back to our table"),
+            reset,
+        )
 
     def _edit_tariffs(self) -> None:
         def opened(path: object) -> None:

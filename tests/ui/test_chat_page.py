@@ -91,6 +91,11 @@ def test_correcting_an_answer_changes_it_in_place(qtbot: QtBot, page: ChatPage) 
     ask(qtbot, page, "hello")
     page.controller.edit(page.transcript.entries[1].key, "corrected")
     until(qtbot, lambda: texts(page)[-1] == ("assistant", "corrected"))
+    undo = page.findChild(UndoBar)
+    assert isinstance(undo, UndoBar)
+    until(qtbot, undo.isVisible)
+    qtbot.mouseClick(undo.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    until(qtbot, lambda: texts(page)[-1] == ("assistant", "hello"))
 
 
 def test_a_deleted_message_comes_back(qtbot: QtBot, page: ChatPage) -> None:

@@ -17,6 +17,7 @@ from app.core.settings import SettingsStore  # noqa: E402
 from app.hardware.facts import Backend, Cpu, Device, Gpu, Machine, Memory  # noqa: E402
 from app.runtime.pack_store import PackStore  # noqa: E402
 from app.ui import tasks  # noqa: E402
+from app.ui.dialogs.confirm import ConfirmDialog  # noqa: E402
 from app.ui.dialogs.report import ReportDialog  # noqa: E402
 from app.ui.engines_card import EnginesCard  # noqa: E402
 from tests.fakes.packs import make_pack  # noqa: E402
@@ -82,6 +83,7 @@ def test_a_pack_is_installed_turned_off_and_undone(
     press(card, "Turn off")
     qtbot.waitUntil(lambda: "not used, turned off by you" in texts(card))
     press(card, "Remove")
+    card.findChild(ConfirmDialog).act.click()
     qtbot.waitUntil(lambda: not services.packs.packs())
 
 

@@ -258,6 +258,10 @@ def test_a_setting_is_kept_when_it_settles_and_can_be_reset(qtbot: Any, window: 
     qtbot.waitUntil(row.reset.isVisible)
     row.reset.click()
     qtbot.waitUntil(lambda: services.settings.value.engine.n_ctx == row.info.default)
+    assert "8,192" in row.reset.toolTip()
+    row.reset.click()  # and what was there comes back
+    qtbot.waitUntil(lambda: services.settings.value.engine.n_ctx == 8192)
+    assert row.reset.toolTip().startswith("Back to the default")
 
 
 def test_a_setting_that_can_not_be_kept_says_why(

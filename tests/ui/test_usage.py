@@ -13,6 +13,7 @@ from app.planning.price_tables import PriceTables
 from app.planning.usage import Request
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
+from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.pages.usage import UsagePage
 
 KWH = 3.6e6
@@ -105,6 +106,7 @@ def test_prices_are_changed_in_the_table(qtbot: Any, page: Any, services: Any) -
     page.prices.remove.click()
     qtbot.waitUntil(lambda: table.rowCount() == rows, timeout=LONG)
     page.prices.reset.click()
+    page.prices.findChild(ConfirmDialog).act.click()
     qtbot.waitUntil(lambda: not tables.apis_file.exists(), timeout=LONG)
 
 

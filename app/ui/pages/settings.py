@@ -188,7 +188,7 @@ class SettingsPage(Page):
         self.body.setContentsMargins(0, 0, 0, 0)
         self._scroll = QScrollArea(self)
         self._scroll.setWidgetResizable(True)
-        holder = QWidget(self._scroll)
+        holder = self._holder = QWidget(self._scroll)
         self._column = QVBoxLayout(holder)
         self._column.setContentsMargins(24, 16, 24, 24)
         self._column.setSpacing(8)
@@ -244,13 +244,12 @@ class SettingsPage(Page):
         found = next(self._waiting(), None)
         if found is None:
             self._idle.stop()
-            self._scroll.widget().setMinimumHeight(0)
+            self._holder.setMinimumHeight(0)
             return
         card, key = found
         card.row(key)
         # The scroll area grows what it holds one event late: until then the rows above would be squeezed for this one.
-        holder = self._scroll.widget()
-        holder.setMinimumHeight(self._column.heightForWidth(holder.width()))
+        self._holder.setMinimumHeight(self._column.heightForWidth(self._holder.width()))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -277,7 +276,7 @@ class SettingsPage(Page):
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()
-        self._scroll.widget().setMinimumHeight(0)
+        self._holder.setMinimumHeight(0)
         found = False
         for group, card in self.cards.items():
             shown = card.filter(words)
