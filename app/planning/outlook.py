@@ -74,6 +74,13 @@ class Measured(Struct, frozen=True, omit_defaults=True):
         )
 
 
+class Offer(Struct, frozen=True):
+    """Devices to measure; ``changed``: they were measured when they, their driver or the engine were others."""
+
+    devices: tuple[str, ...]
+    changed: bool
+
+
 @functools.cache
 def engine_version() -> str:
     """The engine's version: measurements of another one don't count."""
@@ -121,6 +128,19 @@ class Outlook:
         """Devices that were never measured as they are now: at first use, and after the hardware, the driver or the
         engine changed."""
         return tuple(found.device for found in self.devices() if found.rates is None)
+
+    def offer(self) -> Offer | None:
+        """What the user should be asked to have measured, once for each state of the machine; None: nothing."""
+        missing = self.missing()
+        keys = [self._key(device) for device in missing]
+        if not missing or self._rates.offered().issuperset(keys):
+            return None
+        try:
+            self._rates.note_offer(keys)
+        except OSError as error:
+            log.info("the offer to measure can't be noted: %s", error)
+            return None
+        return Offer(missing, any(self._rates.known(device) for device in missing))
 
     def measure(
         self, devices: Sequence[str] = (), told: Callable[[str], None] = lambda _device: None

@@ -97,6 +97,26 @@ class RatesStore:
         temporary.write_bytes(msgspec.json.encode(self._load()))
         temporary.replace(self._path)
 
+    def known(self, device: str) -> bool:
+        """Whether this device was ever measured, as it is or as it was."""
+        return any(rates.device == device for rates in self._load().values())
+
+    def offered(self) -> frozenset[str]:
+        """Keys whose measuring was offered."""
+        try:
+            return frozenset(msgspec.json.decode(self._offers.read_bytes(), type=list[str]))
+        except (OSError, msgspec.MsgspecError):
+            return frozenset()
+
+    def note_offer(self, keys: Sequence[str]) -> None:
+        """It is not offered again for these. Raises OSError."""
+        self._offers.parent.mkdir(parents=True, exist_ok=True)
+        self._offers.write_bytes(msgspec.json.encode(sorted({*self.offered(), *keys})))
+
+    @property
+    def _offers(self) -> Path:
+        return self._path.with_suffix(".offered")
+
     def _load(self) -> dict[str, Rates]:
         if self._known is None:
             try:

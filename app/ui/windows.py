@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.compose import Services
     from app.ui.desktop_bus import DesktopBus
     from app.ui.hotkey import GlobalKey
+    from app.ui.measure_offer import MeasureOffer
     from app.ui.notifications import Notifications
     from app.ui.quick_ask import QuickAsk
     from app.ui.tray import Tray
@@ -38,6 +39,7 @@ class Windows(QObject):
         self.notifications: Notifications | None = None
         self.desktop: DesktopBus | None = None
         self.updates: UpdateWatch | None = None
+        self.measuring: MeasureOffer | None = None
         self._quitting = self._key_chosen = False
         self.restarting = False
         """The program is to start again once everything has ended: another version of it is in place."""
@@ -118,6 +120,7 @@ class Windows(QObject):
     def start(self) -> None:
         """What the first paint should not wait for: the other windows of last time, the tray, the global key."""
         from app.ui.desktop_bus import DesktopBus  # noqa: PLC0415 - not before the first paint
+        from app.ui.measure_offer import MeasureOffer  # noqa: PLC0415
         from app.ui.notifications import Notifications  # noqa: PLC0415
         from app.ui.update_watch import UpdateWatch  # noqa: PLC0415
 
@@ -128,6 +131,7 @@ class Windows(QObject):
         self.notifications = Notifications(self)
         self.updates = UpdateWatch(self)
         self.updates.look()
+        self.measuring = MeasureOffer(self)
         self._follow_settings()
         self.bridge.on(SettingChanged, self._on_setting, self)
 
@@ -206,6 +210,8 @@ class Windows(QObject):
         """Everything shuts; idempotent."""
         if self.updates is not None:
             self.updates.close()
+        if self.measuring is not None:
+            self.measuring.close()
         if self.key is not None:
             self.key.close()
         if self.desktop is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import MeasuringError, ModelNotFoundError
 from app.core.events import Bus, InstanceChanged, MemoryUse
@@ -12,7 +13,7 @@ from app.core.types import LoadPlan, ModelFile, ModelRecord, Sample
 from app.hardware.facts import Cpu, Gpu, Machine, Memory
 from app.hardware.probe import ProbeFailedError
 from app.planning.learned import Overheads
-from app.planning.outlook import Outlook, engine_version
+from app.planning.outlook import Offer, Outlook, engine_version
 from app.planning.rates import RatesStore
 from app.planning.usage import Request, UsageStore
 
@@ -167,3 +168,13 @@ def test_memory_of_a_loaded_plan(case: Case) -> None:
     found = case.outlook.memory("m", LoadPlan(case.record.path, n_ctx=8192))
     assert found[0].kv == 180 << 20
     assert case.outlook.memory("gone", LoadPlan("gone.gguf")) == ()
+
+
+def test_measuring_is_offered_once_for_each_state_of_the_machine(case: Case, tmp_path: Path) -> None:
+    assert case.outlook.offer() == Offer(("CPU", "CUDA0"), changed=False)
+    assert case.outlook.offer() is None
+    case.outlook.measure()
+    other = Machine(Cpu("A processor", 8), Memory(33 * GIB, 32 * GIB), (replace(CARD, driver="2"),))
+    changed = case.make(tmp_path, other)
+    assert changed.offer() == Offer(("CUDA0",), changed=True)
+    assert changed.offer() is None
