@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from app.updates.service import Offer
 
 _HOUR_MS = 3_600_000
+STATE = "updates.json"
+"""``app.updates.state.FILE``, whose package is not imported where there is nothing to look for."""
 
 
 class UpdateWatch(QObject):
@@ -36,6 +38,8 @@ class UpdateWatch(QObject):
     def look(self) -> None:
         """If it is due; and say what is to be said. Costs nothing where no address is set and nothing was installed."""
         services = self._windows.services
+        if not services.settings.value.updates.address and not (services.paths.data / STATE).exists():
+            return
 
         def work() -> "tuple[str, bool, Offer | None]":
             updates = services.updates
