@@ -99,7 +99,7 @@ class RatesStore:
 
     def known(self, device: str) -> bool:
         """Whether this device was ever measured, as it is or as it was."""
-        return any(rates.device == device for rates in self._load().values())
+        return any(key.split("|")[1:2] == [device] for key in self._load())
 
     def offered(self) -> frozenset[str]:
         """Keys whose measuring was offered."""
