@@ -38,6 +38,7 @@ def package_test(arguments: Sequence[str]) -> int:
         raise Problem(f"Tools are missing. Run:  {qtlibs.apt_command(missing)}")
     if "--rebuild" in arguments or not _deb(freeze.version()):
         package.package(())
+    venvs.ensure(MAIN)  # tells the story, with the tests' Hub; a clean clone has none yet
     starter.ensure(MAIN)
     with locked(BUILD / "package.lock", "trying the installers"):
         return _try()
