@@ -48,7 +48,7 @@ def _is(value: Any, kind: str) -> bool:
     if kind == "number":
         return number
     if kind == "integer":
-        return number and value == int(value)
+        return number and (isinstance(value, int) or value.is_integer())  # 1e999 reads as inf
     return isinstance(value, _TYPES[kind])
 
 
