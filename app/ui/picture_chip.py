@@ -55,7 +55,7 @@ class PictureChip(QToolButton):
     def sizeHint(self) -> QSize:
         metrics = QFontMetrics(make_style().small)
         text = max(metrics.horizontalAdvance(self.item.name), metrics.horizontalAdvance(self.facts()))
-        return QSize(_SIDE + min(text, _WIDEST) + _CLOSE + 4 * _PAD, _SIDE + 2 * _PAD)
+        return QSize(_SIDE + min(text, _WIDEST) + 2 + _CLOSE + 4 * _PAD, _SIDE + 2 * _PAD)
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()

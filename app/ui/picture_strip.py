@@ -90,7 +90,7 @@ class PictureTile(QAbstractButton):
         place = self.rect()
         if not self.image.isNull():
             size = self.image.size().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            left, top = place.width() - size.width(), (place.height() - size.height()) // 2
+            left, top = place.width() - size.width(), place.height() - size.height()
             place = QRect(left, top, size.width(), size.height())
         path = QPainterPath()
         path.addRoundedRect(place.adjusted(1, 1, -1, -1), 8, 8)
