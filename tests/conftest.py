@@ -11,10 +11,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.core.events import Bus
 from app.core.paths import Paths, find_paths
 from tests.starter import find_starter
+
+# How fast examples are made says how busy the machine is, not whether the program is right.
+settings.register_profile("hearth", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hearth")
 
 # Threads that live as long as the process by design of the library that starts them.
 LASTING_THREADS = ("pytest_timeout", "execnet", "tqdm", "asyncio_", "pydevd", "Dummy-")
