@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QLocale, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from app.chat.store_types import NewAttachment
 from app.ui import theme
+from app.ui.flow import FlowLayout
 from app.ui.picture_chip import PictureChip
 
 _CHIP = """
@@ -26,10 +27,8 @@ class AttachmentBar(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.items: list[NewAttachment] = []
-        self._row = QHBoxLayout(self)
+        self._row = FlowLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(8)
-        self._row.addStretch(1)
         self._chips: list[QToolButton] = []
         theme.notifier().changed.connect(self._show)
         self.hide()
@@ -39,6 +38,7 @@ class AttachmentBar(QWidget):
         chips = [chip for chip in self._chips if isinstance(chip, PictureChip)]
         for chip, count in zip(chips, tokens, strict=False):
             chip.set_tokens(count)
+        self._fit()
 
     def add(self, attachments: list[NewAttachment]) -> None:
         """Put these beside what is there."""
@@ -60,11 +60,21 @@ class AttachmentBar(QWidget):
     def _show(self) -> None:
         for chip in self._chips:
             chip.hide()
-            chip.deleteLater()
+        self._row.clear()
         self._chips = [self._chip(item) for item in self.items]
-        for place, chip in enumerate(self._chips):
-            self._row.insertWidget(place, chip)
+        for chip in self._chips:
+            self._row.addWidget(chip)
+        self._fit()
         self.setVisible(bool(self.items))
+
+    def _fit(self) -> None:
+        if self._chips:
+            self.setFixedHeight(self._row.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit()
 
     def _chip(self, item: NewAttachment) -> QToolButton:
         if item.kind == "image":
