@@ -27,11 +27,11 @@ def kept(services: "Services") -> Place:
     """The chat file, with one session for all windows: each knows of the answers the others have asked for."""
     session = _sessions.get(id(services.chats))
     if session is None:
-        session = _sessions[id(services.chats)] = ChatSession(services.chats, services.supervisor)
+        session = _sessions[id(services.chats)] = ChatSession(services.chats, services.engine("chat"))
     return Place(services.chats, session)
 
 
 def temporary(services: "Services") -> Place:
     """A store in memory that nobody else hears of, and that the engine keeps no state for."""
     store = ChatStore(None, Bus())
-    return Place(store, ChatSession(store, services.supervisor, private=True), temporary=True)
+    return Place(store, ChatSession(store, services.engine("chat"), private=True), temporary=True)

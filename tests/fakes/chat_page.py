@@ -36,6 +36,7 @@ def chat_services(folder: Path, bus: Bus) -> Iterator[Any]:
         settings=settings,
         chats=store,
         supervisor=supervisor,
+        engine=lambda _source: supervisor,
         library=FakeLibrary((RECORD, OTHER)),
         load=load,
         paths=SimpleNamespace(config=folder),

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 
+from app.core.generate import Finished, GenerateRequest, Timings, Usage
 from app.planning.costs import ApiPrice
 from app.planning.price_tables import PriceTables
 from app.planning.usage import Request
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
+from app.ui.chat_place import kept, temporary
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.pages.usage import UsagePage
 
@@ -124,3 +126,17 @@ def test_every_request_is_exported(qtbot: Any, page: Any, tmp_path: Path) -> Non
     lines = path.read_text("utf-8").splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("at,model,quant")
+
+
+@pytest.mark.parametrize("place", [kept, temporary])
+def test_what_the_chat_asks_is_counted(services: Any, monkeypatch: Any, place: Any) -> None:
+    def submit(_model: str, _request: GenerateRequest, sink: Any) -> None:
+        sink(Finished("stop", Usage(7, 3), Timings(0.0, 0.1, 0.2, 0.1, 7, 2)))
+
+    monkeypatch.setattr(services.supervisor, "submit", submit)
+    monkeypatch.setattr(services.recorder, "_late", 0.0)
+    services.recorder.start()
+    place(services).session.engine.submit("m", GenerateRequest("r"), lambda _event: None)
+    services.recorder.close()
+    (row,) = services.usage.rows(0.0)
+    assert (row.source, row.prompt_tokens, row.completion_tokens) == ("chat", 7, 3)
