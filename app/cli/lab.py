@@ -1,45 +1,70 @@
-"""``hearth quantize``, ``imatrix``, ``measure`` and ``compare``: the quantization lab without its page."""
+"""``hearth quantize``, ``imatrix``, ``measure``, ``compare`` and ``lab``: the quantization lab without its page."""
 
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from app.cli.lab_sources import Progress, existing, source_of, text_of
 from app.cli.output import emit, size, table
 from app.cli.run import services
-from app.compose import Services
+from app.compose import Services, current
 from app.core.errors import UsageError
-from app.core.lab import LabProgress, QuantizeJob
+from app.core.lab import QuantizeJob
+from app.core.types import LoadPlan
 from app.optimize import quantize as making
-from app.optimize.measure import Measured, Measurer, sentence
+from app.optimize import wishes
+from app.optimize.converter import Converter
+from app.optimize.measure import Measured, Measurer, price_sentence, sentence
+from app.optimize.sensitivity import Sensitivity
+from app.optimize.sizes import Sized, dry_run
+from app.optimize.work import engine_name
+
+# ------------------------------------------------------------------ quantize
 
 
 def quantize(args: Namespace) -> int:
     """Make one or more quants of a model, each with its recipe, and list them in the library."""
     with services(args) as running:
-        source = _file(running, args.source)
+        if args.recipe:
+            return _repeat(running, args)
+        if not args.source or bool(args.types) == bool(args.wish):
+            raise UsageError(detail="Name a model, and either types as Q4_K_M or a --wish.")
         if args.output and len(args.types) > 1:
             raise UsageError(detail="-o names one file: give one TYPE with it.")
+        source = source_of(running, args.source, quiet=args.json)
         if warning := making.quality_warning(source):
             print(f"hearth: {warning}", file=sys.stderr)
         matrix = _matrix(running, args, source) if args.imatrix else None
-        made = [_make(running, args, source, kind, matrix) for kind in args.types]
+        jobs = [_job(running, args, source, kind) for kind in args.types] or [
+            _wished(running, args, source, matrix)
+        ]
+        if args.dry_run:
+            sizes = [dry_run(job) for job in jobs]
+            emit(sizes, args.json, "\n".join(map(_would, sizes)))
+            return 0
+        made = [_make(running, args, job, matrix) for job in jobs]
     emit(made, args.json, "\n".join(map(_said, made)))
     return 0
 
 
-def _make(running: Services, args: Namespace, source: Path, kind: str, matrix: Path | None) -> making.Made:
-    folder = running.paths.models / "lab"
-    target = Path(args.output).absolute() if args.output else making.target_for(folder, source, kind)
+def _job(running: Services, args: Namespace, source: Path, kind: str) -> QuantizeJob:
+    target = making.target_for(running.paths.models / "lab", source, kind)
+    return QuantizeJob(
+        source=str(source), target=str(Path(args.output).absolute() if args.output else target), type=kind.upper(),
+        overrides=making.types_of(args.override), embedding=args.embedding, output=args.output_type, pure=args.pure,
+        requantize=True, prune=tuple(args.prune), threads=args.threads,
+    )  # fmt: skip
+
+
+def _make(running: Services, args: Namespace, job: QuantizeJob, matrix: Path | None) -> making.Made:
+    target = Path(job.target)
     if target.exists() and not args.force:
         raise UsageError(detail=f"{target} is there already: add --force to write it again.")
-    job = QuantizeJob(
-        source=str(source), target=str(target), type=kind.upper(), overrides=making.types_of(args.override),
-        embedding=args.embedding, output=args.output_type, pure=args.pure, requantize=True,
-        prune=tuple(args.prune), threads=args.threads,
-    )  # fmt: skip
-    show = _Progress(f"{kind.upper()}:", not args.json)
-    made = making.make(job, engine=_engine_version(), matrix=matrix, tell=show)
+    show = Progress(f"{job.type}:", not args.json)
+    made = making.make(job, engine=engine_name(), matrix=matrix, tell=show)
     show.end()
     running.library.adopt([target]) if not args.output else running.library.rescan()
     return made
@@ -55,74 +80,190 @@ def _said(made: making.Made) -> str:
     return "\n".join(lines)
 
 
+def _would(sized: Sized) -> str:
+    needs = ", needs an importance matrix" if sized.needs_matrix else ""
+    fell = f", {len(sized.fallbacks)} tensors fall back" if sized.fallbacks else ""
+    return f"{sized.type}: {size(sized.bytes)}, {sized.bits:.2f} bits per weight{fell}{needs}"
+
+
+def _repeat(running: Services, args: Namespace) -> int:
+    recipe = making.read_recipe(existing(args.recipe))
+    source = source_of(running, args.source or Path(recipe.source).stem, quiet=args.json)
+    target = Path(
+        args.output or making.target_for(running.paths.models / "lab", source, recipe.type)
+    ).absolute()
+    if target.exists() and not args.force:
+        raise UsageError(detail=f"{target} is there already: add --force to write it again, or -o.")
+    matrix = existing(args.imatrix) if args.imatrix else _kept_matrix(running, recipe)
+    show = Progress(f"{recipe.type}:", not args.json)
+    made = making.repeat(recipe, source, target, engine=engine_name(), matrix=matrix, tell=show)
+    show.end()
+    running.library.adopt([target]) if not args.output else running.library.rescan()
+    emit(
+        made,
+        args.json,
+        f"{_said(made)}\n  the same bytes as the recipe's: sha256 {made.recipe.result_sha256}",
+    )
+    return 0
+
+
+def _kept_matrix(running: Services, recipe: making.Recipe) -> Path | None:
+    """A matrix of the recipe's name that was computed here."""
+    kept = running.paths.data / "lab" / recipe.matrix
+    return kept if recipe.matrix and kept.is_file() else None
+
+
+def _wished(running: Services, args: Namespace, source: Path, matrix: Path | None) -> QuantizeJob:
+    wish = wishes.parse(args.wish)
+    chosen = wishes.plan_wish(
+        source, wish, speed=_speed(running, source, wish), has_matrix=matrix is not None,
+        sensitivity=_sensitivity(running, args, source, matrix, wish),
+    )  # fmt: skip
+    print("\n".join(reason.text for reason in chosen.reasons), file=sys.stderr)
+    job = _job(running, args, source, chosen.types[0])
+    if not chosen.overrides:
+        return job
+    name = making.target_for(running.paths.models / "lab", source, "MIX").name.removesuffix(".gguf")
+    mixed = f"{name}-{chosen.bits:.2f}bpw"
+    target = running.paths.models / "lab" / mixed / f"{mixed}.gguf"
+    return replace(
+        job, overrides=(*job.overrides, *chosen.overrides), target=job.target if args.output else str(target)
+    )
+
+
+def _speed(running: Services, source: Path, wish: wishes.Wish) -> wishes.SpeedOf | None:
+    if not isinstance(wish, wishes.AtLeastSpeed):
+        return None
+    if running.outlook.missing():
+        print("hearth: measuring this machine's speed first, under a minute", file=sys.stderr)
+        running.outlook.measure()
+    record = wishes.record_of(source)
+    return wishes.speed_here(
+        running.outlook, current(running.machine()), record, running.planner.wishes(record.id)
+    )
+
+
+def _sensitivity(
+    running: Services, args: Namespace, source: Path, matrix: Path | None, wish: wishes.Wish
+) -> Sensitivity | None:
+    if not (isinstance(wish, wishes.AtMostLoss) or (args.mix and isinstance(wish, wishes.AtMostBytes))):
+        return None
+    return Sensitivity(
+        source, text_of(running, args.text), running.paths.cache / "lab", matrix=matrix, chunks=args.chunks or 4,
+        threads=args.threads, n_gpu_layers=_layers(running), tell=Progress("", not args.json).about,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ matrices
+
+
 def imatrix(args: Namespace) -> int:
     """Compute an importance matrix from a text."""
     with services(args) as running:
-        model = _file(running, args.model)
+        model = source_of(running, args.model, quiet=args.json)
         target = Path(args.output or f"{model.stem}.imatrix.gguf").absolute()
-        done = _compute(running, args, model, Path(args.text), target)
+        done = _compute(running, args, model, text_of(running, args.text), target)
     emit({"path": str(target), **done}, args.json, f"{target}: {done['chunks']:.0f} pieces of 512 tokens")
     return 0
 
 
 def _matrix(running: Services, args: Namespace, model: Path) -> Path:
-    given = _existing(args.imatrix)
-    if making.is_matrix(given):
-        return given
-    target = running.paths.data / "lab" / f"{model.stem}.{given.stem}.imatrix.gguf"
-    _compute(running, args, model, given, target)
+    if Path(args.imatrix).is_file() and making.is_matrix(Path(args.imatrix)):
+        return Path(args.imatrix).absolute()
+    text = text_of(running, args.imatrix)
+    target = running.paths.data / "lab" / f"{model.stem}.{text.stem}.imatrix.gguf"
+    _compute(running, args, model, text, target)
     return target
 
 
 def _compute(running: Services, args: Namespace, model: Path, text: Path, target: Path) -> dict[str, float]:
-    show = _Progress("Matrix:", not args.json)
+    show = Progress("Matrix:", not args.json)
     done = making.make_matrix(
-        model, _existing(text), target, chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running),
-        tell=show,
+        model, text, target, chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running), tell=show
     )  # fmt: skip
     show.end()
+    for note in done.notes:
+        print(f"hearth: {note}", file=sys.stderr)
     return done.figures
 
 
+# ------------------------------------------------------------------ measuring
+
+
 def measure(args: Namespace) -> int:
-    """Perplexity, and with --against what the model lost."""
+    """Perplexity, with --against what the model lost, with --ctx what a longer context costs."""
     with services(args) as running:
-        against = _file(running, args.against) if args.against else None
-        found = _measure(running, args, [_file(running, args.model)], against)
-    emit(found[0], args.json, "\n".join([_table(found), "", *map(sentence, found)]))
+        model = source_of(running, args.model, quiet=args.json)
+        if args.ctx:
+            return _price(running, args, model)
+        against = source_of(running, args.against, quiet=args.json) if args.against else None
+        found = _measure(running, args, [model], against)
+    emit(found[0] if len(found) == 1 else found, args.json, _report(found))
     return 0
 
 
 def compare(args: Namespace) -> int:
     """Several quants against the first one named (the best one there is)."""
     with services(args) as running:
-        reference, *others = [_file(running, name) for name in args.models]
+        reference, *others = [source_of(running, name, quiet=args.json) for name in args.models]
         found = _measure(running, args, others, reference)
-    emit(found, args.json, "\n".join([_table(found), "", *map(sentence, found)]))
+    emit(found, args.json, _report(found))
     return 0
 
 
 def _measure(
     running: Services, args: Namespace, models: Sequence[Path], reference: Path | None
 ) -> list[Measured]:
-    show = _Progress("", not args.json)
-    measurer = Measurer(
-        running.paths.cache / "lab", chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running),
-        kv=(args.kv, args.kv), tell=show.about,
-    )  # fmt: skip
-    found = [measurer.measure(model, _existing(args.text), reference) for model in models]
+    show = Progress("", not args.json)
+    measurer = _measurer(running, args, show)
+    texts = [text_of(running, name) for name in args.text or ("en-test", "code-test")]
+    found = [measurer.measure(model, text, reference) for text in texts for model in models]
     show.end()
     return found
 
 
+def _measurer(running: Services, args: Namespace, show: Progress) -> Measurer:
+    k, _, v = args.kv.partition(",")
+    return Measurer(
+        running.paths.cache / "lab", chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running),
+        kv=(k, v or k), tell=show.about,
+    )  # fmt: skip
+
+
+def _price(running: Services, args: Namespace, model: Path) -> int:
+    k, _, v = args.kv.partition(",")
+    plan = LoadPlan(
+        str(model), n_ctx=args.ctx, n_gpu_layers=_layers(running), type_k=k, type_v=v or k,
+        rope_scaling=args.rope_scaling, rope_freq_scale=args.rope_freq_scale,
+    )  # fmt: skip
+    show = Progress("", not args.json)
+    (name,) = args.text or ("en+vi+code",)
+    figures = _measurer(running, args, show).price(plan, text_of(running, name))
+    show.end()
+    emit(figures, args.json, price_sentence(model.name, figures))
+    return 0
+
+
+def _report(found: Sequence[Measured]) -> str:
+    lines = [_table(found), "", *(f"{one.text}: {sentence(one)}" for one in found)]
+    noise = {one.text: one.figures["noise"] for one in found if "noise" in one.figures}
+    lines += [f"{text}: the noise of this backend is a KL of {kl:.5f}." for text, kl in noise.items()]
+    cut = [one.figures["truncation"] for one in found if "truncation" in one.figures]
+    if cut:
+        lines.append(
+            f"Keeping the likeliest tokens alone makes KL too small by at most about {max(cut):.5f}."
+        )
+    return "\n".join(lines)
+
+
 def _table(found: Sequence[Measured]) -> str:
     rows = [
-        (one.model, size(one.bytes), _pair(one, "ppl", 3), _pair(one, "kl", 4), _pair(one, "kl_p99", 3),
-         _pair(one, "same_top", 3), _pair(one, "rms_change", 4))
+        (one.model, one.text, size(one.bytes), _pair(one, "ppl", 3), _pair(one, "kl", 4), _pair(one, "kl_p99", 3),
+         _pair(one, "kl_max", 2), _pair(one, "same_top", 3), _pair(one, "rms_change", 4))
         for one in found
     ]  # fmt: skip
-    header = ("MODEL", "SIZE", "PERPLEXITY", "KL", "KL 99 %", "SAME TOP", "RMS CHANGE")
-    return table(header, rows, frozenset(range(1, 7)))
+    header = ("MODEL", "TEXT", "SIZE", "PERPLEXITY", "KL", "KL 99 %", "KL MAX", "SAME TOP", "RMS CHANGE")
+    return table(header, rows, frozenset(range(2, 9)))
 
 
 def _pair(one: Measured, name: str, digits: int) -> str:
@@ -132,50 +273,42 @@ def _pair(one: Measured, name: str, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" ±{error:.{digits}f}" if error is not None else "")
 
 
-class _Progress:
-    """A line on a terminal that is written over; nothing elsewhere."""
-
-    def __init__(self, what: str, wanted: bool) -> None:
-        self._what, self._shown = what, wanted and sys.stderr.isatty()
-
-    def __call__(self, progress: LabProgress) -> None:
-        self.about(self._what, progress)
-
-    def about(self, what: str, progress: LabProgress) -> None:
-        """Show it with these words before."""
-        if self._shown:
-            text = f"{what} {progress.done} of {progress.total} {progress.what}"
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Wipe the line."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _file(running: Services, name: str) -> Path:
-    path = Path(name)
-    if path.suffix.lower() == ".gguf" and path.exists():
-        return path.absolute()
-    return Path(running.library.get(name).files[0].path)
-
-
-def _existing(path: str | Path) -> Path:
-    found = Path(path).absolute()
-    if not found.is_file():
-        raise UsageError(detail=f"There is no file {found}.")
-    return found
-
-
 def _layers(running: Services) -> int:
     """On the processor unless the engine has a device: a matrix is the same on both, only later."""
     return 999 if any(not gpu.software for gpu in running.machine().gpus) else 0
 
 
-def _engine_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 10 ms, lab only
+# ------------------------------------------------------------------ converting
 
-    try:
-        return f"llama-cpp-python {version('llama-cpp-python')}"
-    except PackageNotFoundError:
-        return ""
+
+def lab(args: Namespace) -> int:
+    """Make, show or remove the environment that converts original weights."""
+    with services(args) as running:
+        converter = Converter(running.paths.data / "lab" / "converter")
+        if args.what == "remove":
+            converter.remove()
+        elif args.what == "setup" and not converter.state().ready:
+            before = converter.state()
+            print(
+                f"About {size(before.download)} to fetch, {size(before.disk)} on the disk in {before.folder}, and"
+                f" {before.seconds[0] // 60 + 1} to {before.seconds[1] // 60} minutes.",
+                file=sys.stderr,
+            )
+            if not args.yes and not _agreed():
+                return 1
+            archive = existing(args.archive) if args.archive else None
+            converter.set_up(lambda text: print(text, file=sys.stderr), torch=args.torch, archive=archive)
+        state = converter.state()
+    text = (
+        f"ready, with PyTorch {state.torch}, {size(state.disk)} in {state.folder}"
+        if state.ready
+        else "not set up"
+    )
+    emit(state, args.json, f"The converter of {state.version} is {text}.")
+    return 0
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(detail="Add --yes to go on without being asked.")
+    return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from app import __version__
+from app.cli.lab_args import add_lab
 from app.cli.output import fail
 from app.core.errors import HearthError
 from app.core.settings import SettingInfo, describe
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_chat(commands)
     _add_serve(commands)
     _add_bench(commands)
-    _add_lab(commands)
+    add_lab(_adder(commands))
     add = _adder(commands)
     add("ps", _lazy("serve", "ps"), "what is loaded and served now")
     seen = add("doctor", _lazy("doctor", "doctor"), "what was found on this machine, and how it was learned")
@@ -138,38 +139,6 @@ def _add_filters(search: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--qat", action="store_true", help="only models trained for their quantization")
     search.add_argument("--fits", action="store_true", help="only what fits this machine's memory")
-
-
-def _add_lab(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    add = _adder(commands)
-    make = add("quantize", _lazy("lab", "quantize"), "make quants of a model, with a recipe to repeat them")
-    make.add_argument("source", metavar="SRC", help="a model, best in F16, BF16 or Q8_0")
-    make.add_argument("types", metavar="TYPE", nargs="+", help="as Q4_K_M or IQ3_XXS")
-    make.add_argument("--imatrix", metavar="TEXT|FILE", help="a text to compute a matrix from, or a matrix")
-    make.add_argument("--override", metavar="PAT=TYPE", action="append", default=[], help="by tensor name")
-    make.add_argument("--embedding", metavar="TYPE", default="", help="of the token embeddings")
-    make.add_argument("--output-type", metavar="TYPE", default="", help="of the output tensor")
-    make.add_argument("--pure", action="store_true", help="the same type for every tensor")
-    make.add_argument("--prune", metavar="LAYER", type=int, nargs="+", default=[], help="layers to leave out")
-    make.add_argument("-o", "--output", metavar="FILE")
-    make.add_argument("--force", action="store_true", help="write over a result that is there")
-    matrix = add("imatrix", _lazy("lab", "imatrix"), "compute an importance matrix from a text")
-    matrix.add_argument("model", metavar="MODEL")
-    matrix.add_argument("text", metavar="TEXT")
-    matrix.add_argument("-o", "--output", metavar="FILE")
-    one = add("measure", _lazy("lab", "measure"), "measure a model's perplexity and what it lost")
-    one.add_argument("model", metavar="MODEL")
-    one.add_argument("--against", metavar="REF", help="the best version there is")
-    several = add("compare", _lazy("lab", "compare"), "compare quants with the first one named")
-    several.add_argument("models", metavar="MODEL", nargs="+")
-    for parser in (one, several):
-        parser.add_argument("--text", metavar="FILE", required=True, help="the text to score")
-        parser.add_argument("--kv", metavar="TYPE", default="f16", help="type of the K/V cache on trial")
-    for parser in (make, matrix, one, several):
-        parser.add_argument(
-            "--chunks", type=_positive, default=0, metavar="N", help="pieces of 512 tokens to use"
-        )
-        parser.add_argument("--threads", type=_positive, default=0, metavar="N")
 
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -46,14 +46,20 @@ def summary(item: Mapping[str, Any]) -> RepoSummary:
     )
 
 
+CONVERTED = (".safetensors", ".json", ".jinja", ".model", "vocab.txt", "merges.txt")
+"""Ends of the names of what a conversion reads: weights, configuration, tokenizer."""
+
+
 def detail(item: Mapping[str, Any], tree: Iterable[Mapping[str, Any]]) -> RepoDetail:
     """A repository's page from its information and its list of files."""
     known = summary(item)
     revision = str(item.get("sha") or "main")
+    parts = [part for part in map(_part, tree) if part]
     return RepoDetail(
         id=known.id,
         revision=revision,
-        quants=group(known, revision, [part for part in map(_part, tree) if part]),
+        quants=group(known, revision, parts),
+        weights=_weights(known, revision, parts),
         architecture=known.architecture,
         parameters=known.parameters,
         context_length=known.context_length,
@@ -84,6 +90,17 @@ def group(repo: RepoSummary, revision: str, parts: list[RemotePart]) -> tuple[Qu
             found.append(_quant(repo, revision, files, kind))
     found.sort(key=lambda quant: (quant.kind not in WEIGHTS, quant.bytes, quant.files[0].name))
     return tuple(_unique(found))
+
+
+def _weights(repo: RepoSummary, revision: str, parts: list[RemotePart]) -> QuantFile | None:
+    files = tuple(part for part in parts if part.name.endswith(CONVERTED) and "/" not in part.name)
+    # Mistral puts the same weights there twice, the second time in a form of its own.
+    files = tuple(part for part in files if not part.name.startswith("consolidated"))
+    names = {part.name for part in files}
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        return None
+    size = sum(part.size for part in files)
+    return QuantFile(f"{repo.id}:safetensors", repo.id, revision, "safetensors", files, size)
 
 
 def _kind(name: str, task: str | None) -> ModelKind:

@@ -103,6 +103,9 @@ class RepoDetail(Struct, frozen=True, omit_defaults=True):
     private: bool = False
     base_model: str | None = None
     has_template: bool = False
+    weights: QuantFile | None = None
+    """The model as its makers published it (safetensors with configuration and tokenizer), to be converted; no
+    programs."""
 
 
 class RemoteFile(Struct, frozen=True, omit_defaults=True):

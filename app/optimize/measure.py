@@ -1,8 +1,9 @@
 """What a quant lost: perplexity and divergence from the best reference, cached by files and text."""
 
 import hashlib
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -138,4 +139,15 @@ def sentence(found: Measured) -> str:
         return f"{found.model}: practically every token would be the same as {found.reference}'s."
     return (
         f"{found.model}: 1 in {max(1, round(1 / (1 - same)))} tokens would differ from {found.reference}'s."
+    )
+
+
+def price_sentence(model: str, figures: Mapping[str, float]) -> str:
+    """What a long context costs, in plain words."""
+    if "ppl_past" not in figures:
+        return f"{model}: perplexity {figures['ppl_inside']:.2f}; this context is within the trained length."
+    more = math.exp(figures["ln_price"]) - 1
+    return (
+        f"{model}: past the trained {figures['trained']:.0f} tokens its perplexity is {figures['ppl_past']:.2f}; with"
+        f" the trained length alone it would be {figures['ppl_within']:.2f} there ({more:+.0%})."
     )

@@ -4,6 +4,7 @@
 Sizes come from llama.cpp's own dry run, speeds from what was measured on this machine, losses from measurements.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 from app.core.errors import BadRequestError, fill
 from app.core.lab import QuantizeJob
-from app.core.types import Forecast, ModelRecord
+from app.core.types import Forecast, ModelFile, ModelRecord
 from app.models.gguf import read_header
 from app.models.quants import explain
 from app.models.summary import summarize
@@ -104,6 +105,35 @@ class WishPlan(Struct, frozen=True, kw_only=True):
     needs_matrix: bool = False
     reached: bool = True
     reasons: tuple[Reason, ...] = ()
+
+
+_WISHES = {
+    "bytes": re.compile(r"(?:at most|<=?)?\s*([\d.]+)\s*(GB|MB|GiB|MiB)", re.IGNORECASE),
+    "speed": re.compile(r"(?:at least|>=?)?\s*([\d.]+)\s*(?:tokens|tok|t)\s*/\s*s", re.IGNORECASE),
+    "loss": re.compile(r"kl\s*(?:under|<=?|=|:)?\s*([\d.]+)", re.IGNORECASE),
+}
+_UNITS = {"gb": 10**9, "mb": 10**6, "gib": 2**30, "mib": 2**20}
+
+
+def parse(text: str) -> Wish:
+    """``5GB``, ``30 t/s``, ``kl 0.05``. Raises BadRequestError."""
+    found = {name: pattern.fullmatch(text.strip()) for name, pattern in _WISHES.items()}
+    try:
+        if match := found["bytes"]:
+            return AtMostBytes(int(float(match[1]) * _UNITS[match[2].lower()]))
+        if match := found["speed"]:
+            return AtLeastSpeed(float(match[1]))
+        if match := found["loss"]:
+            return AtMostLoss(float(match[1]))
+    except ValueError:
+        pass
+    raise BadRequestError(detail=f"{text!r} is no wish: write 5GB, 30t/s or kl 0.05")
+
+
+def record_of(source: Path) -> ModelRecord:
+    """A file as a record, whether the library has it or not."""
+    size = source.stat().st_size
+    return ModelRecord(source.stem, source.stem, (ModelFile(str(source), size),), size)
 
 
 def plan_wish(
