@@ -453,7 +453,9 @@ class UpdateListError(UpdateError):
 
 class UpdateSignatureError(UpdateError):
     code = "update_signature"
-    template = "The list of updates from {host} is not signed by the key that you trust: nothing of it was used."
+    template = (
+        "The list of updates from {host} is not signed by the key that you trust: nothing of it was used."
+    )
     hint = "Somebody may have changed it, or its owner has a new key; ask them before you change yours."
 
 
@@ -501,7 +503,9 @@ class UpdateFailedError(UpdateError):
 
 class UpdateFormError(UpdateError):
     code = "update_form"
-    template = "This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself."
+    template = (
+        "This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself."
+    )
     hint = "Get the new version the way you got this one."
 
 

@@ -19,7 +19,8 @@ from msgspec import Struct, field
 from app.core.engine_settings import Engine
 from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
 from app.core.events import Bus, SettingChanged
-from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server, Updates
+from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server
+from app.core.update_settings import Updates
 
 log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ def ensure(nvcc: Path, version: str) -> Kit:
 
 def toolkit_folder(nvcc: Path) -> Path:
     """Where the toolkit of this compiler is, as it says itself: the one on PATH may be a script."""
-    command = [nvcc, "--dryrun", "-x", "cu", os.devnull]
+    command: list[str | Path] = [nvcc, "--dryrun", "-x", "cu", os.devnull]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r"^#\$ TOP=(.+)$", done.stderr + done.stdout, re.MULTILINE)
     return Path(found[1].strip()).resolve() if found else nvcc.resolve().parents[1]
@@ -100,6 +100,15 @@ def _driver_stub() -> Path:
     target = cache_dir() / "tools" / "cuda-driver-stub" / DRIVER
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [compiler, "-shared", "-x", "c", os.devnull, f"-Wl,-soname,{DRIVER}", "-o", target]
+        command: list[str | Path] = [
+            compiler,
+            "-shared",
+            "-x",
+            "c",
+            os.devnull,
+            f"-Wl,-soname,{DRIVER}",
+            "-o",
+            target,
+        ]
         run_logged(command, BUILDER.log("cuda-stub"), doing="making a stand-in for the driver's library")
     return target

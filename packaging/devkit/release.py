@@ -52,7 +52,9 @@ def update_list(folder: Path | None = None, *arguments: str) -> Path | None:
     folder = folder or OUT
     if address := os.environ.get("HEARTH_UPDATE_URL"):
         arguments = ("--url", address, *arguments)
-    command = [PACKAGER.python, LIST_SCRIPT, "write", folder, "--key", key, *arguments]
+    command: list[str | Path] = [
+        PACKAGER.python, LIST_SCRIPT, "write", folder, "--key", key, *arguments,
+    ]  # fmt: skip
     run_logged(command, PACKAGER.log("update-list"), doing="signing the list of updates")
     return folder / "hearth-updates.json"
 

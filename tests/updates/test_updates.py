@@ -16,7 +16,7 @@ from msgspec.structs import replace as changed
 from app.core import errors
 from app.core.paths import Paths
 from app.core.settings import Settings
-from app.core.settings_groups import Updates as UpdateSettings
+from app.core.update_settings import Updates as UpdateSettings
 from app.updates import debian, links, replace
 from app.updates.installed import Installed, find_installed
 from app.updates.manifest import read_keys
