@@ -194,6 +194,7 @@ def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
         chats=services.chats,
         settings=services.settings,
         supervisor=supervisor,
+        engine=lambda _source: supervisor,
         library=SimpleNamespace(records=lambda: (SimpleNamespace(id="fake/model"),)),
         presets=Presets(tmp_path / "presets"),
         load=lambda model: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
