@@ -174,3 +174,22 @@ def test_it_asks_once_then_tells_what_is_new(start: Path, window: Any, services:
     dialog = window.findChild(UpdateDialog)
     qtbot.waitUntil(lambda: shown(dialog, "Download"))
     dialog.reject()
+
+
+def test_the_program_starts_again_in_its_own_place() -> None:
+    """Its process becomes the other version's: whoever waits for it waits for that one."""
+    code = "from app.ui.app import _start_again; _start_again(['/bin/echo', 'the other version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "the other version\n"
+
+
+def test_restart_closes_everything_first(window: Any, services: Any, qapp: Any) -> None:
+    from app.ui.windows import Windows
+
+    windows = Windows(services, qapp)
+    opened = windows.open()
+    opened.obey("restart", None)
+    assert windows.restarting
+    assert not opened.isVisible()
+    windows.close()
+    qapp.setQuitOnLastWindowClosed(True)
