@@ -844,23 +844,17 @@
         <source>Import a folder of chats</source>
         <translation>Nhập một thư mục cuộc trò chuyện</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n chat(s) imported</source>
-        <translation>
-            <numerusform>Đã nhập %n cuộc trò chuyện</numerusform>
-        </translation>
+        <translation>Đã nhập %n cuộc trò chuyện</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>with %n message(s)</source>
-        <translation>
-            <numerusform>với %n tin nhắn</numerusform>
-        </translation>
+        <translation>với %n tin nhắn</translation>
     </message>
-    <message numerus="yes">
+    <message>
         <source>%n file(s) could not be read</source>
-        <translation>
-            <numerusform>không đọc được %n tệp</numerusform>
-        </translation>
+        <translation>không đọc được %n tệp</translation>
     </message>
     <message>
         <source>{count} tokens</source>
@@ -3149,6 +3143,10 @@
         <translation>Hearth đã đóng khi việc này đang chạy hoặc đang chờ.</translation>
     </message>
     <message>
+        <source>Free some space, then try again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>against {reference} on {texts}</source>
         <translation>so với {reference} trên {texts}</translation>
     </message>
@@ -3281,8 +3279,16 @@
         <translation>{name}: perplexity {value}.</translation>
     </message>
     <message>
+        <source>{name}: practically every token would be the same.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>{name}: practically every token would be the same as {reference}'s.</source>
         <translation>{name}: gần như mọi token đều giống {reference}.</translation>
+    </message>
+    <message>
+        <source>{name}: 1 in {count} tokens would differ.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>

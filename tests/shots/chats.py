@@ -120,10 +120,10 @@ def _lists(studio: "Studio", page: Any) -> None:
     studio.wait(lambda: len(page.list.model.rows) >= 1 and page.list.model.rows[0].title == TITLES[1])
     studio.take("chat-search")
     page.list.search.clear()
-    page._narrow(Narrow(bin=True))
+    page.archive.narrow(Narrow(bin=True))
     studio.wait(lambda: [row.title for row in page.list.model.rows] == [TITLES[4]])
     studio.take("chat-bin")
-    page._narrow(Narrow())
+    page.archive.narrow(Narrow())
     page.new_temporary()
     studio.take("chat-temporary")
     page.new_chat()
@@ -156,7 +156,7 @@ def _dialogs(studio: "Studio", page: Any, out: Path) -> None:
     studio.popup(
         out, "confirm", lambda: ConfirmDialog("Empty the bin?", "It can't be taken back.", "Delete", window)
     )
-    page._show_imported(Imported((1, 2, 3), 120, ("notes.json: is not a chat",)))
+    page.archive.show_imported(Imported((1, 2, 3), 120, ("notes.json: is not a chat",)))
     studio.take("chat-imported")
     page._banner.hide()
 

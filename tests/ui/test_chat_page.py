@@ -222,7 +222,7 @@ def test_rename_and_pin(qtbot: QtBot, page: ChatPage) -> None:
     page.controller.shelf.rename(chat, "new name")
     page.controller.shelf.change(chat, pinned=True)
     until(qtbot, lambda: [(r.title, r.pinned) for r in page.list.model.rows] == [("new name", True)])
-    until(qtbot, lambda: page._title.text() == "new name")
+    until(qtbot, lambda: page.head.title.text() == "new name")
 
 
 def test_copy_puts_the_markdown_on_the_clipboard(qtbot: QtBot, page: ChatPage) -> None:

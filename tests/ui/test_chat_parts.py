@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton
@@ -179,13 +178,13 @@ def test_a_temporary_chat_is_never_written(qtbot: QtBot, page: ChatPage, service
     assert [entry.text.strip() for entry in page.transcript.entries] == ["between us", "between us"]
     assert services.chats.conversations() == ()
     assert services.supervisor.requests[-1].conversation == ""
-    assert page._temporary.isVisible()
+    assert page.head.leave.isVisible()
     page.new_chat()
-    assert not page._temporary.isVisible()
+    assert not page.head.leave.isVisible()
     undo = page._undo.findChild(QPushButton)
     assert isinstance(undo, QPushButton)
     undo.click()
-    until(qtbot, lambda: len(page.transcript.entries) == 2 and page._temporary.isVisible())
+    until(qtbot, lambda: len(page.transcript.entries) == 2 and page.head.leave.isVisible())
 
 
 def test_a_chat_open_twice_stays_one(qtbot: QtBot, page: ChatPage, services: Any) -> None:
@@ -218,7 +217,7 @@ def test_the_model_writes_the_title(qtbot: QtBot, page: ChatPage, services: Any)
         Finished("stop", Usage(5, 3), Timings()),
     ]
     ask(qtbot, page, "kể chuyện dài dòng về một nơi nào đó")
-    until(qtbot, lambda: page._title.text() == "Hà Nội mùa thu")
+    until(qtbot, lambda: page.head.title.text() == "Hà Nội mùa thu")
     assert len(services.supervisor.requests) == 2
 
 
@@ -226,7 +225,7 @@ def test_the_model_writes_the_title(qtbot: QtBot, page: ChatPage, services: Any)
 
 
 def test_two_models_answer_side_by_side(qtbot: QtBot, page: ChatPage, services: Any) -> None:
-    page._take_other(OTHER.id)
+    page.head.second.take(OTHER.id)
     page.composer.set_text("who is better")
     qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
     until(qtbot, lambda: page._stack.currentWidget() is page.compare)
@@ -246,7 +245,7 @@ def test_two_models_answer_side_by_side(qtbot: QtBot, page: ChatPage, services: 
 
 def test_an_answer_again_by_another_model(qtbot: QtBot, page: ChatPage) -> None:
     ask(qtbot, page, "hello")
-    page._act(page.transcript.entries[1].key, f"regenerate:{OTHER.id}")
+    page.messages.act(page.transcript.entries[1].key, f"regenerate:{OTHER.id}")
     wait_idle(qtbot, page)
     until(qtbot, lambda: page.transcript.entries[1].model == OTHER.id)
     assert page.transcript.entries[1].versions == 2
@@ -254,7 +253,7 @@ def test_an_answer_again_by_another_model(qtbot: QtBot, page: ChatPage) -> None:
 
 def test_comparing_an_answer_that_is_there_and_going_on(qtbot: QtBot, page: ChatPage) -> None:
     ask(qtbot, page, "hello")
-    page._act(page.transcript.entries[1].key, f"compare:{OTHER.id}")
+    page.messages.act(page.transcript.entries[1].key, f"compare:{OTHER.id}")
     until(qtbot, lambda: page._stack.currentWidget() is page.compare)
     until(qtbot, page.compare.columns[1].keep.isEnabled)
     page.compare.columns[0].transcript.action.emit(page.compare.columns[0].answer, "copy")
@@ -276,9 +275,9 @@ def test_the_menu_of_a_message_offers_what_there_is(qtbot: QtBot, page: ChatPage
         action.trigger()
     menu.deleteLater()
     assert {"copy", "copy_plain", "tokens", "fork", "pinned", "dropped", "summarise", "delete"} <= set(asked)
-    page._act(page.transcript.entries[1].key, "copy_plain")
+    page.messages.act(page.transcript.entries[1].key, "copy_plain")
     assert QGuiApplication.clipboard().text().strip() == "bold words"
-    page._act(page.transcript.entries[1].key, "raw")
+    page.messages.act(page.transcript.entries[1].key, "raw")
     assert "**bold**" in page.transcript.row_view(1).text_widgets()[0].toPlainText()  # type: ignore[union-attr]
 
 
@@ -286,7 +285,7 @@ def test_a_branch_is_a_chat_of_its_own(qtbot: QtBot, page: ChatPage, services: A
     ask(qtbot, page, "root")
     page.controller.act(page.transcript.entries[1].key, "fork")
     until(qtbot, lambda: len(services.chats.conversations()) == 2)
-    until(qtbot, lambda: "branch" in page._title.text())
+    until(qtbot, lambda: "branch" in page.head.title.text())
 
 
 def test_tokens_are_coloured_and_told(qtbot: QtBot, page: ChatPage, services: Any) -> None:
@@ -298,7 +297,7 @@ def test_tokens_are_coloured_and_told(qtbot: QtBot, page: ChatPage, services: An
     ]
     ask(qtbot, page, "sure?")
     assert services.supervisor.requests[-1].sampling.logprobs == 2
-    page._act(page.transcript.entries[1].key, "tokens")
+    page.messages.act(page.transcript.entries[1].key, "tokens")
     shown = dialog(qtbot, TokensDialog)
     assert shown.text.toPlainText() == "Yes so"
     shown.text.moveCursor(shown.text.textCursor().MoveOperation.End)
@@ -314,7 +313,7 @@ def test_without_probabilities_the_way_to_them_is_offered(
     qtbot: QtBot, page: ChatPage, services: Any
 ) -> None:
     ask(qtbot, page, "sure?")
-    page._act(page.transcript.entries[1].key, "tokens")
+    page.messages.act(page.transcript.entries[1].key, "tokens")
     shown = dialog(qtbot, TokensDialog)
     shown._again()
     until(qtbot, lambda: services.settings.value.chat.logprobs == 5)
@@ -453,7 +452,7 @@ def test_a_slash_runs_a_command(qtbot: QtBot, page: ChatPage) -> None:
     page.composer.edit.setFocus()
     qtbot.keyClicks(page.composer.edit, "/temp")
     qtbot.keyClick(page.composer.edit, Qt.Key.Key_Tab)
-    assert page._temporary.isVisible()
+    assert page.head.leave.isVisible()
     page.composer.set_text("/usr/bin is a path")
     page._submit(page.composer.text())
     wait_idle(qtbot, page)

@@ -1,0 +1,106 @@
+"""What the list of conversations asks of the page: filters, imports, exports, deleting for good."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.ui import chat_export
+from app.ui.chat_list import ChatList
+from app.ui.chat_shelf import Imported, Narrow
+from app.ui.dialogs.confirm import ConfirmDialog
+from app.ui.widgets import Banner
+
+if TYPE_CHECKING:
+    from app.ui.chat_controller import ChatController
+
+translate = QCoreApplication.translate
+
+
+class ChatArchive(QObject):
+    """Connects the list with the shelf, and asks where asking is due."""
+
+    def __init__(self, page: QWidget, chats: ChatList, controller: "ChatController", banner: Banner) -> None:
+        super().__init__(page)
+        self._page, self._list, self._controller, self._banner = page, chats, controller, banner
+        shelf = controller.shelf
+        chats.search_changed.connect(shelf.search)
+        chats.narrowed.connect(self.narrow)
+        chats.renamed.connect(shelf.rename)
+        chats.changed.connect(lambda chat, changes: shelf.change(chat, **changes))
+        chats.folder_renamed.connect(shelf.rename_folder)
+        chats.delete_requested.connect(shelf.delete)
+        chats.restored.connect(shelf.restore)
+        chats.purge_requested.connect(self._ask_purge)
+        chats.export_requested.connect(self.export)
+        chats.import_requested.connect(self._choose_files)
+        chats.import_folder_requested.connect(self._choose_folder)
+        chats.dropped.connect(shelf.bring_in)
+        controller.imported.connect(self.show_imported)
+
+    def narrow(self, narrow: Narrow) -> None:
+        """List only these."""
+        self._list.set_narrow(narrow)
+        self._controller.shelf.narrow_to(narrow)
+
+    def _ask_purge(self, chat: int) -> None:
+        one = chat != 0
+        dialog = ConfirmDialog(
+            translate("ChatPage", "Delete this chat for good?")
+            if one
+            else translate("ChatPage", "Empty the bin?"),
+            translate("ChatPage", "It can't be taken back."),
+            translate("ChatPage", "Delete for good"),
+            self._page,
+        )
+        dialog.accepted.connect(lambda: self._controller.shelf.purge(chat or None))
+        dialog.open()
+
+    # ---------------------------------------------------------------- in
+
+    def _choose_files(self) -> None:
+        dialog = QFileDialog(self._page, translate("ChatPage", "Import chats"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setNameFilter(
+            translate(
+                "ChatPage",
+                "Exports of LM Studio, Open WebUI, Jan, Ollama, ChatGPT or Hearth (*.json *.jsonl *.zip)",
+            )
+        )
+        self._import_with(dialog)
+
+    def _choose_folder(self) -> None:
+        dialog = QFileDialog(self._page, translate("ChatPage", "Import a folder of chats"))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        self._import_with(dialog)
+
+    def _import_with(self, dialog: QFileDialog) -> None:
+        shelf = self._controller.shelf
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: shelf.bring_in([Path(name) for name in names]))
+        dialog.open()
+
+    def show_imported(self, result: Imported) -> None:
+        """Say what came of an import."""
+        chats, messages, problems = len(result.chats), result.messages, len(result.problems)
+        words = []
+        if chats:
+            words.append(translate("ChatPage", "%n chat(s) imported", "", chats))
+            words.append(translate("ChatPage", "with %n message(s)", "", messages))
+        if problems:
+            words.append(translate("ChatPage", "%n file(s) could not be read", "", problems))
+        tone = "good" if not problems else "warn" if chats else "bad"
+        self._banner.show_words(", ".join(words) + ".", tone, details="\n".join(result.problems))
+
+    # ---------------------------------------------------------------- out
+
+    def export(self, chat: int) -> None:
+        """Write a conversation to a file; 0: all of them."""
+        controller = self._controller
+        store, usage = controller.shelf.store, getattr(controller.services, "usage", None)
+        if not chat:
+            chat_export.ask_and_write_all(self._page, store, controller.report, usage)
+            return
+        title = next((row.title for row in self._list.model.rows if row.id == chat), "")
+        chat_export.ask_and_write(self._page, store, chat, title, controller.report, usage)

@@ -1,0 +1,94 @@
+"""Between the composer and the controller: the draft, what it takes of the window, what is attached."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QLocale, QObject, Qt
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.ui.composer import Composer
+
+if TYPE_CHECKING:
+    from app.ui.chat_controller import ChatController
+
+translate = QCoreApplication.translate
+
+
+class ComposerDesk(QObject):
+    """Connects the two."""
+
+    def __init__(self, page: QWidget, composer: Composer, controller: "ChatController") -> None:
+        super().__init__(page)
+        self._page, self._composer, self._controller = page, composer, controller
+        composer.stop_requested.connect(controller.stop)
+        composer.text_changed.connect(self._typed)
+        composer.files_dropped.connect(self._dropped)
+        composer.long_paste.connect(controller.attach_text)
+        composer.attach_requested.connect(self._choose_files)
+        composer.image_pasted.connect(controller.attach_image)
+        composer.attachments.changed.connect(self._tell_size)
+        controller.busy_changed.connect(composer.set_busy)
+        controller.attached.connect(self._attached)
+        controller.pictures_sized.connect(self._show_costs)
+        controller.sized.connect(self._show_size)
+
+    def _typed(self) -> None:
+        self._controller.drafts.keep(self._composer.text())
+        self._tell_size()
+
+    def _tell_size(self) -> None:
+        items = tuple(self._composer.attachments.items)
+        self._controller.window.size_up(self._composer.text(), items)
+        self.show_sight()
+
+    def _show_size(self, tokens: int | None, exact: bool) -> None:
+        if tokens is None:
+            self._composer.set_hint("")
+            return
+        text, limit = QLocale().toString, self._controller.window.use().limit
+        words = (
+            translate("ChatPage", "{count} tokens")
+            if exact
+            else translate("ChatPage", "about {count} tokens")
+        )
+        hint = words.format(count=text(tokens))
+        if limit:
+            share = text(100 * tokens / limit, "f", 0 if tokens * 10 > limit else 1)
+            hint = translate("ChatPage", "{tokens}  ·  {share} %").format(tokens=hint, share=share)
+        why = translate("ChatPage", "What this question takes of the context.")
+        self._composer.set_hint(hint, why=why)
+
+    def _attached(self, items: list[object]) -> None:
+        self._composer.attachments.add(items)  # type: ignore[arg-type]
+
+    def _show_costs(self, tokens: list[int | None]) -> None:
+        self._composer.attachments.set_tokens(tokens)
+
+    def show_sight(self) -> None:
+        """Say so when the model can't see what is attached."""
+        images = any(item.kind == "image" for item in self._composer.attachments.items)
+        models = self._controller.models
+        if not images or models.sees_images():
+            self._composer.set_note("")
+            return
+        words = translate(
+            "ChatPage",
+            "This model can't see images: the picture is kept with the chat, only the text is sent. "
+            "Choose a model that sees images, or download the projector (mmproj) of this one beside it.",
+        )
+        if why := models.why_blind():
+            words = translate(
+                "ChatPage",
+                "This model's projector can't be used, so only the text is sent. The engine says: {why}",
+            ).format(why=why)
+        self._composer.set_note(words)
+
+    def _dropped(self, paths: list[Path]) -> None:
+        self._controller.attach(paths)
+
+    def _choose_files(self) -> None:
+        dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(lambda names: self._controller.attach([Path(name) for name in names]))
+        dialog.open()
