@@ -1,0 +1,142 @@
+"""Where the lab's sources and texts come from: the Hub, folders of original weights, bundled texts and chats."""
+
+import json
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from app.core.errors import BadRequestError, HubNotFoundError, LabStoppedError
+from app.models.hub import Hub
+from app.models.hub_types import QuantFile, RepoDetail
+from app.optimize import sources, texts
+from app.optimize.converter import Converter, check_folder, requirements
+from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
+
+
+def detail(*quants: str, weights: bool = False) -> RepoDetail:
+    files = tuple(QuantFile(f"a/b:{quant}", "a/b", "r", quant, (), 1) for quant in quants)
+    return RepoDetail(
+        "a/b", "r", files, weights=QuantFile("w", "a/b", "r", "safetensors", (), 9) if weights else None
+    )
+
+
+def test_the_best_source_of_a_repository_is_taken() -> None:
+    assert sources.best_source(detail("Q4_K_M", "Q8_0", "F16")).quant == "F16"
+    assert sources.best_source(detail("Q4_K_M", "Q8_0", weights=True)).quant == "Q8_0"
+    assert sources.best_source(detail("Q4_K_M", weights=True)).quant == "safetensors"
+    assert sources.best_source(detail("Q4_K_M", "Q6_K", "Q2_K")).quant == "Q6_K"
+    assert sources.best_source(detail("Q8_0", weights=True), "safetensors").quant == "safetensors"
+    with pytest.raises(HubNotFoundError, match="there is: Q8_0"):
+        sources.best_source(detail("Q8_0"), "F16")
+    with pytest.raises(HubNotFoundError, match="neither"):
+        sources.best_source(detail())
+
+
+def test_original_weights_come_without_programs(tmp_path: Path) -> None:
+    names = (
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "modeling_x.py",
+        "consolidated.safetensors",
+    )
+    files = {name: FakeFile.of(name.encode()) for name in (*names, "onnx/model.json")}
+    with LocalHub([FakeRepo("maker/model", files)]) as server:
+        hub = Hub(server.url, lambda: None)
+        chosen = sources.best_source(hub.repo("maker/model"))
+        told: list[str] = []
+        folder = sources.fetch(hub, chosen, tmp_path, tell=lambda progress: told.append(progress.what))
+    assert folder == tmp_path / "maker" / "model"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    assert (folder / "config.json").read_bytes() == b"config.json"
+    assert "model.safetensors" in told
+
+
+def test_a_folder_that_can_not_be_converted_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match=r"no config\.json"):
+        check_folder(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoConfig": "own.Config"}}))
+    with pytest.raises(BadRequestError, match="no safetensors"):
+        check_folder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    check_folder(tmp_path)
+    (tmp_path / "own.py").write_text("")
+    with pytest.raises(BadRequestError, match="programs of its own"):
+        check_folder(tmp_path)
+    (tmp_path / "own.py").unlink()
+    converter = Converter(tmp_path / "converter")
+    with pytest.raises(BadRequestError, match="hearth lab setup"):
+        converter.convert(tmp_path, tmp_path / "out.gguf")
+
+
+def test_requirements_are_the_converters_own(tmp_path: Path) -> None:
+    (tmp_path / "requirements-convert_legacy_llama.txt").write_text(
+        "numpy~=2.2.6\ngguf>=0.1.0\n\ntransformers==4.57.6\n"
+    )
+    (tmp_path / "requirements-convert_hf_to_gguf.txt").write_text(
+        "-r ./requirements-convert_legacy_llama.txt\n--extra-index-url somewhere\n\n# why\ntorch==2.11.0\n"
+    )
+    assert requirements(tmp_path) == [
+        "numpy~=2.2.6", "transformers==4.57.6", "--extra-index-url somewhere", "torch==2.11.0",
+    ]  # fmt: skip
+    assert requirements(tmp_path, "2.13.0+cpu") == [
+        "torch==2.13.0+cpu",
+        "numpy~=2.2.6",
+        "transformers==4.57.6",
+    ]
+
+
+def test_a_set_up_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.optimize.converter.find_python", lambda: "/bin/false")
+    converter = Converter(tmp_path)
+    assert not converter.state().ready
+    with pytest.raises(LabStoppedError):
+        converter.set_up(lambda _text: None)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("app.optimize.converter.find_python", lambda: "")
+    with pytest.raises(BadRequestError, match=r"Python 3\.10"):
+        converter.set_up(lambda _text: None)
+
+
+def test_only_the_converter_is_taken_out_of_the_archive(tmp_path: Path) -> None:
+    root = tmp_path / "x-1" / "vendor" / "llama.cpp"
+    for name in ("convert_hf_to_gguf.py", "conversion/base.py", "src/llama.cpp"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    archive = tmp_path / "x-1.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(tmp_path / "x-1", "x-1")
+    converter = Converter(tmp_path / "converter")
+    converter._unpack(archive)
+    found = {path.name for path in (tmp_path / "converter").rglob("*") if path.is_file()}
+    assert found == {"convert_hf_to_gguf.py", "base.py"}
+
+
+def test_bundled_texts_are_there_and_share_nothing() -> None:
+    for kind, test in zip(texts.TEXTS, texts.TESTS, strict=True):
+        words, other = texts.path_of(kind).read_text("utf-8"), texts.path_of(test).read_text("utf-8")
+        assert min(len(words), 3 * len(other)) > 30_000
+        long = {part for part in words.split("\n\n") if len(part) > 80}
+        assert not long & set(other.split("\n\n"))
+
+
+def test_texts_are_combined_in_turn_and_kept_by_content(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a" * 5000)
+    (tmp_path / "b.txt").write_text("b" * 9000)
+    found = texts.find_all([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], tmp_path / "kept")
+    assert [part[0] + str(len(part)) for part in found.read_text().split("\n\n")] == [
+        "a4000", "b4000", "a1000", "b4000", "b1000",
+    ]  # fmt: skip
+    assert texts.find_all(["en"], tmp_path) == texts.path_of("en")
+    with pytest.raises(BadRequestError, match="one of en, vi, code"):
+        texts.find("nothing")
+    chats = [[SimpleNamespace(text="Hello?"), SimpleNamespace(text=" ")], [SimpleNamespace(text="Yes.")]]
+    first = texts.write(texts.of_chats(chats), tmp_path, "chats")
+    assert first.read_text() == "Hello?\n\n\nYes."
+    assert texts.write("other", tmp_path, "chats") != first
