@@ -18,6 +18,7 @@ READINGS = (
     QT_TRANSLATE_NOOP("Hardware", "the driver offers no clock"),
     QT_TRANSLATE_NOOP("Hardware", "the driver offers no throttle reasons"),
     QT_TRANSLATE_NOOP("Hardware", "the driver does not say which process holds how much"),
+    QT_TRANSLATE_NOOP("Hardware", "the driver tells it to the administrator's tools only"),
     QT_TRANSLATE_NOOP("Hardware", "/proc/<pid>/fdinfo can't be read"),
     QT_TRANSLATE_NOOP("Hardware", "this card's gpu_metrics has another version than 1.3"),
     QT_TRANSLATE_NOOP("Hardware", "this card does not tell"),

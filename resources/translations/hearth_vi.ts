@@ -409,6 +409,49 @@
     </message>
 </context>
 <context>
+    <name>BringDialog</name>
+    <message>
+        <source>Set up the converter when it is needed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Original weights (safetensors) are converted first. That needs Python and PyTorch in a folder of their own, made once: {download} to fetch, {disk} on the disk, {time}.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A folder of safetensors</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Bring a source</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A repository on the Hub, of which the best source is taken, or a folder of original weights.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>owner/model, an address of the Hub, or a folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Repository or folder</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Folder…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished">Hủy</translation>
+    </message>
+    <message>
+        <source>Bring it</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>CareBox</name>
     <message>
         <source>Download {size}</source>
@@ -2846,6 +2889,10 @@
         <translation>trình điều khiển không cho biết tiến trình nào giữ bao nhiêu</translation>
     </message>
     <message>
+        <source>the driver tells it to the administrator's tools only</source>
+        <translation>trình điều khiển chỉ cho công cụ của quản trị viên biết</translation>
+    </message>
+    <message>
         <source>/proc/&lt;pid&gt;/fdinfo can't be read</source>
         <translation>không đọc được /proc/&lt;pid&gt;/fdinfo</translation>
     </message>
@@ -3131,6 +3178,14 @@
         <translation>khoảng {least} đến {most}</translation>
     </message>
     <message>
+        <source>Bring {source}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Price of {count} context, {model}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Measure {model}</source>
         <translation>Đo {model}</translation>
     </message>
@@ -3144,6 +3199,14 @@
     </message>
     <message>
         <source>Free some space, then try again.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>to quantize from</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>past the length it was trained for</source>
         <translation type="unfinished" />
     </message>
     <message>
@@ -3163,6 +3226,14 @@
         <translation>từ {source}</translation>
     </message>
     <message>
+        <source>Within the length it was trained for: no price.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Behind {count} tokens perplexity is {ratio} times what it would be with a context as trained.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>at most {size}</source>
         <translation>tối đa {size}</translation>
     </message>
@@ -3179,6 +3250,10 @@
         <translation>{size}, {bits} bit mỗi trọng số</translation>
     </message>
     <message>
+        <source>{size}, in the library</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>%n tensor(s) took another type</source>
         <translation>%n tensor nhận kiểu khác</translation>
     </message>
@@ -3193,6 +3268,22 @@
     <message>
         <source>Importance matrix</source>
         <translation>Ma trận tầm quan trọng</translation>
+    </message>
+    <message>
+        <source>Downloading {name}, MiB</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Setting up the converter: {name}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Converting {name}, %</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Reading a long text</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>What each part costs, {name}</source>
@@ -7707,6 +7798,14 @@
     <message>
         <source>Source model</source>
         <translation>Mô hình nguồn</translation>
+    </message>
+    <message>
+        <source>Another…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>From the Hub, or a folder of original weights</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>

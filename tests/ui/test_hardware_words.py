@@ -40,7 +40,10 @@ def sentences(node: ast.expr) -> Iterator[str]:
 def said(path: Path) -> Iterator[str]:
     """The reasons in a module: what is put into ``missing`` or ``reasons``, and what ``why`` functions return."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            if ast.unparse(node.targets[0]) == "missing":
+                yield from (text for value in node.value.values for text in sentences(value))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             if ast.unparse(node.targets[0].value) in {"missing", "reasons"}:
                 yield from sentences(node.value)
         elif isinstance(node, ast.FunctionDef) and node.name in {"why_missing", "_start", "problem"}:
