@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.chat import store as store_module
-from app.chat import store_schema
+from app.chat import store_conversations, store_schema
 from app.chat.store import ChatStore
 from app.chat.store_search import SearchFilter, fold, match_expression
 from app.chat.store_types import NewAttachment, StoredMessage
@@ -252,7 +251,7 @@ def test_each_chat_may_have_its_own_context_policy(store: ChatStore) -> None:
 
 
 def test_the_bin_empties_itself_after_a_month(file: Path, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MAINTAIN_AFTER", 0.01)
+    monkeypatch.setattr(store_conversations, "MAINTAIN_AFTER", 0.01)
     store = ChatStore(file, bus)
     old, new = store.create("old"), store.create("new")
     store.delete(old.id)
