@@ -260,12 +260,12 @@ def _outlook(
 def _lab(
     paths: Paths,
     bus: Bus,
-    library: Library,
+    shelf: tuple[Library, Hub],
     engine: tuple[Supervisor, Residency, Recorder, UsageStore],
     machine: "Callable[[], Machine]",
 ) -> LabQueue:
     """The lab's queue; what does its work is imported with the first job."""
-    supervisor, residency, recorder, usage = engine
+    (supervisor, residency, recorder, usage), (library, _) = engine, shelf
 
     def layers() -> int:
         return 999 if any(not gpu.software for gpu in machine().gpus) else 0
@@ -283,7 +283,7 @@ def _lab(
 
         asked: Any = Recorded(supervisor, recorder, "lab")
         speeds = Speeds(lambda: asked, load, lambda since: list(usage.rows(since)))
-        return Work(paths, library, Rates(paths.cache / "lab" / "rates.json"), layers, speeds)
+        return Work(paths, shelf, Rates(paths.cache / "lab" / "rates.json"), layers, speeds)
 
     def do(*order: Any) -> Any:
         return work()(*order)
@@ -339,6 +339,6 @@ def compose(paths: Paths | None = None) -> Services:
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence, usage, recorder, presets, outlook, packs,
-        _lab(paths, bus, library, (supervisor, residency, recorder, usage), machine),
+        _lab(paths, bus, (library, hub), (supervisor, residency, recorder, usage), machine),
         _updates(paths, settings),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.errors import BadRequestError
-from app.optimize.orders import Point
+from app.optimize.orders import Point, Price
 
 FORMAT = "hearth-run-card"
 VERSION = 1
@@ -140,6 +140,30 @@ class Measurements:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(msgspec.json.encode(points))
         part.replace(self._file)
+
+
+class Prices:
+    """What contexts past the trained length cost, in a file. Thread-safe."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def all(self) -> tuple[Price, ...]:
+        """Nothing when there is no file or it is damaged."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=tuple[Price, ...])
+        except (OSError, msgspec.MsgspecError):
+            return ()
+
+    def add(self, price: Price) -> None:
+        """Keep it; a newer one of the same model, length and stretching takes the older one's place."""
+        with self._lock:
+            key = (price.print, price.n_ctx, price.rope)
+            kept = [old for old in self.all() if (old.print, old.n_ctx, old.rope) != key]
+            part = self._file.with_name(self._file.name + ".part")
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(msgspec.json.encode((*kept, price)))
+            part.replace(self._file)
 
 
 FIGURES = ("ppl", "kl", "kl_p99", "kl_max", "same_top", "rms_change", "tail", "reference_ppl")

@@ -5,9 +5,23 @@ from typing import Literal
 from msgspec import Struct
 
 from app.core.events import ErrorInfo
+from app.core.types import LoadPlan
 
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
-Stage = Literal["", "size", "matrix", "parts", "quantize", "reference", "measure", "speed"]
+Stage = Literal[
+    "",
+    "download",
+    "setup",
+    "convert",
+    "price",
+    "size",
+    "matrix",
+    "parts",
+    "quantize",
+    "reference",
+    "measure",
+    "speed",
+]
 ENDED = frozenset({"done", "failed", "cancelled"})
 FULL_CACHE = ("f16", "f16")
 
@@ -59,7 +73,35 @@ class WishOrder(Struct, frozen=True, tag="wish", tag_field="kind", kw_only=True,
     chunks: int = 0
 
 
-Order = QuantOrder | MeasureOrder | WishOrder
+class SourceOrder(Struct, frozen=True, tag="source", tag_field="kind", kw_only=True, omit_defaults=True):
+    """Bring a source: the best file of ``repo`` on the Hub, or a ``folder`` of original weights. What is not GGUF is
+    converted; ``set_up``: the converter's environment is made when it is not there."""
+
+    repo: str = ""
+    quant: str = ""
+    folder: str = ""
+    set_up: bool = False
+
+
+class PriceOrder(Struct, frozen=True, tag="price", tag_field="kind", kw_only=True, omit_defaults=True):
+    """What a context past the trained length costs: ``plan`` as it would be loaded, on a text at least that long."""
+
+    plan: LoadPlan
+    text: str
+    trained: int = 0
+
+
+class Price(Struct, frozen=True):
+    """The answer: figures of ``runtime.llama_long`` for a model (by fingerprint) loaded like this."""
+
+    print: str
+    n_ctx: int
+    trained: int
+    rope: str
+    figures: dict[str, float]
+
+
+Order = QuantOrder | MeasureOrder | WishOrder | SourceOrder | PriceOrder
 
 
 class Why(Struct, frozen=True):
@@ -116,6 +158,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     matrix: str = ""
     points: tuple[Point, ...] = ()
     reasons: tuple[Why, ...] = ()
+    price: Price | None = None
 
 
 class LabItem(Struct, frozen=True, kw_only=True, omit_defaults=True):

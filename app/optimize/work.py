@@ -12,15 +12,19 @@ from msgspec.structs import replace
 from app.core.lab import LabProgress, QuantizeJob
 from app.core.paths import Paths
 from app.models.gguf import read_header
+from app.models.hub import Hub
 from app.models.library import Library
 from app.models.summary import summarize
-from app.optimize.cards import Measurements
+from app.optimize.cards import Measurements, Prices
 from app.optimize.orders import (
     MeasureOrder,
     Order,
     Point,
+    Price,
+    PriceOrder,
     QuantOrder,
     Result,
+    SourceOrder,
     Speed,
     Stage,
     Why,
@@ -44,9 +48,14 @@ class Work:
     """Called by the queue's thread. ``layers``: how many go to a GPU."""
 
     def __init__(
-        self, paths: Paths, library: Library, rates: Rates, layers: Callable[[], int], speed: SpeedOf
+        self,
+        paths: Paths,
+        shelf: tuple[Library, Hub],
+        rates: Rates,
+        layers: Callable[[], int],
+        speed: SpeedOf,
     ) -> None:
-        self._paths, self._library, self._rates = paths, library, rates
+        self._paths, (self._library, self._hub), self._rates = paths, shelf, rates
         self._layers, self._speed = layers, speed
         self._measurements = Measurements(paths.data / "lab" / "measurements.json")
 
@@ -56,6 +65,10 @@ class Work:
             return self._quantize(order, tell, cancel)
         if isinstance(order, WishOrder):
             return self._wish(order, tell, cancel)
+        if isinstance(order, SourceOrder):
+            return self._bring(order, tell, cancel)
+        if isinstance(order, PriceOrder):
+            return self._price(order, tell, cancel)
         return Result(points=tuple(self._measure(order, tell, cancel)))
 
     # ------------------------------------------------------------------ quantizing
@@ -118,7 +131,58 @@ class Work:
         result = self._quantize(made, lambda step: tell(replace(step, step=at + 1, steps=steps)), cancel)
         return replace(result, reasons=tuple(Why(why.template, why.params) for why in plan.reasons))
 
+    # ------------------------------------------------------------------ sources
+
+    def _bring(self, order: SourceOrder, tell: Tell, cancel: threading.Event) -> Result:
+        """Download, and convert what is not GGUF."""
+        from app.optimize import sources
+
+        steps = 2 if order.repo else 1
+        path = Path(order.folder)
+        files = [path]
+        if order.repo:
+            tell(Step("download", order.repo, steps=steps))
+            chosen = sources.best_source(self._hub.repo(order.repo), order.quant)
+            told = _teller(tell, "download", 0, steps)
+            path = sources.fetch(self._hub, chosen, self._paths.models, tell=told, cancel=cancel)
+            files = [path.with_name(part.name) for part in chosen.files]
+        if path.is_dir():
+            files = [self._convert(path, order, tell, (steps - 1, steps), cancel)]
+        record = self._library.adopt(files)
+        return Result(record.id, record.path, record.bytes)
+
+    def _convert(
+        self, folder: Path, order: SourceOrder, tell: Tell, at: tuple[int, int], cancel: threading.Event
+    ) -> Path:
+        from app.optimize.converter import Converter
+
+        converter = Converter(self._paths.data / "lab" / "converter")
+        target = self._paths.models / "lab" / folder.name / f"{folder.name}.gguf"
+        if order.set_up and not converter.state().ready:
+            converter.set_up(
+                lambda said: tell(Step("setup", said.strip()[:80], step=at[0], steps=at[1])), cancel
+            )
+        tell(Step("convert", folder.name, step=at[0], steps=at[1]))
+        told = _teller(tell, "convert", *at, folder.name)
+        return target if target.exists() else converter.convert(folder, target, tell=told, cancel=cancel)
+
     # ------------------------------------------------------------------ measuring
+
+    def _price(self, order: PriceOrder, tell: Tell, cancel: threading.Event) -> Result:
+        from app.optimize.measure import Measurer
+
+        plan, model = order.plan, Path(order.plan.model_path)
+        tell(Step("price", model.name))
+        told = _teller(tell, "price", 0, 1, model.name)
+        measurer = Measurer(
+            self._paths.cache / "lab", n_gpu_layers=self._layers(),
+            tell=lambda _model, progress: told(progress), cancel=cancel,
+        )  # fmt: skip
+        figures = measurer.price(plan, Path(order.text), order.trained)
+        trained = int(figures.get("trained", order.trained))
+        found = Price(fingerprint(model), plan.n_ctx, trained, plan.rope_scaling, figures)
+        Prices(self._paths.data / "lab" / "prices.json").add(found)
+        return Result(price=found)
 
     def _measure(self, order: MeasureOrder, tell: Tell, cancel: threading.Event) -> list[Point]:
         steps = len(order.texts) * (1 + len(order.models) * len(order.caches)) + (

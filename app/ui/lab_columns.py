@@ -20,6 +20,8 @@ class Line(Struct, frozen=True):
 
     point: Point
     source: str = ""
+    label: str = ""
+    """What tells it from the others: the end of its file's name."""
 
     @property
     def key(self) -> str:
@@ -44,7 +46,12 @@ def columns() -> list[Column[Line]]:
         )
 
     return [
-        Column(lambda: translate("Lab", "Model"), lambda line: name_of(line.point), note=_origin, tip=_tip),
+        Column(
+            lambda: translate("Lab", "Model"),
+            lambda line: line.label or name_of(line.point),
+            note=_origin,
+            tip=_tip,
+        ),
         Column(
             lambda: translate("Lab", "Size (GB)"),
             lambda line: words.gigabytes(line.point.bytes),
@@ -106,13 +113,16 @@ def _origin(line: Line) -> str:
 
 def _tip(line: Line) -> str:
     tail = line.point.figures.get("tail")
-    text = sentence(line.point)
+    text = f"{name_of(line.point)}\n{sentence(line.point)}"
     if tail:
         share = words.number(tail * 100, 3)
         missed = translate(
             "Lab", "Of the reference's probability {share} % lies outside the tokens that were kept."
         )
         text += "\n" + missed.format(share=share)
+    if noise := line.point.figures.get("noise"):
+        floor = translate("Lab", "Below {value} nats it is the noise of measuring.")
+        text += "\n" + floor.format(value=words.number(noise, 5))
     return text
 
 

@@ -1,11 +1,11 @@
 """What was lost: a table, the picture and plain words for one text and one reference; exported, and beside the card of
 another copy of the program."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.core.types import ModelRecord
 from app.optimize.cards import RunCard, compare
-from app.optimize.orders import FULL_CACHE, LabItem, MeasureOrder, Point
+from app.optimize.orders import LabItem, MeasureOrder, Point
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.cells import TwoLineDelegate
@@ -41,10 +41,9 @@ from app.ui.lab_cards import (
     write_table,
 )
 from app.ui.lab_columns import Line, columns
-from app.ui.lab_draft import short_name
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
-from app.ui.lab_words import Group, cache_words, groups, in_group, is_reference, published, sentence
+from app.ui.lab_words import Group, groups, in_group, is_reference, labels, published, sentence
 from app.ui.table_model import Table, TableModel
 from app.ui.widgets import Banner, make_button, make_label
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 translate = QCoreApplication.translate
-_ROW, _MOST, _TEXT = 46, 6, 560
+_ROW, _MOST, _TEXT = 46, 5, 560
 Found = tuple[tuple[Point, ...], list[RunCard]]
 
 
@@ -131,6 +130,8 @@ class CompareQuants(QWidget):
         area.setWidgetResizable(True)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidget(holder)
+        for widget in (area.viewport(), holder):
+            widget.setAutoFillBackground(False)
         return area
 
     def _card(self, *parts: QWidget) -> QFrame:
@@ -148,6 +149,7 @@ class CompareQuants(QWidget):
         self.plot.chosen.connect(self.table.select)
         self.empty.primary.connect(self.open_dialog)
         self.empty.secondary.connect(self._ask_import)
+        self.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
         self.table.doubleClicked.connect(lambda _index: self._open_model())
 
     # ------------------------------------------------------------------ content
@@ -202,7 +204,8 @@ class CompareQuants(QWidget):
             found += [
                 Line(point, card.hardware.cpu or card.program) for point in in_group(card.points, group)
             ]
-        return found
+        names = labels([line.point for line in found])
+        return [replace(line, label=name) for line, name in zip(found, names, strict=True)]
 
     def _show_group(self) -> None:
         lines = self.lines()
@@ -211,17 +214,16 @@ class CompareQuants(QWidget):
         header = self.table.horizontalHeader().sizeHint().height()
         high = self.table.verticalHeader().defaultSectionSize()
         self.table.setFixedHeight(header + min(_MOST, max(1, len(lines))) * high + 4)
-        ours = [line.point for line in lines if not line.source]
-        self.plain.setText("\n".join(sentence(point) for point in ours))
+        ours = [line for line in lines if not line.source]
+        self.plain.setText("\n".join(sentence(line.point, line.label) for line in ours))
         self.against.setText(self._beside())
         self._show_plot(lines)
 
     def _show_plot(self, lines: Sequence[Line]) -> None:
-        quants = Counter(
-            line.point.quant for line in lines if line.point.cache == FULL_CACHE and not line.source
-        )
-        dots = [dot for line in lines if (dot := _dot(line, quants)) is not None]
-        floor = next((line.point.figures.get("kl") for line in lines if is_reference(line.point)), None)
+        dots = [dot for line in lines if (dot := _dot(line)) is not None]
+        noises = [line.point.figures.get("noise") for line in lines]
+        itself = [line.point.figures.get("kl") for line in lines if is_reference(line.point)]
+        floor = next((noise for noise in (*noises, *itself) if noise), None)
         weights = next((p.point.bytes * 8 / p.point.bits for p in lines if p.point.bits), None)
         source = ""
         if self.published.isChecked() and weights and dots:
@@ -375,15 +377,12 @@ class CompareQuants(QWidget):
         super().changeEvent(event)
 
 
-def _dot(line: Line, quants: Mapping[str, int]) -> Dot | None:
+def _dot(line: Line) -> Dot | None:
     point = line.point
     if "kl" not in point.figures:
         return None
-    name = point.quant if quants.get(point.quant) == 1 else short_name(point.model)
-    if point.cache != FULL_CACHE:
-        name = f"{name}, {cache_words(point.cache)}"
     return Dot(
-        name, point.bytes, max(point.figures["kl"], 0.0), point.figures.get("kl_error", 0.0),
+        line.label, point.bytes, max(point.figures["kl"], 0.0), point.figures.get("kl_error", 0.0),
         point.speed.decode if point.speed else None, key=line.key,
     )  # fmt: skip
 

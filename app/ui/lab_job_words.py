@@ -1,10 +1,22 @@
 """A job of the lab in words: what it does, how it stands, what came of it."""
 
+import math
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
-from app.optimize.orders import ENDED, LabItem, MeasureOrder, Order, WishOrder
+from app.core.events import ErrorInfo
+from app.optimize.orders import (
+    ENDED,
+    LabItem,
+    MeasureOrder,
+    Order,
+    Price,
+    PriceOrder,
+    QuantOrder,
+    SourceOrder,
+    WishOrder,
+)
 from app.ui import words
 from app.ui.errors import describe
 from app.ui.figures import DASH
@@ -16,8 +28,14 @@ translate = QCoreApplication.translate
 def title(item: LabItem) -> str:
     """What the job makes or measures."""
     order = item.order
-    if not isinstance(order, MeasureOrder):
+    if isinstance(order, QuantOrder | WishOrder):
         return Path(order.target).stem
+    if isinstance(order, SourceOrder):
+        return translate("Lab", "Bring {source}").format(source=order.repo or Path(order.folder).name)
+    if isinstance(order, PriceOrder):
+        model = short_name(order.plan.model_path)
+        text = translate("Lab", "Price of {count} context, {model}")
+        return text.format(count=words.tokens(order.plan.n_ctx), model=model)
     if len(order.models) == 1:
         return translate("Lab", "Measure {model}").format(model=short_name(order.models[0]))
     count = len(order.models)
@@ -29,32 +47,59 @@ def note(item: LabItem) -> str:
     if item.state == "running":
         return stage(item)
     if item.state == "failed" and item.error is not None:
-        return describe(item.error).sentence
+        return problem(item.error)
     if item.state == "paused" and item.interrupted:
         return translate("Lab", "Hearth was closed while it ran or waited.")
+    if item.result is not None and item.result.price is not None:
+        return price(item.result.price)
     if item.result is not None and not isinstance(item.order, MeasureOrder):
         return _made(item)
     return about(item.order)
 
 
+def problem(error: ErrorInfo) -> str:
+    """What went wrong and what to do: a job does not go on by itself."""
+    described = describe(error)
+    if error.code == "disk_full":
+        return f"{described.text} " + translate("Lab", "Free some space, then try again.")
+    return described.sentence
+
+
 def about(order: Order) -> str:
     """What goes in."""
+    if isinstance(order, SourceOrder):
+        return translate("Lab", "to quantize from")
+    if isinstance(order, PriceOrder):
+        return translate("Lab", "past the length it was trained for")
     if isinstance(order, MeasureOrder):
-        texts = ", ".join(order.names)
         text = translate("Lab", "against {reference} on {texts}")
-        return text.format(reference=short_name(order.reference), texts=texts)
-    source = short_name(order.source)
+        return text.format(reference=short_name(order.reference), texts=", ".join(order.names))
     if isinstance(order, WishOrder):
-        return _wished(order, source)
+        return _wished(order, short_name(order.source))
+    return _from(order)
+
+
+def _from(order: QuantOrder) -> str:
+    source = short_name(order.source)
     if order.text:
         return translate("Lab", "from {source}, matrix from {text}").format(
             source=source, text=order.text_name
         )
     if order.matrix:
-        return translate("Lab", "from {source}, matrix {file}").format(
-            source=source, file=Path(order.matrix).name
-        )
+        file = Path(order.matrix).name
+        return translate("Lab", "from {source}, matrix {file}").format(source=source, file=file)
     return translate("Lab", "from {source}").format(source=source)
+
+
+def price(found: Price) -> str:
+    """What a longer context costs, in words."""
+    ratio = found.figures.get("ln_price")
+    if ratio is None:
+        return translate("Lab", "Within the length it was trained for: no price.")
+    text = translate(
+        "Lab", "Behind {count} tokens perplexity is {ratio} times what it would be with a context as trained."
+    )
+    return text.format(count=words.number(found.trained), ratio=words.number(math.exp(ratio), 2))
 
 
 def _wished(order: WishOrder, source: str) -> str:
@@ -72,6 +117,8 @@ def _made(item: LabItem) -> str:
     text = translate("Lab", "{size}, {bits} bits per weight").format(
         size=words.size(result.bytes), bits=words.number(result.bits, 2) if result.bits else DASH
     )
+    if isinstance(item.order, SourceOrder):
+        return translate("Lab", "{size}, in the library").format(size=words.size(result.bytes))
     if result.fallbacks:
         count = len(result.fallbacks)
         text += "; " + translate("Lab", "%n tensor(s) took another type", "", count)
@@ -86,6 +133,10 @@ def stage(item: LabItem) -> str:
     text = {
         "size": translate("Lab", "Working out the size"),
         "matrix": translate("Lab", "Importance matrix"),
+        "download": translate("Lab", "Downloading {name}, MiB").format(name=item.about),
+        "setup": translate("Lab", "Setting up the converter: {name}").format(name=item.about),
+        "convert": translate("Lab", "Converting {name}, %").format(name=item.about),
+        "price": translate("Lab", "Reading a long text"),
         "parts": translate("Lab", "What each part costs, {name}").format(name=item.about),
         "quantize": translate("Lab", "Tensor {name}").format(name=item.about),
         "reference": translate("Lab", "Reference {name}").format(name=item.about),

@@ -8,7 +8,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QTimer, Signal
 from PySide6.QtGui import QCursor, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from app.optimize.orders import ENDED, LabItem, MeasureOrder
+from app.optimize.orders import ENDED, LabItem, MeasureOrder, PriceOrder
 from app.ui import lab_job_words as said
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 translate = QCoreApplication.translate
-_ROW, _MOST = 46, 4
+_ROW, _MOST = 46, 3
 _PROGRESS = 2
 _NOT_HERE = ("", "load_again", "load_options")
 """What an error's button does elsewhere: here the job is tried again."""
@@ -200,7 +200,7 @@ class LabJobs(QWidget):
             described.action if helps else "retry",
             described.label if helps else self.tr("Try again"),
         )
-        text = f"{said.title(self._failed)}: {described.sentence}"
+        text = f"{said.title(self._failed)}: {said.problem(self._failed.error)}"
         self.banner.show_words(text, "bad", label, action, described.details)
 
     def _fix(self, action: str) -> None:
@@ -236,9 +236,8 @@ class LabJobs(QWidget):
             "results": ("compare", self.tr("Show what was measured")),
             "remove": ("trash", self.tr("Take off this list")),
         }
-        done = (
-            ("results", "remove") if isinstance(item.order, MeasureOrder) else ("chat", "library", "remove")
-        )
+        kinds = {MeasureOrder: ("results", "remove"), PriceOrder: ("remove",)}
+        done = kinds.get(type(item.order), ("chat", "library", "remove"))
         wanted = {
             "queued": ("pause", "cancel"),
             "running": ("pause", "cancel"),
@@ -306,7 +305,7 @@ class LabJobs(QWidget):
 
     def _open_current(self) -> None:
         item = self.table.current()
-        if item is not None and item.state == "done":
+        if item is not None and item.state == "done" and not isinstance(item.order, PriceOrder):
             self._do("results" if isinstance(item.order, MeasureOrder) else "library", item.id)
 
     # ------------------------------------------------------------------ order

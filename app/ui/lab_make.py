@@ -22,6 +22,7 @@ from app.optimize.sizes import NEED_MATRIX
 from app.ui import tasks, theme
 from app.ui.errors import describe
 from app.ui.lab_before import BeforeCard
+from app.ui.lab_bring import BringDialog
 from app.ui.lab_draft import Draft, check_matrix, orders_of, wish_order, with_types
 from app.ui.lab_forecast import LabForecast
 from app.ui.lab_options import Options, OptionsBox
@@ -241,6 +242,7 @@ class MakeView(QWidget):
         for part in (self.source, self.types, self.matrix, self.options, self.wish):
             part.changed.connect(self.refresh)
         self.wish.found.connect(self._take_plan)
+        self.source.more_asked.connect(self.open_bring)
         self.types.wanted.connect(self.refresh)
         self.matrix.failed.connect(lambda error: self.banner.show_error(describe(error)))
         self.forecast.changed.connect(self._show_forecast)
@@ -251,6 +253,13 @@ class MakeView(QWidget):
     def show_models(self, records: Sequence[ModelRecord]) -> None:
         """What can be made smaller."""
         self.source.show_models(records)
+
+    def open_bring(self) -> BringDialog:
+        """Ask for a source that is not in the library."""
+        dialog = BringDialog(self._services, self)
+        dialog.started.connect(self.started)
+        dialog.open()
+        return dialog
 
     def choose(self, model: str) -> None:
         """Begin with this model."""

@@ -23,7 +23,7 @@ from app.optimize.cards import pareto
 from app.ui import theme, words
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 34, 46
-_LEAST, _MOST = 4.0, 13.0
+_LEAST, _MOST = 3.5, 10.0
 """Radius of the slowest and the quickest; those without a speed get the first."""
 _NEAR = 14.0
 
@@ -96,18 +96,23 @@ class LabPlot(QWidget):
     def _area(self, size: QSize) -> QRectF:
         return QRectF(_LEFT, _TOP, size.width() - _LEFT - _RIGHT, size.height() - _TOP - _BOTTOM)
 
-    def _scales(self) -> tuple[float, float, float]:
-        """(largest size, log10 of the least and of the greatest loss)."""
-        sizes = [dot.size for dot in self.dots] or [1.0]
+    def _scales(self) -> tuple[float, float, float, float]:
+        """(smallest and largest size, log10 of the least and of the greatest loss), with some room around."""
+        sizes = [dot.size for dot in self.dots] or [0.0, 1e9]
         losses = [max(dot.loss, 1e-5) for dot in self.dots] or [0.001, 1.0]
-        low, high = math.floor(math.log10(min(losses))), math.ceil(math.log10(max(losses)) + 0.05)
-        return max(sizes) * 1.08, low, max(high, low + 1)
+        room = max(max(sizes) - min(sizes), 0.1 * max(sizes)) * 0.06
+        low, high = math.log10(min(losses)) - 0.3, math.log10(max(losses)) + 0.3
+        return max(0.0, min(sizes) - room), max(sizes) + room, low, max(high, low + 1)
 
     def _place(self, dot: Dot, area: QRectF) -> QPointF:
-        largest, low, high = self._scales()
-        across = dot.size / largest
+        smallest, largest, low, high = self._scales()
+        across = (dot.size - smallest) / (largest - smallest)
         up = (math.log10(max(dot.loss, 1e-5)) - low) / (high - low)
         return QPointF(area.left() + across * area.width(), area.bottom() - up * area.height())
+
+    def _circle(self, dot: Dot, area: QRectF) -> QRectF:
+        place, radius = self._place(dot, area), self._radius(dot)
+        return QRectF(place.x() - radius, place.y() - radius, 2 * radius, 2 * radius)
 
     def _radius(self, dot: Dot) -> float:
         speeds = [each.speed for each in self.dots if each.speed]
@@ -148,18 +153,18 @@ class LabPlot(QWidget):
         self._paint_key(painter, area)
 
     def _paint_grid(self, painter: QPainter, area: QRectF) -> None:
-        largest, low, high = self._scales()
+        smallest, largest, low, high = self._scales()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for power in range(int(low), int(high) + 1):
+        for power in range(math.ceil(low), math.floor(high) + 1):
             y = area.bottom() - (power - low) / (high - low) * area.height()
             painter.setPen(QPen(theme.color("line"), 1))
             painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
             painter.setPen(theme.color("text-2"))
             label = words.number(10.0**power, max(0, -power))
             painter.drawText(QRectF(0, y - 9, _LEFT - 8, 18), right, label)
-        step = _step(largest)
-        for number in range(int(largest / step) + 1):
-            x = area.left() + number * step / largest * area.width()
+        step = _step(largest - smallest)
+        for number in range(math.ceil(smallest / step), int(largest / step) + 1):
+            x = area.left() + (number * step - smallest) / (largest - smallest) * area.width()
             box = QRectF(x - 40, area.bottom() + 4, 80, 16)
             painter.drawText(
                 box, Qt.AlignmentFlag.AlignHCenter, words.number(number * step / 1e9, _digits(step))
@@ -216,9 +221,9 @@ class LabPlot(QWidget):
 
     def _paint_names(self, painter: QPainter, area: QRectF) -> None:
         """Each name where no other one stands; those without room are told on hover."""
-        metrics, taken = QFontMetrics(painter.font()), list[QRectF]()
+        metrics, taken = QFontMetrics(painter.font()), [self._circle(dot, area) for dot in self.dots]
         for at, dot in enumerate(self.dots):
-            text = dot.name if dot.speed is None else f"{dot.name}, {_rate(dot.speed)}"
+            text, own = dot.name, self._circle(dot, area)
             place, radius = self._place(dot, area), self._radius(dot)
             width, height = metrics.horizontalAdvance(text) + 2, metrics.height()
             for box in (
@@ -228,7 +233,11 @@ class LabPlot(QWidget):
                 QRectF(place.x() - width / 2, place.y() + radius + 2, width, height),
             ):
                 inside = box.left() > area.left() and box.right() < area.right() + _RIGHT
-                if inside and box.top() > 0 and not any(box.intersects(other) for other in taken):
+                if (
+                    inside
+                    and box.top() > 0
+                    and not any(box.intersects(other) for other in taken if other != own)
+                ):
                     taken.append(box)
                     painter.setPen(
                         theme.color("plot-2" if dot.published else "text" if at in self.edge else "text-2")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, Signal
-from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.types import ModelRecord
 from app.ui import words
-from app.ui.widgets import make_label, set_property
+from app.ui.widgets import make_button, make_label, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
@@ -57,15 +57,22 @@ class SourceBox(QWidget):
     """A model of the library, with what speaks against it below."""
 
     changed = Signal()
+    more_asked = Signal()
+    """For a source that is not in the library."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.box = QComboBox(self)
         self.note = make_label("secondary", self, wrap=True)
+        self.more = make_button(self.more_asked.emit, "", self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        column.addWidget(self.box)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.box, 1)
+        row.addWidget(self.more)
+        column.addLayout(row)
         column.addWidget(self.note)
         self.box.activated.connect(lambda _at: self._chosen())
         self._name()
@@ -113,6 +120,8 @@ class SourceBox(QWidget):
 
     def _name(self) -> None:
         self.box.setAccessibleName(self.tr("Source model"))
+        self.more.setText(self.tr("Another…"))
+        self.more.setToolTip(self.tr("From the Hub, or a folder of original weights"))
         self._explain()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -1,5 +1,6 @@
 """Measurements in plain words."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,9 +37,18 @@ def is_reference(point: Point) -> bool:
     return point.print == point.reference_print and point.cache == FULL_CACHE
 
 
-def sentence(point: Point) -> str:
-    """What it lost, as one would say it."""
-    name, reference = name_of(point), short_name(point.reference)
+def labels(points: Sequence[Point]) -> list[str]:
+    """What tells each from the others: its name without how all of them begin."""
+    names = [name_of(point) for point in points]
+    columns = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    common = "".join(letters[0] for letters in columns) if len(set(names)) > 1 else ""
+    start = max(common.rfind("-"), common.rfind("."), common.rfind(" ")) + 1
+    return [name[start:] for name in names]
+
+
+def sentence(point: Point, label: str = "") -> str:
+    """What it lost, as one would say it; ``label`` for its name, and the reference goes without saying."""
+    name, reference = label or name_of(point), short_name(point.reference)
     same = point.figures.get("same_top")
     if is_reference(point):
         text = translate("Lab", "{name} is the reference: what it shows is the noise of measuring.")
@@ -46,10 +56,15 @@ def sentence(point: Point) -> str:
     if same is None:
         text = translate("Lab", "{name}: perplexity {value}.")
         return text.format(name=name, value=figure(point, "ppl", 2))
+    if same >= _SAME and label:
+        return translate("Lab", "{name}: practically every token would be the same.").format(name=name)
     if same >= _SAME:
         text = translate("Lab", "{name}: practically every token would be the same as {reference}'s.")
         return text.format(name=name, reference=reference)
     every = max(2, round(1 / (1 - same)))
+    if label:
+        text = translate("Lab", "{name}: 1 in {count} tokens would differ.")
+        return text.format(name=name, count=words.number(every))
     text = translate("Lab", "{name}: 1 in {count} tokens would differ from {reference}'s.")
     return text.format(name=name, count=words.number(every), reference=reference)
 

@@ -412,43 +412,43 @@
     <name>BringDialog</name>
     <message>
         <source>Set up the converter when it is needed</source>
-        <translation type="unfinished" />
+        <translation>Cài bộ chuyển đổi khi cần</translation>
     </message>
     <message>
         <source>Original weights (safetensors) are converted first. That needs Python and PyTorch in a folder of their own, made once: {download} to fetch, {disk} on the disk, {time}.</source>
-        <translation type="unfinished" />
+        <translation>Trọng số gốc (safetensors) được chuyển đổi trước. Việc đó cần Python và PyTorch trong một thư mục riêng, làm một lần: tải {download}, chiếm {disk} ổ đĩa, {time}.</translation>
     </message>
     <message>
         <source>A folder of safetensors</source>
-        <translation type="unfinished" />
+        <translation>Thư mục chứa safetensors</translation>
     </message>
     <message>
         <source>Bring a source</source>
-        <translation type="unfinished" />
+        <translation>Lấy mô hình nguồn</translation>
     </message>
     <message>
         <source>A repository on the Hub, of which the best source is taken, or a folder of original weights.</source>
-        <translation type="unfinished" />
+        <translation>Một kho trên Hub, từ đó lấy nguồn tốt nhất, hoặc một thư mục trọng số gốc.</translation>
     </message>
     <message>
         <source>owner/model, an address of the Hub, or a folder</source>
-        <translation type="unfinished" />
+        <translation>chủ/mô-hình, một địa chỉ trên Hub, hoặc một thư mục</translation>
     </message>
     <message>
         <source>Repository or folder</source>
-        <translation type="unfinished" />
+        <translation>Kho hoặc thư mục</translation>
     </message>
     <message>
         <source>Folder…</source>
-        <translation type="unfinished" />
+        <translation>Thư mục…</translation>
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished">Hủy</translation>
+        <translation>Hủy</translation>
     </message>
     <message>
         <source>Bring it</source>
-        <translation type="unfinished" />
+        <translation>Lấy về</translation>
     </message>
 </context>
 <context>
@@ -3130,6 +3130,10 @@
         <translation>{share} % xác suất của bản gốc nằm ngoài các token được giữ lại.</translation>
     </message>
     <message>
+        <source>Below {value} nats it is the noise of measuring.</source>
+        <translation>Dưới {value} nat là nhiễu của phép đo.</translation>
+    </message>
+    <message>
         <source>{bits} bits</source>
         <translation>{bits} bit</translation>
     </message>
@@ -3179,11 +3183,11 @@
     </message>
     <message>
         <source>Bring {source}</source>
-        <translation type="unfinished" />
+        <translation>Lấy {source}</translation>
     </message>
     <message>
         <source>Price of {count} context, {model}</source>
-        <translation type="unfinished" />
+        <translation>Giá của ngữ cảnh {count}, {model}</translation>
     </message>
     <message>
         <source>Measure {model}</source>
@@ -3199,15 +3203,15 @@
     </message>
     <message>
         <source>Free some space, then try again.</source>
-        <translation type="unfinished" />
+        <translation>Hãy giải phóng chỗ trống rồi thử lại.</translation>
     </message>
     <message>
         <source>to quantize from</source>
-        <translation type="unfinished" />
+        <translation>để lượng tử hóa</translation>
     </message>
     <message>
         <source>past the length it was trained for</source>
-        <translation type="unfinished" />
+        <translation>vượt độ dài được huấn luyện</translation>
     </message>
     <message>
         <source>against {reference} on {texts}</source>
@@ -3227,11 +3231,11 @@
     </message>
     <message>
         <source>Within the length it was trained for: no price.</source>
-        <translation type="unfinished" />
+        <translation>Trong độ dài được huấn luyện: không mất gì.</translation>
     </message>
     <message>
         <source>Behind {count} tokens perplexity is {ratio} times what it would be with a context as trained.</source>
-        <translation type="unfinished" />
+        <translation>Sau {count} token, perplexity gấp {ratio} lần so với ngữ cảnh đúng độ dài huấn luyện.</translation>
     </message>
     <message>
         <source>at most {size}</source>
@@ -3251,7 +3255,7 @@
     </message>
     <message>
         <source>{size}, in the library</source>
-        <translation type="unfinished" />
+        <translation>{size}, đã vào thư viện</translation>
     </message>
     <message>
         <source>%n tensor(s) took another type</source>
@@ -3271,19 +3275,19 @@
     </message>
     <message>
         <source>Downloading {name}, MiB</source>
-        <translation type="unfinished" />
+        <translation>Đang tải {name}, MiB</translation>
     </message>
     <message>
         <source>Setting up the converter: {name}</source>
-        <translation type="unfinished" />
+        <translation>Đang cài bộ chuyển đổi: {name}</translation>
     </message>
     <message>
         <source>Converting {name}, %</source>
-        <translation type="unfinished" />
+        <translation>Đang chuyển đổi {name}, %</translation>
     </message>
     <message>
         <source>Reading a long text</source>
-        <translation type="unfinished" />
+        <translation>Đang đọc một văn bản dài</translation>
     </message>
     <message>
         <source>What each part costs, {name}</source>
@@ -3371,7 +3375,7 @@
     </message>
     <message>
         <source>{name}: practically every token would be the same.</source>
-        <translation type="unfinished" />
+        <translation>{name}: gần như mọi token đều giống.</translation>
     </message>
     <message>
         <source>{name}: practically every token would be the same as {reference}'s.</source>
@@ -3379,7 +3383,7 @@
     </message>
     <message>
         <source>{name}: 1 in {count} tokens would differ.</source>
-        <translation type="unfinished" />
+        <translation>{name}: cứ {count} token có 1 token khác.</translation>
     </message>
     <message>
         <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>
@@ -5850,6 +5854,25 @@
     </message>
 </context>
 <context>
+    <name>PriceLine</name>
+    <message>
+        <source>Measured: with {kind} {share} of the tokens would differ, with f16 {full}.</source>
+        <translation>Đã đo: với {kind} có {share} số token sẽ khác, với f16 là {full}.</translation>
+    </message>
+    <message>
+        <source>Measure what this costs</source>
+        <translation>Đo xem mất gì</translation>
+    </message>
+    <message>
+        <source>A job of the lab reads a text with this model.</source>
+        <translation>Một việc của phòng thí nghiệm cho mô hình này đọc một văn bản.</translation>
+    </message>
+    <message>
+        <source>It is in the lab's queue; the price stands here when it is done.</source>
+        <translation>Đã vào hàng đợi của phòng thí nghiệm; xong sẽ hiện ở đây.</translation>
+    </message>
+</context>
+<context>
     <name>Profiles</name>
     <message>
         <source>{count} context</source>
@@ -7801,11 +7824,11 @@
     </message>
     <message>
         <source>Another…</source>
-        <translation type="unfinished" />
+        <translation>Nguồn khác…</translation>
     </message>
     <message>
         <source>From the Hub, or a folder of original weights</source>
-        <translation type="unfinished" />
+        <translation>Từ Hub, hoặc một thư mục trọng số gốc</translation>
     </message>
 </context>
 <context>

@@ -2,7 +2,6 @@
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,6 +9,7 @@ from app.core.events import Bus
 from app.core.lab import LabProgress, QuantizeJob
 from app.core.paths import Paths
 from app.models.gguf import read_header
+from app.models.hub import Hub
 from app.models.library import Library
 from app.optimize import sizes
 from app.optimize.orders import MeasureOrder, QuantOrder, Speed
@@ -79,8 +79,8 @@ def test_orders_become_models_and_measurements(tiny: Path, paths: Paths, tmp_pat
         asked.append(model)
         return Speed(decode=12.5)
 
-    library: Any = Library(paths, Bus())
-    work = Work(paths, library, Rates(paths.cache / "r.json"), lambda: 0, speed)
+    library, hub = Library(paths, Bus()), Hub(None, lambda: None)
+    work = Work(paths, (library, hub), Rates(paths.cache / "r.json"), lambda: 0, speed)
     target = paths.models / "lab" / "Tiny-Q4_0" / "Tiny-Q4_0.gguf"
     quant = QuantOrder(
         source=str(tiny), target=str(target), type="Q4_0", text=str(text), text_name="boats", chunks=1

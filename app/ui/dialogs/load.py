@@ -31,6 +31,7 @@ from app.ui.dialogs.base import Dialog
 from app.ui.dialogs.load_forecast import Forecaster
 from app.ui.dialogs.load_keep import KeepButton, PresetBox
 from app.ui.dialogs.load_outcome import Outcome, OutcomeView
+from app.ui.dialogs.load_price import PriceLine
 from app.ui.dialogs.load_whatif import WhatIf
 from app.ui.engine_draft import EngineDraft
 from app.ui.errors import describe
@@ -118,6 +119,7 @@ class LoadDialog(Dialog):
         self.tabs.currentChanged.connect(self._open_tab)
         self.outcome = OutcomeView(self)
         self.verdict = self.outcome.verdict
+        self.price = PriceLine(self._record, self._services, self)
         self.what_if = WhatIf(self)
         self.what_if.changed.connect(self._settle.start)
         self.measure = make_button(self._measure, "link", self, compact=True)
@@ -129,6 +131,7 @@ class LoadDialog(Dialog):
         self.body.addWidget(self.stack)
         self.body.addWidget(Hairline(self))
         self.body.addWidget(self.outcome)
+        self.body.addWidget(self.price)
         self.body.addLayout(last)
         self._make_buttons()
 
@@ -304,6 +307,8 @@ class LoadDialog(Dialog):
         self.outcome.show_outcome(found)
         self._show_scale(found)
         self._show_kv(found)
+        trained = self._record.summary.context_length if self._record.summary else None
+        self.price.show_plan(self.kv.currentData(), self.context.value(), trained or 0, self.wishes())
         self.load.setEnabled(not self.what_if.active)
         self.load.setToolTip(self.tr("This is not the machine that is here.") if self.what_if.active else "")
         self.measure.setText(self.tr("Measure this machine's speed"))
