@@ -7,8 +7,9 @@ model's token table for " red", " green" or " blue" there. So a red picture is t
 is, and a test can tell what it saw from what it writes.
 
 ``write_projector(path, starter)`` is LLaVA's kind ("mlp"); ``kind="gemma3"`` asks for a non-causal mask as Gemma 3's
-does; ``width`` other than the model's makes one that fits no starter model; without the tensor that it ``lacks`` it
-brings the engine down.
+does; ``kind="qwen2vl_merger"`` takes pictures of any size, in pieces of 28 pixels (with one layer that adds nothing),
+as Qwen2-VL's does, for ``tests/fakes/mrope.py``; ``width`` other than the model's makes one that fits no starter model;
+without the tensor that it ``lacks`` it brings the engine down.
 """
 
 import struct
@@ -51,7 +52,7 @@ def write_projector(
         "clip.vision.patch_size": PATCH,
         "clip.vision.embedding_length": FEATURES,
         "clip.vision.feed_forward_length": FEATURES,
-        "clip.vision.block_count": 0,
+        "clip.vision.block_count": int(kind == "qwen2vl_merger"),
         "clip.vision.projection_dim": width,
         "clip.vision.attention.head_count": 1,
         "clip.vision.attention.layer_norm_epsilon": 1e-5,
@@ -62,7 +63,7 @@ def write_projector(
     tensors = [
         _tensor("v.patch_embd.weight", _mean_colours()),
         _tensor("v.position_embd.weight", np.zeros((side * side, FEATURES), np.float32)),
-        *(_gemma(words) if kind == "gemma3" else _llava(words)),
+        *{"gemma3": _gemma, "qwen2vl_merger": _qwen}.get(kind, _llava)(words),
     ]
     return write_gguf(path, metadata, [tensor for tensor in tensors if tensor.name != lacks])
 
@@ -115,6 +116,24 @@ def _gemma(words: Floats) -> list[Tensor]:
     return [
         _tensor("mm.soft_emb_norm.weight", np.full(FEATURES, FEATURES**-0.5, np.float32)),
         _tensor("mm.input_projection.weight", words),
+    ]
+
+
+def _qwen(words: Floats) -> list[Tensor]:
+    # Four patches side by side are one place: their mean colour. The layer's outputs are zero.
+    pure = SHARP * (2 * np.eye(3, dtype=np.float32) - 1)
+    merged = np.zeros((FEATURES, 4 * FEATURES), np.float32)
+    for patch in range(4):
+        merged[:3, patch * FEATURES : patch * FEATURES + 3] = pure / 4
+    square, ones = np.zeros((FEATURES, FEATURES), np.float32), np.ones(FEATURES, np.float32)
+    layer = ("attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down")
+    return [
+        _tensor("v.patch_embd.weight.1", np.zeros((FEATURES, 3, PATCH, PATCH), np.float32)),
+        *(_tensor(f"v.blk.0.{name}.weight", square) for name in layer),
+        *(_tensor(f"v.blk.0.{name}.bias", 0 * ones) for name in layer[:3]),
+        *(_tensor(f"v.blk.0.{name}.weight", ones) for name in ("ln1", "ln2")),
+        _tensor("mm.0.weight", merged),
+        *_llava(words)[1:],
     ]
 
 

@@ -1,15 +1,25 @@
 """Images through the real worker: the starter model with a projector of three colours (tests/fakes/projector.py)."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import HearthError
 from app.core.events import Bus
-from app.core.generate import GenerateRequest, ImagePart, Message, ResponseFormat, SamplingParams, TextPart
+from app.core.generate import (
+    Delta,
+    GenerateRequest,
+    ImagePart,
+    Message,
+    ResponseFormat,
+    SamplingParams,
+    TextPart,
+)
 from app.runtime.supervisor import Supervisor
-from tests.fakes.asking import MODEL, ask, request, small_plan
+from tests.fakes.asking import MODEL, Reply, ask, request, small_plan
+from tests.fakes.mrope import write_mrope
 from tests.fakes.projector import BLUE, GREEN, RED, TOKENS, picture, png, write_projector
 
 ASKED = " Which colour has the picture?"
@@ -141,7 +151,7 @@ def test_the_mark_of_images_is_only_text_in_a_message(seeing: Supervisor) -> Non
 
 # ------------------------------------------------------------------------------------------------ other projectors
 def load(starter: Path, folder: Path, **changes: object) -> tuple[Supervisor, str]:
-    supervisor = Supervisor(Bus(), folder)
+    supervisor = Supervisor(Bus(), folder, cache=folder / "cache")
     return supervisor, supervisor.ensure_ready(MODEL, small_plan(starter, **changes)).result(60).blind
 
 
@@ -181,3 +191,37 @@ def test_a_mask_that_looks_both_ways(starter: Path, tmp_path: Path) -> None:
         assert ask(supervisor, request("Hello")).wait().text()
     finally:
         supervisor.close()
+
+
+def test_fewer_positions_than_places(starter: Path, tmp_path: Path) -> None:
+    """M-RoPE: the same weights as a Qwen2-VL; its projector makes 16 places over 4 positions of a picture."""
+    model = write_mrope(starter, tmp_path / "mrope.gguf")
+    eyes = write_projector(tmp_path / "mmproj.gguf", starter, kind="qwen2vl_merger")
+    picture_of = partial(picture, side=112)
+    sampling = SamplingParams(temperature=0.0, max_tokens=3, logprobs=3)
+    asked = about(picture_of(RED), sampling=sampling)
+    long = about(picture_of(BLUE), text=ASKED + " Think of it." * 80, conversation="kept")
+
+    supervisor, blind = load(model, tmp_path / "logs", projector=str(eyes))
+    try:
+        assert not blind
+        assert [seen(supervisor, picture_of(colour)) for colour in (RED, BLUE)] == ["red", "blue"]
+        fresh, again = (ask(supervisor, asked).wait() for _ in range(2))
+        assert again.finished().usage.cached == fresh.finished().usage.prompt - 1 > 16
+        assert logprobs(again) == pytest.approx(logprobs(fresh), abs=0.05)
+        first = ask(supervisor, long).wait()
+    finally:
+        supervisor.close()
+    supervisor, _ = load(model, tmp_path / "logs", projector=str(eyes))
+    try:
+        resumed = ask(supervisor, long).wait()
+        assert resumed.text() == first.text() == "blue"
+        assert resumed.finished().usage.cached == first.finished().usage.prompt - 1, (
+            "from the disk, image and all"
+        )
+    finally:
+        supervisor.close()
+
+
+def logprobs(reply: Reply) -> list[float]:
+    return [one.logprob for event in reply.events if isinstance(event, Delta) for one in event.logprobs]
