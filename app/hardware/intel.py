@@ -1,6 +1,7 @@
-"""Intel on Linux through sysfs and hwmon, for the i915 and xe drivers.
+"""Intel on Linux through sysfs and hwmon, for the i915 and xe drivers, and through Sysman where it is installed.
 
-Memory totals of discrete cards are in the driver's private interface only: they come from the backend probe.
+Memory and use of discrete cards are in the driver's private interface only: Sysman tells them, or the backend probe the
+total and nothing the rest.
 """
 
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from app.hardware import sysfs
 from app.hardware.facts import Fact, Found, Gpu, Reading, Throttle, VendorName
 from app.hardware.power import EnergyRate
+from app.hardware.sysman import Sysman
 
 PCI_VENDOR = 0x8086
 
@@ -26,8 +28,13 @@ class Intel:
 
     name: VendorName = "intel"
 
-    def __init__(self, root: Path = sysfs.ROOT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._root, self._clock = root, clock
+    def __init__(
+        self,
+        root: Path = sysfs.ROOT,
+        clock: Callable[[], float] = time.monotonic,
+        sysman: Sysman | None = None,
+    ) -> None:
+        self._root, self._clock, self._sysman = root, clock, sysman or Sysman()
         self._rates: dict[str, EnergyRate] = {}
 
     def detect(self) -> Found:
@@ -37,15 +44,20 @@ class Intel:
         return Found(gpus, tuple(Fact(f"gpu.{gpu.name}", gpu.driver, f"{gpu.key}/device") for gpu in gpus))
 
     def read(self, gpu: Gpu, pids: Sequence[int]) -> Reading:
-        """Power, temperature, clock, throttle, our own memory; use of the GPU is not in sysfs."""
-        card = Path(gpu.key)
-        missing = {
-            "memory_used": "the driver tells it to the administrator's tools only",
-            "utilization": "the driver tells it to the administrator's tools only",
-        }
+        """Power, temperature, clock, throttle, our own memory; with Sysman memory and use as well."""
+        card, missing = Path(gpu.key), dict[str, str]()
+        memory, busy = self._sysman.memory(gpu.pci), self._sysman.busy(gpu.pci)
+        if memory is None and not gpu.unified:
+            missing["memory_used"] = self._sysman.problem or "its driver offers no readings"
+        elif gpu.unified:
+            missing["memory_used"] = "it shares main memory"
+        if busy is None:
+            missing["utilization"] = self._sysman.problem or "known from the second reading on"
         generation, width = sysfs.link(card)
         return Reading(
-            memory_total=gpu.memory_total,
+            memory_total=memory[1] if memory else gpu.memory_total,
+            memory_used=memory[0] if memory else None,
+            utilization=busy,
             memory_us=self._ours(gpu, pids, missing),
             power=self._power(gpu, sysfs.hwmon(card), missing),
             temperature=_temperature(sysfs.hwmon(card), missing),

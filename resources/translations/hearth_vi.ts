@@ -2889,8 +2889,20 @@
         <translation>trình điều khiển không cho biết tiến trình nào giữ bao nhiêu</translation>
     </message>
     <message>
-        <source>the driver tells it to the administrator's tools only</source>
-        <translation>trình điều khiển chỉ cho công cụ của quản trị viên biết</translation>
+        <source>it shares main memory</source>
+        <translation>nó dùng chung bộ nhớ chính</translation>
+    </message>
+    <message>
+        <source>Level Zero with Sysman is not installed</source>
+        <translation>chưa cài Level Zero có Sysman</translation>
+    </message>
+    <message>
+        <source>Level Zero's Sysman can't be started ({code})</source>
+        <translation>không khởi động được Sysman của Level Zero ({code})</translation>
+    </message>
+    <message>
+        <source>Level Zero's Sysman shows no card</source>
+        <translation>Sysman của Level Zero không thấy thẻ nào</translation>
     </message>
     <message>
         <source>/proc/&lt;pid&gt;/fdinfo can't be read</source>

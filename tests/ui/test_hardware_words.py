@@ -46,6 +46,8 @@ def said(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             if ast.unparse(node.targets[0].value) in {"missing", "reasons"}:
                 yield from sentences(node.value)
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "self.problem":
+            yield from sentences(node.value)
         elif isinstance(node, ast.FunctionDef) and node.name in {"why_missing", "_start", "problem"}:
             for part in ast.walk(node):
                 if isinstance(part, ast.Return) and part.value is not None:
