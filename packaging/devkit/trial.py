@@ -21,7 +21,7 @@ from devkit.venvs import MAIN
 
 SUITE = "bookworm"
 TOOLS = {"debootstrap": "debootstrap", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick"}
-DESKTOP = "xdg-utils shared-mime-info desktop-file-utils libglib2.0-bin"
+DESKTOP = "xdg-utils shared-mime-info desktop-file-utils libglib2.0-bin xz-utils"
 """What a desktop has and an empty system lacks, for the double click."""
 STATE = freeze.WORK / "test"
 LOGS = BUILD / "logs"
