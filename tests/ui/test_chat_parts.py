@@ -286,6 +286,8 @@ def test_a_branch_is_a_chat_of_its_own(qtbot: QtBot, page: ChatPage, services: A
     page.controller.act(page.transcript.entries[1].key, "fork")
     until(qtbot, lambda: len(services.chats.conversations()) == 2)
     until(qtbot, lambda: "branch" in page.head.title.text())
+    assert [entry.text for entry in page.transcript.entries] == ["root", "root "]
+    assert len({chat.key for chat in services.chats.conversations()}) == 2
 
 
 def test_tokens_are_coloured_and_told(qtbot: QtBot, page: ChatPage, services: Any) -> None:

@@ -13,6 +13,8 @@ from app.core.errors import DiskFullError, ModelNotFoundError
 from app.core.generate import Timings
 from app.core.types import Sample
 from app.ui import theme
+from app.ui.dialogs.about import AboutDialog
+from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.entries import Entry
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
@@ -151,11 +153,12 @@ def test_an_error_that_can_not_be_kept_is_said(
 
 
 def test_the_shortcut_list_and_about_open(qtbot: Any, window: Any) -> None:
-    for name in ("shortcuts", "about"):
+    for name, kind in (("shortcuts", ShortcutsDialog), ("about", AboutDialog)):
         window.actions_.by_name[name].trigger()
-        dialog = next(
-            widget for widget in QApplication.topLevelWidgets() if widget.isModal() and widget.isVisible()
-        )
+        dialog = window.findChild(kind)
+        assert dialog is not None
+        assert dialog.isVisible()
+        assert dialog.windowTitle()
         dialog.close()
 
 
