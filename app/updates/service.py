@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 DAY = 86400.0
 PERIODS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+_FIRST_TIME, _LAST_TIME = 1_000_000_000, 1 << 33
 KEYS = Path(__file__).resolve().parents[2] / "resources" / "update-keys.txt"
 
 
@@ -149,7 +150,7 @@ class Updates:
     def _not_older(self, manifest: Manifest, signed_by: str) -> None:
         seen = self.state.seen.get(signed_by, 0)
         if manifest.serial < seen:
-            raise UpdateReplayedError(host=self.host, found=manifest.serial, known=seen)
+            raise UpdateReplayedError(host=self.host, found=_numbered(manifest.serial), known=_numbered(seen))
         self._state.map(lambda state: _with_seen(state, signed_by, manifest.serial))
         if newer(self.version, manifest.version):
             raise UpdateOlderError(host=self.host, found=manifest.version, known=self.version)
@@ -281,6 +282,13 @@ class Updates:
     def close(self) -> None:
         """End a download; idempotent."""
         self.cancel()
+
+
+def _numbered(serial: int) -> str:
+    """A list's number as people can compare it: those that are the time of their making (as ours are) as a date."""
+    if not _FIRST_TIME <= serial < _LAST_TIME:
+        return str(serial)
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(serial))
 
 
 def _with_seen(state: State, key: str, serial: int) -> State:

@@ -114,6 +114,11 @@ class TestRefused:
         site.publish("0.2.0", serial=4)
         with pytest.raises(errors.UpdateReplayedError, match="holding a newer one back"):
             make(paths, site).check()
+        site.publish("0.2.0", serial=1_795_258_889)
+        make(paths, site).check()
+        site.publish("0.2.0", serial=1_795_000_000)
+        with pytest.raises(errors.UpdateReplayedError, match=r"\(2026-11-18 \d\d:06 UTC\)"):
+            make(paths, site).check()
 
     def test_an_older_version(self, paths: Paths, site: UpdateSite) -> None:
         site.publish("0.0.9")
