@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from tests.fakes.hub_data import STARTER_REPO, demo_repos
 from tests.fakes.hub_server import LocalHub
-from tests.shots import chats, models, whole
+from tests.shots import chats, machine, models, whole
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -150,13 +150,12 @@ def shoot(studio: Studio) -> None:
     models.downloads(studio)
     _library(studio)
     _load_dialog(studio)
+    machine.measuring(studio)
     services.load(STARTER).result(timeout=120)
     _chat(studio)
     chats.shoot(studio, OUT)
     _server(studio)
-    page = window.open_page("usage")
-    studio.wait(lambda: page._report is not None)
-    studio.take("usage")
+    machine.usage(studio)
     _settings(studio)
     whole.shoot(studio, OUT)
     models.offline(studio)
@@ -191,12 +190,14 @@ def _library(studio: Studio) -> None:
 def _load_dialog(studio: Studio) -> None:
     from app.ui.dialogs.load import LoadDialog
 
+    machine.measured(studio)
     for look in studio.looks():
         dialog = LoadDialog(studio.services.library.get(STARTER), studio.services, studio.window)
         dialog.show()
         studio.wait(lambda dialog=dialog: dialog.verdict.text())
         dialog.grab().save(str(OUT / f"load-{look}.png"))
         dialog.close()
+    machine.unmeasured(studio)
     print("load", flush=True)
 
 

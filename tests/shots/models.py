@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.hub_data import STARTER_REPO
+from tests.shots import machine
 
 if TYPE_CHECKING:
     from tests.shots.__main__ import Studio
 
 GATED = "meta-llama/Llama-3.1-8B-Instruct-GGUF"
-MEASURED = {"bandwidth": 21e9, "prefill": 190e9, "row": 0.0}
 
 
 def discover(studio: "Studio") -> None:
@@ -47,15 +47,11 @@ def _searching(studio: "Studio", page: Any) -> None:
 
 def _forecast(studio: "Studio", page: Any) -> None:
     """A repository whose header was read, on a machine whose speed is known."""
-    from app.planning.rates import Rates, TypeRate
-
-    types = {name: TypeRate(**MEASURED) for name in ("Q4_0", "Q4_K", "Q8_0", "F16")}
-    outlook = studio.services.outlook
-    outlook.rates = lambda: {"CPU": Rates("CPU", 2, 2e-4, 1e-5, types, {"f16": 2e9})}
+    machine.measured(studio)
     page.show_repo(STARTER_REPO)
     studio.wait(lambda: page.repo.prospects.summary is not None)
     studio.take("repository-forecast")
-    del outlook.rates
+    machine.unmeasured(studio)
 
 
 def downloads(studio: "Studio") -> None:
