@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 
+from app.optimize import cards
+from app.optimize.cards import Hardware, RunCard
+from app.optimize.orders import Point, Speed
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
+from app.ui.lab_cards import measurements
+from app.ui.lab_compare import CompareQuants
+from app.ui.lab_duel import Answer
 from app.ui.pages.lab import LabPage
 from tests.fakes.tiny_models import write_windowed
 
@@ -133,3 +139,168 @@ def test_a_job_runs_to_a_model_in_the_library(qtbot: Any, page: Any) -> None:
     qtbot.waitUntil(lambda: jobs.model.rows[1].state in {"cancelled", "done"})
     assert jobs.model.rows[1].order.target.endswith("-2.gguf")
     make.forecast.stop()
+
+
+def _points(*, machine: str = "") -> list[Point]:
+    rows = (
+        ("F16", 271, 0.0006, 1.0),
+        ("Q8_0", 145, 0.004, 0.985),
+        ("Q4_0", 92, 0.25, 0.84),
+        ("Q5_0", 93, 0.3, 0.8),
+    )
+    return [
+        Point(
+            model=f"Small-{quant}.gguf", print=quant, bytes=size * 10**6, quant=quant, bits=16.0 * size / 271,
+            text="English", text_hash="t", reference="Small-F16.gguf", reference_print="F16",
+            figures={"kl": kl + (0.001 if machine else 0), "kl_error": kl / 20, "same_top": same, "ppl": 11.3},
+            speed=Speed(decode=40.0 + at), at=1000.0 + at,
+        )
+        for at, (quant, size, kl, same) in enumerate(rows)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def measured(qtbot: Any, services: Any) -> Iterator[Any]:
+    """The view of what was lost, over four measurements."""
+    translate.install("en")
+    measurements(services).add(_points())
+    made = CompareQuants(services, Bridge(services.bus))
+    qtbot.addWidget(made)
+    made.resize(1000, 700)
+    made.show()
+    qtbot.waitUntil(lambda: len(made.lines()) == 4)
+    yield made
+    tasks.close()
+
+
+def test_what_was_lost_as_table_picture_and_words(measured: Any) -> None:
+    texts = [measured.table.model().index(row, 0).data() for row in range(4)]
+    assert texts == ["F16", "Q8_0", "Q5_0", "Q4_0"], "the largest first, without what all names begin with"
+    assert "Q4_0: 1 in 6 tokens would differ." in measured.plain.text()
+    assert "F16 is the reference" in measured.plain.text()
+    plot = measured.plot
+    assert {plot.dots[at].name for at in plot.edge} == {"F16", "Q8_0", "Q4_0"}, (
+        "Q5_0 is larger and worse than Q4_0"
+    )
+    assert any(dot.published for dot in plot.dots)
+    assert "published, not measured here" in plot.words(len(plot.dots) - 1)
+    measured.published.click()
+    assert not any(dot.published for dot in plot.dots)
+    assert "41" in plot.accessibleDescription()
+
+
+def test_the_picture_is_walked_with_arrow_keys(qtbot: Any, measured: Any) -> None:
+    qtbot.keyClick(measured.plot, Qt.Key.Key_Right)
+    assert measured.table.current().point.quant == "Q4_0"
+    qtbot.keyClick(measured.plot, Qt.Key.Key_Right)
+    qtbot.keyClick(measured.plot, Qt.Key.Key_Right)
+    assert measured.table.current().point.quant == "Q8_0"
+    qtbot.keyClick(measured.plot, Qt.Key.Key_Left)
+    assert measured.table.current().point.quant == "Q5_0"
+
+
+def test_exported_and_read_by_another_copy(qtbot: Any, measured: Any, tmp_path: Path) -> None:
+    for name in ("c.png", "c.csv", "c.json"):
+        measured.export_to(tmp_path / name)
+        qtbot.waitUntil((tmp_path / name).exists)
+    qtbot.waitUntil(lambda: (tmp_path / "c.json").stat().st_size > 0)
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "c.csv").read_text().splitlines()) == 5
+    card = cards.read((tmp_path / "c.json").read_bytes(), "c.json")
+    assert card.hardware.cpu
+    assert "llama-cpp-python" in card.engine
+    theirs = RunCard(hardware=Hardware(cpu="Their processor"), points=tuple(_points(machine="other")))
+    (tmp_path / "theirs.json").write_bytes(cards.export(theirs))
+    measured.import_from(tmp_path / "theirs.json")
+    qtbot.waitUntil(lambda: len(measured.lines()) == 8)
+    assert (
+        "Their processor: 4 files the same as here; their KL differs by 0.00100 at most."
+        in measured.against.text()
+    )
+    measured._forget()
+    qtbot.waitUntil(lambda: len(measured.lines()) == 4)
+    (tmp_path / "no.json").write_text("{")
+    measured.import_from(tmp_path / "no.json")
+    qtbot.waitUntil(lambda: "no.json is no run card" in measured.banner.words.text())
+
+
+def test_what_to_measure_is_asked_with_its_price(qtbot: Any, page: Any, text: Path) -> None:
+    page.make.forecast.stop()
+    dialog = page.compare.open_dialog(_starter(page))
+    assert [record.name for record in dialog.model.chosen()] == [
+        page.services.library.get(_starter(page)).name
+    ]
+    for box, _text in dialog._texts:
+        box.setChecked(False)
+    dialog._changed()
+    assert not dialog.start.isEnabled()
+    dialog.take_file(str(text))
+    dialog.pieces.setCurrentIndex(0)
+    dialog.caches.setChecked(True)
+    dialog.speed.setChecked(False)
+    qtbot.waitUntil(lambda: "of memory" in dialog.note.text())
+    page.services.lab.close()  # what is asked stays in the queue
+    with qtbot.waitSignal(page.compare.started):
+        dialog.start.click()
+    (item,) = page.services.lab.snapshots()
+    assert item.order.caches == (("f16", "f16"), ("q8_0", "q8_0"), ("q4_0", "q4_0"))
+    assert (item.order.names, item.order.chunks) == (("boats",), 8)
+
+
+def test_a_wish_finds_types_and_says_why(qtbot: Any, page: Any) -> None:
+    make = page.make
+    make.by_wish(True)
+    make.wish.choose("bytes", 0.004)
+    make.wish.ask()
+    qtbot.waitUntil(lambda: "fits" in make.wish.reasons.text())
+    make.forecast.stop()
+    assert len(make.types.types()) == 1
+    make.wish.choose("loss", 0.05)
+    make.forecast.stop()
+    assert make.before.start.text() == "Measure and make"
+    page.services.lab.close()
+    make.start()
+    qtbot.waitUntil(lambda: len(page.services.lab.snapshots()) == 1)
+    (item,) = page.services.lab.snapshots()
+    assert (item.order.wish, item.order.value) == ("loss", 0.05)
+    assert item.order.target.endswith("Tiny-MIX-KL0.05.gguf")
+    make.forecast.stop()
+
+
+def test_a_source_from_elsewhere_is_a_job(qtbot: Any, page: Any) -> None:
+    page.make.forecast.stop()
+    page.services.lab.close()
+    dialog = page.make.open_bring()
+    dialog.name.setText("words that name nothing")
+    assert not dialog.bring.isEnabled()
+    dialog.name.setText("owner/model-GGUF:Q8_0")
+    dialog.bring.click()
+    qtbot.waitUntil(lambda: len(page.services.lab.snapshots()) == 1)
+    (item,) = page.services.lab.snapshots()
+    assert (item.order.repo, item.order.quant) == ("owner/model-GGUF", "Q8_0")
+
+
+def test_two_answers_are_judged_blind(qtbot: Any, page: Any) -> None:
+    view = page.blind
+    page.make.forecast.stop()
+    page.show_view("blind")
+    view.boxes[0].setCurrentIndex(0)
+    view.boxes[1].setCurrentIndex(0)
+    view.prompt.setPlainText("Say one word.")
+    assert not view.ask_button.isEnabled(), "the same model twice"
+    view.boxes[1].setCurrentIndex(1)
+    view._enable()
+    view._sides = [box.currentData() for box in view.boxes]
+    view.stack.setCurrentWidget(view.compare)
+    view.duel.ended.emit(0, Answer("One"))
+    view.duel.ended.emit(1, Answer("Two"))
+    view.duel.over.emit()
+    assert [view._name(at) for at in (0, 1)] == ["Answer A", "Answer B"]
+    assert view.tie.isVisible()
+    view.vote("b")
+    assert "Q4_1" in view.status.text() or "Tiny" in view.status.text()
+    view.vote("a")  # one vote each
+    qtbot.waitUntil(lambda: "could be chance" in view.sum.text())
+    assert view.sum.text().count("1") >= 1
+    assert "Tiny" in view.compare.columns[0].model.text()
+    view._votes.forget()
