@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtCore import Qt
 
 from app.optimize import cards
-from app.optimize.cards import Hardware, RunCard
-from app.optimize.orders import Point, Speed
+from app.optimize.cards import Hardware, Prices, RunCard
+from app.optimize.orders import Point, Price, Speed
+from app.runtime.kvstore import fingerprint
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
+from app.ui.dialogs.load_price import PriceLine
 from app.ui.lab_cards import measurements
 from app.ui.lab_compare import CompareQuants
 from app.ui.lab_duel import Answer
@@ -304,3 +307,32 @@ def test_two_answers_are_judged_blind(qtbot: Any, page: Any) -> None:
     assert view.sum.text().count("1") >= 1
     assert "Tiny" in view.compare.columns[0].model.text()
     view._votes.forget()
+
+
+def test_the_load_dialog_tells_what_a_cache_and_a_long_context_cost(qtbot: Any, page: Any) -> None:
+    page.make.forecast.stop()
+    services = page.services
+    services.lab.close()
+    record = services.library.get(_starter(page))
+    mark, wishes = fingerprint(Path(record.path)), services.planner.wishes(record.id)
+    line = PriceLine(record, services, page)
+    line.show_plan("q8_0", 8192, 8192, wishes)
+    qtbot.waitUntil(lambda: line.measure.isVisibleTo(page))
+    line.show_plan("q4_0", 16384, 8192, wishes)
+    line.measure.click()
+    qtbot.waitUntil(lambda: len(services.lab.snapshots()) == 2)
+    cache, context = (item.order for item in services.lab.snapshots())
+    assert cache.caches == (("f16", "f16"), ("q4_0", "q4_0"))
+    assert (context.plan.model_path, context.trained) == (record.path, 8192)
+    full = Point(model="m", print=mark, bytes=1, reference_print=mark, figures={"same_top": 1.0})
+    measurements(services).add([full, replace(full, cache=("q4_0", "q4_0"), figures={"same_top": 0.95})])
+    Prices(services.paths.data / "lab" / "prices.json").add(
+        Price(mark, 16384, 8192, "model", {"ln_price": 0.693})
+    )
+    again = PriceLine(record, services, page)
+    again.show_plan("q4_0", 16384, 8192, wishes)
+    qtbot.waitUntil(lambda: "Measured: with q4_0 1 / 20 of the tokens" in again.text.text())
+    assert "Behind 8,192 tokens perplexity is 2.00 times" in again.text.text()
+    assert again.measure.isHidden()
+    again.show_plan("f16", 8192, 8192, wishes)
+    assert again.isHidden()
