@@ -89,7 +89,6 @@ class ChatController(QObject):
         self.entries: list[Entry] = []
         self._elsewhere = False
         """Another window has an answer written in the open conversation."""
-        self._pasted = 0
         self.side_by_side = False
         """Two answers are shown beside each other; the transcript waits."""
         self.messages: dict[int, StoredMessage] = {}
@@ -283,15 +282,11 @@ class ChatController(QObject):
 
     def attach(self, paths: Sequence[Path]) -> None:
         """Read files for the next question."""
-        self.run(
-            lambda: picture_files.ready([attachments.from_file(path) for path in paths]), self.attached.emit
-        )
+        self.run(lambda: picture_files.from_paths(paths), self.attached.emit)
 
     def attach_image(self, image: QImage) -> None:
         """Keep an image from the clipboard beside the question."""
-        self._pasted += 1
-        number = self._pasted
-        self.run(lambda: [picture_files.from_image(image, number)], self.attached.emit)
+        self.run(lambda: [picture_files.from_image(image)], self.attached.emit)
 
     def attach_text(self, text: str) -> None:
         """Keep a long paste beside the question."""

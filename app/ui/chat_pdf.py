@@ -12,7 +12,6 @@ from PySide6.QtGui import (
     QColor,
     QFont,
     QFontDatabase,
-    QImage,
     QPageLayout,
     QPageSize,
     QPainter,
@@ -178,14 +177,9 @@ class _Paper:
     def _picture(self, attachment: int) -> bool:
         """Put a picture in; False: it can't be drawn."""
         room = QSize(int(self._document.pageSize().width()) - 24, _TALLEST)
-        image = picture_files.small(self._data(attachment), room * 2) if self._data else QImage()
+        image, size = picture_files.fitted(self._data(attachment) if self._data else b"", room)
         if image.isNull():
             return False
-        size = (
-            image.size()
-            if image.width() <= room.width() and image.height() <= room.height()
-            else (image.size().scaled(room, Qt.AspectRatioMode.KeepAspectRatio))
-        )
         form, name = QTextImageFormat(), f"picture-{attachment}"
         self._document.addResource(QTextDocument.ResourceType.ImageResource.value, QUrl(name), image)
         form.setName(name)

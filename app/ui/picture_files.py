@@ -1,7 +1,9 @@
 """Pictures for the chat: from the clipboard, made ready for the engine, and drawn small. Free of widgets: what takes
 long may run beside the GUI thread."""
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QSize, Qt
@@ -12,10 +14,17 @@ from app.chat.store_types import NewAttachment
 from app.core.errors import UsageError
 from app.core.pictures import DECODED
 
+_numbers = itertools.count(1)
 
-def from_image(image: QImage, number: int) -> NewAttachment:
+
+def from_paths(paths: Sequence[Path]) -> list[NewAttachment]:
+    """Files, as the engine can take them. Raises UsageError."""
+    return ready([attachments.from_file(path) for path in paths])
+
+
+def from_image(image: QImage) -> NewAttachment:
     """A pasted image as a PNG file."""
-    name = QCoreApplication.translate("Pictures", "pasted image {number}").format(number=number)
+    name = QCoreApplication.translate("Pictures", "pasted image {number}").format(number=next(_numbers))
     return attachments.from_bytes(f"{name}.png", as_png(image))
 
 
@@ -46,6 +55,13 @@ def _ready(file: NewAttachment) -> NewAttachment:
 def small(data: bytes, most: QSize) -> QImage:
     """The picture scaled down to fit, upright as its camera says; null when it can't be read."""
     return _read(data, most)
+
+
+def fitted(data: bytes, room: QSize) -> tuple[QImage, QSize]:
+    """The picture, and how large it is drawn in a room: never larger than it is; twice as fine where it has more."""
+    image = small(data, room * 2)
+    fits = image.width() <= room.width() and image.height() <= room.height()
+    return image, image.size() if fits else image.size().scaled(room, Qt.AspectRatioMode.KeepAspectRatio)
 
 
 def _read(data: bytes, most: QSize | None) -> QImage:

@@ -1,5 +1,6 @@
 """Pictures in the chat: pasted, dropped, counted, asked about over the real engine, kept, shown and exported."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +44,7 @@ def seeing(services: Any, starter: Path, tmp_path: Path) -> Iterator[Any]:
     plan: LoadPlan = small_plan(starter, projector=eyes)
     fields = vars(services) | {
         "supervisor": supervisor,
+        "engine": lambda _source: supervisor,
         "library": FakeLibrary((record,)),
         "load": lambda model: supervisor.ensure_ready(model, plan),
     }
@@ -100,7 +102,7 @@ def test_a_pasted_picture_is_seen_kept_shown_and_exported(qtbot: QtBot, seeing: 
         assert b"/Image" in chat_export.content(seeing.chats, chat, ".pdf")
         assert 'src="data:image/png;base64,' in chat_export.content(seeing.chats, chat, ".html")
         written = str(chat_export.content(seeing.chats, chat, ".md"))
-        assert "![pasted image 1.png][picture-" in written
+        assert re.search(r"!\[pasted image \d+\.png\]\[picture-", written)
         assert "]: data:image/png;base64," in written
         assert '"data":' in chat_export.content(seeing.chats, chat, ".json")
 
@@ -114,7 +116,7 @@ def test_a_model_without_eyes_is_told_with_the_next_step(qtbot: QtBot, services:
         services.library._records = (replace(first, projector="mmproj.gguf"),)
         page.controller.models.load()
         until(qtbot, page.controller.models.sees_images)
-        page._show_sight()
+        page.desk.show_sight()
         assert not page.composer._note.text()
         qtbot.mouseClick(chips(page)[0], Qt.MouseButton.LeftButton)
         assert not page.composer.attachments.items
