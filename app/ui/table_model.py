@@ -181,6 +181,10 @@ class SortFilter(QSortFilterProxyModel):
         return all(word in text for word in self._words)
 
 
+_ARROW = 20
+"""Pixels of a header's arrow and the gap before it."""
+
+
 class Table(QTableView):
     """A table as LOOK asks for it: whole rows, 36 px, no vertical lines, numbers right."""
 
@@ -206,6 +210,7 @@ class Table(QTableView):
         self.horizontalHeader().setDefaultAlignment(
             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         )
+        self.horizontalHeader().sortIndicatorChanged.connect(self._fit_sorted)
         self.fit_columns()
 
     def fit_columns(self) -> None:
@@ -219,6 +224,15 @@ class Table(QTableView):
             header.setSectionResizeMode(at, QHeaderView.ResizeMode.Interactive)
             words = metrics.horizontalAdvance(column.title()) + 32
             self.setColumnWidth(at, max(column.width, words))
+        self._fit_sorted(header.sortIndicatorSection())
+
+    def _fit_sorted(self, at: int, _order: object = None) -> None:
+        """The arrow of the sorted column takes nothing from its words."""
+        header, columns = self.horizontalHeader(), self.source.columns
+        if self.proxy is not None and 0 <= at < len(columns) and columns[at].width is not None:
+            metrics = QFontMetrics(theme.font("secondary"))
+            needed = metrics.horizontalAdvance(columns[at].title()) + 32 + _ARROW
+            header.resizeSection(at, max(header.sectionSize(at), needed))
 
     def current(self) -> Any:
         """The selected row's data, or None."""

@@ -1,5 +1,6 @@
 """Beside an API: the verdict in words over an editable table of prices, and the tariff that counts."""
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -124,7 +125,7 @@ class ApiTable(QTableWidget):
             if good and value >= 0:
                 field = "input" if item.column() == _INPUT else "output"
                 source = self.tr("entered by you")
-                api = msgspec.structs.replace(api, source=source, **{field: value})
+                api = msgspec.structs.replace(api, source=source, as_of=_today(), **{field: value})
         self._apis[item.row()] = api
         self.changed.emit(tuple(self._apis))
 
@@ -136,7 +137,7 @@ class ApiTable(QTableWidget):
         """A row to fill in."""
         taken = {api.id for api in self._apis}
         key = next(f"own/{n}" for n in range(1, 10_000) if f"own/{n}" not in taken)
-        made = ApiPrice(key, name, "", 1.0, 1.0, source=self.tr("entered by you"))
+        made = ApiPrice(key, name, "", 1.0, 1.0, as_of=_today(), source=self.tr("entered by you"))
         self.changed.emit((*self._apis, made))
 
     def remove(self) -> None:
@@ -159,6 +160,10 @@ class ApiTable(QTableWidget):
             head = self.horizontalHeaderItem(column)
             if head is not None:
                 head.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+
+def _today() -> str:
+    return dt.datetime.now().astimezone().date().isoformat()
 
 
 class PriceCard(QFrame):
@@ -227,7 +232,7 @@ class PriceCard(QFrame):
         self.table.show_report(report, settings.api, rate)
         api = next((one for one in report.apis if one.id == settings.api), report.apis[0])
         self.verdict.setText(self._verdict(report, api, rate))
-        self.source.setText(self._sources(report, rate))
+        self.source.setText(self._sources(report, rate, api))
 
     def _verdict(self, report: Report, api: ApiPrice, rate: float | None) -> str:
         line, currency = report.total, report.prices.currency
@@ -249,7 +254,7 @@ class PriceCard(QFrame):
             + self.tr("The cheapest of this table, {name}, is below the cost here.").format(name=under.name)
         )
 
-    def _sources(self, report: Report, rate: float | None) -> str:
+    def _sources(self, report: Report, rate: float | None, api: ApiPrice) -> str:
         tariff, parts = report.prices.tariff, []
         if tariff is not None and tariff.id != OWN:
             text = self.tr("Tariff of {date}: {source}.")
@@ -265,6 +270,12 @@ class PriceCard(QFrame):
             parts.append(text.format(rate=shown, currency=report.prices.currency, date=report.exchange.as_of))
         if report.total.entered:
             parts.append(self.tr("Power is an estimate from the watts you entered."))
+        text = self.tr("{name}, prices of {date}: {source}.")
+        parts.append(
+            text.format(
+                name=api.name, date=api.as_of or DASH, source=translate("Tariffs", api.source) or DASH
+            )
+        )
         parts.append(self.tr("Prices change: check them, and change them here."))
         return " ".join(parts)
 

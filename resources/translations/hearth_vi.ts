@@ -5813,6 +5813,10 @@
         <translation>Công suất là ước tính từ số oát bạn nhập.</translation>
     </message>
     <message>
+        <source>{name}, prices of {date}: {source}.</source>
+        <translation>{name}, giá ngày {date}: {source}.</translation>
+    </message>
+    <message>
         <source>Prices change: check them, and change them here.</source>
         <translation>Giá hay thay đổi: hãy kiểm tra và sửa ngay tại đây.</translation>
     </message>
