@@ -20,12 +20,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.chat.prompts import Prompt, PromptLibrary, variables
+from app.core.generate import TokenLogprob
 from app.ui import look, translate
 from app.ui.dialogs.about import AboutDialog
+from app.ui.dialogs.confirm import ConfirmDialog
+from app.ui.dialogs.prompts import PromptsDialog, SystemDialog, VariablesDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
+from app.ui.dialogs.tokens import TokensDialog
 from app.ui.dialogs.update import UpdateDialog
 from app.ui.levels import levels
 from app.ui.page_list import PAGES
+from app.ui.pages.server import TABS
+from app.ui.palette import Palette
 from app.ui.quick_ask import QuickAsk
 from app.ui.rail import RailButton
 
@@ -51,6 +58,16 @@ def test_nothing_is_cut_on_any_page(qtbot: Any, window: Any, language: str, size
     cut: list[tuple[str, str]] = []
     for name in [*(name for name, _icon in PAGES), "welcome"]:
         cut += [(name, text) for text in settled(qtbot, window.open_page(name))]
+    settings = window.open_page("settings")
+    settings.build_all()
+    cut += [("settings", text) for text in settled(qtbot, settings)]
+    server = window.open_page("server")
+    for tab in TABS:
+        server.show_tab(tab)
+        cut += [(f"server, {tab}", text) for text in settled(qtbot, server)]
+    discover = window.open_page("discover")
+    discover.filters_button.click()
+    cut += [("filters", text) for text in settled(qtbot, discover)]
     for part in (window.rail, window.status, window.panels):
         cut += [(type(part).__name__, text) for text in cut_texts(part)]
     assert not cut, "\n".join(f"{where}: {text}" for where, text in cut)
@@ -79,18 +96,32 @@ def test_nothing_is_cut_in_dialogs(qtbot: Any, window: Any, services: Any, langu
     translate.install(language)
     quick, update = QuickAsk(services), UpdateDialog(services, window)
     update.begin()
+    library = PromptLibrary(services.paths.config / "prompts")
+    library.save(Prompt("Biên tập viên tử tế", "Ngắn gọn.", system=True))
+    library.save(Prompt("dịch", "Dịch sang {{ngôn ngữ}}: {{clipboard}}"))
+    tokens = (TokenLogprob("Vâng", b"", -0.2), TokenLogprob(" ạ", b"", -3.0))
     dialogs: list[QDialog | QWidget] = [
         AboutDialog(services, window),
         ShortcutsDialog(window.actions_, services.settings, window),
         update,
         quick,
+        PromptsDialog(library, window),
+        SystemDialog("Be brief.", library, window),
+        VariablesDialog("dịch", variables("{{ngôn ngữ}} {{giọng văn}}"), window),
+        TokensDialog(tokens, 2, window),
+        TokensDialog((), 403, window),
+        ConfirmDialog("Xóa hẳn cuộc trò chuyện này?", "Không thể lấy lại được.", "Xóa hẳn", window),
     ]
     for dialog in dialogs:
         dialog.show()
         cut = settled(qtbot, dialog)
-        assert not cut, "\n".join(cut)
+        assert not cut, "\n".join([type(dialog).__name__, *cut])
         dialog.close()
     quick.leave()
+    palette = Palette(window)
+    palette.begin()
+    assert settled(qtbot, palette) == []
+    palette.close()
 
 
 def test_the_measure_sees_what_is_cut(qtbot: Any) -> None:
@@ -124,7 +155,7 @@ def cut_texts(root: QWidget) -> list[str]:
     """One line for each text that has less room than it takes."""
     found = []
     for widget in root.findChildren(QWidget):
-        if widget.isVisible() and not widget.visibleRegion().isEmpty():
+        if widget.isVisible():  # what has to be scrolled to also counts
             found += _cut(widget)
     return found
 
