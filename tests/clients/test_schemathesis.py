@@ -4,6 +4,7 @@ what the description names. The engine behind it is a fake one: thousands of odd
 
 import os
 
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
@@ -16,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
 EXAMPLES = int(os.environ.get("HEARTH_EXAMPLES", "4"))
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
+KEPT = requests.Session()
+"""Thousands of requests over one connection."""
 schema = schemathesis.openapi.from_url(f"{os.environ['HEARTH_ADDRESS']}/openapi.json")
 
 
@@ -31,5 +34,5 @@ schema = schemathesis.openapi.from_url(f"{os.environ['HEARTH_ADDRESS']}/openapi.
 def test_it_answers_as_it_says(case: schemathesis.Case) -> None:
     if isinstance(case.body, dict) and "stream" in case.body:
         case.body["stream"] = False  # a stream's pieces have no schema in OpenAPI
-    answer = case.call_and_validate(checks=CHECKS, timeout=60)
+    answer = case.call_and_validate(checks=CHECKS, session=KEPT, timeout=60)
     assert answer.status_code < 500

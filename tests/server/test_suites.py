@@ -25,6 +25,11 @@ from tests.fakes.minilm import needs_minilm
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "tests" / "clients"
 PYTHON = ROOT / "build" / "venv-clients" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+PLUGINS = {
+    "test_langchain.py": ("asyncio", "timeout", "benchmark", "recording"),
+    "test_schemathesis.py": ("timeout", "hypothesispytest", "schemathesis"),
+}
+"""What of the environment's pytest plugins a file needs, where not the usual two: to import them all takes seconds."""
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="the clients are set up by `make test`")
 
 
@@ -32,10 +37,14 @@ def run(name: str, cache: Path, **given: str) -> None:
     """A file of tests/clients; what it says is shown when it fails. What failed is asked once more: where two tokens
     are equally likely, a small model's answer depends on what was computed beside it."""
     local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
+    local["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     environ = {**os.environ, **local, **{f"HEARTH_{key.upper()}": value for key, value in given.items()}}
     command = [PYTHON, "-m", "pytest", "-c", CLIENTS / "pytest.ini", "--rootdir", CLIENTS, "-q"]
     command += ["-o", f"cache_dir={cache}", CLIENTS / name]
-    for more in ([], ["--last-failed"]):
+    for plugin in PLUGINS.get(name, ("asyncio", "timeout")):
+        command += ["-p", plugin]
+    # Rewritten asserts say more, but pytest rewrites all of its plugins too, which takes longer than some files' tests.
+    for more in (["--assert=plain"], ["--last-failed"]):
         done = subprocess.run(
             [*command, *more], env=environ, cwd=CLIENTS, capture_output=True, text=True, check=False
         )
