@@ -118,6 +118,7 @@ class ActionCell(QWidget):
             button = IconButton(icon, partial(self.pressed.emit, name), self)
             button.set_words(words)
             self._row.addWidget(button)
+            button.show()  # a layout shows what is added only when it comes to it
 
     def button(self, name: str) -> IconButton | None:
         """The button of an action that is shown."""

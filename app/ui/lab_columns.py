@@ -1,7 +1,6 @@
 """A row of what was measured, and the table's columns: each figure with its standard error below."""
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec import Struct
 from PySide6.QtCore import QCoreApplication
@@ -31,20 +30,6 @@ class Line(Struct, frozen=True):
 
 def columns() -> list[Column[Line]]:
     """Each figure with its standard error below."""
-
-    def numbers(
-        title: Callable[[], str], name: str, digits: int, tip: Callable[[], str], factor: float = 1.0
-    ) -> Any:
-        return Column(
-            title,
-            lambda line: figure(line.point, name, digits, factor),
-            sort=lambda line: line.point.figures.get(name, -1.0),
-            note=lambda line: error(line.point, name, digits, factor),
-            tip=lambda _line: tip(),
-            right=True,
-            width=84,
-        )
-
     return [
         Column(
             lambda: translate("Lab", "Model"),
@@ -58,14 +43,14 @@ def columns() -> list[Column[Line]]:
             sort=lambda line: line.point.bytes,
             note=_bits,
             right=True,
-            width=84,
+            width=96,
         ),
-        numbers(lambda: translate("Lab", "KL mean"), "kl", 4, _kl_tip),
-        numbers(lambda: translate("Lab", "KL 99 %"), "kl_p99", 3, _p99_tip),
-        numbers(lambda: translate("Lab", "KL max"), "kl_max", 2, _max_tip),
-        numbers(lambda: translate("Lab", "Same top (%)"), "same_top", 1, _top_tip, 100.0),
-        numbers(lambda: translate("Lab", "RMS Δp (%)"), "rms_change", 2, _rms_tip, 100.0),
-        numbers(lambda: translate("Lab", "Perplexity"), "ppl", 3, _ppl_tip),
+        _figure(lambda: translate("Lab", "KL mean"), "kl", 4, _kl_tip),
+        _figure(lambda: translate("Lab", "KL 99 %"), "kl_p99", 3, _p99_tip),
+        _figure(lambda: translate("Lab", "KL max"), "kl_max", 2, _max_tip),
+        _figure(lambda: translate("Lab", "Same top (%)"), "same_top", 1, _top_tip, 100.0),
+        _figure(lambda: translate("Lab", "RMS Δp (%)"), "rms_change", 2, _rms_tip, 100.0),
+        _figure(lambda: translate("Lab", "Perplexity"), "ppl", 3, _ppl_tip),
         Column(
             lambda: translate("Lab", "Tokens/s"),
             _speed,
@@ -75,6 +60,20 @@ def columns() -> list[Column[Line]]:
             width=84,
         ),
     ]
+
+
+def _figure(
+    title: Callable[[], str], name: str, digits: int, tip: Callable[[], str], factor: float = 1.0
+) -> Column[Line]:
+    return Column(
+        title,
+        lambda line: figure(line.point, name, digits, factor),
+        sort=lambda line: line.point.figures.get(name, -1.0),
+        note=lambda line: error(line.point, name, digits, factor),
+        tip=lambda _line: tip(),
+        right=True,
+        width=84,
+    )
 
 
 def _kl_tip() -> str:

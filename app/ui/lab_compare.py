@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -43,14 +43,22 @@ from app.ui.lab_cards import (
 from app.ui.lab_columns import Line, columns
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
-from app.ui.lab_words import Group, groups, in_group, is_reference, labels, published, sentence
+from app.ui.lab_words import (
+    Group,
+    groups,
+    in_group,
+    is_reference,
+    labels,
+    published,
+    published_words,
+    sentence,
+)
 from app.ui.table_model import Table, TableModel
 from app.ui.widgets import Banner, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
 
-translate = QCoreApplication.translate
 _ROW, _MOST, _TEXT = 46, 5, 560
 Found = tuple[tuple[Point, ...], list[RunCard]]
 
@@ -385,15 +393,6 @@ def _dot(line: Line) -> Dot | None:
         line.label, point.bytes, max(point.figures["kl"], 0.0), point.figures.get("kl_error", 0.0),
         point.speed.decode if point.speed else None, key=line.key,
     )  # fmt: skip
-
-
-def published_words() -> str:
-    """Where the published values are from."""
-    table = published()
-    text = translate(
-        "Lab", "{model} on {text}, from {source}. Another model than yours: larger ones lose less."
-    )
-    return text.format(model=table.model, text=table.text, source=table.source)
 
 
 def _save(image: Any, path: Path) -> None:

@@ -301,8 +301,11 @@ class MeasureDialog(Dialog):
             self.pieces.setItemText(at, text)
         self.speed.setText(self.tr("Measure tokens per second too"))
         self.caches.setText(self.tr("With q8_0 and q4_0 caches too: what a smaller K/V cache costs"))
+        names = {text.key: text.name for text in bundled(tests=True)}
         for box, each in self._texts:
-            if each.key == CHATS:
+            if each.key in names:
+                box.setText(names[each.key])
+            elif each.key == CHATS:
                 box.setText(self.tr("Own chats"))
             elif each.key == FILE and not each.path:
                 box.setText(self.tr("A text file…"))
@@ -312,6 +315,9 @@ class MeasureDialog(Dialog):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+            self.model.refresh()
+            self.table.fit_columns()
+            self._changed()
         super().changeEvent(event)
 
 

@@ -148,3 +148,12 @@ def published() -> Published:
     """``resources/published_kl.json``."""
     data: Any = resource("published_kl.json").read_bytes()
     return msgspec.json.decode(data, type=Published)
+
+
+def published_words() -> str:
+    """Where the published values are from."""
+    table = published()
+    text = translate(
+        "Lab", "{model} on {text}, from {source}. Another model than yours: larger ones lose less."
+    )
+    return text.format(model=table.model, text=table.text, source=table.source)
