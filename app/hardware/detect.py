@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from app.hardware.amd import Amd
 from app.hardware.apple import Apple
 from app.hardware.cpu import detect_cpu, detect_memory
@@ -13,6 +15,7 @@ from app.hardware.intel import Intel
 from app.hardware.nvidia import Nvidia
 from app.hardware.probe import merge, read_backends
 from app.hardware.sysfs import ROOT, read_int, read_text
+from app.hardware.unused import why_unused
 
 
 def default_vendors(root: Path = ROOT) -> tuple[Vendor, ...]:
@@ -31,11 +34,20 @@ def detect(
     gpus = _detect_gpus(default_vendors(root) if vendors is None else vendors, facts)
     facts += _undriven(root, gpus)
     backends: tuple[Backend, ...] = ()
+    merged = merge(gpus, ())
     if probe is not None:
         backends, more = read_backends(probe)
-        facts += more
-    return Machine(
-        cpu, memory, merge(gpus, backends), backends, _os(), platform.python_version(), tuple(facts)
+        merged = tuple(
+            msgspec.structs.replace(gpu, unused=why_unused(gpu, backends, root))
+            for gpu in merge(gpus, backends)
+        )
+        facts += [*more, *(_unused(gpu) for gpu in merged if gpu.unused)]
+    return Machine(cpu, memory, merged, backends, _os(), platform.python_version(), tuple(facts))
+
+
+def _unused(gpu: Gpu) -> Fact:
+    return Fact(
+        f"gpu.{gpu.name}", f"not used: {gpu.unused}", "its device files, its driver and the device probe"
     )
 
 

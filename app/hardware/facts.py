@@ -69,6 +69,8 @@ class Gpu(Struct, frozen=True, omit_defaults=True):
     """A processor imitating a GPU (lavapipe); never worth choosing by itself."""
     key: str = ""
     """What its vendor's reader finds it by (a sysfs folder, an NVML UUID)."""
+    unused: str = ""
+    """Why the engine has no device on it, in words."""
 
 
 class Device(Struct, frozen=True, omit_defaults=True):

@@ -154,7 +154,12 @@ class EnginesCard(QFrame):
         from app.planning.fit import preferred_device  # noqa: PLC0415 - with the first machine only
 
         if not gpu.devices:
-            return self.tr("No backend drives it: a pack for it, or its driver, is missing.")
+            said = self.tr("Not used: {why}.").format(why=why_words(gpu.unused))
+            return (
+                said
+                if gpu.unused
+                else self.tr("No backend drives it: a pack for it, or its driver, is missing.")
+            )
         asked = self._asked()
         own = next((device for device in gpu.devices if device in asked), "")
         if own:

@@ -30,6 +30,10 @@ READINGS = (
     QT_TRANSLATE_NOOP("Hardware", "the package nvidia-ml-py is not installed"),
     QT_TRANSLATE_NOOP("Hardware", "macOS tells it to the administrator's powermetrics only"),
     QT_TRANSLATE_NOOP("Hardware", "reading failed: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "{path} is closed to this user, who is not in the group {group}"),
+    QT_TRANSLATE_NOOP("Hardware", "the engine has no backend for it ({names}): a pack brings one"),
+    QT_TRANSLATE_NOOP("Hardware", "its driver {version} is too old: CUDA 12 needs {least} or newer"),
+    QT_TRANSLATE_NOOP("Hardware", "{backend} shows no device for it: its driver for {same} is missing"),
 )
 """What ``app.hardware`` says of readings."""
 PACKS = (

@@ -1910,6 +1910,10 @@
         <translation>đi kèm Hearth</translation>
     </message>
     <message>
+        <source>Not used: {why}.</source>
+        <translation>Không dùng: {why}.</translation>
+    </message>
+    <message>
         <source>installed by you</source>
         <translation>do bạn cài</translation>
     </message>
@@ -2935,6 +2939,22 @@
     <message>
         <source>reading failed: {why}</source>
         <translation>đọc không được: {why}</translation>
+    </message>
+    <message>
+        <source>{path} is closed to this user, who is not in the group {group}</source>
+        <translation>{path} không mở cho người dùng này, vốn không thuộc nhóm {group}</translation>
+    </message>
+    <message>
+        <source>the engine has no backend for it ({names}): a pack brings one</source>
+        <translation>bộ máy không có phần phụ trợ cho nó ({names}): một gói sẽ mang đến</translation>
+    </message>
+    <message>
+        <source>its driver {version} is too old: CUDA 12 needs {least} or newer</source>
+        <translation>trình điều khiển {version} của nó quá cũ: CUDA 12 cần {least} trở lên</translation>
+    </message>
+    <message>
+        <source>{backend} shows no device for it: its driver for {same} is missing</source>
+        <translation>{backend} không thấy thiết bị nào cho nó: thiếu trình điều khiển cho {same}</translation>
     </message>
     <message>
         <source>did not answer within {seconds} s</source>
