@@ -25,9 +25,9 @@ def start(
     """The site with 0.2.0, and the installed command of 0.1.0, which this process takes for its own."""
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    old = make_run_file(tmp_path / "old", "0.1.0", monkeypatch)
+    old = make_run_file(tmp_path / "old", "0.1.0")
     subprocess.run(["sh", old, "--no-start"], check=True, capture_output=True)
-    new = make_run_file(tmp_path / "new", "0.2.0", monkeypatch)
+    new = make_run_file(tmp_path / "new", "0.2.0")
     program = tmp_path / "person/.local/bin/hearth"
     with UpdateSite(tmp_path / "site") as site:
         (site.folder / new.name).write_bytes(new.read_bytes())

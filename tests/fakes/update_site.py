@@ -1,13 +1,17 @@
 """A place that programs look for updates at: files over HTTP with Range, and a real key that signs the list."""
 
 import base64
+import functools
+import platform
 import subprocess
+import tempfile
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -121,11 +125,22 @@ def make_tree(folder: Path, version: str) -> Path:
     return folder / "usr"
 
 
-def make_run_file(folder: Path, version: str, monkeypatch: Any) -> Path:
-    """A real .run of such a tree, in ``folder/out``."""
-    monkeypatch.setattr(linux, "WORK", folder)
-    monkeypatch.setattr(linux, "version", lambda: version)
-    return linux.run_file(linux.payload(make_tree(folder / f"tree-{version}", version)))
+@functools.cache
+def run_file(version: str) -> bytes:
+    """A real .run of such a tree: the same bytes each time, so made once."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
+        patch.setattr(linux, "WORK", Path(name))
+        patch.setattr(linux, "version", lambda: version)
+        made = linux.run_file(linux.payload(make_tree(Path(name, "tree"), version)))
+        return made.read_bytes()
+
+
+def make_run_file(folder: Path, version: str) -> Path:
+    """The same as a file under its usual name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"hearth-{version}-linux-{platform.machine()}.run"
+    target.write_bytes(run_file(version))
+    return target
 
 
 def says(program: Path) -> str:

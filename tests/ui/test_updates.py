@@ -33,9 +33,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: UpdateSite, ser
     """0.1.0 installed in a person's own folder, 0.2.0 at the site, whose address and key are set; the command."""
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    old = make_run_file(tmp_path / "old", "0.1.0", monkeypatch)
+    old = make_run_file(tmp_path / "old", "0.1.0")
     subprocess.run(["sh", old, "--no-start"], check=True, capture_output=True)
-    new = make_run_file(tmp_path / "new", "0.2.0", monkeypatch)
+    new = make_run_file(tmp_path / "new", "0.2.0")
     (site.folder / new.name).write_bytes(new.read_bytes())
     site.publish("0.2.0")
     program = tmp_path / "person/.local/bin/hearth"

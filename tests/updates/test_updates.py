@@ -272,9 +272,9 @@ class TestSwitching:
         home.mkdir()
         monkeypatch.setenv("HOME", str(home))
         monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-        old = make_run_file(tmp_path / "old", "0.1.0", monkeypatch)
+        old = make_run_file(tmp_path / "old", "0.1.0")
         subprocess.run(["sh", old, "--no-start"], check=True, capture_output=True)
-        new = make_run_file(tmp_path / "new", "0.2.0", monkeypatch)
+        new = make_run_file(tmp_path / "new", "0.2.0")
         (tmp_path / "site").mkdir(exist_ok=True)
         shutil.copy(new, tmp_path / "site")
         return home
@@ -308,7 +308,7 @@ class TestSwitching:
     def test_a_damaged_installer_changes_nothing(self, home: Path, tmp_path: Path) -> None:
         lib = home / ".local/lib"
         file = tmp_path / "bad.run"
-        file.write_bytes(next((tmp_path / "new/out").glob("*.run")).read_bytes()[:-20])
+        file.write_bytes(next((tmp_path / "new").glob("*.run")).read_bytes()[:-20])
         installed = Installed("run", lib, lib / "hearth/hearth")
         with pytest.raises(errors.UpdateFailedError, match="damaged or not complete"):
             replace.install(installed, file, "0.2.0", "0.1.0", tmp_path)
@@ -318,7 +318,7 @@ class TestSwitching:
     def test_no_room_and_no_right_to_write(
         self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        lib, file = home / ".local/lib", next((tmp_path / "new/out").glob("*.run"))
+        lib, file = home / ".local/lib", next((tmp_path / "new").glob("*.run"))
         installed = Installed("run", lib, lib / "hearth/hearth")
         monkeypatch.setattr(links, "free_space", lambda _path: 1000)
         with pytest.raises(errors.DiskFullError):
@@ -327,11 +327,10 @@ class TestSwitching:
             replace.install(Installed("run", Path("/proc"), lib), file, "0.2.0", "0.1.0", tmp_path)
         assert says(lib / "hearth/hearth") == "hearth 0.1.0"
 
-    def test_two_versions_are_kept(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_versions_are_kept(self, home: Path, tmp_path: Path) -> None:
         lib = home / ".local/lib"
         for version in ("0.2.0", "0.3.0", "0.3.0"):
-            folder = tmp_path / version / str(len(list(tmp_path.iterdir())))
-            file = make_run_file(folder, version, monkeypatch)
+            file = make_run_file(tmp_path / version, version)
             subprocess.run(["sh", file, "--no-start"], check=True, capture_output=True)
         names = sorted(path.name for path in lib.iterdir())
         assert names == ["hearth", "hearth-0.2.0", "hearth-0.3.0", "hearth.previous"]
@@ -350,7 +349,7 @@ class TestSwitching:
         top = linux.app_dir(make_tree(tmp_path / "tree", "0.1.0"))
         installed = find_installed(str(top / "usr/lib/hearth/hearth"), frozen=True, environ={})
         assert installed == Installed("appdir", top, top / "AppRun")
-        file = next((tmp_path / "new/out").glob("*.run"))
+        file = next((tmp_path / "new").glob("*.run"))
         replace.install(installed, file, "0.2.0", "0.1.0", tmp_path)
         assert (says(top / "AppRun"), replace.previous(installed, None)) == ("hearth 0.2.0", "0.1.0")
         assert not list(top.glob(".new*"))
