@@ -3230,6 +3230,10 @@
         <translation>Đo %n mô hình</translation>
     </message>
     <message>
+        <source>Once more, since the process died ({how}): {stage}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Hearth was closed while it ran or waited.</source>
         <translation>Hearth đã đóng khi việc này đang chạy hoặc đang chờ.</translation>
     </message>
@@ -5085,7 +5089,7 @@
     </message>
     <message>
         <source>Open</source>
-        <translation type="unfinished">Mở</translation>
+        <translation>Mở</translation>
     </message>
 </context>
 <context>
