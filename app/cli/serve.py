@@ -6,7 +6,7 @@ import threading
 import time
 from argparse import Namespace
 
-from app.cli.output import emit, memory, table
+from app.cli.output import emit, memory, rate, table
 from app.cli.run import load, services, take_preset
 from app.compose import Services
 from app.core.errors import UsageError
@@ -64,7 +64,7 @@ def request_line(event: RequestLogged) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(event.at))
     who = f" {event.client}" + (f" ({event.key})" if event.key else "")
     model = f" {event.model}" if event.model else ""
-    speed = f" {event.decode_per_second:.0f} tokens/s" if event.decode_per_second else ""
+    speed = f" {rate(event.decode_per_second)} tokens/s" if event.decode_per_second else ""
     tokens = f" {event.prompt_tokens}+{event.completion_tokens} tokens" if event.completion_tokens else ""
     prompt = f"\n  {event.prompt!r}" if event.prompt else ""
     head = f"{clock} {event.method} {_printable(event.path)} {event.status} {event.seconds:.2f}s"
