@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from app.core.events import ErrorInfo
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
+from app.runtime.burst import Burst
 from app.runtime.cores import CoreWatch
 from app.runtime.idle import copy_steps, free_memory
 from app.runtime.intake import Prepared
@@ -80,6 +81,7 @@ class Engine:
         self._alone: deque[Callable[[], None]] = deque()
         self._quiet = self._saved = True
         self._holding = False  # some text waits for more
+        self._burst: Burst | None = None
         self._steps = 0
 
     # ------------------------------------------------------------------------------ from any thread
@@ -220,6 +222,33 @@ class Engine:
     def _step(self) -> None:
         if self._watch is not None and self._watch.changed():
             self._context.set_threads(self._watch.decode, self._watch.threads)
+        if self._burst is None or not self._go_on(self._burst):
+            self._look_further()
+        self._flush()
+        self._report()
+        if self._steps >= COLLECT_EVERY:
+            self._steps = 0
+            gc.collect(1)
+
+    def _go_on(self, burst: Burst) -> bool:
+        most = 0 if self.scheduler.waiting else burst.room()
+        if most < 1:
+            self._burst = None
+            return False
+        code = burst.run(most, self._inbox)
+        if burst.rows:
+            count, steps = len(burst.writers), len(burst.rows)
+            self._steps += steps
+            for writer, token in burst.settle():
+                self._written(writer, token, None)
+            self.meter.wrote(burst.began, burst.ended, count, steps)
+        if code != OK:
+            self._burst = None
+            jobs = [writer.job for writer in burst.writers]
+            self._troubled(code, Step([Chunk(job, job.computed, 1) for job in jobs]))
+        return True
+
+    def _look_further(self) -> None:
         step = self.scheduler.step(self._prompt_budget())
         if self._holding and not len(self._writers) == len(step.chunks) == step.tokens:
             self._release()  # a prompt may take longer than text should wait
@@ -229,11 +258,7 @@ class Engine:
             self._compute(step)
         if step.unseen:
             self._look(step.unseen, rest=not step.chunks and not step.full)
-        self._flush()
-        self._report()
         self._steps += 1
-        if not self._steps % COLLECT_EVERY:
-            gc.collect(1)
 
     def _compute(self, step: Step) -> None:
         indices = [] if step.span else self._fill(step)
@@ -295,11 +320,15 @@ class Engine:
                 writer.computed += chunk.count
             self._tell_progress(writer)  # once more when all of it is read
             if chunk.complete:
-                self._sample(writer, index, several=len(indices) > 1)
+                self._sample(writer, index)
                 sampled += 1
         self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
+        if sampled == step.tokens == len(writers):
+            open_ones = [writer for chunk in step.chunks if (writer := writers.get(id(chunk.job)))]
+            if len(open_ones) == sampled and Burst.fits(open_ones):
+                self._burst = Burst(self._context, self.scheduler, open_ones)
 
-    def _sample(self, writer: Writer, index: int, *, several: bool) -> None:
+    def _sample(self, writer: Writer, index: int) -> None:
         logprobs = None
         if writer.logprobs is not None:
             logprobs = Logprobs(self._context.logits(index), writer.logprobs)
@@ -307,11 +336,7 @@ class Engine:
             writer.forced = self._model.tokenize(closing, add_special=False, parse_special=True)
         if writer.forced and not writer.sampler.force(writer.forced[0]):
             writer.forced = []
-        token = (
-            writer.forced.pop(0)
-            if writer.forced
-            else writer.sampler.sample(self._context, index, several=several)
-        )
+        token = writer.forced.pop(0) if writer.forced else writer.sampler.sample(self._context, index)
         writer.wrote(time.monotonic())
         self._written(writer, token, logprobs)
 
@@ -372,7 +397,7 @@ class Engine:
         )
 
     def _close(self, writer: Writer) -> None:
-        self._saved = False
+        self._saved, self._burst = False, None
         self.scheduler.remove(writer.job)
         del self._writers[id(writer.job)]
         writer.owner.writers.remove(writer)

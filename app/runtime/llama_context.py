@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float32]
 _decode = fast("llama_decode", ctypes.c_int32, ctypes.c_void_p, lib.llama_batch)
 _encode = fast("llama_encode", ctypes.c_int32, ctypes.c_void_p, lib.llama_batch)
 _logits = fast("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+_all_logits = fast("llama_get_logits", ctypes.c_void_p, ctypes.c_void_p)
 _embedding_row = fast("llama_get_embeddings_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 _embedding_seq = fast("llama_get_embeddings_seq", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 _seq_rm = fast("llama_memory_seq_rm", ctypes.c_bool, ctypes.c_void_p, *[ctypes.c_int32] * 3)
@@ -84,6 +85,13 @@ class Batch:
         self.count = at + 1
         return at
 
+    def advance(self, tokens: list[int]) -> None:
+        """The batch as it is, one position further: the next token of each sequence."""
+        numbers, places = self._token, self._pos
+        for at, token in enumerate(tokens):
+            numbers[at] = token
+            places[at] += 1
+
     def add_run(self, tokens: list[int], pos: int, seq: int, *, last: bool, every: bool = False) -> int:
         """Tokens at following positions; the ``last`` one's logits (or ``every`` one's) are wanted. Returns the last
         one's index."""
@@ -121,6 +129,7 @@ class Context:
         self.still: dict[int, list[tuple[int, int]]] = {}
         """Sequence -> (end, places) of images whose places take fewer positions (M-RoPE); empty for other models."""
         self._views: dict[int, Floats] = {}
+        self._table, self._table_at = np.empty((0, 0), np.float32), 0
         self._abort = ctypes.create_string_buffer(2)
         self._adapters: list[Any] = []
         self._install_abort()
@@ -200,6 +209,15 @@ class Context:
     def logits(self, index: int) -> Floats:
         """The row of logits of a batch index: a view of n_vocab values, valid (and writable) until the next decode."""
         return self._view(_logits(self.pointer, index), self.model.n_vocab)
+
+    def table(self, rows: int) -> Floats:
+        """All logits of the last batch, (rows, n_vocab), in the order of the tokens that wanted theirs: a view as
+        ``logits`` gives."""
+        address = _all_logits(self.pointer)
+        if address != self._table_at or len(self._table) != rows:
+            flat = self._view(address, rows * self.model.n_vocab)
+            self._table, self._table_at = flat.reshape(rows, self.model.n_vocab), address
+        return self._table
 
     def embedding(self, index: int) -> Floats:
         """The embedding of a batch index, n_embd values (a view)."""

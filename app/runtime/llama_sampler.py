@@ -9,8 +9,7 @@ import numpy as np
 from app.runtime.llama import fast, lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
-
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+from app.runtime.llama_shortlist import CANDIDATE
 
 _sample = fast("llama_sampler_sample", ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 _accept = fast("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
@@ -31,7 +30,7 @@ class Candidates:
 
     def __init__(self, n_vocab: int) -> None:
         self._ids = np.arange(n_vocab, dtype=np.int32)
-        self._data = np.empty(n_vocab, _CANDIDATE)
+        self._data = np.empty(n_vocab, CANDIDATE)
         self._id, self._logit = self._data["id"], self._data["logit"]
         self._array = lib.llama_token_data_array()
         self._pointer = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(lib.llama_token_data))
@@ -64,55 +63,6 @@ class Candidates:
         return int(self._array.data[index].id) if index >= 0 else -1
 
 
-class Best:
-    """The ``k`` largest logits (and those equal to the last of them) as llama.cpp's candidate array, for chains that
-    begin with top-k: they choose as they would from the whole vocabulary, in a third of the time.
-
-    The logits are read as a table; at least ``k`` of its columns' maxima reach the ``k``-th largest one, so at least
-    ``k`` logits do, and what is below it is not among the ``k`` largest.
-    """
-
-    COLUMNS = 1024
-    MOST = 256
-    """The largest ``k``."""
-
-    def __init__(self, n_vocab: int, k: int) -> None:
-        self._k, self._rows = k, n_vocab // self.COLUMNS
-        self._whole = self._rows * self.COLUMNS
-        self._room = 4 * self.MOST
-        self._data = np.empty(self._room, _CANDIDATE)
-        self._id, self._logit = self._data["id"], self._data["logit"]
-        self._maxima = np.empty(self.COLUMNS, np.float32)
-        self._array = lib.llama_token_data_array()
-        self._array.data = ctypes.cast(self._data.ctypes.data, ctypes.POINTER(lib.llama_token_data))
-        self._address = ctypes.addressof(self._array)
-
-    @classmethod
-    def suits(cls, n_vocab: int, k: int) -> bool:
-        """It is worth it for this vocabulary and ``k``."""
-        return 0 < k <= cls.MOST and n_vocab >= 8 * cls.COLUMNS
-
-    def fill(self, logits: Floats) -> Any:
-        """The array's address, or None: take the whole vocabulary (too many are equal, or they are no numbers)."""
-        table = logits[: self._whole].reshape(self._rows, self.COLUMNS)
-        maxima = np.maximum.reduce(table, axis=0, out=self._maxima)
-        maxima.partition(self.COLUMNS - self._k)
-        found = np.flatnonzero(logits >= maxima[self.COLUMNS - self._k])
-        count = len(found)
-        if not self._k <= count <= self._room:
-            return None
-        self._id[:count], self._logit[:count] = found, logits[found]
-        array = self._array
-        array.size, array.selected, array.sorted = count, -1, False
-        return self._address
-
-    @property
-    def selected(self) -> int:
-        """The token a chain chose, or -1."""
-        index = self._array.selected
-        return int(self._array.data[index].id) if index >= 0 else -1
-
-
 class Chain:
     """A sampler chain that owns its samplers."""
 
@@ -124,6 +74,10 @@ class Chain:
     def add(self, sampler: Any) -> None:
         """Append a sampler (the result of an ``llama_sampler_init_*`` function)."""
         _chain_add(self._pointer, sampler)
+
+    def add_chain(self, chain: "Chain") -> None:
+        """Append all of another chain; it is freed with this one, and can be applied by itself until then."""
+        self.add(chain._pointer)
 
     def add_bias(self, model: Model, bias: dict[int, float]) -> None:
         """Append a logit bias."""

@@ -31,6 +31,14 @@ class Meter:
             speed = prompt / (ended - start)
             self.prefill_speed = speed if not self.prefill_speed else 0.7 * self.prefill_speed + 0.3 * speed
 
+    def wrote(self, began: float, ended: float, sequences: int, steps: int) -> None:
+        """``steps`` steps of one token for each of ``sequences``."""
+        start = self._last_end if began - self._last_end < 0.05 else began
+        self._last_end = ended
+        self._steps.append((ended, ended - start, 0, sequences * steps, sequences))
+        while self._steps[0][0] < ended - WINDOW:
+            self._steps.popleft()
+
     def piece(self, most: int) -> int:
         """Prompt tokens, at most ``most``, that may go beside answers being written."""
         speed = self.prefill_speed

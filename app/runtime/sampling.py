@@ -7,6 +7,7 @@ grammar refuses the choice are all candidates filtered by it and the chain asked
 
 import secrets
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from app.runtime.grammar import Constraint
 from app.runtime.llama import lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
-from app.runtime.llama_sampler import Best, Candidates, Chain, Grammar
+from app.runtime.llama_sampler import Candidates, Chain, Grammar
+from app.runtime.llama_shortlist import Shortlists
 
 MIN_KEEP = 0
 NO_TOKEN = -1
@@ -43,10 +45,13 @@ class Sampler:
         self._suppressed = model.suppressed
         self._grammar = _grammar(model, constraint) if constraint else None
         self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
-        self._chain = None if self._greedy else build_chain(model, params, seed)
+        self._chain, self._memory, self._rest = None, None, None
+        if not self._greedy:
+            self._chain, self._memory, self._rest = build_chains(model, params, seed)
         self._candidates = Candidates(model.n_vocab) if self._grammar else None
-        self._best = best_of(params, model)
-        self._eog = np.array(sorted(model.eog_tokens), np.intp)
+        self.short = 0 if self._greedy else shortlist_of(params, model)
+        """How many of the best tokens the chain looks at, where a shortlist may hold them; 0: all, or nobody knows."""
+        self._eog = sorted(model.eog_tokens)
 
     def prime(self, prompt: Sequence[int]) -> None:
         """Tell the penalties what stands before the answer."""
@@ -54,27 +59,59 @@ class Sampler:
             for token in prompt[-count:]:
                 self._chain.accept(token)
 
-    def sample(self, context: Context, index: int, *, several: bool = False) -> int:
-        """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none. ``several``: it is
-        called for other sequences in the same step."""
-        early = self._written < self._min_tokens
+    @property
+    def remembers(self) -> bool:
+        """A penalty or a bias looks at every token it is given."""
+        return self._memory is not None
+
+    @property
+    def kind(self) -> Literal["greedy", "short", "other"]:
+        """How the choice may be made for several sequences at once (``choosing``)."""
+        if self._greedy:
+            return "greedy"
+        return "short" if self.short and self._grammar is None else "other"
+
+    def begin(self, logits: Floats) -> None:
+        """A token more will be written: rule out the ends while it is too early for them."""
+        if self._written < self._min_tokens:
+            for token in self._eog:
+                logits[token] = -np.inf
         self._written += 1
+
+    def sample(self, context: Context, index: int) -> int:
+        """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
         chain, grammar = self._chain, self._grammar
-        if chain is not None and grammar is None and not early and not (several and self._best):
+        if chain is not None and grammar is None and self._written >= self._min_tokens:
+            self._written += 1
             return chain.sample(context, index)
         logits = context.logits(index)
-        if early:
-            logits[self._eog] = -np.inf
+        self.begin(logits)
         if chain is None:
             return int(logits.argmax())
         if grammar is not None:
-            return self._constrained(grammar, chain, logits)
-        # Called once, numpy's code is read from main memory each time, and llama.cpp alone is quicker.
-        if several and self._best is not None and (array := self._best.fill(logits)):
-            # What such a chain is made of takes no note of the choice: nothing to accept.
-            chain.apply(array)
-            return self._best.selected
+            return self._constrained(grammar, chain, context, index)
         return chain.sample(context, index)
+
+    def pick(self, lists: Shortlists, row: int) -> bool:
+        """Choose from a row's candidates. False: the choice is not sure, nothing has changed."""
+        assert self._rest is not None
+        address = lists.addresses[row]
+        if self._memory is not None:
+            self._memory.apply(address)
+            if not lists.left(row, self.short):
+                return False
+        self._rest.apply(address)
+        return True
+
+    def accept(self, token: int) -> None:
+        """Take note of what ``pick`` chose. (What comes behind the memory takes none.)"""
+        if self._memory is not None:
+            self._memory.accept(token)
+
+    def from_all(self, context: Context, index: int) -> int:
+        """The choice from the whole vocabulary, accepted; for logits that ``begin`` saw."""
+        assert self._chain is not None
+        return self._chain.sample(context, index)
 
     def force(self, token: int) -> bool:
         """Take note of a token that is written whatever the model says; False when the grammar does not allow it."""
@@ -88,13 +125,13 @@ class Sampler:
         self._written += 1
         return True
 
-    def _constrained(self, grammar: Grammar, chain: Chain, logits: Floats) -> int:
+    def _constrained(self, grammar: Grammar, chain: Chain, context: Context, index: int) -> int:
         candidates = self._candidates
         assert candidates is not None
-        if self._best is not None and (array := self._best.fill(logits)):
-            chain.apply(array)
-            token = self._best.selected
-        else:
+        logits = context.logits(index)
+        if self._memory is None:
+            token = chain.sample(context, index)
+        else:  # what the grammar refuses must not be accepted
             chain.apply(candidates.fill(logits))
             token = candidates.selected
         grammar.apply(candidates.one(token))
@@ -106,7 +143,7 @@ class Sampler:
             grammar.apply(candidates.one(token))
             if token < 0 or not candidates.possible:
                 return NO_TOKEN
-        chain.accept(token)
+        self.accept(token)
         grammar.accept(token)
         return token
 
@@ -155,16 +192,17 @@ def has_penalties(params: SamplingParams) -> bool:
 def is_plain_greedy(params: SamplingParams) -> bool:
     """The answer is the likeliest token each time, with nothing before it: no chain is needed."""
     changed = has_penalties(params) or params.dry_multiplier > 0 or params.logit_bias or params.mirostat
-    return params.temperature <= 0 and params.dynatemp_range <= 0 and not changed
+    return _is_greedy(params) and not changed
 
 
-def best_of(params: SamplingParams, model: Model) -> Best | None:
-    """For chains whose first sampler is top-k: it gets only what it will keep."""
-    first = not (
-        has_penalties(params) or params.dry_multiplier > 0 or params.top_n_sigma > 0 or params.logit_bias
-    )
-    plain = first and not params.mirostat and not model.suppressed and params.temperature > 0
-    return Best(model.n_vocab, params.top_k) if plain and Best.suits(model.n_vocab, params.top_k) else None
+def shortlist_of(params: SamplingParams, model: Model) -> int:
+    """How many of the best tokens go through the chain, when what comes before only lowers logits; 0: nobody knows."""
+    raising = params.repeat_penalty < 1 or params.frequency_penalty < 0 or params.presence_penalty < 0
+    raising = raising or any(bias > 0 for bias in params.logit_bias.values())
+    if raising or params.mirostat or params.top_n_sigma > 0:
+        return 0
+    k = 1 if _is_greedy(params) else params.top_k
+    return k if Shortlists.suits(model.n_vocab, k) else 0
 
 
 def remembered(params: SamplingParams) -> int:
@@ -177,17 +215,34 @@ def remembered(params: SamplingParams) -> int:
     return 1 << 30 if any(count < 0 for count in counts) else max(counts, default=0)
 
 
-def build_chain(model: Model, params: SamplingParams, seed: int) -> Chain:
-    """The chain for these parameters; neutral samplers are left out."""
-    chain = Chain()
+def _is_greedy(params: SamplingParams) -> bool:
+    return params.temperature <= 0 and params.dynatemp_range <= 0
+
+
+def build_chains(model: Model, params: SamplingParams, seed: int) -> tuple[Chain, Chain | None, Chain]:
+    """The chain for these parameters, and its two parts, which it owns: what changes single logits (bias, penalties,
+    DRY; None without any) and the rest. Neutral samplers are left out."""
+    chain, rest = Chain(), build_rest(model, params, seed)
     bias = params.logit_bias | dict.fromkeys(model.suppressed, float("-inf"))
-    if bias:
-        chain.add_bias(model, bias)
+    memory = None
+    if bias or (not params.mirostat and (has_penalties(params) or params.dry_multiplier > 0)):
+        memory = Chain()
+        if bias:
+            memory.add_bias(model, bias)
+        if not params.mirostat:
+            _add_memory(memory, model, params)
+        chain.add_chain(memory)
+    chain.add_chain(rest)
+    return chain, memory, rest
+
+
+def build_rest(model: Model, params: SamplingParams, seed: int) -> Chain:
+    """From top-n-sigma to the choice."""
+    chain = Chain()
     if params.mirostat:
         _add_mirostat(chain, model, params, seed)
         return chain
-    _add_memory(chain, model, params)
-    if params.temperature <= 0 and params.dynatemp_range <= 0:
+    if _is_greedy(params):
         chain.add(lib.llama_sampler_init_greedy())
         return chain
     _add_truncation(chain, params, seed)

@@ -191,6 +191,13 @@ class Scheduler:
             self.ledger.grow(chunk.job.seq, chunk.count)
         self._reach = max(self._reach, self.ledger.used)
 
+    def grown(self, jobs: list[Job], steps: int) -> None:
+        """Jobs that were all writing have computed ``steps`` tokens more, for which there was room."""
+        for job in jobs:
+            job.computed += steps
+            self.ledger.grow(job.seq, steps)
+        self._reach = max(self._reach, self.ledger.used)
+
     def interrupted(self, job: Job, computed: int) -> None:
         """A step was cut short: ``computed`` tokens of the job are in the cache."""
         if computed < job.computed:

@@ -33,6 +33,16 @@ class Answer:
         self._logprobs: list[TokenLogprob] = []
         self._untold = 0
 
+    @property
+    def endless(self) -> bool:
+        """No text ends it: it need not be looked at before the next token is computed."""
+        return self._stops is None
+
+    @property
+    def budgeted(self) -> bool:
+        """``closing`` has to be asked before each token."""
+        return self._budget is not None
+
     def push(self, token: int, logprob: TokenLogprob | None = None) -> bool:
         """One token more; True when a stop string is complete and the answer has to end."""
         self.tokens += 1

@@ -1,4 +1,5 @@
-"""Engine work outside llama_decode, for each step: at one and at eight sequences, greedy and with the usual sampling.
+"""Engine work outside llama_decode, for each step: one sequence as the chat window asks for it, eight as the HTTP API's
+clients do (whose words never wait), greedy and with the usual sampling. CPU time, the engine thread's.
 
 ``python -m tests.bench.steps MODEL`` (a process of its own: llama.cpp is never in another) prints a JSON object.
 """
@@ -15,12 +16,15 @@ from pathlib import Path
 from statistics import median as middle
 from typing import Any
 
+from app.chat.session import FRAME_MS
 from app.core.generate import GenerateRequest, SamplingParams
 from app.core.types import LoadPlan
 from tests.bench.figures import ROOT, Figure, median
 from tests.starter import find_starter
 
 STEPS = 300
+GROUP = 10
+"""Steps that make one sample: what is caught up with every few steps belongs to all of them."""
 GOALS = {1: 150.0, 8: 500.0}  # microseconds
 KINDS = {"greedy": SamplingParams(temperature=0), "usual": SamplingParams(seed=7)}
 
@@ -51,6 +55,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
+        self.calls = 0
+        """Of llama_decode."""
         self._inner = [0.0]
 
     def watch(self, owner: object, name: str, part: str) -> Callable[[], None]:
@@ -65,6 +71,7 @@ class Clock:
         @functools.wraps(call)
         def watched(*args: Any, **named: Any) -> Any:
             self._inner.append(0.0)
+            self.calls += part == "decode"
             began = time.thread_time()
             try:
                 return call(*args, **named)
@@ -77,7 +84,7 @@ class Clock:
 
     def take(self) -> dict[str, float]:
         """Seconds by part."""
-        spent, self.spent = self.spent, {}
+        spent, self.spent, self.calls = self.spent, {}, 0
         return spent
 
 
@@ -100,28 +107,35 @@ class Bench:
         parts = _parts(self.loaded.engine)
         whole = self._steps(count, kind, [part for part in parts if part[1] in ("_step", "decode")])
         split = self._steps(count, kind, parts)
-        names = sorted({name for step in split for name in step} - {"decode"})
+        names = sorted({name for group in split for name in group} - {"decode"})
         return {
             "count": count,
             "kind": kind,
-            "samples": [step["other"] * 1e6 for step in whole],
-            "parts": {name: 1e6 * middle(step.get(name, 0.0) for step in split) for name in names},
+            "samples": [group["other"] * 1e6 for group in whole],
+            "parts": {name: 1e6 * middle(group.get(name, 0.0) for group in split) for name in names},
         }
 
     def _steps(self, count: int, kind: str, parts: list[tuple[Any, str, str]]) -> list[dict[str, float]]:
+        """Seconds a step by part, of each group of steps after the first quarter."""
         engine, clock = self.loaded.engine, Clock()
-        steps: list[dict[str, float]] = []
+        groups: list[dict[str, float]] = []
+        done = 0
         undo = [clock.watch(*part) for part in parts]
-        thread = threading.Thread(target=self._feed, args=(engine, count, kind, lambda: len(steps)))
+        thread = threading.Thread(target=self._feed, args=(engine, count, kind, lambda: done))
         thread.start()
         while thread.is_alive():
             engine._take()
             if engine.scheduler.running or engine.scheduler.waiting:
                 engine._step()
-                steps.append(clock.take())
+            if clock.calls >= GROUP:
+                done += clock.calls
+                calls = clock.calls
+                spent = clock.take()
+                if STEPS // 4 < done < STEPS:
+                    groups.append({part: seconds / calls for part, seconds in spent.items()})
         for act in undo:
             act()
-        return steps[STEPS // 4 : STEPS]
+        return groups
 
     def _feed(self, engine: Any, count: int, kind: str, done: Callable[[], int]) -> None:
         from msgspec.structs import replace
@@ -129,10 +143,13 @@ class Bench:
         sampling = replace(KINDS[kind], max_tokens=STEPS, ignore_eos=True)
         for key in range(count):
             request = GenerateRequest(
-                f"{kind}-{key}", prompt=f"Story {key}. Once upon a time", sampling=sampling
+                f"{kind}-{key}",
+                prompt=f"Story {key}. Once upon a time",
+                sampling=sampling,
+                flush_ms=FRAME_MS if count == 1 else 0,
             )
             engine.submit(self.loaded.intake.prepare(key, request))
-        while done() < STEPS:
+        while done() < STEPS - 2 * GROUP:
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -143,6 +160,8 @@ class Bench:
 
 
 def _parts(engine: Any) -> list[tuple[Any, str, str]]:
+    from app.runtime.burst import Burst
+    from app.runtime.choosing import Chooser
     from app.runtime.sampling import Sampler
 
     return [
@@ -151,6 +170,9 @@ def _parts(engine: Any) -> list[tuple[Any, str, str]]:
         (engine.scheduler, "step", "schedule"),
         (engine.scheduler, "done", "schedule"),
         (engine, "_fill", "batch"),
+        (Burst, "run", "loop"),
+        (Burst, "settle", "text"),
+        (Chooser, "choose", "sample"),
         (Sampler, "sample", "sample"),
         (engine, "_written", "text"),
         (engine, "_flush", "send"),

@@ -105,6 +105,20 @@ def test_four_at_once_answer_as_one_after_another(engine: Supervisor) -> None:
     assert len(set(alone)) == 4
 
 
+def test_more_requests_than_places_end_one_by_one(engine: Supervisor) -> None:
+    lengths = [2 + 3 * i for i in range(9)]
+    replies = [
+        ask(
+            engine,
+            request(prompt=f"Story {n}:", sampling=sampled(max_tokens=n, ignore_eos=True), flush_ms=n % 40),
+        )
+        for n in lengths
+    ]
+    for n, reply in zip(lengths, replies, strict=True):
+        assert reply.wait().finished().usage.completion == n
+        assert sum(event.tokens for event in reply.events if isinstance(event, Delta)) == n
+
+
 def test_the_second_turn_computes_only_what_is_new(engine: Supervisor) -> None:
     asked = request("My name is Lan. Remember it, please.")
     first = ask(engine, asked).wait()

@@ -1,0 +1,151 @@
+"""What several samplers choose at once from shortlists is what each chooses from the whole vocabulary."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core.generate import SamplingParams
+from app.runtime.choosing import Chooser
+from app.runtime.llama_sampler import Candidates, Chain
+from app.runtime.llama_shortlist import Shortlists, shortlists
+from app.runtime.sampling import Sampler
+
+N_VOCAB = 9 * 1024 + 77
+MODEL: Any = SimpleNamespace(n_vocab=N_VOCAB, suppressed=(), eog_tokens=frozenset({2, 7}), n_ctx_train=512)
+ROWS = 6
+
+
+class Rows:
+    """A context's logits, row by row."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self.values = values.astype(np.float32)
+
+    def table(self, rows: int) -> np.ndarray[Any, Any]:
+        return self.values[:rows]
+
+    def logits(self, row: int) -> np.ndarray[Any, Any]:
+        return self.values[row]
+
+
+@pytest.fixture(autouse=True)
+def all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``llama_sampler_sample`` without a context: fill the array with the whole vocabulary, apply, accept."""
+
+    def sample(chain: Chain, context: Any, index: int) -> int:
+        candidates = Candidates(N_VOCAB)
+        chain.apply(candidates.fill(context.logits(index)))
+        chain.accept(candidates.selected)
+        return candidates.selected
+
+    monkeypatch.setattr(Chain, "sample", sample)
+
+
+def peaked(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+    return rng.standard_normal((rows, N_VOCAB)) * rng.uniform(0.5, 4) + rng.uniform(-20, 20)
+
+
+def stepped(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+    """Full of equal logits."""
+    return np.round(peaked(rng, rows) * 16) / 16
+
+
+def clustered(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+    """The best stand together, where the guess for the threshold looks, or where it never does."""
+    values = peaked(rng, rows)
+    at = rng.integers(0, 8) * 1024 + rng.choice([0, 500])
+    values[:, at : at + 100] += 30
+    return values
+
+
+def empty(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+    """Nearly everything is ruled out."""
+    values = np.full((rows, N_VOCAB), -np.inf)
+    values[:, rng.choice(N_VOCAB, 60, replace=False)] = rng.standard_normal((rows, 60))
+    return values
+
+
+USUAL: dict[str, Any] = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
+CASES: dict[str, dict[str, Any]] = {
+    "usual": USUAL,
+    "small k": USUAL | {"top_k": 3},
+    "large k": USUAL | {"top_k": 128, "top_p": 1.0, "min_p": 0.0},
+    "dynamic": USUAL | {"dynatemp_range": 0.5},
+    "typical and xtc": USUAL | {"typical_p": 0.9, "xtc_probability": 0.5},
+    "repeat": USUAL | {"repeat_penalty": 1.3, "temperature": 1.5},
+    "presence": USUAL | {"frequency_penalty": 0.4, "presence_penalty": 2.0, "penalty_last_n": -1},
+    "bias": USUAL | {"logit_bias": dict.fromkeys(range(0, 3000, 10), -1.5) | {5: -float("inf")}},
+    "min tokens": USUAL | {"min_tokens": 30},
+    "greedy with a penalty": {"temperature": 0.0, "repeat_penalty": 1.2},
+}
+
+
+@pytest.mark.parametrize("shape", [peaked, stepped, clustered, empty])
+@pytest.mark.parametrize("case", CASES)
+def test_shortlists_choose_as_the_whole_vocabulary(case: str, shape: Any) -> None:
+    params = SamplingParams(**CASES[case])
+    ours = [Sampler(MODEL, params, 7 + row) for row in range(ROWS)]
+    plain = [Sampler(MODEL, params, 7 + row) for row in range(ROWS)]
+    assert all(sampler.kind == "short" for sampler in ours)
+    rng = np.random.default_rng(len(case))
+    for _step in range(10):
+        values = shape(rng)
+        context: Any = Rows(values)
+        chooser = Chooser(context, ours)
+        expected = []
+        for row, sampler in enumerate(plain):
+            whole: Any = Rows(values)
+            sampler.begin(whole.logits(row))
+            expected.append(sampler.from_all(whole, row))
+        assert chooser.choose() == expected
+    for sampler in (*ours, *plain):
+        sampler.close()
+
+
+def test_shortlists_are_short_and_sure_where_nothing_is_equal() -> None:
+    lists = Shortlists(N_VOCAB, ROWS)
+    ladder = np.linspace(-20, 20, N_VOCAB, dtype=np.float32)
+    values = np.random.default_rng(1).permuted(np.tile(ladder, (ROWS, 1)), axis=1)
+    assert lists.fill(values, 40) == [True] * ROWS
+    assert lists.left(0, 40)
+    kept = (values >= lists.thresholds[:, None]).sum(axis=1)
+    assert kept.min() >= 40
+    assert kept.max() < N_VOCAB / 8
+
+
+def test_what_is_no_number_is_left_to_llama() -> None:
+    values = np.full((ROWS, N_VOCAB), np.nan, np.float32)
+    assert shortlists(N_VOCAB, ROWS).fill(values, 40) == [False] * ROWS
+    assert shortlists(N_VOCAB, ROWS).fill(np.zeros_like(values), 40) == [False] * ROWS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"repeat_penalty": 0.9},
+        {"frequency_penalty": -0.1},
+        {"presence_penalty": -1.0},
+        {"logit_bias": {3: 2.0}},
+        {"mirostat": 2},
+        {"top_n_sigma": 1.0},
+        {"top_k": 0},
+        {"top_k": 500},
+    ],
+)
+def test_what_may_raise_a_token_takes_the_whole_vocabulary(changes: dict[str, Any]) -> None:
+    sampler = Sampler(MODEL, SamplingParams(**(USUAL | changes)), 1)
+    assert sampler.kind == "other"
+    sampler.close()
+
+
+def test_greedy_takes_the_first_of_the_best() -> None:
+    samplers = [Sampler(MODEL, SamplingParams(temperature=0.0, min_tokens=1), 1) for _ in range(ROWS)]
+    values = stepped(np.random.default_rng(3))
+    values[:, 2] = 1e6  # an end, too early
+    context: Any = Rows(values)
+    expected = np.delete(values, [2, 7], axis=1).max(axis=1)
+    found = Chooser(context, samplers).choose()
+    assert values[np.arange(ROWS), found].tolist() == expected.tolist()
+    assert all(sampler.kind == "greedy" for sampler in samplers)
