@@ -47,6 +47,8 @@ class RunCard(Struct, frozen=True, omit_defaults=True, kw_only=True):
     points: tuple[Point, ...] = ()
     recipes: dict[str, dict[str, object]] = {}
     """How a quant was made, by its fingerprint."""
+    sha256: dict[str, str] = {}
+    """Of whole files, where it is known, by their fingerprint."""
 
 
 def export(card: RunCard) -> bytes:

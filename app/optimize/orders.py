@@ -178,6 +178,8 @@ class LabItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     result: Result | None = None
     added_at: float = 0.0
     seconds: float = 0.0
+    crashed: str = ""
+    """How the process died before this try."""
     interrupted: bool = False
     """The program ended while it ran."""
 

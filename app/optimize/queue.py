@@ -35,6 +35,7 @@ class Step(Struct, frozen=True):
     total: int = 0
     step: int = 0
     steps: int = 1
+    crashed: str = ""
 
 
 Tell = Callable[[Step], None]
@@ -203,7 +204,9 @@ class LabQueue:
     def _work(self, item: LabItem) -> LabItem:
         def tell(step: Step) -> None:
             if not self._cancel.is_set():
-                self._put(replace(self._all()[item.id], **msgspec.structs.asdict(step)))
+                now = self._all()[item.id]
+                said = msgspec.structs.asdict(step) | {"crashed": step.crashed or now.crashed}
+                self._put(replace(now, **said))
 
         try:
             return replace(_plain(item), state="done", result=self._do(item.order, tell, self._cancel))
@@ -235,7 +238,9 @@ class LabQueue:
 
 def _plain(item: LabItem) -> LabItem:
     """Without where it stands."""
-    return replace(item, stage="", about="", done=0, total=0, step=0, steps=1, error=None, interrupted=False)
+    return replace(
+        item, stage="", about="", done=0, total=0, step=0, steps=1, crashed="", error=None, interrupted=False
+    )
 
 
 def _fresh(item: LabItem) -> LabItem:

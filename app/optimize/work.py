@@ -305,7 +305,8 @@ def _teller(
     tell: Tell, stage: Stage, step: int, steps: int, about: str = ""
 ) -> Callable[[LabProgress], None]:
     def told(progress: LabProgress) -> None:
-        tell(Step(stage, progress.what or about, progress.done, progress.total, step, steps))
+        crashed = progress.crashed
+        tell(Step(stage, progress.what or about, progress.done, progress.total, step, steps, crashed))
 
     return told
 

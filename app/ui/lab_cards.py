@@ -35,9 +35,15 @@ def make_card(services: "Services", points: Sequence[Point]) -> RunCard:
         machine.os,
     )
     recipes = {point.print: recipe for point in points if (recipe := _recipe(point))}
+    commit = next((str(recipe["commit"]) for recipe in recipes.values() if recipe.get("commit")), "")
+    known = {file.path: file.sha256 for record in services.library.records() for file in record.files}
+    hashes = {
+        p.print: str(recipes.get(p.print, {}).get("result_sha256") or known.get(p.path) or "") for p in points
+    }
     return RunCard(
         made_at=time.time(), program=f"Hearth {__version__}", engine=engine_name(), hardware=hardware,
-        points=tuple(points), recipes=recipes,
+        points=tuple(points), recipes=recipes, commit=commit,
+        sha256={mark: value for mark, value in hashes.items() if value},
     )  # fmt: skip
 
 

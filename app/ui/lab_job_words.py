@@ -144,7 +144,11 @@ def stage(item: LabItem) -> str:
         "speed": translate("Lab", "Speed of {name}").format(name=item.about),
         "": translate("Lab", "Starting"),
     }[item.stage]
-    return f"{text}, {pieces}" if item.total else text
+    said = f"{text}, {pieces}" if item.total else text
+    if not item.crashed:
+        return said
+    again = translate("Lab", "Once more, since the process died ({how}): {stage}")
+    return again.format(how=item.crashed, stage=said)
 
 
 def state(item: LabItem) -> str:

@@ -3231,7 +3231,7 @@
     </message>
     <message>
         <source>Once more, since the process died ({how}): {stage}</source>
-        <translation type="unfinished" />
+        <translation>Làm lại vì tiến trình đã chết ({how}): {stage}</translation>
     </message>
     <message>
         <source>Hearth was closed while it ran or waited.</source>
@@ -6139,10 +6139,6 @@
         <translation>Cần khoảng {size} bộ nhớ.</translation>
     </message>
     <message>
-        <source>The speed is a forecast from what was measured on this machine.</source>
-        <translation>Tốc độ là dự báo từ những gì đã đo trên máy này.</translation>
-    </message>
-    <message>
         <source>about {low}{dash}{high} tokens/s</source>
         <translation>khoảng {low}{dash}{high} token/giây</translation>
     </message>
@@ -8898,6 +8894,14 @@
     <message>
         <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
         <translation>Thay đổi cách trả lời của mô hình (LoRA); được nạp cùng mô hình.</translation>
+    </message>
+    <message>
+        <source>A forecast from what was measured on this machine; no answer has corrected it yet.</source>
+        <translation>Dự báo từ những gì đã đo trên máy này; chưa có câu trả lời nào điều chỉnh nó.</translation>
+    </message>
+    <message>
+        <source>A forecast from what was measured on this machine, corrected by %n answer(s).</source>
+        <translation>Dự báo từ những gì đã đo trên máy này, được điều chỉnh theo %n câu trả lời.</translation>
     </message>
     <message>
         <source>about {low} to {high}</source>
