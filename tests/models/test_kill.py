@@ -1,6 +1,6 @@
 """kill -9 at random moments of a download: the next start always goes on, and fetches little twice.
 
-HEARTH_KILLS sets how many moments are tried (default 30).
+HEARTH_KILLS sets how many moments are tried (default 15).
 """
 
 import os
@@ -19,7 +19,7 @@ from app.models.transfer_sidecar import Sidecar, part_path
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 
 REPO, NAME, SIZE = "me/big-GGUF", "big-Q4_0.gguf", 24_000_000
-KILLS = int(os.environ.get("HEARTH_KILLS", "30"))
+KILLS = int(os.environ.get("HEARTH_KILLS", "15"))
 BLOCK = 65536
 
 

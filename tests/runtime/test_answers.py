@@ -214,10 +214,11 @@ def test_min_tokens_and_ignore_eos_go_on(engine: Supervisor) -> None:
 
 
 def test_the_context_is_a_limit_not_an_error(engine: Supervisor) -> None:
-    reply = ask(engine, request("word " * 900, sampled(max_tokens=None, ignore_eos=True))).wait(110)
+    reply = ask(engine, request("word " * 970, sampled(max_tokens=None, ignore_eos=True))).wait()
     finished = reply.finished()
     assert finished.reason == "context_full"
     assert finished.usage.prompt + finished.usage.completion >= 1024
+    assert finished.usage.completion > 5
 
 
 def test_a_prompt_that_can_not_fit_is_refused_with_numbers(engine: Supervisor) -> None:
