@@ -93,7 +93,9 @@ def text(found: Estimate) -> str:
         f"KV cache      {', '.join(f'{kind} {size(count)}' for kind, count in found.kv.items() if kind in KINDS)}",
         f"Context       {_marks(found)}",
     ]
-    if found.empty.decode is None:
+    if found.empty.decode is not None:
+        lines.append(f"Source        a forecast from {found.empty.decode.source} of this machine")
+    else:
         lines += [
             "",
             "This machine's speed has not been measured yet: add --measure (under a minute when idle).",

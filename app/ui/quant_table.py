@@ -162,7 +162,7 @@ class QuantTable(Table):
                 self.tr("Needs about {size} of memory.").format(size=words.memory(row.prospect.needed))
             )
         if row.prospect.speed:
-            lines.append(self.tr("The speed is a forecast from what was measured on this machine."))
+            lines.append(words.forecast_words(row.prospect.speed))
         return "\n".join(lines)
 
 

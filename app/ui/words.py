@@ -1,9 +1,11 @@
 """Numbers and technical names in plain words and the user's separators."""
 
+import re
 import time
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
+from app.core.types import Forecast
 from app.models.quants import explain
 from app.ui.figures import DASH
 
@@ -165,3 +167,16 @@ def kind_tip(kind: str) -> str:
         "imatrix": translate("Words", "Says which weights matter most; used when a model is quantized."),
         "adapter": translate("Words", "Changes a model's manner (LoRA); it is loaded beside the model."),
     }.get(kind, "")
+
+
+def forecast_words(found: Forecast) -> str:
+    """Where a forecast comes from."""
+    runs = re.search(r"(\d+) runs", found.source)
+    if runs is None:
+        return translate(
+            "Words", "A forecast from what was measured on this machine; no answer has corrected it yet."
+        )
+    count = int(runs[1])
+    return translate(
+        "Words", "A forecast from what was measured on this machine, corrected by %n answer(s).", "", count
+    )

@@ -78,6 +78,13 @@
             <numerusform>%n years ago</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>A forecast from what was measured on this machine, corrected by %n answer(s).</source>
+        <translation>
+            <numerusform>A forecast from what was measured on this machine, corrected by %n answer.</numerusform>
+            <numerusform>A forecast from what was measured on this machine, corrected by %n answers.</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>UsagePage</name>

@@ -9,8 +9,9 @@ import pytest
 import shiboken6
 
 from app.core.engine_settings import Engine
+from app.core.types import Forecast
 from app.planning.rates import Rates, RatesStore, TypeRate
-from app.ui import tasks, translate
+from app.ui import tasks, translate, words
 from app.ui.dialogs.load import LoadDialog
 
 LONG = 20000
@@ -155,3 +156,10 @@ def test_a_text_that_can_t_be_read_is_said(qtbot: Any, open_dialog: Any) -> None
     dialog._draft.set("engine.tensor_split", "many")
     dialog._changed()
     qtbot.waitUntil(lambda: "must be a number" in dialog.verdict.text(), timeout=LONG)
+
+
+def test_a_forecast_says_where_it_comes_from(qtbot: Any) -> None:
+    translate.install("en")
+    assert "no answer has corrected it" in words.forecast_words(Forecast(1.0, 2.0, "measured rates"))
+    assert words.forecast_words(Forecast(1.0, 2.0, "measured rates, 1 runs")).endswith("by 1 answer.")
+    assert words.forecast_words(Forecast(1.0, 2.0, "measured rates, 12 runs")).endswith("by 12 answers.")

@@ -36,6 +36,7 @@ class OutcomeView(QWidget):
         self.verdict.setFont(font)
         self.bars = DeviceBars(self)
         self.reasons = make_label("muted", self, wrap=True)
+        self.origin = make_label("secondary", self, wrap=True)
         self._cells: dict[tuple[int, int], QLabel] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
@@ -50,6 +51,7 @@ class OutcomeView(QWidget):
         column_layout.addWidget(self.verdict)
         column_layout.addWidget(self.bars)
         column_layout.addLayout(self._grid)
+        column_layout.addWidget(self.origin)
         column_layout.addWidget(self.reasons)
 
     def _make_cell(self, row: int, column: int) -> None:
@@ -74,6 +76,9 @@ class OutcomeView(QWidget):
             lines.append(self.tr("{models} will be unloaded to make room.").format(models=names))
         self.reasons.setText("\n".join(lines))
         self._show_grid(found)
+        decode = found.after.empty.decode
+        self.origin.setText(words.forecast_words(decode) if decode is not None else "")
+        self.origin.setVisible(decode is not None)
 
     def show_failure(self, sentence: str) -> None:
         """Why there is no estimate."""
