@@ -236,7 +236,7 @@ def test_without_a_model_the_page_offers_one(qtbot: QtBot, page: ChatPage, servi
     page.controller.models.load()
     until(qtbot, lambda: not page.controller.models.there_are)
     assert page._empty.button.isVisible()
-    with qtbot.waitSignal(page.starter_requested, timeout=500):
+    with qtbot.waitSignal(page.starter_requested):
         qtbot.mouseClick(page._empty.button, Qt.MouseButton.LeftButton)
 
 

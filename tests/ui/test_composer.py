@@ -99,9 +99,9 @@ def test_nothing_is_sent_while_an_answer_is_written(
 
 def test_escape_and_the_button_stop_an_answer(qtbot: QtBot, composer: Composer) -> None:
     composer.set_busy(True)
-    with qtbot.waitSignal(composer.stop_requested, timeout=500):
+    with qtbot.waitSignal(composer.stop_requested):
         qtbot.keyClick(composer.edit, Qt.Key.Key_Escape)
-    with qtbot.waitSignal(composer.stop_requested, timeout=500):
+    with qtbot.waitSignal(composer.stop_requested):
         qtbot.mouseClick(composer._button, Qt.MouseButton.LeftButton)
 
 
@@ -138,7 +138,7 @@ def test_it_grows_with_its_text_to_a_maximum(composer: Composer) -> None:
 def test_dropped_files_are_told_and_not_pasted(qtbot: QtBot, composer: Composer) -> None:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile("/tmp/notes.txt")])
-    with qtbot.waitSignal(composer.files_dropped, timeout=500) as caught:
+    with qtbot.waitSignal(composer.files_dropped) as caught:
         composer.edit.insertFromMimeData(data)
     assert [str(path) for path in caught.args[0]] == ["/tmp/notes.txt"]
     assert composer.text() == ""

@@ -72,6 +72,6 @@ def test_nothing_found_is_said_and_escape_closes(qtbot: QtBot, bar: FindBar) -> 
     bar.begin()
     bar.line.setText("no such words")
     qtbot.waitUntil(lambda: bar._count.text() == "Nothing found", timeout=30_000)
-    with qtbot.waitSignal(bar.closed, timeout=500):
+    with qtbot.waitSignal(bar.closed):
         qtbot.keyClick(bar.line, Qt.Key.Key_Escape)
     assert not bar.isVisible()

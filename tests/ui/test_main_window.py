@@ -127,7 +127,7 @@ def test_a_dropped_model_is_imported_and_shown(
     )
     window.dropEvent(event)
     assert event.isAccepted()
-    qtbot.waitUntil(lambda: bool(services.library.records()), timeout=20000)
+    qtbot.waitUntil(lambda: bool(services.library.records()))
     qtbot.waitUntil(lambda: window.stack.currentWidget() is window.pages.get("library"), timeout=30_000)
     qtbot.waitUntil(lambda: window.pages["library"].table.current() is not None, timeout=30_000)
 

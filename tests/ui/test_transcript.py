@@ -258,7 +258,7 @@ def test_an_error_stands_in_its_place_with_its_button(qtbot: QtBot, qapp: QAppli
     made.set_entries([Entry(1, "assistant", "partial", error=error)])
     card = made.findChild(ErrorCard)
     assert isinstance(card, ErrorCard)
-    with qtbot.waitSignal(made.action, timeout=500) as caught:
+    with qtbot.waitSignal(made.action) as caught:
         qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
     assert caught.args == [1, "load_again"]
 
@@ -279,7 +279,7 @@ def test_actions_are_told(qtbot: QtBot, transcript: Transcript, name: str) -> No
     transcript.set_entries([Entry(1, "assistant", "Hi", reason="stop", version=2, versions=3)])
     footer = view_of(transcript, 1)._footer
     assert footer is not None
-    with qtbot.waitSignal(transcript.action, timeout=500) as caught:
+    with qtbot.waitSignal(transcript.action) as caught:
         footer._buttons[name].click()  # type: ignore[index]
     assert caught.args == [1, name]
 
@@ -290,7 +290,7 @@ def test_editing_in_place_tells_the_new_text(qtbot: QtBot, transcript: Transcrip
     view.start_edit()
     assert view._editor is not None
     view._editor.text.setPlainText("new")
-    with qtbot.waitSignal(transcript.edited, timeout=500) as caught:
+    with qtbot.waitSignal(transcript.edited) as caught:
         qtbot.keyClick(view._editor.text, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert caught.args == [1, "new"]
     assert not view.editing
