@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from tests.fakes.hub_data import STARTER_REPO, demo_repos
 from tests.fakes.hub_server import LocalHub
-from tests.shots import chats, machine, models, whole
+from tests.shots import chats, lab, machine, models, whole
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ def shoot_some(studio: Studio, chapters: list[str]) -> None:
         _server(studio)
     if "settings" in chapters:
         _settings(studio)
+    if "lab" in chapters:
+        lab.shoot(studio)
     if "whole" in chapters:
         window.open_page("chat")
         whole.shoot(studio, OUT)
@@ -157,6 +159,7 @@ def shoot(studio: Studio) -> None:
     _server(studio)
     machine.usage(studio)
     _settings(studio)
+    lab.shoot(studio)
     whole.shoot(studio, OUT)
     models.offline(studio)
 
@@ -252,7 +255,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two looks at one size")
-    parser.add_argument("--only", nargs="+", choices=("chat", "server", "settings", "whole"))
+    parser.add_argument("--only", nargs="+", choices=("chat", "server", "settings", "lab", "whole"))
     options = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
