@@ -18,6 +18,11 @@ PAGE_KEYS: dict[str, str] = {
     "chat_search": "Ctrl+Shift+F",
     "chat_question_up": "Alt+Up",
     "chat_question_down": "Alt+Down",
+    "discover_back": "Alt+Left",
+    "discover_forward": "Alt+Right",
+    "library_load": "Return; Enter",
+    "library_rename": "F2",
+    "library_delete": "Del",
 }
 """Default keys of what one page offers beyond the menus."""
 
@@ -29,7 +34,18 @@ def page_key_words(name: str) -> str:
         "chat_search": translate("Keys", "Chat: search all chats"),
         "chat_question_up": translate("Keys", "Chat: previous question"),
         "chat_question_down": translate("Keys", "Chat: next question"),
+        "discover_back": translate("Keys", "Discover: back"),
+        "discover_forward": translate("Keys", "Discover: forward"),
+        "library_load": translate("Keys", "Library: load the selected model"),
+        "library_rename": translate("Keys", "Library: rename the selected model"),
+        "library_delete": translate("Keys", "Library: delete what is selected"),
     }.get(name, name)
+
+
+def page_key_text(name: str) -> str:
+    """A page's key as menus write it; "" when it has none."""
+    found = keymap().sequences(name, PAGE_KEYS[name])
+    return found[0].toString(QKeySequence.SequenceFormat.NativeText) if found else ""
 
 
 class KeyMap(QObject):

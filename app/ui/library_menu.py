@@ -6,6 +6,7 @@ from functools import partial
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QMenu
 
+from app.ui import keys
 from app.ui.library_delete import removable
 from app.ui.library_rows import Row, States
 
@@ -19,8 +20,8 @@ def fill_menu(menu: QMenu, row: Row, states: States, ask: Callable[[str], None])
     for at, group in enumerate(_groups(row, states)):
         if at:
             menu.addSeparator()
-        for name, text, possible, keys in group:
-            action = menu.addAction(f"{text}\t{keys}" if keys else text)
+        for name, text, possible, key in group:
+            action = menu.addAction(f"{text}\t{key}" if key else text)
             action.setEnabled(possible)
             action.triggered.connect(partial(ask, name))
 
@@ -34,7 +35,12 @@ def _groups(row: Row, states: States) -> tuple[tuple[Entry, ...], ...]:
     )
     return (
         (
-            ("load", translate("Library", "Load…"), row.runs and not live, translate("Library", "Enter")),
+            (
+                "load",
+                translate("Library", "Load…"),
+                row.runs and not live,
+                keys.page_key_text("library_load"),
+            ),
             ("chat", translate("Library", "Chat"), row.runs, ""),
             ("unload", translate("Library", "Unload"), live, ""),
         ),
@@ -44,12 +50,12 @@ def _groups(row: Row, states: States) -> tuple[tuple[Entry, ...], ...]:
         ),
         (
             ("star", star, True, ""),
-            ("rename", translate("Library", "Rename…"), True, "F2"),
+            ("rename", translate("Library", "Rename…"), True, keys.page_key_text("library_rename")),
             ("file", translate("Library", "Tensors, template and all keys…"), not row.damaged, ""),
         ),
         (
             ("reveal", translate("Library", "Show file"), True, ""),
             ("hub", translate("Library", "Page on the Hub"), row.record.source is not None, ""),
         ),
-        (("delete", translate("Library", "Delete…"), removes, translate("Library", "Del")),),
+        (("delete", translate("Library", "Delete…"), removes, keys.page_key_text("library_delete")),),
     )

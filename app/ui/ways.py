@@ -1,9 +1,10 @@
 """Back and forward on the Discover page: two buttons, Alt with an arrow, and the mouse's own buttons."""
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeySequence, QMouseEvent, QShortcut
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
+from app.ui import keys
 from app.ui.visits import Visit, Visits, Wanted
 from app.ui.widgets import IconButton
 
@@ -19,9 +20,8 @@ class Ways(QObject):
         self.going = False
         self.back = IconButton("chevron-left", self.go_back, page)
         self.forward = IconButton("chevron-right", self.go_forward, page)
-        for keys, turn in (("Alt+Left", self.go_back), ("Alt+Right", self.go_forward)):
-            shortcut = QShortcut(QKeySequence(keys), page, turn)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        keys.bind(page, "discover_back", self.go_back)
+        keys.bind(page, "discover_forward", self.go_forward)
         self.show_state()
 
     def watch(self, areas: tuple[QAbstractScrollArea, ...]) -> None:

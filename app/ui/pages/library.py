@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QStackedWidget, QWidg
 from app.core.events import InstanceChanged, LibraryChanged, PresetsChanged
 from app.models.folders import Folder
 from app.models.library_care import Facts
-from app.ui import library_rows, tasks, words
+from app.ui import keys, library_rows, tasks, words
 from app.ui.bridge import Bridge
 from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
@@ -106,11 +106,9 @@ class LibraryPage(Page):
         self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.table.customContextMenuRequested.connect(self._menu)
         self.table.sortByColumn(ORDER.index("used"), Qt.SortOrder.DescendingOrder)
-        keys = (("Return", "load"), ("Enter", "load"), ("Delete", "delete"), ("F2", "rename"))
-        for key, action in keys:
-            shortcut = QShortcut(QKeySequence(key), self.table)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-            shortcut.activated.connect(partial(self._ask, action))
+        for action in ("load", "rename", "delete"):
+            asks = partial(self._ask, action)
+            keys.bind(self.table, f"library_{action}", asks, Qt.ShortcutContext.WidgetShortcut)
         down = QShortcut(QKeySequence("Down"), self.search)
         down.setContext(Qt.ShortcutContext.WidgetShortcut)
         down.activated.connect(self.table.setFocus)
