@@ -308,11 +308,11 @@ def _attention(bench: Bench, kv: str) -> list[float]:
     """[elements, seconds for a token with an empty context, and with DEPTH tokens in it]."""
     shape = Shape(6, 512, 8, 2, 256)
     with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
-        shallow = session.step(0.1)
+        shallow = session.step(0.25)
         before = session.position
         session.fill(DEPTH, max(2.0, bench.left / 4))
         filled = session.position - before
-        deep = session.step(0.2)
+        deep = session.step(0.5)
     return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * filled, shallow, deep]
 
 
