@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 _WAIT_MS = 1500
+PATIENCE = 10.0
+"""Seconds: a first copy that was started a moment ago, on a busy machine, holds the lock before it listens."""
 
 
 def _name(folder: Path) -> str:
@@ -61,7 +64,13 @@ class SingleWindow(QObject):
         socket.disconnectFromServer()
 
     def tell(self, path: str) -> bool:
-        """Raise the window that holds the lock and hand it a file; False when it does not answer."""
+        """Raise the window that holds the lock and hand it a file; False when it does not answer for ``PATIENCE``."""
+        end = time.monotonic() + PATIENCE
+        while not (told := self._deliver(path)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return told
+
+    def _deliver(self, path: str) -> bool:
         from PySide6.QtNetwork import QLocalSocket  # noqa: PLC0415 - only a second copy needs it
 
         socket = QLocalSocket()

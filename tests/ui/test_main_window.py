@@ -182,7 +182,10 @@ def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -
     second.close()
 
 
-def test_a_lock_holder_that_does_not_answer_is_reported(qtbot: Any, tmp_path: Path) -> None:
+def test_a_lock_holder_that_does_not_answer_is_reported(
+    qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ui.single.PATIENCE", 0.05)
     assert SingleWindow(tmp_path / "hearth.lock").tell("") is False
 
 
