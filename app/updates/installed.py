@@ -82,13 +82,14 @@ def _linux(program: Path, environ: Mapping[str, str], dpkg_list: Path, deb_place
         return Installed("appimage", Path(image).resolve(), Path(image).resolve())
     if folder == deb_place and dpkg_list.is_file():
         return Installed("deb", folder, program)
-    if (folder / RUN_MARK).is_file() and _leads_to(folder.parent / "hearth", folder):
+    if (folder / RUN_MARK).is_file() and _beside(folder.parent / "hearth", folder):
         return Installed("run", folder.parent, folder.parent / "hearth" / program.name)
     top = folder.parents[2] if len(folder.parents) > 2 else folder
-    if (top / "AppRun").is_file() and _leads_to(top / "usr", folder.parents[1]):
+    if (top / "AppRun").is_file() and _beside(top / "usr", folder.parents[1]):
         return Installed("appdir", top, top / "AppRun")
     return Installed("copy", folder, program)
 
 
-def _leads_to(link: Path, folder: Path) -> bool:
-    return link.is_symlink() and link.resolve() == folder
+def _beside(link: Path, folder: Path) -> bool:
+    """Whether the folder is one of the versions that the link names one of: the one in use, or one that runs still."""
+    return link.is_symlink() and link.resolve().parent == folder.parent

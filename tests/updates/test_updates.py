@@ -294,6 +294,8 @@ class TestSwitching:
         outcome = updates.install(offer, updates.download(offer))
         assert (outcome.then, says(start), updates.previous()) == ("restart", "hearth 0.2.0", "0.1.0")
         assert running.is_file(), "the program that runs keeps its own files"
+        still = find_installed(str(running), frozen=True, environ={})
+        assert still == installed(), "and knows what to start in its place"
         assert not list(paths.cache.rglob("*.run"))
 
         new = make(paths, site, installed=installed, version="0.2.0", look="day")
