@@ -38,7 +38,7 @@ class MatrixJob(Struct, frozen=True, tag="matrix", tag_field="job", kw_only=True
     chunks: int = 0
     threads: int = 0
     n_gpu_layers: int = 0
-    save_every: int = 16
+    save_every: int = 32
 
 
 class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
@@ -58,8 +58,8 @@ class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
     keep: str = ""
     """Where a comparison is kept as it goes on (.npz); one that is there is gone on with. A reference being written
     (``write`` with ``.part``) is gone on with anyway."""
-    keep_every: int = 8
-    """Batches of four pieces between two keepings."""
+    keep_every: int = 16
+    """Batches of two pieces between two keepings."""
     ubatch: int = CHUNK
     """Tokens computed at once inside a batch: another number gives the same sums in another order (the noise)."""
 

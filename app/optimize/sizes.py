@@ -28,7 +28,7 @@ TENSOR_TYPES = (
 """Types a single tensor can be given."""
 NEED_MATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K_S", "IQ3_XXS"})
 """Those that llama.cpp refuses, or that are poor, without an importance matrix; a dry run says it for one model."""
-AT_ONCE = 4 * CHUNK
+AT_ONCE = 2 * CHUNK
 LETTERS = 3.6
 """Bytes of text for one token, about."""
 _TOP, _SCORED, _ENTRY = 8192, CHUNK // 2, 6
@@ -78,7 +78,7 @@ def quantizing_memory(header: Header) -> int:
 
 
 def computing_memory(model: Path, header: Header, *, every: bool) -> int:
-    """Bytes: weights, the logits of a batch (half of them when only scored), a cache for 2,048 tokens."""
+    """Bytes: weights, the logits of a batch (half of them when only scored), a cache for 1,024 tokens."""
     summary = summarize(header)
     rows = AT_ONCE if every else AT_ONCE // 2
     width = summary.embedding_length or 0

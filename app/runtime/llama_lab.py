@@ -13,6 +13,7 @@ import msgspec
 
 from app.core.errors import HearthError
 from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, MatrixJob, PriceJob, QuantizeJob
+from app.runtime import llama_lean  # noqa: F401 - before anything imports llama_cpp
 from app.runtime.llama import start
 from app.runtime.llama_quantize import Lines, quantize
 

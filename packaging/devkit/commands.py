@@ -234,12 +234,20 @@ def bench(arguments: Sequence[str]) -> int:
 
 
 def bench_peers(arguments: Sequence[str]) -> int:
-    """The engine beside llama.cpp's own tools, in the same run, as ratios."""
+    """The engine and the lab beside llama.cpp's own tools, in the same run, as ratios."""
     set_up()
     env = {**_test_env(), "HEARTH_PEERS": str(peers.ensure())}
-    return _call(
-        [MAIN.python, "-m", "tests.bench", "peers", "--out", "build/bench-peers.json", *arguments], env
-    )
+    command = [
+        MAIN.python,
+        "-m",
+        "tests.bench",
+        "peers",
+        "lab",
+        "--out",
+        "build/bench-peers.json",
+        *arguments,
+    ]
+    return _call(command, env)
 
 
 def lab_proof(arguments: Sequence[str]) -> int:
@@ -269,7 +277,8 @@ def engine_cuda(arguments: Sequence[str]) -> int:
 def update_list(arguments: Sequence[str]) -> int:
     """A key, or the signed list of installers in a folder (from several systems); see packaging/update_manifest.py."""
     venvs.ensure(PACKAGER)
-    return _call([PACKAGER.python, release.LIST_SCRIPT, *arguments], dict(os.environ))
+    command: list[str | Path] = [PACKAGER.python, release.LIST_SCRIPT, *arguments]
+    return _call(command, dict(os.environ))
 
 
 def soak(arguments: Sequence[str]) -> int:

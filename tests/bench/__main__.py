@@ -19,7 +19,10 @@ PARTS = {
     "library": "listing and scanning many models",
     "chats": "reading, searching and writing long chats",
 }
-PEERS = {"peers": "the engine beside llama.cpp's own tools"}
+PEERS = {
+    "peers": "the engine beside llama.cpp's own tools",
+    "lab": "the quantization lab beside llama.cpp's own tools",
+}
 ALL = {**PARTS, **PEERS}
 
 
