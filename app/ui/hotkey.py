@@ -8,6 +8,7 @@ one for this). Elsewhere (macOS) there is none, and the tray's menu does the sam
 import ctypes
 import ctypes.util
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class GlobalKey(QObject):
     @property
     def asks(self) -> bool:
         """The desktop asks its user before it gives a key."""
-        return QGuiApplication.platformName() == "wayland" and self._bus is not None and self._bus.there
+        return _under_wayland() and self._bus is not None and self._bus.there
 
     @property
     def possible(self) -> bool:
@@ -118,6 +119,11 @@ class GlobalKey(QObject):
             self._grab.close()
             self._grab = None
         self.problem = "off"
+
+
+def _under_wayland() -> bool:
+    """Also with Qt on Xwayland: a grab there is heard only while some X program has the keyboard."""
+    return QGuiApplication.platformName() == "wayland" or os.environ.get("XDG_SESSION_TYPE") == "wayland"
 
 
 def sequence_of(keys: str) -> QKeySequence:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,6 +237,7 @@ def _server(studio: Studio) -> None:
             continue
     studio.wait(lambda: len(page.model.rows) >= 2)
     studio.take("server-on")
+    _ask_the_server(studio, page)
     page.show_tab("connect")
     studio.take("server-connect")
     page.keys.propose("laptop")
@@ -247,6 +248,37 @@ def _server(studio: Studio) -> None:
     studio.take("server-settings")
     window.server.turn(False)
     studio.wait(lambda: window.server.state.state == "off")
+
+
+def _ask_the_server(studio: Studio, page: Any) -> None:
+    """A request under way."""
+    import json
+    import threading
+    import urllib.request
+
+    asked = {
+        "model": STARTER,
+        "max_tokens": 900,
+        "messages": [{"role": "user", "content": "Tell a long story."}],
+    }
+    request = urllib.request.Request(
+        studio.window.server.state.address + "/v1/chat/completions",
+        json.dumps(asked).encode(),
+        {"Content-Type": "application/json"},
+    )
+
+    def ask() -> None:
+        with suppress(OSError):
+            urllib.request.urlopen(request, timeout=120).read()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    page.show_tab("activity")
+    studio.wait(lambda: any(row.tokens for row in page.activity.live.rows))
+    studio.take("server-live")
+    for row in studio.services.server.live():
+        studio.services.server.cancel(row.id)
+    thread.join(60)
 
 
 def main() -> None:
