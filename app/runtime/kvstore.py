@@ -73,6 +73,8 @@ class KvStore:
         self._thread: threading.Thread | None = None
         self._known: dict[str, list[int]] = {}
         """Conversation -> the tokens whose state was read or written last."""
+        self._waiting: dict[str, Stored] = {}
+        """Conversation -> its state on the way to the disk."""
 
     def path(self, conversation: str) -> Path:
         """Where this conversation's state is, if anywhere."""
@@ -83,6 +85,8 @@ class KvStore:
 
     def find(self, conversation: str) -> Stored | None:
         """The conversation's state, checked; a file that does not fit or is damaged is deleted."""
+        if (waiting := self._waiting.get(conversation)) is not None:
+            return waiting
         path = self.path(conversation)
         try:
             data = path.read_bytes()
@@ -107,11 +111,13 @@ class KvStore:
     def put(self, conversation: str, tokens: list[int], state: State) -> None:
         """Keep a state; returns at once."""
         self._known[conversation] = tokens
+        self._waiting[conversation] = Stored(tokens, state)
         self._later((conversation, tokens, state))
 
     def forget(self, conversation: str) -> None:
         """Delete a conversation's state, after what waits to be written; returns at once."""
         self._known.pop(conversation, None)
+        self._waiting.pop(conversation, None)
         self._later(conversation)
 
     def _later(self, item: tuple[str, list[int], State] | str) -> None:
@@ -136,6 +142,13 @@ class KvStore:
                     self._write(*item)
             except OSError as error:
                 log.info("the state of a conversation is not kept: %s", error)
+            self._written(item)
+
+    def _written(self, item: tuple[str, list[int], State] | str) -> None:
+        if not isinstance(item, str):
+            found = self._waiting.get(item[0])
+            if found is not None and found.state is item[2]:
+                self._waiting.pop(item[0], None)
 
     def _write(self, conversation: str, tokens: list[int], state: State) -> None:
         data = build(self._key, conversation, tokens, state)
