@@ -46,6 +46,7 @@ QToolButton:focus {{ border-color: {accent}; }}
 QToolButton::menu-indicator {{ image: none; }}
 
 QSlider:focus {{ border: none; outline: 0; }}
+QSlider:horizontal {{ min-height: 22px; }}
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ background: {surface}; color: {text}; border: 1px solid {line};
   border-radius: 6px; padding: 0 8px; min-height: 30px; selection-background-color: {accent};
   selection-color: {on_accent}; placeholder-text-color: {text_2}; }}
