@@ -72,8 +72,8 @@ QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({icons}/flat/up-{sche
   width: 10px; height: 10px; }}
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg);
   width: 10px; height: 10px; }}
-QCheckBox::indicator, QTableView::indicator {{ width: 16px; height: 16px; border: 1px solid {text_2}; border-radius: 4px;
-  background: {surface}; }}
+QCheckBox::indicator, QTableView::indicator {{ width: 16px; height: 16px; border: 1px solid {text_2};
+  border-radius: 4px; background: {surface}; }}
 QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {accent}; border-color: {accent};
   image: url({icons}/flat/check-{scheme}.svg); }}
 QCheckBox::indicator:disabled {{ border-color: {line}; }}
