@@ -83,15 +83,9 @@ class ChatArchive(QObject):
 
     def show_imported(self, result: Imported) -> None:
         """Say what came of an import."""
-        chats, messages, problems = len(result.chats), result.messages, len(result.problems)
-        words = []
-        if chats:
-            words.append(translate("ChatPage", "%n chat(s) imported", "", chats))
-            words.append(translate("ChatPage", "with %n message(s)", "", messages))
-        if problems:
-            words.append(translate("ChatPage", "%n file(s) could not be read", "", problems))
-        tone = "good" if not problems else "warn" if chats else "bad"
-        self._banner.show_words(", ".join(words) + ".", tone, details="\n".join(result.problems))
+        tone = "good" if not result.problems else "warn" if result.chats else "bad"
+        details = "\n".join(result.problems)
+        self._banner.show_words(lambda: _imported_words(result), tone, details=details)
 
     # ---------------------------------------------------------------- out
 
@@ -104,3 +98,14 @@ class ChatArchive(QObject):
             return
         title = next((row.title for row in self._list.model.rows if row.id == chat), "")
         chat_export.ask_and_write(self._page, store, chat, title, controller.report, usage)
+
+
+def _imported_words(result: Imported) -> str:
+    chats, messages, problems = len(result.chats), result.messages, len(result.problems)
+    words = []
+    if chats:
+        words.append(translate("ChatPage", "%n chat(s) imported", "", chats))
+        words.append(translate("ChatPage", "with %n message(s)", "", messages))
+    if problems:
+        words.append(translate("ChatPage", "%n file(s) could not be read", "", problems))
+    return ", ".join(words) + "."

@@ -6,7 +6,7 @@ The list stands above the composer while a command's name is typed; arrow keys c
 from collections.abc import Sequence
 
 from msgspec import Struct
-from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -47,6 +47,7 @@ class SlashList(QFrame):
         column.addWidget(self.list)
         edit.textChanged.connect(self._typed)
         edit.installEventFilter(self)
+        over.installEventFilter(self)
         theme.notifier().changed.connect(self._restyle)
         self._restyle()
         self.hide()
@@ -54,6 +55,8 @@ class SlashList(QFrame):
     def set_commands(self, commands: Sequence[SlashCommand]) -> None:
         """What is offered from now on."""
         self._commands = commands
+        if self.isVisible():
+            self._typed()
 
     def _typed(self) -> None:
         text = self._edit.toPlainText()
@@ -84,7 +87,11 @@ class SlashList(QFrame):
             self.hide()
             self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
 
-    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._over:
+            if event.type() == QEvent.Type.Resize and self.isVisible():
+                QTimer.singleShot(0, self, self._settle)  # once the composer has its new place
+            return False
         if event.type() == QEvent.Type.FocusOut:
             self.hide()
         if not self.isVisible() or not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:

@@ -450,6 +450,19 @@ def test_a_slash_fills_in_a_prompt(qtbot: QtBot, page: ChatPage) -> None:
     until(qtbot, lambda: page.composer.text() == "Dịch sang Pháp: xin chào")
 
 
+def test_the_slash_s_list_stays_above_the_composer(qtbot: QtBot, page: ChatPage) -> None:
+    page.resize(1000, 700)
+    page.composer.edit.setFocus()
+    qtbot.keyClicks(page.composer.edit, "/")
+    until(qtbot, page.prompts.list.isVisible)
+    page.resize(800, 500)
+
+    def bottom() -> int:
+        return page.prompts.list.geometry().bottom()
+
+    until(qtbot, lambda: 0 < page.composer.mapTo(page, QPoint(0, 0)).y() - bottom() < 20)
+
+
 def test_a_slash_runs_a_command(qtbot: QtBot, page: ChatPage) -> None:
     page.composer.edit.setFocus()
     qtbot.keyClicks(page.composer.edit, "/temp")
