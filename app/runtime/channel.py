@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 SHORT = 16_384
-CHUNK = 262_144
+CHUNK, MORE = 65_536, 1 << 20
+"""Bytes asked for at once, and while a long frame comes. (For a buffer of 128 KB or more the C library maps new pages
+each time, which takes longer than everything else that a token costs in this process's pipe.)"""
 _HEADER = struct.Struct("!i")  # multiprocessing/connection.py, Connection._send_bytes
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,7 +96,7 @@ class Reader:
         end."""
         if self._fd is None:
             return [self._pipe.recv_bytes()]
-        data = os.read(self._fd, CHUNK)
+        data = os.read(self._fd, MORE if self._rest else CHUNK)
         if not data:
             raise EOFError
         data = self._rest + data if self._rest else data

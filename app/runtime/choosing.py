@@ -18,6 +18,7 @@ class Chooser:
 
     def __init__(self, context: Context, samplers: Sequence[Sampler]) -> None:
         self._context, self._samplers = context, tuple(samplers)
+        self._only = samplers[0] if len(samplers) == 1 else None
         kinds = {sampler.kind for sampler in samplers}
         self._greedy = kinds == {"greedy"} and len(samplers) > 1
         few = FEW_REMEMBER if any(sampler.remembers for sampler in samplers) else FEW
@@ -26,6 +27,8 @@ class Chooser:
 
     def choose(self) -> list[int]:
         """A token for each; NO_TOKEN where a grammar allows none."""
+        if self._only is not None:
+            return [self._only.sample(self._context, 0)]
         if not (self._greedy or self._short):
             return [sampler.sample(self._context, row) for row, sampler in enumerate(self._samplers)]
         table = self._context.table(len(self._samplers))

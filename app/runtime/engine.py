@@ -324,7 +324,8 @@ class Engine:
                 sampled += 1
         self.meter.step(computing, time.monotonic(), step.tokens, sampled, len(step.chunks))
         if sampled == step.tokens == len(writers):
-            open_ones = [writer for chunk in step.chunks if (writer := writers.get(id(chunk.job)))]
+            found = [writers.get(id(chunk.job)) for chunk in step.chunks]
+            open_ones = [one for one in found if one is not None]
             if len(open_ones) == sampled and Burst.fits(open_ones):
                 self._burst = Burst(self._context, self.scheduler, open_ones)
 

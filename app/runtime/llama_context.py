@@ -23,6 +23,7 @@ from app.runtime.media import still_places
 log = logging.getLogger(__name__)
 
 OK, NO_ROOM, ABORTED = 0, 1, 2  # llama.h, llama_decode
+MOST_VIEWS = 1024
 POOLING_NONE, POOLING_RANK = 0, 4
 
 Floats = npt.NDArray[np.float32]
@@ -129,6 +130,7 @@ class Context:
         self.still: dict[int, list[tuple[int, int]]] = {}
         """Sequence -> (end, places) of images whose places take fewer positions (M-RoPE); empty for other models."""
         self._views: dict[int, Floats] = {}
+        self._rows: dict[int, Floats] = {}
         self._table, self._table_at = np.empty((0, 0), np.float32), 0
         self._abort = ctypes.create_string_buffer(2)
         self._adapters: list[Any] = []
@@ -208,7 +210,17 @@ class Context:
 
     def logits(self, index: int) -> Floats:
         """The row of logits of a batch index: a view of n_vocab values, valid (and writable) until the next decode."""
-        return self._view(_logits(self.pointer, index), self.model.n_vocab)
+        address = _logits(self.pointer, index)
+        row = self._rows.get(address)
+        return self._row(address) if row is None else row
+
+    def _row(self, address: int | None) -> Floats:
+        if len(self._rows) > MOST_VIEWS:
+            self._rows.clear()
+        row = self._new_view(address, self.model.n_vocab)
+        assert address is not None  # ``_new_view`` looked
+        self._rows[address] = row
+        return row
 
     def table(self, rows: int) -> Floats:
         """All logits of the last batch, (rows, n_vocab), in the order of the tokens that wanted theirs: a view as
@@ -228,15 +240,20 @@ class Context:
         return self._view(_embedding_seq(self.pointer, seq), width)
 
     def _view(self, address: int | None, width: int) -> Floats:
-        if not address:
-            raise ValueError("llama.cpp has no output there")
-        view = self._views.get(address)
+        view = self._views.get(address) if address else None
         if view is None or view.size != width:
-            view = np.frombuffer(memoryview((ctypes.c_float * width).from_address(address)), np.float32)
-            if len(self._views) > 1024:
+            view = self._new_view(address, width)
+            assert address is not None
+            if len(self._views) > MOST_VIEWS:
                 self._views.clear()
             self._views[address] = view
         return view
+
+    @staticmethod
+    def _new_view(address: int | None, width: int) -> Floats:
+        if not address:
+            raise ValueError("llama.cpp has no output there")
+        return np.frombuffer(memoryview((ctypes.c_float * width).from_address(address)), np.float32)
 
     # ------------------------------------------------------------------------------ the scheduler's Cache
 

@@ -87,7 +87,7 @@ class Sampler:
         logits = context.logits(index)
         self.begin(logits)
         if chain is None:
-            return int(logits.argmax())
+            return logits.argmax().item()
         if grammar is not None:
             return self._constrained(grammar, chain, context, index)
         return chain.sample(context, index)

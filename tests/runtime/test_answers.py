@@ -63,9 +63,9 @@ def test_an_answer_streams_and_is_counted(engine: Supervisor) -> None:
 
 
 def test_patient_readers_get_the_same_in_fewer_pieces(engine: Supervisor) -> None:
-    asked = {"prompt": "1, 2, 3, 4, 5, 6, 7,", "sampling": sampled(max_tokens=40, ignore_eos=True)}
-    eager = ask(engine, request(**asked)).wait()
-    patient = ask(engine, request(**asked, flush_ms=250)).wait()
+    text, sampling = "1, 2, 3, 4, 5, 6, 7,", sampled(max_tokens=40, ignore_eos=True)
+    eager = ask(engine, request(prompt=text, sampling=sampling)).wait()
+    patient = ask(engine, request(prompt=text, sampling=sampling, flush_ms=250)).wait()
     assert patient.text() == eager.text()
     assert patient.finished().usage.completion == eager.finished().usage.completion == 40
     told = [event.tokens for event in patient.events if isinstance(event, Delta) and event.text]

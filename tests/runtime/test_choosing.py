@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from app.core.generate import SamplingParams
@@ -15,19 +16,21 @@ from app.runtime.sampling import Sampler
 N_VOCAB = 9 * 1024 + 77
 MODEL: Any = SimpleNamespace(n_vocab=N_VOCAB, suppressed=(), eog_tokens=frozenset({2, 7}), n_ctx_train=512)
 ROWS = 6
+Numbers = npt.NDArray[Any]
 
 
 class Rows:
     """A context's logits, row by row."""
 
-    def __init__(self, values: np.ndarray[Any, Any]) -> None:
-        self.values = values.astype(np.float32)
+    def __init__(self, values: Numbers) -> None:
+        self.values: npt.NDArray[np.float32] = values.astype(np.float32)
 
-    def table(self, rows: int) -> np.ndarray[Any, Any]:
+    def table(self, rows: int) -> Numbers:
         return self.values[:rows]
 
-    def logits(self, row: int) -> np.ndarray[Any, Any]:
-        return self.values[row]
+    def logits(self, row: int) -> Numbers:
+        found: Numbers = self.values[row]
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -43,16 +46,18 @@ def all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Chain, "sample", sample)
 
 
-def peaked(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
-    return rng.standard_normal((rows, N_VOCAB)) * rng.uniform(0.5, 4) + rng.uniform(-20, 20)
+def peaked(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
+    values: Numbers = rng.standard_normal((rows, N_VOCAB)) * rng.uniform(0.5, 4) + rng.uniform(-20, 20)
+    return values
 
 
-def stepped(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+def stepped(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
     """Full of equal logits."""
-    return np.round(peaked(rng, rows) * 16) / 16
+    values: Numbers = np.round(peaked(rng, rows) * 16) / 16
+    return values
 
 
-def clustered(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+def clustered(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
     """The best stand together, where the guess for the threshold looks, or where it never does."""
     values = peaked(rng, rows)
     at = rng.integers(0, 8) * 1024 + rng.choice([0, 500])
@@ -60,9 +65,9 @@ def clustered(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any
     return values
 
 
-def empty(rng: np.random.Generator, rows: int = ROWS) -> np.ndarray[Any, Any]:
+def empty(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
     """Nearly everything is ruled out."""
-    values = np.full((rows, N_VOCAB), -np.inf)
+    values = np.full((rows, N_VOCAB), -np.inf, np.float32)
     values[:, rng.choice(N_VOCAB, 60, replace=False)] = rng.standard_normal((rows, 60))
     return values
 
