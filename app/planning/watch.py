@@ -27,7 +27,7 @@ ACTIONS = {
     "gpu_shared": "",
     "cpu_shared": "load_options",
     "swapping": "load_options",
-    "regression": "engine_version",
+    "regression": "roll_back",
 }
 
 

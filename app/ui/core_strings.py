@@ -10,6 +10,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Actions", "Change how it loads"),
     QT_TRANSLATE_NOOP("Actions", "Change the address"),
     QT_TRANSLATE_NOOP("Actions", "Download again"),
+    QT_TRANSLATE_NOOP("Actions", "Go back to the version before"),
     QT_TRANSLATE_NOOP("Actions", "Load again"),
     QT_TRANSLATE_NOOP("Actions", "Look for an update"),
     QT_TRANSLATE_NOOP("Actions", "Open its page"),

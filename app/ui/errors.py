@@ -29,6 +29,7 @@ ACTION_LABELS: dict[str, str] = {
     "server_settings": "Change the address",
     "settings": "Open the settings",
     "update_settings": "Open the settings",
+    "roll_back": "Go back to the version before",
 }
 
 

@@ -51,11 +51,11 @@
         <translation>Đang dùng token từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>A token is kept in the system&apos;s keyring.</source>
+        <source>A token is kept in the system's keyring.</source>
         <translation>Token được giữ trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>The token of the Hub&apos;s own command line is used.</source>
+        <source>The token of the Hub's own command line is used.</source>
         <translation>Đang dùng token của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -84,6 +84,10 @@
     <message>
         <source>Download again</source>
         <translation>Tải lại</translation>
+    </message>
+    <message>
+        <source>Go back to the version before</source>
+        <translation>Quay lại phiên bản trước</translation>
     </message>
     <message>
         <source>Load again</source>
@@ -263,7 +267,7 @@
 <context>
     <name>BeforeCard</name>
     <message numerus="yes">
-        <source>%n tensor(s) can&apos;t take {type}: their rows don&apos;t divide. They get a finer one.</source>
+        <source>%n tensor(s) can't take {type}: their rows don't divide. They get a finer one.</source>
         <translation>
             <numerusform>%n tensor không dùng được {type} vì hàng của chúng không chia hết. Chúng nhận kiểu mịn hơn.</numerusform>
         </translation>
@@ -498,7 +502,7 @@
         <translation>Kiểm tra</translation>
     </message>
     <message>
-        <source>Reads every byte and compares with the download&apos;s hashes.</source>
+        <source>Reads every byte and compares with the download's hashes.</source>
         <translation>Đọc từng byte và so với mã băm của bản tải về.</translation>
     </message>
     <message>
@@ -868,7 +872,7 @@
         <translation>Dọn sạch thùng rác?</translation>
     </message>
     <message>
-        <source>It can&apos;t be taken back.</source>
+        <source>It can't be taken back.</source>
         <translation>Không thể hoàn tác.</translation>
     </message>
     <message>
@@ -916,11 +920,11 @@
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
     </message>
     <message>
-        <source>This model can&apos;t see images: the picture is kept with the chat, only the text is sent. Choose a model that sees images, or download the projector (mmproj) of this one beside it.</source>
+        <source>This model can't see images: the picture is kept with the chat, only the text is sent. Choose a model that sees images, or download the projector (mmproj) of this one beside it.</source>
         <translation>Mô hình này không xem được ảnh: ảnh vẫn được giữ trong cuộc trò chuyện, chỉ văn bản được gửi đi. Hãy chọn một mô hình xem được ảnh, hoặc tải bộ chiếu (mmproj) của mô hình này về cạnh nó.</translation>
     </message>
     <message>
-        <source>This model&apos;s projector can&apos;t be used, so only the text is sent. The engine says: {why}</source>
+        <source>This model's projector can't be used, so only the text is sent. The engine says: {why}</source>
         <translation>Không dùng được bộ chiếu của mô hình này nên chỉ văn bản được gửi đi. Bộ máy cho biết: {why}</translation>
     </message>
     <message>
@@ -1383,7 +1387,7 @@
 <context>
     <name>Damage</name>
     <message>
-        <source>It can&apos;t be read: {reason}.</source>
+        <source>It can't be read: {reason}.</source>
         <translation>Không đọc được: {reason}.</translation>
     </message>
     <message>
@@ -1420,7 +1424,7 @@
         </translation>
     </message>
     <message>
-        <source>{size} go to the system&apos;s bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
+        <source>{size} go to the system's bin, where there is one, and can be taken back from there. The room is free once the bin is emptied.</source>
         <translation>{size} sẽ vào thùng rác của hệ thống, nếu có, và lấy lại được từ đó. Chỗ trống chỉ có sau khi dọn thùng rác.</translation>
     </message>
     <message>
@@ -1524,7 +1528,7 @@
         <translation>Khám phá</translation>
     </message>
     <message>
-        <source>Search the Hub, or paste a model&apos;s address</source>
+        <source>Search the Hub, or paste a model's address</source>
         <translation>Tìm trên Hub, hoặc dán địa chỉ của mô hình</translation>
     </message>
     <message>
@@ -1882,7 +1886,7 @@
         <translation>{device}: bộ xử lý giả lập GPU; không tự động được dùng.</translation>
     </message>
     <message>
-        <source>{device}: its maker&apos;s own backend before {others}.</source>
+        <source>{device}: its maker's own backend before {others}.</source>
         <translation>{device}: bộ máy của chính hãng, ưu tiên hơn {others}.</translation>
     </message>
     <message>
@@ -2024,7 +2028,7 @@
         <translation>Hãy nhập địa chỉ trong cài đặt, mục Cập nhật, cùng khóa công khai của nó.</translation>
     </message>
     <message>
-        <source>Enter the one that the address&apos;s owner names (Ed25519, in base64) in the settings under Updates.</source>
+        <source>Enter the one that the address's owner names (Ed25519, in base64) in the settings under Updates.</source>
         <translation>Hãy nhập khóa mà chủ địa chỉ công bố (Ed25519, dạng base64) trong cài đặt, mục Cập nhật.</translation>
     </message>
     <message>
@@ -2060,7 +2064,7 @@
         <translation>Hearth vẫn giữ nguyên. Hãy kiểm tra mạng và địa chỉ rồi thử lại.</translation>
     </message>
     <message>
-        <source>Hearth {found} can&apos;t be installed over {known}: it needs {minimum} or newer there.</source>
+        <source>Hearth {found} can't be installed over {known}: it needs {minimum} or newer there.</source>
         <translation>Không thể cài Hearth {found} đè lên {known}: cần có sẵn bản {minimum} trở lên.</translation>
     </message>
     <message>
@@ -2068,7 +2072,7 @@
         <translation>Hearth {found} không có tệp cho hệ thống này ({system}, dạng {form}).</translation>
     </message>
     <message>
-        <source>Image {number} can&apos;t be shown to the model: {detail}.</source>
+        <source>Image {number} can't be shown to the model: {detail}.</source>
         <translation>Không đưa được ảnh {number} cho mô hình xem: {detail}.</translation>
     </message>
     <message>
@@ -2216,7 +2220,7 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
-        <source>The answer&apos;s format can&apos;t be enforced: {detail}.</source>
+        <source>The answer's format can't be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
     <message>
@@ -2228,7 +2232,7 @@
         <translation>Đã dừng tải.</translation>
     </message>
     <message>
-        <source>The engine (llama.cpp) can&apos;t be started: {detail}.</source>
+        <source>The engine (llama.cpp) can't be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
     </message>
     <message>
@@ -2252,7 +2256,7 @@
         <translation>Tệp {path} do Hearth mới hơn ghi (định dạng {found}, bản này biết {known}).</translation>
     </message>
     <message>
-        <source>The header of {path} can&apos;t be read: {detail}.</source>
+        <source>The header of {path} can't be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
     </message>
     <message>
@@ -2260,7 +2264,7 @@
         <translation>Danh sách cập nhật từ {host} không được ký bằng khóa mà bạn tin cậy: không dùng bất cứ gì trong đó.</translation>
     </message>
     <message>
-        <source>The model&apos;s chat template failed: {detail}.</source>
+        <source>The model's chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
     <message>
@@ -2272,15 +2276,15 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
-        <source>The request can&apos;t be served: {detail}.</source>
+        <source>The request can't be served: {detail}.</source>
         <translation>Không thể phục vụ yêu cầu: {detail}.</translation>
     </message>
     <message>
-        <source>The server can&apos;t listen on {host}:{port}: {detail}.</source>
+        <source>The server can't listen on {host}:{port}: {detail}.</source>
         <translation>Máy chủ không mở được {host}:{port}: {detail}.</translation>
     </message>
     <message>
-        <source>The setting {key} can&apos;t be {value}: {detail}.</source>
+        <source>The setting {key} can't be {value}: {detail}.</source>
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
@@ -2292,7 +2296,7 @@
         <translation>Không đo được tốc độ của {device}: {detail}.</translation>
     </message>
     <message>
-        <source>The update {path} can&apos;t be used: {detail}.</source>
+        <source>The update {path} can't be used: {detail}.</source>
         <translation>Không dùng được bản cập nhật {path}: {detail}.</translation>
     </message>
     <message>
@@ -2312,7 +2316,7 @@
         <translation>Không đủ bộ nhớ cho {model}: {detail}.</translation>
     </message>
     <message>
-        <source>This copy of Hearth was not made by one of its installers ({path}), so it can&apos;t replace itself.</source>
+        <source>This copy of Hearth was not made by one of its installers ({path}), so it can't replace itself.</source>
         <translation>Bản Hearth này không do bộ cài nào của nó tạo ra ({path}), nên không thể tự thay thế.</translation>
     </message>
     <message>
@@ -2360,7 +2364,7 @@
         <translation>{file} có {tokens} token; cần ít nhất {needed}.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached: {detail}.</source>
+        <source>{host} can't be reached: {detail}.</source>
         <translation>Không kết nối được {host}: {detail}.</translation>
     </message>
     <message>
@@ -2376,7 +2380,7 @@
         <translation>{host} đưa ra Hearth {found}, cũ hơn bản đang dùng ({known}): bản đó không được lấy.</translation>
     </message>
     <message>
-        <source>{model} can&apos;t see images: {detail}.</source>
+        <source>{model} can't see images: {detail}.</source>
         <translation>{model} không xem được ảnh: {detail}.</translation>
     </message>
     <message>
@@ -2408,7 +2412,7 @@
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
     </message>
     <message>
-        <source>{path} can&apos;t be used here: {detail}.</source>
+        <source>{path} can't be used here: {detail}.</source>
         <translation>Không dùng được {path} ở đây: {detail}.</translation>
     </message>
     <message>
@@ -2687,19 +2691,19 @@
 <context>
     <name>Folders</name>
     <message>
-        <source>Hearth&apos;s own folder</source>
+        <source>Hearth's own folder</source>
         <translation>Thư mục của Hearth</translation>
     </message>
     <message>
-        <source>Hugging Face&apos;s cache</source>
+        <source>Hugging Face's cache</source>
         <translation>Bộ nhớ đệm của Hugging Face</translation>
     </message>
     <message>
-        <source>LM Studio&apos;s models</source>
+        <source>LM Studio's models</source>
         <translation>Mô hình của LM Studio</translation>
     </message>
     <message>
-        <source>Ollama&apos;s store</source>
+        <source>Ollama's store</source>
         <translation>Kho của Ollama</translation>
     </message>
     <message>
@@ -2726,7 +2730,7 @@
         <translation>Xong</translation>
     </message>
     <message>
-        <source>Other programs&apos; models on this machine</source>
+        <source>Other programs' models on this machine</source>
         <translation>Mô hình của chương trình khác trên máy này</translation>
     </message>
     <message numerus="yes">
@@ -2901,19 +2905,19 @@
         <translation>chưa cài Level Zero có Sysman</translation>
     </message>
     <message>
-        <source>Level Zero&apos;s Sysman can&apos;t be started ({code})</source>
+        <source>Level Zero's Sysman can't be started ({code})</source>
         <translation>không khởi động được Sysman của Level Zero ({code})</translation>
     </message>
     <message>
-        <source>Level Zero&apos;s Sysman shows no card</source>
+        <source>Level Zero's Sysman shows no card</source>
         <translation>Sysman của Level Zero không thấy thẻ nào</translation>
     </message>
     <message>
-        <source>/proc/&lt;pid&gt;/fdinfo can&apos;t be read</source>
+        <source>/proc/&lt;pid&gt;/fdinfo can't be read</source>
         <translation>không đọc được /proc/&lt;pid&gt;/fdinfo</translation>
     </message>
     <message>
-        <source>this card&apos;s gpu_metrics has another version than 1.3</source>
+        <source>this card's gpu_metrics has another version than 1.3</source>
         <translation>gpu_metrics của thẻ này không phải phiên bản 1.3</translation>
     </message>
     <message>
@@ -2925,7 +2929,7 @@
         <translation>hệ thống này không có cảm biến nhiệt độ của bộ xử lý</translation>
     </message>
     <message>
-        <source>this system does not tell the processor&apos;s clock</source>
+        <source>this system does not tell the processor's clock</source>
         <translation>hệ thống này không cho biết xung nhịp của bộ xử lý</translation>
     </message>
     <message>
@@ -2933,7 +2937,7 @@
         <translation>chưa cài gói nvidia-ml-py</translation>
     </message>
     <message>
-        <source>macOS tells it to the administrator&apos;s powermetrics only</source>
+        <source>macOS tells it to the administrator's powermetrics only</source>
         <translation>macOS chỉ cho powermetrics của quản trị viên biết</translation>
     </message>
     <message>
@@ -2989,7 +2993,7 @@
         <translation>nó được dựng cho llama.cpp {built}, còn bộ máy là {engine}</translation>
     </message>
     <message>
-        <source>its manifest.json can&apos;t be read: {why}</source>
+        <source>its manifest.json can't be read: {why}</source>
         <translation>không đọc được manifest.json của nó: {why}</translation>
     </message>
     <message>
@@ -3005,7 +3009,7 @@
         <translation>manifest.json của nó nêu {file}, vốn không có trong gói</translation>
     </message>
     <message>
-        <source>{file} can&apos;t be read: {why}</source>
+        <source>{file} can't be read: {why}</source>
         <translation>không đọc được {file}: {why}</translation>
     </message>
     <message>
@@ -3044,7 +3048,7 @@
         <translation>Lưu</translation>
     </message>
     <message>
-        <source>As this model&apos;s defaults</source>
+        <source>As this model's defaults</source>
         <translation>Làm mặc định cho mô hình này</translation>
     </message>
     <message>
@@ -3052,7 +3056,7 @@
         <translation>Thành thiết lập sẵn…</translation>
     </message>
     <message>
-        <source>Forget this model&apos;s defaults</source>
+        <source>Forget this model's defaults</source>
         <translation>Bỏ mặc định của mô hình này</translation>
     </message>
 </context>
@@ -3146,7 +3150,7 @@
         <translation>Token/giây</translation>
     </message>
     <message>
-        <source>How far the probabilities are from the reference&apos;s, on average; 0 is the same.</source>
+        <source>How far the probabilities are from the reference's, on average; 0 is the same.</source>
         <translation>Xác suất lệch khỏi bản gốc trung bình bao nhiêu; 0 là giống hệt.</translation>
     </message>
     <message>
@@ -3158,11 +3162,11 @@
         <translation>Vị trí lệch nhiều nhất.</translation>
     </message>
     <message>
-        <source>How often the likeliest next token is the reference&apos;s.</source>
+        <source>How often the likeliest next token is the reference's.</source>
         <translation>Token kế tiếp có khả năng nhất trùng với bản gốc bao nhiêu lần.</translation>
     </message>
     <message>
-        <source>How much the right token&apos;s probability changes, root mean square.</source>
+        <source>How much the right token's probability changes, root mean square.</source>
         <translation>Xác suất của token đúng thay đổi bao nhiêu, căn bậc hai trung bình bình phương.</translation>
     </message>
     <message>
@@ -3178,7 +3182,7 @@
         <translation>bản gốc: mức nhiễu nền</translation>
     </message>
     <message>
-        <source>Of the reference&apos;s probability {share} % lies outside the tokens that were kept.</source>
+        <source>Of the reference's probability {share} % lies outside the tokens that were kept.</source>
         <translation>{share} % xác suất của bản gốc nằm ngoài các token được giữ lại.</translation>
     </message>
     <message>
@@ -3214,7 +3218,7 @@
         <translation>Số bit mỗi trọng số của một mô hình lớn; con số thật có sau khi chạy thử.</translation>
     </message>
     <message>
-        <source>%n tensor(s) can&apos;t take this type and get another one.</source>
+        <source>%n tensor(s) can't take this type and get another one.</source>
         <translation>%n tensor không dùng được kiểu này và nhận kiểu khác.</translation>
     </message>
     <message>
@@ -3434,7 +3438,7 @@
         <translation>{name}: gần như mọi token đều giống.</translation>
     </message>
     <message>
-        <source>{name}: practically every token would be the same as {reference}&apos;s.</source>
+        <source>{name}: practically every token would be the same as {reference}'s.</source>
         <translation>{name}: gần như mọi token đều giống {reference}.</translation>
     </message>
     <message>
@@ -3442,7 +3446,7 @@
         <translation>{name}: cứ {count} token có 1 token khác.</translation>
     </message>
     <message>
-        <source>{name}: 1 in {count} tokens would differ from {reference}&apos;s.</source>
+        <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>
         <translation>{name}: cứ {count} token có 1 token khác với {reference}.</translation>
     </message>
     <message>
@@ -3478,7 +3482,7 @@
         <translation>{score}; nếu chỉ do ngẫu nhiên thì gặp trong {share} % trường hợp</translation>
     </message>
     <message>
-        <source>Even {type} everywhere loses {kl}: less than {wish} can&apos;t be had by quantizing.</source>
+        <source>Even {type} everywhere loses {kl}: less than {wish} can't be had by quantizing.</source>
         <translation>Ngay cả {type} ở mọi nơi cũng mất {kl}: lượng tử hóa không thể đạt dưới {wish}.</translation>
     </message>
     <message>
@@ -3502,7 +3506,7 @@
         <translation>Có ma trận tầm quan trọng thì mất ít hơn ở cùng kích thước.</translation>
     </message>
     <message>
-        <source>{count} tensors have rows that {type} can&apos;t take and get a larger type: {bits} bits per weight.</source>
+        <source>{count} tensors have rows that {type} can't take and get a larger type: {bits} bits per weight.</source>
         <translation>{count} tensor có hàng không dùng được {type} và nhận kiểu lớn hơn: {bits} bit mỗi trọng số.</translation>
     </message>
     <message>
@@ -4185,7 +4189,7 @@
         <translation>Tùy chọn</translation>
     </message>
     <message>
-        <source>q8_0 halves the context&apos;s memory at almost no loss.</source>
+        <source>q8_0 halves the context's memory at almost no loss.</source>
         <translation>q8_0 giảm nửa bộ nhớ ngữ cảnh mà hầu như không mất gì.</translation>
     </message>
     <message>
@@ -4217,7 +4221,7 @@
         <translation>Đây không phải cấu hình của máy này.</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
@@ -4351,7 +4355,7 @@
         <translation>Hãy chọn tệp văn bản cho ma trận.</translation>
     </message>
     <message>
-        <source>{types} can&apos;t be made without an importance matrix.</source>
+        <source>{types} can't be made without an importance matrix.</source>
         <translation>Không thể tạo {types} nếu thiếu ma trận tầm quan trọng.</translation>
     </message>
     <message>
@@ -4422,7 +4426,7 @@
         <translation>Mô hình đọc qua một lần, để phần nó cần nhất được giữ mịn nhất.</translation>
     </message>
     <message>
-        <source>As llama.cpp&apos;s own tools write them.</source>
+        <source>As llama.cpp's own tools write them.</source>
         <translation>Dạng do chính công cụ của llama.cpp ghi ra.</translation>
     </message>
     <message>
@@ -4882,7 +4886,7 @@
 <context>
     <name>MessageView</name>
     <message>
-        <source>Tool&apos;s result: {text}</source>
+        <source>Tool's result: {text}</source>
         <translation>Kết quả công cụ: {text}</translation>
     </message>
     <message>
@@ -5077,7 +5081,7 @@
         <translation>Nhận sai byte: tệp được tải lại một lần nữa.</translation>
     </message>
     <message>
-        <source>{host} can&apos;t be reached. Trying again in {seconds} s.</source>
+        <source>{host} can't be reached. Trying again in {seconds} s.</source>
         <translation>Không kết nối được {host}. Thử lại sau {seconds} giây.</translation>
     </message>
 </context>
@@ -5121,7 +5125,7 @@
         <translation>Tìm kiếm, trang mô hình và lượt tải mới phải chờ đến khi có lại; các lượt tải sẽ tự tiếp tục.</translation>
     </message>
     <message>
-        <source>The Hub can&apos;t be reached</source>
+        <source>The Hub can't be reached</source>
         <translation>Không kết nối được với Hub</translation>
     </message>
     <message>
@@ -5140,7 +5144,7 @@
         <translation>{kind} không phải kiểu tensor; Q6_K thì phải, như ffn_down=Q6_K.</translation>
     </message>
     <message>
-        <source>The pattern {pattern} can&apos;t be read: {why}.</source>
+        <source>The pattern {pattern} can't be read: {why}.</source>
         <translation>Không đọc được mẫu {pattern}: {why}.</translation>
     </message>
     <message>
@@ -5444,7 +5448,7 @@
         <translation>Câu trả lời</translation>
     </message>
     <message>
-        <source>Tool&apos;s result</source>
+        <source>Tool's result</source>
         <translation>Kết quả công cụ</translation>
     </message>
     <message>
@@ -5492,7 +5496,7 @@
         <translation>Ảnh {name}</translation>
     </message>
     <message>
-        <source>{name} can&apos;t be shown</source>
+        <source>{name} can't be shown</source>
         <translation>Không hiển thị được {name}</translation>
     </message>
     <message>
@@ -5523,7 +5527,7 @@
         <translation>{name}: bấm để xem ảnh lớn</translation>
     </message>
     <message>
-        <source>{name} can&apos;t be shown</source>
+        <source>{name} can't be shown</source>
         <translation>Không hiển thị được {name}</translation>
     </message>
 </context>
@@ -5613,7 +5617,7 @@
         <translation>Mô hình chạy trên bộ xử lý, như yêu cầu.</translation>
     </message>
     <message>
-        <source>The power this machine draws can&apos;t be read, so its cost is not known. Enter watts to estimate it.</source>
+        <source>The power this machine draws can't be read, so its cost is not known. Enter watts to estimate it.</source>
         <translation>Không đọc được công suất của máy này nên không biết chi phí. Hãy nhập số oát để ước tính.</translation>
     </message>
     <message>
@@ -5742,7 +5746,7 @@
         <translation>Cách trả lời riêng</translation>
     </message>
     <message>
-        <source>System prompt of new chats; empty takes the settings&apos;</source>
+        <source>System prompt of new chats; empty takes the settings'</source>
         <translation>Lời nhắc hệ thống của cuộc trò chuyện mới; để trống thì theo cài đặt</translation>
     </message>
     <message>
@@ -5841,7 +5845,7 @@
         <translation>1 USD = {rate} {currency}, theo bạn nhập.</translation>
     </message>
     <message>
-        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today&apos;s rate.</source>
+        <source>1 USD = {rate} {currency}, rounded, of {date}: enter today's rate.</source>
         <translation>1 USD = {rate} {currency}, làm tròn, tháng {date}: hãy nhập tỷ giá hôm nay.</translation>
     </message>
     <message>
@@ -5920,7 +5924,7 @@
         <translation>Một việc của phòng thí nghiệm cho mô hình này đọc một văn bản.</translation>
     </message>
     <message>
-        <source>It is in the lab&apos;s queue; the price stands here when it is done.</source>
+        <source>It is in the lab's queue; the price stands here when it is done.</source>
         <translation>Đã vào hàng đợi của phòng thí nghiệm; xong sẽ hiện ở đây.</translation>
     </message>
 </context>
@@ -6421,7 +6425,7 @@
         <translation>không có khuôn mẫu trò chuyện</translation>
     </message>
     <message>
-        <source>From the file&apos;s header: {facts}.</source>
+        <source>From the file's header: {facts}.</source>
         <translation>Từ phần đầu của tệp: {facts}.</translation>
     </message>
     <message>
@@ -6486,7 +6490,7 @@
         <translation>Đang đo, tối đa một phút…</translation>
     </message>
     <message>
-        <source>Measure this machine&apos;s speed</source>
+        <source>Measure this machine's speed</source>
         <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
@@ -6494,7 +6498,7 @@
         <translation>Khi đó mỗi tệp ở đây cho biết sẽ nhanh đến đâu, trước khi tải.</translation>
     </message>
     <message>
-        <source>The vision projector ({size}) comes too, so that the model sees images. Stop it in the list if you don&apos;t need it.</source>
+        <source>The vision projector ({size}) comes too, so that the model sees images. Stop it in the list if you don't need it.</source>
         <translation>Bộ chiếu hình ảnh ({size}) cũng được tải về để mô hình xem được ảnh. Nếu không cần, hãy dừng nó trong danh sách.</translation>
     </message>
     <message>
@@ -6857,7 +6861,7 @@
         <translation>Thu hồi khóa {name}?</translation>
     </message>
     <message>
-        <source>Programs that use it are refused from now on; it can&apos;t be taken back.</source>
+        <source>Programs that use it are refused from now on; it can't be taken back.</source>
         <translation>Từ nay các chương trình dùng khóa này sẽ bị từ chối; không thể hoàn lại.</translation>
     </message>
     <message>
@@ -6920,11 +6924,11 @@
         <translation>Máy chủ đang tắt</translation>
     </message>
     <message>
-        <source>Programs on this machine can use your models as they use OpenAI&apos;s.</source>
+        <source>Programs on this machine can use your models as they use OpenAI's.</source>
         <translation>Chương trình trên máy này dùng được mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
-        <source>Switch it on to let other programs use your models, as they use OpenAI&apos;s.</source>
+        <source>Switch it on to let other programs use your models, as they use OpenAI's.</source>
         <translation>Bật lên để chương trình khác dùng mô hình của bạn như dùng OpenAI.</translation>
     </message>
     <message>
@@ -7010,11 +7014,11 @@
         <translation>-1 đặt hết các lớp lên GPU; 0 chỉ dùng CPU.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own.</source>
+        <source>-1 takes the model's own.</source>
         <translation>-1 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>-1 takes the model&apos;s own; 0 interpolates only.</source>
+        <source>-1 takes the model's own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
@@ -7026,15 +7030,15 @@
         <translation>0 để Hearth chọn; nhiều hơn số nhân thật sẽ chậm hơn.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own.</source>
+        <source>0 takes the model's own.</source>
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; 0.5 doubles the context (linear).</source>
+        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
         <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
     </message>
     <message>
-        <source>0 takes the model&apos;s own; higher stretches the context (NTK).</source>
+        <source>0 takes the model's own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
     <message>
@@ -7050,7 +7054,7 @@
         <translation>Có chứng chỉ (PEM) thì máy chủ dùng https; để trống thì dùng http.</translation>
     </message>
     <message>
-        <source>A file (PEM) with certificates to trust besides the system&apos;s.</source>
+        <source>A file (PEM) with certificates to trust besides the system's.</source>
         <translation>Tệp (PEM) chứa các chứng chỉ được tin ngoài những cái của hệ thống.</translation>
     </message>
     <message>
@@ -7066,7 +7070,7 @@
         <translation>Địa chỉ cập nhật</translation>
     </message>
     <message>
-        <source>After its first answer the model names the chat; off keeps the question&apos;s first words.</source>
+        <source>After its first answer the model names the chat; off keeps the question's first words.</source>
         <translation>Sau câu trả lời đầu tiên, mô hình đặt tên cuộc trò chuyện; tắt thì giữ những từ đầu của câu hỏi.</translation>
     </message>
     <message>
@@ -7090,7 +7094,7 @@
         <translation>Tệp chứng chỉ</translation>
     </message>
     <message>
-        <source>Certificate&apos;s key file</source>
+        <source>Certificate's key file</source>
         <translation>Tệp khóa của chứng chỉ</translation>
     </message>
     <message>
@@ -7118,7 +7122,7 @@
         <translation>Độ dài ngữ cảnh</translation>
     </message>
     <message>
-        <source>Counts its write-off, in the tariff&apos;s currency; 0 counts electricity alone.</source>
+        <source>Counts its write-off, in the tariff's currency; 0 counts electricity alone.</source>
         <translation>Tính cả khấu hao, theo đơn vị tiền của biểu giá; 0 chỉ tính tiền điện.</translation>
     </message>
     <message>
@@ -7138,11 +7142,11 @@
         <translation>Số tệp tải cùng lúc</translation>
     </message>
     <message>
-        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror&apos;s address works.</source>
+        <source>Empty: HF_ENDPOINT, else the Hugging Face Hub. A mirror's address works.</source>
         <translation>Để trống: HF_ENDPOINT, nếu không thì Hugging Face Hub. Địa chỉ bản sao cũng được.</translation>
     </message>
     <message>
-        <source>Empty: the system&apos;s. none: no proxy. Or http://user:password@host:port.</source>
+        <source>Empty: the system's. none: no proxy. Or http://user:password@host:port.</source>
         <translation>Để trống: theo hệ thống. none: không dùng proxy. Hoặc http://user:password@host:port.</translation>
     </message>
     <message>
@@ -7222,7 +7226,7 @@
         <translation>Số giờ làm việc mỗi ngày</translation>
     </message>
     <message>
-        <source>Household&apos;s use</source>
+        <source>Household's use</source>
         <translation>Điện gia đình dùng</translation>
     </message>
     <message>
@@ -7278,7 +7282,7 @@
         <translation>Kiểu bộ đệm KV</translation>
     </message>
     <message>
-        <source>Keep each token&apos;s probability and this many alternatives; 0 keeps none, and is quicker.</source>
+        <source>Keep each token's probability and this many alternatives; 0 keeps none, and is quicker.</source>
         <translation>Giữ xác suất của từng token và ngần này lựa chọn khác; 0 thì không giữ và nhanh hơn.</translation>
     </message>
     <message>
@@ -7410,7 +7414,7 @@
         <translation>Chỉ xét các token có khả năng nhất cộng lại đến tỉ lệ này.</translation>
     </message>
     <message>
-        <source>Only used where power can&apos;t be read; such figures are marked as entered. 0: not said.</source>
+        <source>Only used where power can't be read; such figures are marked as entered. 0: not said.</source>
         <translation>Chỉ dùng khi không đọc được công suất; các số liệu đó được ghi là tự nhập. 0: chưa nhập.</translation>
     </message>
     <message>
@@ -7462,7 +7466,7 @@
         <translation>Hỏi nhanh từ bất cứ đâu</translation>
     </message>
     <message>
-        <source>Quick questions and the server&apos;s state, where there is one.</source>
+        <source>Quick questions and the server's state, where there is one.</source>
         <translation>Hỏi nhanh và trạng thái máy chủ, ở nơi có khay hệ thống.</translation>
     </message>
     <message>
@@ -7606,7 +7610,7 @@
         <translation>Top P</translation>
     </message>
     <message>
-        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table&apos;s.</source>
+        <source>Units of your currency for one US dollar, which APIs are priced in; 0 takes the table's.</source>
         <translation>Số đơn vị tiền của bạn cho một đô la Mỹ (đơn vị giá của API); 0 dùng tỷ giá trong bảng.</translation>
     </message>
     <message>
@@ -7793,11 +7797,11 @@
         <translation>Đã đăng nhập là {name}; token lấy từ HF_TOKEN.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is in the system&apos;s keyring.</source>
+        <source>Signed in as {name}; the token is in the system's keyring.</source>
         <translation>Đã đăng nhập là {name}; token nằm trong kho khóa của hệ thống.</translation>
     </message>
     <message>
-        <source>Signed in as {name}; the token is the one of the Hub&apos;s own command line.</source>
+        <source>Signed in as {name}; the token is the one of the Hub's own command line.</source>
         <translation>Đã đăng nhập là {name}; token là của dòng lệnh riêng của Hub.</translation>
     </message>
     <message>
@@ -8051,11 +8055,11 @@
         <translation>theo trí nhớ, chưa kiểm tra</translation>
     </message>
     <message>
-        <source>order of the BDEW&apos;s average for 3,500 kWh a year, taxes included</source>
+        <source>order of the BDEW's average for 3,500 kWh a year, taxes included</source>
         <translation>cỡ trung bình của BDEW cho 3.500 kWh mỗi năm, đã gồm thuế</translation>
     </message>
     <message>
-        <source>order of the EIA&apos;s monthly average; states differ from 0.12 to 0.40</source>
+        <source>order of the EIA's monthly average; states differ from 0.12 to 0.40</source>
         <translation>cỡ trung bình hằng tháng của EIA; các bang từ 0,12 đến 0,40</translation>
     </message>
 </context>
@@ -8353,7 +8357,7 @@
         <translation>Bộ cài của Hearth {version} đã chạy; Hearth sẽ đóng để cài.</translation>
     </message>
     <message>
-        <source>Your system&apos;s package manager puts Hearth {version} in place. Let it ask for your password, or run this in a terminal:</source>
+        <source>Your system's package manager puts Hearth {version} in place. Let it ask for your password, or run this in a terminal:</source>
         <translation>Trình quản lý gói của hệ thống sẽ cài Hearth {version}. Hãy để nó hỏi mật khẩu của bạn, hoặc chạy lệnh này trong cửa sổ dòng lệnh:</translation>
     </message>
     <message>
@@ -8458,7 +8462,7 @@
         <translation>đo được {count} trên {total} câu trả lời</translation>
     </message>
     <message>
-        <source>power can&apos;t be read here: enter watts in the settings</source>
+        <source>power can't be read here: enter watts in the settings</source>
         <translation>không đọc được công suất: hãy nhập số oát trong cài đặt</translation>
     </message>
     <message>
@@ -8664,7 +8668,7 @@
 <context>
     <name>WelcomePage</name>
     <message>
-        <source>{name} is on this machine already. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} is on this machine already. It is tiny, so don't expect wonders.</source>
         <translation>{name} đã có sẵn trên máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -8672,7 +8676,7 @@
         <translation>Bắt đầu trò chuyện</translation>
     </message>
     <message>
-        <source>{name} runs on any machine. It is tiny, so don&apos;t expect wonders.</source>
+        <source>{name} runs on any machine. It is tiny, so don't expect wonders.</source>
         <translation>{name} chạy trên mọi máy. Nó rất nhỏ, nên đừng mong điều kỳ diệu.</translation>
     </message>
     <message>
@@ -8696,7 +8700,7 @@
         <translation>Chọn mô hình</translation>
     </message>
     <message>
-        <source>Search the Hugging Face Hub, or paste the address of a model&apos;s page.</source>
+        <source>Search the Hugging Face Hub, or paste the address of a model's page.</source>
         <translation>Tìm trên Hugging Face Hub, hoặc dán địa chỉ trang của mô hình.</translation>
     </message>
     <message>
@@ -8750,7 +8754,7 @@
         <translation>Màn hình nền không cấp {keys}: bạn đã từ chối, hoặc màn hình nền không có cổng cấp phím.</translation>
     </message>
     <message>
-        <source>{keys} can&apos;t be had: another program has it, or it is no key of this keyboard.</source>
+        <source>{keys} can't be had: another program has it, or it is no key of this keyboard.</source>
         <translation>Không lấy được {keys}: chương trình khác đang giữ, hoặc bàn phím này không có phím đó.</translation>
     </message>
     <message>
@@ -8904,7 +8908,7 @@
         <translation>Cho biết trọng số nào quan trọng nhất; dùng khi lượng tử hóa mô hình.</translation>
     </message>
     <message>
-        <source>Changes a model&apos;s manner (LoRA); it is loaded beside the model.</source>
+        <source>Changes a model's manner (LoRA); it is loaded beside the model.</source>
         <translation>Thay đổi cách trả lời của mô hình (LoRA); được nạp cùng mô hình.</translation>
     </message>
     <message>

@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 
 from app.core.errors import HearthError, HubUnreachableError, _tree, all_errors
 from app.core.events import ErrorInfo
+from app.planning.watch import ACTIONS
 from app.ui import errors, translate
 from app.ui.asked import handlers
 from app.ui.chat_style import make_style
@@ -78,3 +79,9 @@ def test_trying_again_does_what_was_tried(qtbot: Any, window: Any) -> None:
     window.banner.button.click()
     assert tried == [1]
     assert window.banner.isHidden()
+
+
+def test_what_mends_a_slow_model_has_a_label_and_somebody_who_does_it(window: Any) -> None:
+    for action in filter(None, ACTIONS.values()):
+        assert errors.action_label(action), action
+        assert action in handlers(window), action
