@@ -77,6 +77,14 @@ class BringDialog(Dialog):
         )
         fetched, disk = words.size(found.download), words.size(found.disk)
         self.note.setText(text.format(download=fetched, disk=disk, time=span(*found.seconds)))
+        self._grow()
+
+    def _grow(self) -> None:
+        """As high as the wrapped texts need."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
 
     def order(self) -> SourceOrder | None:
         """What is asked for; None while nothing is entered."""

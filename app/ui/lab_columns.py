@@ -4,14 +4,20 @@ from collections.abc import Callable
 
 from msgspec import Struct
 from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QWidget
 
 from app.optimize.orders import Point
-from app.ui import words
+from app.ui import theme, words
+from app.ui.cells import TwoLineDelegate
 from app.ui.figures import DASH
 from app.ui.lab_words import error, figure, is_reference, name_of, sentence
-from app.ui.table_model import Column
+from app.ui.table_model import Column, Table, TableModel
 
 translate = QCoreApplication.translate
+_ROW, _NAME = 46, 160
+"""Pixels of a row, and what the models' names keep."""
+YIELDING = (4, 6, 3, 7)
+"""Columns that others are worth more than: the maximum, the change of probabilities, 99 %, perplexity."""
 
 
 class Line(Struct, frozen=True):
@@ -138,3 +144,24 @@ def _speed(line: Line) -> str:
 def _energy(line: Line) -> str:
     joules = line.point.speed.joules if line.point.speed else None
     return "" if joules is None else translate("Lab", "{count} J/token").format(count=words.number(joules, 2))
+
+
+class LossTable(Table):
+    """Rows of two lines; where there is no room, columns go."""
+
+    def __init__(self, model: TableModel[Line], parent: QWidget) -> None:
+        super().__init__(model, parent)
+        self.verticalHeader().setDefaultSectionSize(theme.px(_ROW))
+        for at in range(len(model.columns)):
+            self.setItemDelegateForColumn(at, TwoLineDelegate(self))
+
+    def give_way(self, width: int) -> None:
+        """Hide as many of ``YIELDING``, the first ones first, as don't fit into a width."""
+        room = width - theme.px(_NAME)
+        for at in YIELDING:
+            self.setColumnHidden(at, False)
+        for at in YIELDING:
+            shown = [n for n in range(1, len(self.source.columns)) if not self.isColumnHidden(n)]
+            if sum(self.columnWidth(n) for n in shown) <= room:
+                break
+            self.setColumnHidden(at, True)

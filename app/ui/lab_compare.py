@@ -28,7 +28,6 @@ from app.optimize.cards import RunCard, compare
 from app.optimize.orders import LabItem, MeasureOrder, Point
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
-from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
 from app.ui.figures import DASH
@@ -40,7 +39,7 @@ from app.ui.lab_cards import (
     write_card,
     write_table,
 )
-from app.ui.lab_columns import Line, columns
+from app.ui.lab_columns import Line, LossTable, columns
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
 from app.ui.lab_words import (
@@ -53,13 +52,13 @@ from app.ui.lab_words import (
     published_words,
     sentence,
 )
-from app.ui.table_model import Table, TableModel
+from app.ui.table_model import TableModel
 from app.ui.widgets import Banner, make_button, make_label
 
 if TYPE_CHECKING:
     from app.compose import Services
 
-_ROW, _MOST, _TEXT = 46, 5, 560
+_MOST, _TEXT = 5, 560
 Found = tuple[tuple[Point, ...], list[RunCard]]
 
 
@@ -84,7 +83,7 @@ class CompareQuants(QWidget):
         self.published = QCheckBox(self)
         self.published.setChecked(True)
         self.model: TableModel[Line] = TableModel(columns(), lambda line: line.key, self)
-        self.table = Table(self.model, self)
+        self.table = LossTable(self.model, self)
         self.plot, self.plain = LabPlot(self), make_label(parent=self, wrap=True)
         self.against = make_label("secondary", self, wrap=True)
         self.plain_title = make_label("heading", self)
@@ -98,9 +97,6 @@ class CompareQuants(QWidget):
     # ------------------------------------------------------------------ building
 
     def _lay_out(self) -> None:
-        self.table.verticalHeader().setDefaultSectionSize(theme.px(_ROW))
-        for at in range(len(self.model.columns)):
-            self.table.setItemDelegateForColumn(at, TwoLineDelegate(self.table))
         top = QHBoxLayout()
         top.setSpacing(8)
         self.group.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -372,9 +368,11 @@ class CompareQuants(QWidget):
         self._fill_menu()
         self.model.refresh()
         self.table.fit_columns()
+        self.table.give_way(self.width() - 2 * 24)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self.table.give_way(self.width() - 2 * 24)
         inset = max(24, (self.width() - theme.px(_TEXT)) // 2)
         self.empty.setContentsMargins(inset, 0, inset, 0)
 

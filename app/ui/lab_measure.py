@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication, QEvent, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QWidget
 
 from app.core.types import ModelRecord
 from app.models.gguf import read_header
@@ -137,15 +137,15 @@ class MeasureDialog(Dialog):
 
     def _make_texts(self) -> None:
         self.texts = QWidget(self)
-        row = QHBoxLayout(self.texts)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(16)
-        for text in (*bundled(tests=True), LabText(CHATS, ""), LabText(FILE, "")):
+        grid = QGridLayout(self.texts)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(16)
+        for at, text in enumerate((*bundled(tests=True), LabText(CHATS, ""), LabText(FILE, ""))):
             box = QCheckBox(text.name, self.texts)
             box.setChecked(text.key in {"en-test", "vi-test"})
-            row.addWidget(box)
+            grid.addWidget(box, at // 3, at % 3)
             self._texts.append((box, text))
-        row.addStretch(1)
+        grid.setColumnStretch(3, 1)
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
