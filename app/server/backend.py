@@ -143,6 +143,8 @@ class Backend:
         """Load it if it isn't. Raises the loader's error."""
         instance = self.instance(record.id)
         if instance is not None and instance.state == "ready":
+            if instance.rests:  # its cache was given back: there must be room for it again
+                await in_thread(self._planner, record)
             return instance
         planned = await in_thread(self._planner, record)
         plan = planned.plan

@@ -220,7 +220,7 @@ class ChatTurns(QObject):
         """Pool thread. A load that can't even begin becomes the answer's error: the question is kept all the same."""
         services = self._owner.services
         known = services.supervisor.snapshot(model)
-        if known is not None and known.state == "ready":
+        if known is not None and known.state == "ready" and not known.rests:
             return None
         try:
             return services.load(model)

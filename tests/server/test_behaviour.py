@@ -302,3 +302,15 @@ def test_vectors_and_ranks(http) -> None:
         "/v1/rerank", json={"model": MODEL, "query": "q", "documents": ["a", "ccc", "bb"], "top_n": 2}
     )
     assert [row["index"] for row in ranked.json()["results"]] == [1, 2]
+
+
+def test_a_model_whose_cache_was_given_back_makes_vectors_again(real) -> None:
+    ask = {"model": real.vectors, "input": "a cat"}
+    before = httpx.post(f"{real.address}/v1/embeddings", json=ask, timeout=60).json()
+    real.supervisor.rest(real.vectors).result(60)
+    instance = real.supervisor.snapshot(real.vectors)
+    assert instance
+    assert instance.rests
+    again = httpx.post(f"{real.address}/v1/embeddings", json=ask, timeout=60).json()
+    assert again["data"] == before["data"]
+    assert not real.supervisor.snapshot(real.vectors).rests
