@@ -17,6 +17,7 @@ from app.core.types import LoadPlan
 from app.optimize import quantize as making
 from app.optimize import wishes
 from app.optimize.converter import Converter
+from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import Sized, dry_run
@@ -168,7 +169,7 @@ def imatrix(args: Namespace) -> int:
 
 
 def _matrix(running: Services, args: Namespace, model: Path) -> Path:
-    if Path(args.imatrix).is_file() and making.is_matrix(Path(args.imatrix)):
+    if Path(args.imatrix).is_file() and is_matrix(Path(args.imatrix)):
         return Path(args.imatrix).absolute()
     text = text_of(running, args.imatrix)
     target = running.paths.data / "lab" / f"{model.stem}.{text.stem}.imatrix.gguf"

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.core.errors import BadHeaderError
 from app.core.lab import CHUNK
-from app.models.gguf import read_header
+from app.models.gguf import MAGIC, read_header
 
 ALIGNMENT = 32
 _U32, _STRING, _ARRAY, _F32 = 4, 8, 9, 0
@@ -43,8 +43,20 @@ def from_collected(path: Path, dataset: str) -> Matrix:
         return Matrix(sums, counts, int(file["chunks"]), (dataset,))
 
 
+def is_matrix(path: Path) -> bool:
+    """Whether a file is a matrix (GGUF or the older form), not a text to compute one from."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start == MAGIC or (path.suffix.lower() in (".dat", ".imatrix") and b"\0" in start)
+
+
 def read(path: Path) -> Matrix:
-    """A GGUF matrix, ours or llama-imatrix's. Raises BadHeaderError, WrongMagicError, TruncatedModelError, OSError."""
+    """A matrix, ours or llama-imatrix's, GGUF or the older form. Raises BadHeaderError, TruncatedModelError,
+    OSError."""
+    with path.open("rb") as file:
+        if file.read(4) != MAGIC:
+            file.seek(0)
+            return _read_older(file, path.name)
     header = read_header(path)
     if header.metadata.get("general.type") != "imatrix":
         raise BadHeaderError(file=path.name, detail="it is no importance matrix")
@@ -60,6 +72,32 @@ def read(path: Path) -> Matrix:
         raise BadHeaderError(file=path.name, detail="sums and counts don't belong together")
     chunks, said = header.metadata.get("imatrix.chunk_count", 0), header.metadata.get("imatrix.datasets", ())
     return Matrix(sums, counts, int(str(chunks)), tuple(map(str, said)) if isinstance(said, tuple) else ())
+
+
+def _read_older(file: BinaryIO, name: str) -> Matrix:
+    """llama-imatrix's form before GGUF (``--output-format dat``): for each tensor its calls and its sums, experts in
+    one row; then the chunks and the text's name."""
+    sums: dict[str, npt.NDArray[np.float32]] = {}
+    counts: dict[str, npt.NDArray[np.float32]] = {}
+    try:
+        for _ in range(_number(file, 1 << 20)):
+            tensor = file.read(_number(file, 1 << 10)).decode()
+            calls = max(1, _number(file, 1 << 30))
+            data = file.read(4 * (length := _number(file, 1 << 30)))
+            sums[tensor] = np.frombuffer(data, np.float32).reshape(1, length)
+            counts[tensor] = np.array([calls], np.float32)
+        chunks = _number(file, 1 << 30)
+        dataset = file.read(_number(file, 1 << 16)).decode("utf-8", "replace")
+    except (struct.error, ValueError) as error:
+        raise BadHeaderError(file=name, detail="it is no importance matrix, or cut short") from error
+    return Matrix(sums, counts, chunks, (dataset,))
+
+
+def _number(file: BinaryIO, most: int) -> int:
+    (value,) = struct.unpack("<i", file.read(4))
+    if not 0 <= value <= most:
+        raise ValueError(value)
+    return int(value)
 
 
 def write(matrix: Matrix, path: Path) -> None:

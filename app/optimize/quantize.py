@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from app.core.errors import BadRequestError
 from app.core.lab import LabDone, LabProgress, MatrixJob, QuantizeJob
-from app.models.gguf import MAGIC, read_header
+from app.models.gguf import read_header
 from app.models.quants import parse_quant, split_names, split_prefix
 from app.models.summary import summarize
 from app.models.transfer_sidecar import FileLock
@@ -192,8 +192,18 @@ def _recipe(job: QuantizeJob, matrix: Path | None, engine: str, done: LabDone, s
     )  # fmt: skip
 
 
+def _refuse_foreign(matrix: matrix_file.Matrix, name: str, source: str) -> None:
+    """llama.cpp would find out after half the work."""
+    shapes = {tensor.name: tensor.shape for tensor in read_header(Path(source)).tensors}
+    known = {tensor: sums for tensor, sums in matrix.sums.items() if tensor in shapes}
+    wrong = [tensor for tensor, sums in known.items() if sums.size % shapes[tensor][0]]
+    if not known or wrong:
+        raise BadRequestError(detail=f"the matrix {name} belongs to another model than {Path(source).name}")
+
+
 def _with_matrix(job: QuantizeJob, path: Path, work: Path) -> QuantizeJob:
     matrix = matrix_file.read(path)
+    _refuse_foreign(matrix, path.name, job.source)
     np.savez(work / "means.npz", **matrix.means())  # type: ignore[arg-type]
     return structs.replace(
         job,
@@ -201,12 +211,6 @@ def _with_matrix(job: QuantizeJob, path: Path, work: Path) -> QuantizeJob:
         matrix_name=job.matrix_name or path.name,
         matrix_chunks=matrix.chunks,
     )
-
-
-def is_matrix(path: Path) -> bool:
-    """Whether a file is a GGUF (a finished matrix), not a text to compute one from."""
-    with path.open("rb") as file:
-        return file.read(4) == MAGIC
 
 
 def make_matrix(
