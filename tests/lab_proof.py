@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import platformdirs
 from msgspec import Struct
 
 from app.cli.output import table
@@ -162,6 +163,14 @@ class Proof:
         self.near(f"{label}: RMS change", figures["rms_change"], rms, NEAR_PEER, ROUNDED)
         known = KNOWN[kind][with_matrix]
         self.near(f"{label}: KL as known", figures["kl"], known, NEAR_KNOWN, HALF_DIGIT)
+
+
+def find_peers() -> Path | None:
+    """The tools in the set-up's cache, or where HEARTH_PEERS says; None when they were not built."""
+    cache = Path(os.environ.get("HEARTH_CACHE") or platformdirs.user_cache_dir("Hearth", appauthor=False))
+    named = os.environ.get("HEARTH_PEERS")
+    found = [Path(named)] if named else [mark.parent / "bin" for mark in cache.glob("peers/*/done")]
+    return next((folder for folder in found if (folder / "llama-quantize").exists()), None)
 
 
 def _difference(ours: "np.typing.NDArray[np.float32]", theirs: "np.typing.NDArray[np.float32]") -> float:

@@ -16,12 +16,15 @@ from app.core.errors import (
     TextTooShortError,
 )
 from app.core.lab import LabProgress, QuantizeJob, ScoreJob
+from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file, quantize
-from app.optimize.measure import Measured, Measurer, sentence
+from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.process import LabCancelledError, run_job
 from tests.fakes.gguf_writer import Tensor, write_gguf
+from tests.fakes.moe import EXPERTS, write_moe
+from tests.lab_proof import Proof, find_peers
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
 
@@ -134,6 +137,51 @@ def test_a_matrix_is_computed_written_and_used(full: Path, text: Path, tmp_path:
     header = read_header(Path(made.path))
     assert header.metadata["quantize.imatrix.entries_count"] == 210
     assert header.metadata["quantize.imatrix.file"] == "m.gguf"
+
+
+def test_experts_have_their_own_rows_in_a_matrix(starter: Path, text: Path, tmp_path: Path) -> None:
+    moe = write_moe(starter, tmp_path / "moe.gguf", used=2, spread=0.3)
+    matrix, small = tmp_path / "m.gguf", tmp_path / "small.gguf"
+    quantize.make_matrix(moe, text, matrix, chunks=1)
+    found = matrix_file.read(matrix)
+    counts = found.counts["blk.3.ffn_up_exps.weight"]
+    assert found.sums["blk.3.ffn_up_exps.weight"].shape == (EXPERTS, 576)
+    assert counts.sum() == 2 * 512
+    assert len(set(counts.tolist())) > 1
+    assert found.counts["blk.3.attn_q.weight"].tolist() == [512]
+    made = quantize.make(
+        QuantizeJob(source=str(moe), target=str(small), type="Q4_0", requantize=True),
+        engine="test",
+        matrix=matrix,
+    )
+    kinds = {tensor.type for tensor in read_header(small).tensors if "_exps" in tensor.name}
+    assert kinds == {"Q4_0", "Q4_1"}  # llama.cpp keeps the first layers' down matrices finer
+    assert made.bits < 5.5
+    figures = run_job(ScoreJob(model=str(small), text=str(text), chunks=1)).figures
+    assert math.isfinite(figures["ppl"])
+
+
+@pytest.mark.skipif(find_peers() is None, reason="llama.cpp's own tools are not built here: make lab-proof")
+def test_the_very_bytes_of_llama_quantize(full: Path, text: Path, tmp_path: Path) -> None:
+    peers = find_peers()
+    assert peers
+    proof = Proof(peers, tmp_path, told=lambda _line: None)
+    proof.full = full
+    proof.quant("Q4_0", None)
+    assert [check.what for check in proof.checks if not check.good] == []
+    assert len(proof.checks) == 2
+
+
+def test_a_long_context_has_a_price(starter: Path, text: Path, tmp_path: Path) -> None:
+    plan = LoadPlan(str(starter), n_ctx=768, type_k="q8_0", type_v="q8_0")
+    figures = Measurer(tmp_path).price(plan, text, trained=512)
+    assert figures["tokens"] == 768
+    assert {"ppl_inside", "ppl_past", "ppl_within", "ln_price_error"} <= figures.keys()
+    # It was trained for more: the longer context must help here, or at least not hurt.
+    assert figures["ln_price"] < 0.1
+    assert "past the trained 512 tokens" in price_sentence("m", figures)
+    with pytest.raises(TextTooShortError):
+        Measurer(tmp_path).price(LoadPlan(str(starter), n_ctx=100_000), text)
 
 
 def test_what_is_lost_is_measured_and_kept(
