@@ -230,7 +230,7 @@ def test_python_is_out_of_reach(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.runtime.template.SECONDS", 0.4)
+    monkeypatch.setattr("app.runtime.template.SECONDS", 0.2)
     tracemalloc.start()
     before = time.thread_time()
     try:
