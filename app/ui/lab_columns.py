@@ -49,7 +49,7 @@ def columns() -> list[Column[Line]]:
             sort=lambda line: line.point.bytes,
             note=_bits,
             right=True,
-            width=96,
+            width=128,
         ),
         _figure(lambda: translate("Lab", "KL mean"), "kl", 4, _kl_tip),
         _figure(lambda: translate("Lab", "KL 99 %"), "kl_p99", 3, _p99_tip),

@@ -115,7 +115,7 @@ class CompareQuants(QWidget):
         column.addWidget(self.table)
         column.addLayout(picture, 1)
         self.stack = QStackedWidget(self)
-        self.stack.addWidget(content)
+        self.stack.addWidget(self._area(content))
         self.stack.addWidget(self.empty)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -130,11 +130,14 @@ class CompareQuants(QWidget):
         column.addWidget(self.plain)
         column.addWidget(self.against)
         column.addStretch(1)
+        return self._area(holder)
+
+    def _area(self, inner: QWidget) -> QScrollArea:
         area = QScrollArea(self)
         area.setWidgetResizable(True)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(holder)
-        for widget in (area.viewport(), holder):
+        area.setWidget(inner)
+        for widget in (area.viewport(), inner):
             widget.setAutoFillBackground(False)
         return area
 
@@ -338,10 +341,8 @@ class CompareQuants(QWidget):
     def _forget_selected(self) -> None:
         line, services = self.table.current(), self._services
         if line is not None and not line.source:
-            key = line.point.key
-            tasks.run(
-                lambda: measurements(services).remove([key]), lambda _none: self.read(), self._failed, self
-            )
+            gone = [line.point.key]
+            tasks.run(lambda: measurements(services).remove(gone), lambda _: self.read(), self._failed, self)
 
     def _failed(self, error: Exception) -> None:
         self.banner.show_error(describe(error))
