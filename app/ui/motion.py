@@ -1,7 +1,5 @@
 """Whether the system asks programs for less motion: Linux desktops through their portal, Windows and macOS directly."""
 
-import ctypes
-import ctypes.util
 import logging
 import sys
 from collections.abc import Callable
@@ -82,6 +80,8 @@ def _asked_once() -> bool:
 
 
 def _windows() -> bool:
+    import ctypes  # noqa: PLC0415 - Windows only
+
     shown = ctypes.c_int(1)
     user = ctypes.WinDLL("user32")  # type: ignore[attr-defined]
     user.SystemParametersInfoW(_SPI_GETCLIENTAREAANIMATION, 0, ctypes.byref(shown), 0)
@@ -89,6 +89,9 @@ def _windows() -> bool:
 
 
 def _mac() -> bool:
+    import ctypes  # noqa: PLC0415 - macOS only
+    import ctypes.util  # noqa: PLC0415
+
     objc = ctypes.CDLL(ctypes.util.find_library("objc") or "")
     objc.objc_getClass.restype = objc.sel_registerName.restype = ctypes.c_void_p
     send = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(("objc_msgSend", objc))
