@@ -64,8 +64,8 @@ class Speeds:
         engine = self._engine()
         loaded = {item.model for item in getattr(engine, "snapshots", tuple)()}
         name, ready = self._load(str(model))
-        instance = _wait(ready, cancel)
         try:
+            instance = _wait(ready, cancel)
             _ask(engine, name, 0, 8, cancel)
             since = time.time()
             runs = [_ask(engine, name, seed, WRITTEN, cancel) for seed in range(1, RUNS + 1)]

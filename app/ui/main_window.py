@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWi
 
 from app.core.events import DownloadChanged, ServerChanged, SettingChanged
 from app.core.paths import NEW_CHAT
+from app.optimize.orders import LabItem
 from app.ui import keys, look, tab_order, tasks, theme, translate, zoom
 from app.ui.actions import Actions
 from app.ui.asked import handlers
@@ -78,6 +79,7 @@ class MainWindow(QMainWindow):
         self._banner_about = ""
         self._banner_again: Callable[[], object] | None = None
         self._downloads: dict[str, str] = {}
+        self._jobs: dict[str, str] = {}
         self.setAcceptDrops(True)
         self.setWindowTitle("Hearth")
         self._build()
@@ -117,6 +119,7 @@ class MainWindow(QMainWindow):
         self.server.changed.connect(self._on_server)
         self.panels.visibilityChanged.connect(lambda _on: self._show_panels_action())
         self.bridge.on(DownloadChanged, self._on_download, self)
+        self.bridge.on(LabItem, self._on_job, self)
         self.bridge.on(SettingChanged, self._on_setting, self)
         for download in self.services.downloads.snapshots():
             self._on_download(download)
@@ -227,6 +230,10 @@ class MainWindow(QMainWindow):
     def _on_download(self, event: DownloadChanged) -> None:
         self._downloads[event.id] = event.state
         self.rail.buttons["downloads"].set_count(sum(s in _BUSY for s in self._downloads.values()))
+
+    def _on_job(self, item: LabItem) -> None:
+        self._jobs[item.id] = item.state
+        self.rail.buttons["lab"].set_count(sum(s in ("queued", "running") for s in self._jobs.values()))
 
     def _on_server(self, state: ServerChanged) -> None:
         self.actions_.check("server_on", self.server.on)

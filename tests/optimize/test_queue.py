@@ -8,7 +8,17 @@ import pytest
 
 from app.core.errors import BadRequestError, TextTooShortError
 from app.core.events import Bus
-from app.optimize.orders import LabItem, MeasureOrder, Order, QuantOrder, Result
+from app.core.types import LoadPlan
+from app.optimize.orders import (
+    LabItem,
+    MeasureOrder,
+    Order,
+    PriceOrder,
+    QuantOrder,
+    Result,
+    SourceOrder,
+    WishOrder,
+)
 from app.optimize.queue import LabQueue, Step, Tell
 
 WAIT = 30
@@ -166,7 +176,13 @@ def test_measuring_orders_are_kept_too(tmp_path: Path, bus: Bus, hands: Hands) -
     file = tmp_path / "queue.json"
     queue = LabQueue(file, bus, hands)
     queue.close()  # nothing starts
-    queue.submit(MeasureOrder(models=("a.gguf",), reference="r.gguf", texts=("t.txt",), speed=True))
-    (item,) = LabQueue(file, bus, hands).snapshots()
-    assert isinstance(item.order, MeasureOrder)
-    assert item.order.speed
+    orders = (
+        MeasureOrder(models=("a.gguf",), reference="r.gguf", texts=("t.txt",), speed=True),
+        WishOrder(source="a.gguf", target="b.gguf", wish="loss", value=0.05, text="t.txt"),
+        SourceOrder(repo="owner/model", set_up=True),
+        PriceOrder(plan=LoadPlan("a.gguf", n_ctx=16384), text="t.txt", trained=8192),
+    )
+    queue.submit(*orders)
+    assert tuple(item.order for item in LabQueue(file, bus, hands).snapshots()) == orders
+    with pytest.raises(BadRequestError, match=r"b.gguf is in the lab's queue already"):
+        queue.submit(orders[1])

@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 
 from app.optimize import cards
 from app.optimize.cards import Hardware, Prices, RunCard
-from app.optimize.orders import Point, Price, Speed
+from app.optimize.orders import Point, Price, QuantOrder, Speed
 from app.runtime.kvstore import fingerprint
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
@@ -336,3 +336,11 @@ def test_the_load_dialog_tells_what_a_cache_and_a_long_context_cost(qtbot: Any, 
     assert again.measure.isHidden()
     again.show_plan("f16", 8192, 8192, wishes)
     assert again.isHidden()
+
+
+def test_the_rail_counts_what_runs_and_waits(qtbot: Any, window: Any, services: Any) -> None:
+    services.lab.close()
+    (item,) = services.lab.submit(QuantOrder(source="a.gguf", target="b.gguf", type="Q4_0"))
+    qtbot.waitUntil(lambda: window.rail.buttons["lab"].count == 1)
+    services.lab.cancel(item.id)
+    qtbot.waitUntil(lambda: window.rail.buttons["lab"].count == 0)
