@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from app.core.errors import ModelNotFoundError
 from app.core.events import DownloadChanged, InstanceChanged
 from app.core.types import ModelRecord
+from app.models.projectors import projector_for
 from app.server.backend import Backend, in_thread
 from app.server.convert_ollama import capabilities_of, details_of, digest_of, iso
 from app.server.errors import Problem, body_of, problem_of
@@ -200,8 +201,9 @@ def _check(change: DownloadChanged) -> None:
         raise Problem(409, "transfer_cancelled", f"The download was {change.state} in Hearth's window.")
 
 
-async def find_quant(backend: Backend, name: str) -> "QuantFile":
-    """The quant that a name means on the Hub: ``owner/repo`` or ``owner/repo:Q4_K_M``. Raises Problem."""
+async def find_quant(backend: Backend, name: str) -> "tuple[QuantFile, ...]":
+    """The quant that a name means on the Hub: ``owner/repo`` or ``owner/repo:Q4_K_M``, and the vision projector that
+    comes with it, if there is one. Raises Problem."""
     if backend.downloads is None or backend.hub is None:
         raise Problem(400, "not_available", "This server can't download.")
     host = next((host for host in HOSTS if name.startswith(host)), "")
@@ -216,18 +218,26 @@ async def find_quant(backend: Backend, name: str) -> "QuantFile":
     for choice in [wanted] if wanted and wanted != "latest" else PREFERRED:
         found = next((quant for quant in quants if quant.quant.casefold() == choice.casefold()), None)
         if found is not None:
-            return found
+            return _with_projector(backend, found, detail.quants)
     if quants and wanted in ("", "latest"):
-        return quants[0]
+        return _with_projector(backend, quants[0], detail.quants)
     there = ", ".join(quant.quant for quant in quants) or "none"
     raise Problem(404, "model_not_found", f"{repo} has no {wanted or 'GGUF'}; it has {there}.")
 
 
-def enqueue(backend: Backend, quant: "QuantFile") -> str:
-    """Begin to download; the download's id."""
+def _with_projector(
+    backend: Backend, quant: "QuantFile", quants: "Sequence[QuantFile]"
+) -> "tuple[QuantFile, ...]":
+    beside = projector_for(quant, quants, backend.library.records())
+    return (quant, beside) if beside is not None else (quant,)
+
+
+def enqueue(backend: Backend, quants: "tuple[QuantFile, ...]") -> str:
+    """Begin to download; the id of the first one's download."""
     assert backend.downloads is not None  # find_quant asked
     backend.downloads.start()
-    return backend.downloads.enqueue(quant)
+    first, *_beside = (backend.downloads.enqueue(quant) for quant in quants)
+    return first
 
 
 def snapshot(backend: Backend, download: str) -> DownloadChanged | None:

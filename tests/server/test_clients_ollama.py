@@ -163,16 +163,21 @@ class FakeHub:
     def repo(self, name: str) -> RepoDetail:
         files = (RemotePart("r.gguf", 100),)
         quants = tuple(QuantFile(f"{name}:{q}", name, "c", q, files, 100) for q in ("Q8_0", "Q4_0"))
-        return RepoDetail(name, "c", quants)
+        eyes = (RemotePart("mmproj-F16.gguf", 9),)
+        return RepoDetail(name, "c", (*quants, QuantFile("eyes", name, "c", "F16", eyes, 9, "projector")))
 
 
-@pytest.mark.parametrize("served", [{"downloads": FakeDownloads(), "hub": FakeHub()}], indirect=True)
+DOWNLOADS = FakeDownloads()
+
+
+@pytest.mark.parametrize("served", [{"downloads": DOWNLOADS, "hub": FakeHub()}], indirect=True)
 def test_a_model_is_pulled_with_progress(scripted) -> None:
     lines = list(scripted.pull("hf.co/o/r:Q4_0", stream=True))
     assert [line.status for line in lines] == [
         "pulling manifest", "pulling r.gguf", "verifying sha256 digest", "pulling r.gguf", "writing manifest", "success"
     ]  # fmt: skip
     assert (lines[1].completed, lines[1].total) == (40, 100)
+    assert DOWNLOADS.asked[:2] == ["o/r:Q4_0", "eyes"], "its projector comes too"
     assert scripted.pull("o/r").status == "success"
     with pytest.raises(ollama.ResponseError, match=r"has no Q2_K; it has Q8_0, Q4_0"):
         scripted.pull("o/r:Q2_K")
