@@ -3,17 +3,16 @@
 import base64
 import datetime as dt
 import html
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from app.chat import markdown_html
 from app.chat.store_types import Attachment, Conversation, StoredMessage
 from app.core.generate import SamplingParams
 
 if TYPE_CHECKING:
     from app.planning.usage import Day
 
-_FENCE = re.compile(r"^(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1e;
   background: #fff; }
@@ -21,7 +20,11 @@ header { border-bottom: 1px solid #ccc; margin-bottom: 1.5rem; }
 article { margin: 1.2rem 0; padding: .8rem 1rem; border-radius: .6rem; background: #f4f4f6; }
 article.user { background: #e8f0fe; }
 h2 { font-size: .85rem; margin: 0 0 .4rem; color: #55555c; }
-p { white-space: pre-wrap; margin: .4rem 0; overflow-wrap: anywhere; }
+p { margin: .4rem 0; overflow-wrap: anywhere; }
+.typed, details p, header p { white-space: pre-wrap; }
+blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid #bbb; }
+table { border-collapse: collapse; margin: .6rem 0; }
+th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ccc; text-align: left; }
 pre { overflow-x: auto; background: #fff; padding: .7rem; border-radius: .4rem; border: 1px solid #ddd; }
 img { max-width: 100%; max-height: 30rem; border-radius: .4rem; }
 footer, details { font-size: .8rem; color: #55555c; }
@@ -118,23 +121,13 @@ def _article(message: StoredMessage, data: Data | None) -> str:
     line = figures(message)
     footer = f"<footer>{html.escape(line)}</footer>" if line else ""
     head = f'<article class="{message.role}"><h2>{html.escape(who(message))}</h2>'
-    return f"{head}{thinking}{files}{_blocks(message.text)}{calls}{footer}</article>"
+    text = markdown_html.to_html(message.text) if message.role == "assistant" else _typed(message.text)
+    return f"{head}{thinking}{files}{text}{calls}{footer}</article>"
 
 
-def _blocks(text: str) -> str:
-    """Code fences as blocks, everything else as it was typed."""
-    parts, end = [], 0
-    for fence in _FENCE.finditer(text):
-        parts.append(_paragraph(text[end : fence.start()]))
-        language = f' class="language-{html.escape(fence[2])}"' if fence[2] else ""
-        parts.append(f"<pre><code{language}>{html.escape(fence[3])}</code></pre>")
-        end = fence.end()
-    parts.append(_paragraph(text[end:]))
-    return "".join(parts)
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{html.escape(text.strip())}</p>" if text.strip() else ""
+def _typed(text: str) -> str:
+    """What a person wrote, line by line as they did."""
+    return f'<p class="typed">{html.escape(text.strip())}</p>' if text.strip() else ""
 
 
 def who(message: StoredMessage) -> str:
