@@ -68,10 +68,10 @@ class Measured(Struct, frozen=True, omit_defaults=True):
 
     @property
     def bandwidth(self) -> float | None:
-        """Bytes per second of the weight type that is read quickest."""
-        return (
-            max((rate.bandwidth for rate in self.rates.types.values()), default=None) if self.rates else None
-        )
+        """Bytes per second that were really read, at best."""
+        if self.rates is None:
+            return None
+        return self.rates.read or max((rate.bandwidth for rate in self.rates.types.values()), default=None)
 
 
 class Offer(Struct, frozen=True):

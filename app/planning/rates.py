@@ -51,6 +51,8 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     key: str = ""
     measured_at: float = 0.0
+    read: float = 0.0
+    """Bytes per second really read, at best: of whole tokens, with nothing taken off."""
 
     def of(self, kind: str) -> TypeRate | None:
         """The rate of a weight type, or of the most alike one that was measured."""
@@ -179,7 +181,8 @@ def solve(raw: Raw, key: str = "") -> Rates:
     row = statistics.median(max(0.0, _row(one.points, net[kind])) for kind, one in raw.types.items())
     types = {kind: _type_rate(one, net[kind], row) for kind, one in raw.types.items()}
     attention = {kv: point[0] / max(point[2] - point[1], 1e-7) for kv, point in raw.attention.items()}
-    return Rates(raw.device, raw.threads, token, layer, types, attention, raw.seconds, key, time.time())
+    read = max(point[0] / point[3] for one in raw.types.values() for point in one.points)
+    return Rates(raw.device, raw.threads, token, layer, types, attention, raw.seconds, key, time.time(), read)
 
 
 def _net(point: list[float], token: float, layer: float) -> float:

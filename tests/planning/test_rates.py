@@ -112,3 +112,10 @@ def test_the_engine_measures_itself() -> None:
     assert 1e9 < rates.types["Q4_0"].prefill < 1e13
     assert rates.attention["f16"] > 1e8
     assert 0 <= rates.layer < 0.01
+
+
+def test_what_was_really_read_has_nothing_taken_off() -> None:
+    raw = _raw()
+    seen = max(point[0] / point[3] for one in raw.types.values() for point in one.points)
+    assert solve(raw).read == seen
+    assert seen <= max(rate.bandwidth for rate in solve(raw).types.values())
