@@ -1,5 +1,6 @@
 """Pictures of what belongs to the whole window: palette, shortcuts, quick ask, high contrast, zoom, levels."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,32 @@ def shoot(studio: "Studio", out: Path) -> None:
     studio.popup(out, "palette", palette)
     studio.popup(out, "shortcuts", lambda: ShortcutsDialog(window.actions_, services.settings, window))
     studio.popup(out, "quick-ask", quick)
+    _updates(studio, out)
     _looks(studio, out)
+
+
+def _updates(studio: "Studio", out: Path) -> None:
+    """The question, and an offer of a local server's."""
+    sys.path.append(str(Path(__file__).resolve().parents[2] / "packaging"))  # what signs lists
+    from app.ui.dialogs.update import UpdateDialog
+    from tests.fakes.update_site import UpdateSite
+
+    settings = studio.services.settings
+
+    def begun() -> Any:
+        made = UpdateDialog(studio.services, studio.window)
+        made.begin()
+        return made
+
+    with UpdateSite(studio.services.paths.cache / "site") as site:
+        site.publish("9.9")
+        settings.set("updates.address", site.url)
+        settings.set("updates.key", site.key)
+        studio.popup(out, "update-question", begun)
+        settings.set("updates.look", "never")
+        studio.popup(out, "update-offer", begun)
+    for name in ("look", "address", "key"):
+        settings.reset(f"updates.{name}")
 
 
 def _looks(studio: "Studio", out: Path) -> None:
