@@ -27,6 +27,9 @@ class Burst:
         self._chooser = Chooser(context, [writer.sampler for writer in writers])
         self._ends = frozenset({NO_TOKEN}).union(*(writer.ends for writer in writers))
         self._alone = not all(writer.answer.endless and writer.patience for writer in writers)
+        self.left = self._room()
+        """Steps that can be computed without a look at limits: of answers, of the context, of the cache. (Nothing but
+        this takes room as long as it is valid.)"""
         self.rows: list[list[int]] = []
         """What was chosen in each step that ``run`` has computed."""
         self.began = self.ended = self.pace = 0.0
@@ -39,8 +42,7 @@ class Burst:
             writer.logprobs is None and not writer.forced and not writer.answer.budgeted for writer in writers
         )
 
-    def room(self) -> int:
-        """Steps that can be computed without a look at limits: of answers, of the context, of the cache."""
+    def _room(self) -> int:
         cells = self._scheduler.n_cells - self._scheduler.ledger.used
         most = cells // len(self._jobs)
         n_ctx = self._scheduler.n_ctx
@@ -48,14 +50,15 @@ class Burst:
             most = min(most, n_ctx - len(job.tokens))
             if writer.limit is not None:
                 most = min(most, writer.limit - writer.answer.tokens)
-        return 1 if self._alone and most > 1 else most
+        return most
 
-    def run(self, most: int, visitors: Sized) -> int:
-        """Compute at most ``most`` steps, fewer when text is due, an answer ends, or ``visitors`` is not empty.
+    def run(self, visitors: Sized) -> int:
+        """Compute at most ``left`` steps, fewer when text is due, an answer ends, or ``visitors`` is not empty.
         Returns llama_decode's last code."""
+        most = 1 if self._alone else self.left
         context, batch, ends = self._context, self._context.batch, self._ends
         tokens = [job.tokens[-1] for job in self._jobs]
-        due = min([writer.show_at for writer in self.writers])
+        due = 0.0 if self._alone else min([writer.show_at for writer in self.writers])
         self.rows = rows = []
         self.began = now = time.monotonic()
         while True:
@@ -76,6 +79,7 @@ class Burst:
         """Catch up with what ``run`` has computed. Returns each writer with its last token, which is still to be
         written; those before it neither end an answer nor go beyond a limit."""
         steps = len(self.rows)
+        self.left -= steps
         self._scheduler.grown(self._jobs, steps)
         last = []
         for at, (writer, job) in enumerate(zip(self.writers, self._jobs, strict=True)):

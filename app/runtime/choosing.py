@@ -32,8 +32,8 @@ class Chooser:
         if not (self._greedy or self._short):
             return [sampler.sample(self._context, row) for row, sampler in enumerate(self._samplers)]
         table = self._context.table(len(self._samplers))
-        for logits, sampler in zip(table, self._samplers, strict=True):
-            sampler.begin(logits)
+        for row, sampler in enumerate(self._samplers):
+            sampler.begin(table, row)
         if self._greedy:
             best: list[int] = table.argmax(axis=1).tolist()
             return best

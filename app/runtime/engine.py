@@ -231,11 +231,10 @@ class Engine:
             gc.collect(1)
 
     def _go_on(self, burst: Burst) -> bool:
-        most = 0 if self.scheduler.waiting else burst.room()
-        if most < 1:
+        if self.scheduler.waiting or burst.left < 1:
             self._burst = None
             return False
-        code = burst.run(most, self._inbox)
+        code = burst.run(self._inbox)
         if burst.rows:
             count, steps = len(burst.writers), len(burst.rows)
             self._steps += steps

@@ -71,12 +71,15 @@ class Sampler:
             return "greedy"
         return "short" if self.short and self._grammar is None else "other"
 
-    def begin(self, logits: Floats) -> None:
-        """A token more will be written: rule out the ends while it is too early for them."""
+    def begin(self, table: Floats, row: int) -> None:
+        """A token more will be written, from this row of logits: rule out the ends while it is too early for them."""
         if self._written < self._min_tokens:
-            for token in self._eog:
-                logits[token] = -np.inf
+            self._rule_out_ends(table[row])
         self._written += 1
+
+    def _rule_out_ends(self, logits: Floats) -> None:
+        for token in self._eog:
+            logits[token] = -np.inf
 
     def sample(self, context: Context, index: int) -> int:
         """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
@@ -85,7 +88,9 @@ class Sampler:
             self._written += 1
             return chain.sample(context, index)
         logits = context.logits(index)
-        self.begin(logits)
+        if self._written < self._min_tokens:
+            self._rule_out_ends(logits)
+        self._written += 1
         if chain is None:
             return logits.argmax().item()
         if grammar is not None:

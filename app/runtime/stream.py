@@ -107,8 +107,12 @@ class Answer:
 
     def take(self) -> Delta | None:
         """What is new since the last time, or None when there is nothing to show."""
-        if not (self._text or self._reasoning or self._calls or self._logprobs):
-            return None
+        if not (self._reasoning or self._calls or self._logprobs):  # the usual case
+            if not self._text:
+                return None
+            delta = Delta(self.choice, "".join(self._text), tokens=self._untold)
+            self._text, self._untold = [], 0
+            return delta
         delta = Delta(
             choice=self.choice,
             text="".join(self._text),

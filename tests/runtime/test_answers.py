@@ -246,7 +246,7 @@ def test_bad_parameters_are_refused_by_name(engine: Supervisor, sampling: Sampli
 def test_an_image_is_refused_by_a_model_without_eyes(engine: Supervisor) -> None:
     message = Message("user", (TextPart("What is this?"), ImagePart(b"png")))
     failed = ask(engine, request(messages=(message,))).wait().failed
-    assert (failed.code, "images" in failed.message) == ("bad_request", True)
+    assert (failed.code, "images" in failed.message) == ("no_eyes", True)
 
 
 def test_an_empty_request_and_a_wrong_token_are_refused(engine: Supervisor) -> None:
