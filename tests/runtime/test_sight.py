@@ -94,7 +94,7 @@ def test_the_next_turn_goes_on_behind_the_image(seeing: Supervisor) -> None:
 
 
 def test_others_go_on_beside_images(seeing: Supervisor) -> None:
-    counting = request("Count from one to thirty in words.", SamplingParams(temperature=0.0, max_tokens=40))
+    counting = request("Count from one to thirty in words.", SamplingParams(temperature=0.0, max_tokens=16))
     alone = ask(seeing, counting).wait().text()
     beside = [ask(seeing, request("", counting.sampling, messages=counting.messages))]
     beside += [
@@ -188,7 +188,6 @@ def test_a_mask_that_looks_both_ways(starter: Path, tmp_path: Path) -> None:
         assert not blind
         assert "red" in seen(supervisor, picture(RED))
         assert "blue" in seen(supervisor, picture(BLUE))
-        assert ask(supervisor, request("Hello")).wait().text()
     finally:
         supervisor.close()
 
@@ -200,7 +199,7 @@ def test_fewer_positions_than_places(starter: Path, tmp_path: Path) -> None:
     picture_of = partial(picture, side=112)
     sampling = SamplingParams(temperature=0.0, max_tokens=3, logprobs=3)
     asked = about(picture_of(RED), sampling=sampling)
-    long = about(picture_of(BLUE), text=ASKED + " Think of it." * 80, conversation="kept")
+    long = about(picture_of(BLUE), text=ASKED + " Think of it." * 66, conversation="kept")
 
     supervisor, blind = load(model, tmp_path / "logs", projector=str(eyes))
     try:
