@@ -16,7 +16,7 @@ from app.core.series import SeriesStore
 from app.core.types import Forecast
 from app.hardware.facts import Machine
 from app.planning.outlook import Instances, Outlook, engine_version
-from app.planning.watch import Finding, Gauge, diagnose, gauge, regression
+from app.planning.watch import MEDIANS, Finding, Gauge, diagnose, gauge, regression
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +24,7 @@ WINDOW = 8.0
 """Seconds over which a speed is judged."""
 LEAST = 20
 """Readings of decode (ten a second) before one is."""
-GPU_NAMES = (
-    "memory_total",
-    "memory_used",
-    "memory_us",
-    "memory_shared",
-    "utilization",
-    "power",
-    "temperature",
-    "throttle",
-)
+GPU_NAMES = (*MEDIANS, "throttle")
 
 
 class Told(Struct, frozen=True):

@@ -65,22 +65,15 @@ class Gauge(Struct, frozen=True, omit_defaults=True):
     throttle: int | None = None
 
 
+MEDIANS = ("memory_total", "memory_used", "memory_us", "memory_shared", "utilization", "power", "temperature")
+"""Series of a device of which a gauge has the median."""
 Reader = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """A source's series by name: (times, values), as ``core.series`` gives them."""
 
 
 def gauge(device: str, series: Reader, since: float, loaded_at: float | None = None) -> Gauge:
     """Medians of every known series since a time; flags of ``throttle`` count when seen in half of the readings."""
-    names = (
-        "memory_total",
-        "memory_used",
-        "memory_us",
-        "memory_shared",
-        "utilization",
-        "power",
-        "temperature",
-    )
-    values: dict[str, float | None] = {name: _median(series, name, since) for name in names}
+    values: dict[str, float | None] = {name: _median(series, name, since) for name in MEDIANS}
     before = None if loaded_at is None else _median(series, "memory_shared", loaded_at - 30, loaded_at)
     return Gauge(device, memory_shared_before=before, throttle=_flags(series, since), **values)
 

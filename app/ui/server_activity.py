@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -19,6 +19,7 @@ from app.core.events import InstanceChanged, RequestLogged
 from app.ui import theme, words
 from app.ui.bridge import Bridge
 from app.ui.figures import DASH, seconds_text, speed_text
+from app.ui.polled import Polled
 from app.ui.table_model import Column, Table, TableModel
 from app.ui.unloading import unload
 from app.ui.widgets import Elided, IconButton, make_button, make_label
@@ -35,18 +36,16 @@ _LIVE_ROWS = 3
 Logged = tuple[int, RequestLogged]
 
 
-class ServerActivity(QWidget):
+class ServerActivity(Polled):
     """Follows the server while it is shown; requests that have ended are noted all the time."""
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(_POLL_MS, parent)
         self._services = services
         self._count = 0
         self._new: list[Logged] = []
         self._flush = QTimer(self, singleShot=True, interval=_FLUSH_MS)
         self._flush.timeout.connect(self._take_new)
-        self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self.refresh)
         self.headings = {name: make_label("heading", self) for name in ("loaded", "live", "log")}
         self.loaded = LoadedModels(services, self)
         self.live: TableModel[LiveRequest] = TableModel(self._live_columns(), lambda row: row.id, self)
@@ -247,15 +246,6 @@ class ServerActivity(QWidget):
         ]
 
     # ------------------------------------------------------------------ Qt
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.refresh()
-        self._poll.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        self._poll.stop()
-        super().hideEvent(event)
 
     def retranslate(self) -> None:
         """Put every text in place again."""

@@ -3,14 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from app.ui import tasks, theme, words
 from app.ui.dialogs import confirm
 from app.ui.errors import describe
 from app.ui.figures import DASH
+from app.ui.polled import Polled
 from app.ui.table_model import Column, Table, TableModel
 from app.ui.widgets import Banner, make_button, make_label, pad_spin
 
@@ -38,18 +39,16 @@ class KeyRow(Struct, frozen=True):
     joules: float | None
 
 
-class ServerKeys(QWidget):
+class ServerKeys(Polled):
     """Create, copy once, revoke, remove."""
 
     changed = Signal()
     """A key was made or revoked."""
 
     def __init__(self, services: "Services", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(_POLL_MS, parent)
         self._services = services
         self._text = ""
-        self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self.refresh)
         self.banner = Banner(self)
         self.intro = make_label("muted", self, wrap=True)
         self.name, self.rate = QLineEdit(self), QSpinBox(self)
@@ -223,15 +222,6 @@ class ServerKeys(QWidget):
         )
 
     # ------------------------------------------------------------------ Qt
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.refresh()
-        self._poll.start()
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        self._poll.stop()
-        super().hideEvent(event)
 
     def retranslate(self) -> None:
         """Put every text in place again."""

@@ -74,6 +74,9 @@ class Trees(RuleBasedStateMachine):
     def switch(self, data: st.DataObject) -> None:
         message = data.draw(st.sampled_from(self.alive()))
         self.store.switch(message)
+        self.show(message)
+
+    def show(self, message: int) -> None:
         current: int | None = message
         while current is not None:
             self.shown[self.parents[current]] = current
@@ -99,10 +102,7 @@ class Trees(RuleBasedStateMachine):
         self.store.restore_message(message)
         self.deleted.discard(message)
         if self.there(message):
-            current: int | None = message
-            while current is not None:
-                self.shown[self.parents[current]] = current
-                current = self.parents[current]
+            self.show(message)
 
     @precondition(lambda self: self.alive())
     @rule(data=st.data())

@@ -1,45 +1,25 @@
 """A plain HTTP proxy: passes on what it is asked for, counts it, and can cut every answer after some bytes."""
 
 import http.client
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
+from tests.fakes.local_server import LocalServer, QuietServer
 
-class LocalProxy:
+
+class LocalProxy(LocalServer):
     """A context manager; ``url`` is what a proxy setting would hold. ``login`` asks for ``user:password``."""
 
     def __init__(self, cut_after: int | None = None, login: str | None = None) -> None:
         self.cut_after, self.login = cut_after, login
         self.asked: list[str] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self.port = int(self._server.server_address[1])
+        super().__init__(_Handler, "local-proxy")
         user = f"{login}@" if login else ""
         self.url = f"http://{user}127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="local-proxy")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    proxy: LocalProxy
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients hang up all the time here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: QuietServer
 
     def log_message(self, *_args: object) -> None:
         """Quiet."""
@@ -53,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
     def pass_on(self) -> None:
         import base64
 
-        proxy, url = self.server.proxy, urlsplit(self.path)
+        proxy, url = self.server.owner, urlsplit(self.path)
         given = self.headers.get("Proxy-Authorization", "").removeprefix("Basic ")
         if proxy.login and base64.b64decode(given).decode() != proxy.login:
             self.send_error(407)

@@ -5,11 +5,10 @@ import functools
 import platform
 import subprocess
 import tempfile
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import update_manifest
 from devkit import linux
+from tests.fakes.local_server import LocalServer, QuietServer
 
 
-class UpdateSite:
+class UpdateSite(LocalServer):
     """A context manager; ``url`` is the address to set, ``key`` the public key beside it."""
 
     def __init__(self, folder: Path) -> None:
@@ -31,10 +31,8 @@ class UpdateSite:
         self.status = 200
         self.asked: list[tuple[str, str]] = []
         """(path, Range) of each request."""
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.site = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="update-site")
+        super().__init__(_Handler, "update-site")
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @property
     def key(self) -> str:
@@ -43,15 +41,6 @@ class UpdateSite:
             serialization.Encoding.Raw, serialization.PublicFormat.Raw
         )
         return base64.b64encode(raw).decode()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def publish(
         self, version: str, *, serial: int = 1, key: Ed25519PrivateKey | None = None, **changes: object
@@ -69,20 +58,12 @@ class UpdateSite:
         return manifest
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    site: UpdateSite
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients hang up all the time here."""
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: QuietServer
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        site = self.server.site
+        site: UpdateSite = self.server.owner
         wanted = self.headers.get("Range") or ""
         site.asked.append((self.path, wanted))
         path = site.folder / self.path.lstrip("/")
@@ -99,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(206, data[int(first) : end], {"Content-Range": span})
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        site = self.server.site
+        site: UpdateSite = self.server.owner
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
