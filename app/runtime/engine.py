@@ -404,6 +404,8 @@ class Engine:
         writer.sampler.close()
         if not writer.owner.writers:
             self._open.pop(writer.owner.key, None)
+            for span in writer.owner.prepared.spans:
+                span.unwanted = True
             self._cancelled.discard(writer.owner.key)
 
     def _troubled(self, code: int, step: Step) -> None:

@@ -28,6 +28,8 @@ class Span:
     """Somebody is making them."""
     error: Exception | None = None
     """Why they can't be made."""
+    unwanted: bool = False
+    """Whoever asked has gone."""
 
     @property
     def end(self) -> int:

@@ -27,6 +27,7 @@ class Sight:
         self._thread: threading.Thread | None = None
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._used = 0
+        self._closing = False
         self.encoded = 0
         """Images that were encoded so far."""
 
@@ -51,7 +52,8 @@ class Sight:
         span.asked, span.embeddings = False, None
 
     def close(self) -> None:
-        """End the thread, then free the projector. Idempotent."""
+        """End the thread after the image it is at, then free the projector. Idempotent."""
+        self._closing = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -67,8 +69,10 @@ class Sight:
         self._queue.put((span, wake))
 
     def _encode_all(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None and not self._closing:
             span, wake = item
+            if span.unwanted:
+                continue
             try:
                 span.embeddings = self._embeddings(span.piece)
             except HearthError as error:

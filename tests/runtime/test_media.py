@@ -2,16 +2,21 @@
 
 import hashlib
 import struct
+import threading
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.errors import BadImageError
 from app.core.pictures import check, kind_of, measure
 from app.runtime.jobs import Job, Span
 from app.runtime.ledger import common_prefix
 from app.runtime.media import pack, places, plain, shown, still_places, unpack
 from app.runtime.scheduler import Scheduler
+from app.runtime.sight import Sight
 from tests.fakes.cells import Cells
 from tests.fakes.projector import RED, picture
 
@@ -146,3 +151,40 @@ def test_any_bytes_are_measured_or_refused(data: bytes, start: bytes) -> None:
     except ValueError:
         return
     assert found.mime == kind_of(start + data)
+
+
+class Glass:
+    """A projector that waits for leave."""
+
+    def __init__(self) -> None:
+        self.leave, self.seen, self.closed = threading.Event(), [], False
+
+    def encode(self, piece: SimpleNamespace) -> np.ndarray:
+        self.leave.wait(30)
+        self.seen.append(piece.key)
+        if piece.key == "bad":
+            raise BadImageError(number=1, detail="it is bad")
+        return np.zeros(4, np.float32)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_images_are_encoded_once_and_not_for_nobody() -> None:
+    glass, told = Glass(), threading.Semaphore(0)
+    sight = Sight(glass)
+    jobs = [
+        Job(key, [-5, 1], spans=(Span(0, 1, SimpleNamespace(key=key)),)) for key in ("a", "gone", "a", "bad")
+    ]
+    assert sight.look(jobs, told.release) == []
+    assert sight.look(jobs, told.release) == [], "asked for once"
+    jobs[1].spans[0].unwanted = True
+    glass.leave.set()
+    assert all(told.acquire(timeout=30) for _ in range(3))
+    assert glass.seen == ["a", "bad"], "the second of the same comes from what is kept"
+    assert jobs[2].spans[0].embeddings is jobs[0].spans[0].embeddings
+    ((failed, error),) = sight.look(jobs, told.release)
+    assert (failed.key, "it is bad" in str(error)) == ("bad", True)
+    sight.close()
+    sight.close()
+    assert glass.closed
