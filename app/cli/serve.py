@@ -87,7 +87,7 @@ def _text(found: list[Presence]) -> str:
     rows = [
         (
             item.model,
-            item.state,
+            f"{item.state}, cache given back" if item.rests else item.state,
             item.device or "-",
             str(item.n_ctx),
             memory(sum(m.total for m in item.memory)),
