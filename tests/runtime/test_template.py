@@ -246,19 +246,17 @@ def test_bombs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_deadline_on_another_thread() -> None:
     """No signals: it works in the worker's intake thread."""
-    chat, took = ChatTemplate(BOMBS["loops"], "", ""), []
+    chat, took = ChatTemplate(BOMBS["loops"], "", ""), list[bool]()
 
     def run() -> None:
-        before = time.perf_counter()
         with pytest.raises(TemplateFailedError, match=r"too long|memory"):
             chat.render([])
-        took.append(time.perf_counter() - before)
+        took.append(True)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join(60)
-    assert took
-    assert took[0] < 4
+    assert took  # it would go on for hours
 
 
 def test_errors_are_short_sentences() -> None:
