@@ -73,7 +73,7 @@ class CompareQuants(QWidget):
         self._services = services
         self._records: list[ModelRecord] = []
         self._points: tuple[Point, ...] = ()
-        self._cards: list[RunCard] = []
+        self._cards, self._seen = list[RunCard](), ("", "", 0)
         self.group = QComboBox(self)
         self.measure = make_button(self.open_dialog, "primary", self, compact=True)
         self.share = QPushButton(self)
@@ -179,7 +179,8 @@ class CompareQuants(QWidget):
         return dialog
 
     def _on_item(self, item: LabItem) -> None:
-        if item.state == "done" and isinstance(item.order, MeasureOrder):
+        if isinstance(item.order, MeasureOrder) and (item.id, item.state, item.step) != self._seen:
+            self._seen = (item.id, item.state, item.step)
             self.read()
 
     def read(self) -> None:

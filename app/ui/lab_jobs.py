@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 translate = QCoreApplication.translate
 _ROW, _MOST = 46, 3
 _PROGRESS = 2
+_ALIVE = ("running", "queued", "failed")
 _NOT_HERE = ("", "load_again", "load_options")
 """What an error's button does elsewhere: here the job is tried again."""
 _WORTH_ASKING = 60.0
@@ -117,6 +118,7 @@ class LabJobs(QWidget):
         self.clear = make_button(self._clear, "", self, compact=True)
         self._cells: dict[str, ActionCell] = {}
         self._failed: LabItem | None = None
+        self._brief = False
         self._lay_out()
         self._tick = QTimer(self, interval=1000)
         self._tick.timeout.connect(self._tell_time)
@@ -150,6 +152,11 @@ class LabJobs(QWidget):
         """Show the queue as it is."""
         tasks.run(self._services.lab.snapshots, self._show, owner=self)
 
+    def set_brief(self, brief: bool) -> None:
+        """Only shown while there is something to do or to mend: the room is another view's."""
+        self._brief = brief
+        self._after()
+
     def _show(self, items: tuple[LabItem, ...]) -> None:
         self.model.set_rows(items)
         for at, item in enumerate(self.model.rows):
@@ -171,7 +178,7 @@ class LabJobs(QWidget):
 
     def _after(self) -> None:
         rows = self.model.rows
-        self.setVisible(bool(rows))
+        self.setVisible(bool(rows) and (not self._brief or any(row.state in _ALIVE for row in rows)))
         self.summary.setText(said.summary(tuple(rows)))
         self.clear.setVisible(any(row.state in ENDED for row in rows))
         header = self.table.horizontalHeader().sizeHint().height()

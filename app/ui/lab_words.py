@@ -43,6 +43,8 @@ def labels(points: Sequence[Point]) -> list[str]:
     columns = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
     common = "".join(letters[0] for letters in columns) if len(set(names)) > 1 else ""
     start = max(common.rfind("-"), common.rfind("."), common.rfind(" ")) + 1
+    if common and all(name[len(common) : len(common) + 1] in {"-", ".", "_"} for name in names):
+        start = len(common) + 1
     return [name[start:] for name in names]
 
 

@@ -67,7 +67,7 @@ class LabPage(Page):
         self.compare.started.connect(self.jobs.sweep)
         self.jobs.asked.connect(self.asked)
         self.compare.asked.connect(self.asked)
-        self.jobs.results.connect(lambda: self.show_view("compare"))
+        self.jobs.results.connect(partial(self.show_view, "compare"))
         self.bridge.on(LibraryChanged, lambda _event: self.reload(), self)
 
     # ------------------------------------------------------------------ content
@@ -99,6 +99,7 @@ class LabPage(Page):
         at = VIEWS.index(name)
         self.choice.button(at).setChecked(True)
         self.views.setCurrentIndex(at)
+        self.jobs.set_brief(name != "make")
 
     def begin_with(self, model: str) -> None:
         """Make something of this model."""
