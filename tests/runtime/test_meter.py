@@ -24,3 +24,13 @@ def test_old_steps_and_idleness_are_zero() -> None:
     assert meter.readings(10.2, busy=False)["decode_tps"] == 0
     assert meter.readings(12.0, busy=True)["decode_tps"] == 0
     assert meter.readings(10.2, busy=True)["decode_tps"] == pytest.approx(10)
+
+
+def test_steps_noted_together_count_as_one_by_one() -> None:
+    single, together = Meter(), Meter()
+    for meter in (single, together):
+        meter.step(10.0, 10.1, tokens=8, sampled=2, sequences=2)
+    for n in range(3):
+        single.step(10.1 + n / 10, 10.2 + n / 10, tokens=2, sampled=2, sequences=2)
+    together.wrote(10.1, 10.4, sequences=2, steps=3)
+    assert together.readings(10.4, busy=True) == pytest.approx(single.readings(10.4, busy=True))
