@@ -88,6 +88,8 @@ def _speed(running: Services) -> list[Finding]:
     for device in running.outlook.devices():
         rates, speed = device.rates, (device.bandwidth or 0.0) / 1e9
         how = "measured with the engine itself" if rates else "not measured: hearth estimate MODEL --measure"
+        if rates is not None and rates.disturbed:
+            how += " while other programs were busy: measure again"
         found.append(Finding("Speed", device.device, f"reads {speed:.1f} GB/s" if rates else None, how))
     errors = running.outlook.errors()
     text = f"{errors.median:.0%} (median), {errors.worst:.0%} at worst" if errors else None

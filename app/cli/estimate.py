@@ -40,7 +40,11 @@ def estimate(args: Namespace) -> int:
         estimator = running.outlook.estimator(record, machine, facts=facts)
         found = estimator.estimate(wishes, record.name)
         errors = running.outlook.errors()
-    emit(found, args.json, "\n".join([text(found), *_errors(errors)]))
+        disturbed = any(rates.disturbed for rates in running.outlook.rates().values())
+    warned = (
+        ["Other programs were busy when this machine was measured: --measure again."] if disturbed else []
+    )
+    emit(found, args.json, "\n".join([text(found), *_errors(errors), *warned]))
     return 0
 
 

@@ -19,6 +19,8 @@ from app.hardware.facts import Machine
 log = logging.getLogger(__name__)
 
 VERSION = 1
+QUIET = 0.4
+"""Of the processor's threads: below it others were busy (the measuring also writes and loads small models, with one)."""
 
 # What an unmeasured weight type is like, in order of preference.
 _LIKE = {
@@ -53,6 +55,13 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     measured_at: float = 0.0
     read: float = 0.0
     """Bytes per second really read, at best: of whole tokens, with nothing taken off."""
+    share: float = 1.0
+    """Of the processor that other programs left while it was measured."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Other programs were so busy that it is no measure of this machine."""
+        return self.share < QUIET
 
     def of(self, kind: str) -> TypeRate | None:
         """The rate of a weight type, or of the most alike one that was measured."""
@@ -147,6 +156,7 @@ class Raw(Struct, frozen=True):
     types: dict[str, RawType]
     attention: dict[KvType, list[float]]
     """[elements, seconds with an empty context, seconds with a filled one]."""
+    share: float = 1.0
 
 
 def merge(one: Raw, other: Raw) -> Raw:
@@ -159,7 +169,8 @@ def merge(one: Raw, other: Raw) -> Raw:
         pair = (one.attention[kv], other.attention[kv])
         attention[kv] = [pair[0][0], min(raw[1] for raw in pair), min(raw[2] for raw in pair)]
     overhead = [_quicker(*pair) for pair in zip(one.overhead, other.overhead, strict=True)]
-    return Raw(one.device, one.threads, one.seconds + other.seconds, overhead, types, attention)
+    share = max(one.share, other.share)
+    return Raw(one.device, one.threads, one.seconds + other.seconds, overhead, types, attention, share)
 
 
 def _merge_type(one: RawType, other: RawType) -> RawType:
@@ -182,7 +193,8 @@ def solve(raw: Raw, key: str = "") -> Rates:
     types = {kind: _type_rate(one, net[kind], row) for kind, one in raw.types.items()}
     attention = {kv: point[0] / max(point[2] - point[1], 1e-7) for kv, point in raw.attention.items()}
     read = max(point[0] / point[3] for one in raw.types.values() for point in one.points)
-    return Rates(raw.device, raw.threads, token, layer, types, attention, raw.seconds, key, time.time(), read)
+    found = (token, layer, types, attention, raw.seconds, key, time.time(), read, raw.share)
+    return Rates(raw.device, raw.threads, *found)
 
 
 def _net(point: list[float], token: float, layer: float) -> float:

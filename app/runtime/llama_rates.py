@@ -347,11 +347,11 @@ def main(arguments: list[str]) -> int:
             found = measure_model(bench, args.model, depths, args.kv.split(",")[0])
         else:
             found = measure(bench, args.types.split(","), args.kv.split(","), args.megabytes)
-    print(
-        json.dumps(
-            {"device": args.device, "threads": args.threads, "seconds": time.monotonic() - begun, **found}
-        )
-    )
+    seconds = time.monotonic() - begun
+    # What other programs left us of the processor; a GPU's measuring needs little of it.
+    share = time.process_time() / (seconds * args.threads) if args.device == "CPU" else 1.0
+    told = {"device": args.device, "threads": args.threads, "seconds": seconds, "share": min(1.0, share)}
+    print(json.dumps({**told, **found}))
     return 0
 
 

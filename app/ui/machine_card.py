@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtGui import QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -14,6 +14,13 @@ from app.ui.widgets import make_button, make_label, set_property
 if TYPE_CHECKING:
     from app.compose import Services
     from app.planning.outlook import Measured, Record
+
+
+def disturbed_words() -> str:
+    """The measuring was not alone."""
+    return QCoreApplication.translate(
+        "MachineCard", "Other programs were busy then: measure again when they are quiet."
+    )
 
 
 class MachineCard(QFrame):
@@ -93,7 +100,8 @@ class MachineCard(QFrame):
             return self.tr("{device}: not measured as it is now").format(device=name)
         text = self.tr("{device}: reads {speed} GB/s at best, measured {when}")
         speed = words.number((device.bandwidth or 0.0) / 1e9, 1)
-        return text.format(device=name, speed=speed, when=words.ago(device.rates.measured_at))
+        line = text.format(device=name, speed=speed, when=words.ago(device.rates.measured_at))
+        return f"{line}. {disturbed_words()}" if device.rates.disturbed else line
 
     def _error_words(self) -> str:
         record = self._record

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.core.events import SettingChanged
 from app.ui import tasks, words
+from app.ui.machine_card import disturbed_words
 
 if TYPE_CHECKING:
     from app.planning.outlook import Measured, Offer
@@ -24,7 +25,7 @@ class MeasureOffer(QObject):
         self._windows, self._services = windows, windows.services
         self._window: MainWindow | None = None
         self._offer: Offer | None = None
-        self._best = 0.0
+        self._best, self._disturbed = 0.0, False
         self._timer = QTimer(self, singleShot=True, interval=AFTER_MS)
         self._timer.timeout.connect(self.look)
         windows.bridge.on(SettingChanged, self._on_setting, self)
@@ -83,12 +84,15 @@ class MeasureOffer(QObject):
 
     def _measured(self, devices: "tuple[Measured, ...]") -> None:
         self._best = max((device.bandwidth or 0.0 for device in devices), default=0.0)
+        self._disturbed = any(device.rates is not None and device.rates.disturbed for device in devices)
         if self._window is not None:
-            self._window.say(self._result, "good")
+            again = (lambda: self.tr("Measure again"), "measure_machine") if self._disturbed else ("", "")
+            self._window.say(self._result, "warn" if self._disturbed else "good", *again)
 
     def _result(self) -> str:
         text = self.tr("Measured: this machine reads {speed} GB/s at best.")
-        return text.format(speed=words.number(self._best / 1e9, 1))
+        text = text.format(speed=words.number(self._best / 1e9, 1))
+        return f"{text} {disturbed_words()}" if self._disturbed else text
 
     def close(self) -> None:
         """Offer nothing more; idempotent."""

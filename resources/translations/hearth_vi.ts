@@ -4279,6 +4279,10 @@
 <context>
     <name>MachineCard</name>
     <message>
+        <source>Other programs were busy then: measure again when they are quiet.</source>
+        <translation>Lúc đó các chương trình khác đang bận: hãy đo lại khi chúng yên.</translation>
+    </message>
+    <message>
         <source>Measuring, under a minute for each device…</source>
         <translation>Đang đo, mỗi thiết bị chưa đến một phút…</translation>
     </message>
@@ -4542,6 +4546,10 @@
     <message>
         <source>Measuring this machine, under a minute for each device…</source>
         <translation>Đang đo máy này, chưa đầy một phút cho mỗi thiết bị…</translation>
+    </message>
+    <message>
+        <source>Measure again</source>
+        <translation>Đo lại</translation>
     </message>
     <message>
         <source>Measured: this machine reads {speed} GB/s at best.</source>

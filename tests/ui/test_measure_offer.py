@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.planning.outlook import Measured, Offer
 from app.planning.rates import Rates, TypeRate
@@ -17,7 +18,7 @@ class Outlook:
     """Offers what it is given, and measures by taking note."""
 
     def __init__(self, offer: Offer | None) -> None:
-        self.offered, self.measured = offer, list[str]()
+        self.offered, self.measured, self.rates = offer, list[str](), RATES
 
     def offer(self) -> Offer | None:
         return self.offered
@@ -26,7 +27,7 @@ class Outlook:
         self.measured += devices
 
     def devices(self) -> tuple[Measured, ...]:
-        return (Measured("CPU", "A processor", RATES),)
+        return (Measured("CPU", "A processor", self.rates),)
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -43,6 +44,22 @@ def test_it_is_offered_and_done(qtbot: Any, window: Any, services: Any, changed:
     window.banner.button.click()
     qtbot.waitUntil(lambda: "21.0 GB/s" in window.banner.words.text())
     assert outlook.measured == ["CPU"]
+    offer.close()
+
+
+def test_a_disturbed_measuring_is_said_and_done_again(qtbot: Any, window: Any, services: Any) -> None:
+    outlook = Outlook(Offer(("CPU",), changed=False))
+    outlook.rates = replace(RATES, share=0.2)
+    object.__setattr__(services, "make_outlook", lambda: outlook)
+    offer = MeasureOffer(fake_windows(window))
+    offer.look()
+    qtbot.waitUntil(window.banner.isVisible)
+    window.banner.button.click()
+    qtbot.waitUntil(lambda: "were busy" in window.banner.words.text())
+    outlook.rates = RATES
+    window.banner.button.click()
+    qtbot.waitUntil(lambda: "GB/s" in window.banner.words.text() and "busy" not in window.banner.words.text())
+    assert outlook.measured == ["CPU", "CPU"]
     offer.close()
 
 
