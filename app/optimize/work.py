@@ -17,6 +17,7 @@ from app.models.library import Library
 from app.models.summary import summarize
 from app.optimize.cards import Measurements, Prices
 from app.optimize.orders import (
+    FULL_CACHE,
     MeasureOrder,
     Order,
     Point,
@@ -201,8 +202,9 @@ class Work:
         for model in order.models if order.speed else ():
             tell(Step("speed", Path(model).name, step=at, steps=steps))
             speed = self._speed(Path(model), cancel)
-            found = [replace(point, speed=speed) if point.path == model else point for point in found]
-            self._measurements.add(point for point in found if point.path == model)
+            same = [point.path == model and point.cache == FULL_CACHE for point in found]
+            found = [replace(p, speed=speed) if here else p for p, here in zip(found, same, strict=True)]
+            self._measurements.add(p for p, here in zip(found, same, strict=True) if here)
             at += 1
         return found
 

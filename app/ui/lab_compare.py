@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.core.types import ModelRecord
 from app.optimize.cards import RunCard, compare
-from app.optimize.orders import LabItem, MeasureOrder, Point
+from app.optimize.orders import FULL_CACHE, LabItem, MeasureOrder, Point
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.empty_state import EmptyState
@@ -156,7 +156,7 @@ class CompareQuants(QWidget):
         self.plot.chosen.connect(self.table.select)
         self.empty.primary.connect(self.open_dialog)
         self.empty.secondary.connect(self._ask_import)
-        self.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+        self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as the lines come
         self.table.doubleClicked.connect(lambda _index: self._open_model())
 
     # ------------------------------------------------------------------ content
@@ -212,6 +212,7 @@ class CompareQuants(QWidget):
             found += [
                 Line(point, card.hardware.cpu or card.program) for point in in_group(card.points, group)
             ]
+        found.sort(key=lambda line: (-line.point.bytes, line.point.model, line.point.cache != FULL_CACHE))
         names = labels([line.point for line in found])
         return [replace(line, label=name) for line, name in zip(found, names, strict=True)]
 
