@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 QUIET = 0.4
-"""Of the processor's threads: below it others were busy (the measuring also writes and loads small models, with one)."""
+"""Of the processor's threads: below it others were busy (small models are also written and loaded, with one thread)."""
 
 # What an unmeasured weight type is like, in order of preference.
 _LIKE = {
