@@ -3,14 +3,15 @@
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QWidget
 
-from app.optimize.orders import Point
+from app.optimize.orders import FULL_CACHE, Point
 from app.ui import theme, words
 from app.ui.cells import TwoLineDelegate
 from app.ui.figures import DASH
-from app.ui.lab_words import error, figure, is_reference, name_of, sentence
+from app.ui.lab_words import error, figure, is_reference, labels, name_of, sentence
 from app.ui.table_model import Column, Table, TableModel
 
 translate = QCoreApplication.translate
@@ -32,6 +33,17 @@ class Line(Struct, frozen=True):
     def key(self) -> str:
         """Tells rows apart."""
         return f"{self.source}|{self.point.print}|{'/'.join(self.point.cache)}"
+
+
+def arranged(lines: list[Line]) -> list[Line]:
+    """The largest first, each model beside its other caches and copies, with what tells the names apart."""
+    found = sorted(lines, key=_rank)
+    names = labels([line.point for line in found])
+    return [replace(line, label=name) for line, name in zip(found, names, strict=True)]
+
+
+def _rank(line: Line) -> tuple[int, str, bool]:
+    return -line.point.bytes, line.point.model, line.point.cache != FULL_CACHE
 
 
 def columns() -> list[Column[Line]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
@@ -25,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from app.core.types import ModelRecord
 from app.optimize.cards import RunCard, compare
-from app.optimize.orders import FULL_CACHE, LabItem, MeasureOrder, Point
+from app.optimize.orders import LabItem, MeasureOrder, Point
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.empty_state import EmptyState
@@ -39,7 +38,7 @@ from app.ui.lab_cards import (
     write_card,
     write_table,
 )
-from app.ui.lab_columns import Line, LossTable, columns
+from app.ui.lab_columns import Line, LossTable, arranged, columns
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
 from app.ui.lab_words import (
@@ -47,7 +46,6 @@ from app.ui.lab_words import (
     groups,
     in_group,
     is_reference,
-    labels,
     published,
     published_words,
     sentence,
@@ -212,9 +210,7 @@ class CompareQuants(QWidget):
             found += [
                 Line(point, card.hardware.cpu or card.program) for point in in_group(card.points, group)
             ]
-        found.sort(key=lambda line: (-line.point.bytes, line.point.model, line.point.cache != FULL_CACHE))
-        names = labels([line.point for line in found])
-        return [replace(line, label=name) for line, name in zip(found, names, strict=True)]
+        return arranged(found)
 
     def _show_group(self) -> None:
         lines = self.lines()
