@@ -237,7 +237,7 @@ def bench_peers(arguments: Sequence[str]) -> int:
     """The engine and the lab beside llama.cpp's own tools, in the same run, as ratios."""
     set_up()
     env = {**_test_env(), "HEARTH_PEERS": str(peers.ensure())}
-    command = [
+    command: list[str | Path] = [
         MAIN.python,
         "-m",
         "tests.bench",
