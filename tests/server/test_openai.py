@@ -5,14 +5,10 @@ import socket
 import httpx2 as httpx
 import openai
 import pytest
-from msgspec.structs import replace
 
 from app.core.errors import OutOfMemoryError
 from app.core.events import RequestLogged
 from app.core.generate import Failed, SamplingParams
-from app.server.errors import Problem
-from app.server.openai import check_sight
-from tests.fakes.engine import RECORD
 from tests.waiting import until
 
 MODEL = "fake/model:Q4_K_M"
@@ -194,10 +190,3 @@ def test_the_log_has_figures_and_no_words(client, served) -> None:
     assert (last.method, last.path, last.status, last.model) == ("POST", "/v1/chat/completions", 200, MODEL)
     assert (last.prompt_tokens, last.completion_tokens) == (7, 3)
     assert "one two" not in repr(served.host.log())
-
-
-def test_a_model_that_could_see_is_told_apart() -> None:
-    with pytest.raises(Problem, match="text only"):
-        check_sight(replace(RECORD, projector="mmproj.gguf"), "messages")
-    with pytest.raises(Problem, match="no projector"):
-        check_sight(RECORD, "messages")
