@@ -15,8 +15,8 @@ BACKENDS = {
 }
 """What drives each vendor's cards, the maker's own first."""
 _SAME = {"HIP": "ROCm", "MTL": "Metal"}
-OLDEST_NVIDIA = 525
-"""The first driver that runs programs built with CUDA 12 (NVIDIA's table of minimum versions)."""
+OLDEST_NVIDIA = {12: 525, 13: 580}
+"""CUDA's version to the first driver that runs programs built with it (NVIDIA's table of minimum versions)."""
 
 
 def why_unused(
@@ -37,10 +37,17 @@ def why_unused(
             return f"{node} is closed to this user, who is not in the group {group}"
     if not here:
         return f"the engine has no backend for it ({' or '.join(wanted)}): a pack brings one"
-    major = (gpu.driver or "").partition(".")[0]
-    if "CUDA" in here and major.isdigit() and int(major) < OLDEST_NVIDIA:
-        return f"its driver {gpu.driver} is too old: CUDA 12 needs {OLDEST_NVIDIA} or newer"
+    if "CUDA" in here and (why := _old_driver(gpu.driver or "")):
+        return why
     return f"{here[0]} shows no device for it: its driver for {here[0]} is missing"
+
+
+def _old_driver(driver: str) -> str:
+    major = driver.partition(".")[0]
+    for cuda, least in OLDEST_NVIDIA.items():
+        if major.isdigit() and int(major) < least:
+            return f"its driver {driver} is too old: CUDA {cuda} needs {least} or newer"
+    return ""
 
 
 def _named(backend: Backend) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ READINGS = (
     QT_TRANSLATE_NOOP("Hardware", "reading failed: {why}"),
     QT_TRANSLATE_NOOP("Hardware", "{path} is closed to this user, who is not in the group {group}"),
     QT_TRANSLATE_NOOP("Hardware", "the engine has no backend for it ({names}): a pack brings one"),
-    QT_TRANSLATE_NOOP("Hardware", "its driver {version} is too old: CUDA 12 needs {least} or newer"),
+    QT_TRANSLATE_NOOP("Hardware", "its driver {version} is too old: CUDA {cuda} needs {least} or newer"),
     QT_TRANSLATE_NOOP("Hardware", "{backend} shows no device for it: its driver for {same} is missing"),
 )
 """What ``app.hardware`` says of readings."""

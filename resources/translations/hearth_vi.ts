@@ -2953,8 +2953,8 @@
         <translation>bộ máy không có phần phụ trợ cho nó ({names}): một gói sẽ mang đến</translation>
     </message>
     <message>
-        <source>its driver {version} is too old: CUDA 12 needs {least} or newer</source>
-        <translation>trình điều khiển {version} của nó quá cũ: CUDA 12 cần {least} trở lên</translation>
+        <source>its driver {version} is too old: CUDA {cuda} needs {least} or newer</source>
+        <translation>trình điều khiển {version} của nó quá cũ: CUDA {cuda} cần {least} trở lên</translation>
     </message>
     <message>
         <source>{backend} shows no device for it: its driver for {same} is missing</source>
