@@ -369,4 +369,4 @@ def test_a_model_that_sees_brings_its_projector(
     opened(qtbot, discover, "ggml-org/SmolVLM2-2.2B-Instruct-GGUF")
     discover.repo._act(discover.repo.table.model_.rows[0].quant.id, "download")
     qtbot.waitUntil(lambda: asked == ["text", "projector"], timeout=LONG)
-    assert "projector" in discover.repo.banner.text()
+    assert "projector" in discover.repo.banner.words.text()
