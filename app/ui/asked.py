@@ -23,6 +23,7 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
         "library": lambda model: _page_call(window, "library", "select", model or ""),
         "quantize": lambda model: _page_call(window, "lab", "begin_with", model or ""),
         "measure": lambda model: _page_call(window, "lab", "measure", model or ""),
+        "compare_quants": lambda repo: _page_call(window, "lab", "compare_repo", repo or ""),
         "load": window.models.ask_load,
         "load_options": window.models.ask_load,
         "load_profile": lambda pair: window.models.load_profile(*pair),

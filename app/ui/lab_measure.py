@@ -1,6 +1,6 @@
 """What to measure, asked before it begins: a reference, quants of the same model, texts, and how much of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,7 +187,11 @@ class MeasureDialog(Dialog):
                 self.reference.setCurrentIndex(at)
                 break
         self._show_related()
-        self.model.check({model})
+        self.tick({model})
+
+    def tick(self, models: Iterable[str]) -> None:
+        """Tick these (ids) and no others."""
+        self.model.check(models)
         self._changed()
 
     def _show_related(self) -> None:

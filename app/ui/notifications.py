@@ -1,4 +1,4 @@
-"""Tells that a long answer or a download has ended while no window of Hearth is in front.
+"""Tells that a long answer, a download or a job of the lab has ended while no window of Hearth is in front.
 
 By the desktop's own service where there is one, else by the tray's message; the window asks for attention in any
 case. A click opens the chat or the download.
@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from app.core.events import DownloadChanged
+from app.optimize.orders import LabItem
 
 if TYPE_CHECKING:
     from app.ui.entries import Entry
@@ -40,6 +41,7 @@ class Notifications(QObject):
         self._markup = False
         self._ask_desktop()
         windows.bridge.on(DownloadChanged, self._on_download, self)
+        windows.bridge.on(LabItem, self._on_job, self)
         for download in windows.services.downloads.snapshots():
             self._on_download(download)
 
@@ -83,6 +85,20 @@ class Notifications(QObject):
             front.open_page("downloads")
 
         self.tell(title, name, clicked)
+
+    def _on_job(self, item: LabItem) -> None:
+        if item.state not in {"done", "failed"} or item.seconds < LONG_ANSWER or not self.wanted():
+            return
+        from app.ui.lab_job_words import title as job_words  # noqa: PLC0415 - rarely needed
+
+        title = self.tr("The lab is done") if item.state == "done" else self.tr("The lab's job failed")
+        front = self._windows.front()
+
+        def clicked() -> None:
+            front.come_forward()
+            front.open_page("lab")
+
+        self.tell(title, job_words(item), clicked)
 
     def tell(self, title: str, text: str, clicked: Callable[[], object]) -> None:
         """Show one; a click on it does ``clicked`` where the desktop says so."""

@@ -7,6 +7,7 @@ from app.core.types import GgufSummary
 from app.models.hub_types import RepoDetail
 from app.ui import theme, words
 from app.ui.flow import FlowLayout
+from app.ui.levels import mark
 from app.ui.widgets import Elided, make_button, make_label
 
 _TAGS = 4
@@ -23,9 +24,10 @@ def telling_tags(detail: RepoDetail) -> list[str]:
 
 
 class RepoHead(QWidget):
-    """``page_asked``: open the repository in the browser."""
+    """``page_asked``: open the repository in the browser; ``compare_asked``: measure its quants that are here."""
 
     page_asked = Signal()
+    compare_asked = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -33,6 +35,8 @@ class RepoHead(QWidget):
         self._summary: GgufSummary | None = None
         self.name = Elided("text", self, middle=True)
         self.page = make_button(self.page_asked.emit, "", self, compact=True)
+        self.compare = make_button(self.compare_asked.emit, "", self, compact=True)
+        mark(self.compare, "full")
         self.chips = FlowLayout(gap=6, line_gap=4)
         self.header = make_label("secondary", self, wrap=True)
         font = theme.font("chat")
@@ -41,6 +45,7 @@ class RepoHead(QWidget):
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(self.name, 1)
+        head.addWidget(self.compare)
         head.addWidget(self.page)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -128,5 +133,7 @@ class RepoHead(QWidget):
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
+        self.compare.setText(self.tr("Compare quants"))
+        self.compare.setToolTip(self.tr("Measures those that are on this machine"))
         self.page.setText(self.tr("Page on the Hub"))
         self._fill()

@@ -62,6 +62,7 @@ class RepoView(QScrollArea):
         bridge.on(LibraryChanged, lambda _event: self._read_library(), self)
         bridge.on(SettingChanged, self._on_setting, self)
         self.head.page_asked.connect(self._open_page)
+        self.head.compare_asked.connect(self._ask_compare)
         self.table.pressed.connect(self._act)
         self.banner.triggered.connect(self._fix)
         self.retranslate()
@@ -327,6 +328,10 @@ class RepoView(QScrollArea):
             self.banner.hide()
         elif self._detail is not None:
             self.asked.emit(action, self._detail.id)
+
+    def _ask_compare(self) -> None:
+        if self._detail is not None:
+            self.asked.emit("compare_quants", self._detail.id)
 
     def _open_page(self) -> None:
         if self._detail is not None:

@@ -3608,6 +3608,10 @@
 <context>
     <name>LabPage</name>
     <message>
+        <source>Nothing of {repo} is on this machine: download two of its quants to compare them.</source>
+        <translation>Trên máy này chưa có gì của {repo}: hãy tải hai bản lượng tử hóa để so sánh.</translation>
+    </message>
+    <message>
         <source>Lab</source>
         <translation>Thí nghiệm</translation>
     </message>
@@ -5112,6 +5116,14 @@
         <translation>Tải không thành công</translation>
     </message>
     <message>
+        <source>The lab is done</source>
+        <translation>Phòng thí nghiệm đã xong</translation>
+    </message>
+    <message>
+        <source>The lab's job failed</source>
+        <translation>Việc của phòng thí nghiệm thất bại</translation>
+    </message>
+    <message>
         <source>Open</source>
         <translation>Mở</translation>
     </message>
@@ -6435,6 +6447,14 @@
     <message>
         <source>From the file's header: {facts}.</source>
         <translation>Từ phần đầu của tệp: {facts}.</translation>
+    </message>
+    <message>
+        <source>Compare quants</source>
+        <translation>So sánh các bản lượng tử hóa</translation>
+    </message>
+    <message>
+        <source>Measures those that are on this machine</source>
+        <translation>Đo những bản đã có trên máy này</translation>
     </message>
     <message>
         <source>Page on the Hub</source>

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from PySide6.QtCore import Qt
 
+from app.core.types import Source
 from app.optimize import cards
 from app.optimize.cards import Hardware, Prices, RunCard
 from app.optimize.orders import Point, Price, QuantOrder, Speed
@@ -20,6 +21,7 @@ from app.ui.dialogs.load_price import PriceLine
 from app.ui.lab_cards import measurements
 from app.ui.lab_compare import CompareQuants
 from app.ui.lab_duel import Answer
+from app.ui.lab_measure import MeasureDialog
 from app.ui.pages.lab import LabPage
 from tests.fakes.tiny_models import write_windowed
 
@@ -344,3 +346,15 @@ def test_the_rail_counts_what_runs_and_waits(qtbot: Any, window: Any, services: 
     qtbot.waitUntil(lambda: window.rail.buttons["lab"].count == 1)
     services.lab.cancel(item.id)
     qtbot.waitUntil(lambda: window.rail.buttons["lab"].count == 0)
+
+
+def test_the_quants_of_a_repository_are_compared(qtbot: Any, page: Any) -> None:
+    page.make.forecast.stop()
+    record = page.services.library.get(_starter(page))
+    page._records = [replace(record, source=Source("owner/model")), *page._records]
+    page.compare_repo("owner/other")
+    assert "Nothing of owner/other is on this machine" in page.compare.banner.words.text()
+    page.compare_repo("owner/model")
+    dialog = page.findChild(MeasureDialog)
+    assert [each.id for each in dialog.model.chosen()] == [record.id]
+    dialog.close()

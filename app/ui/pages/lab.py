@@ -31,7 +31,8 @@ class LabPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self._wanted = self._measured = ""
+        self._wanted = self._measured = self._repo = ""
+        self._records: list[ModelRecord] = []
         self._task: tasks.Task[list[ModelRecord]] | None = None
         self.make, self.compare = MakeView(services, self), CompareQuants(services, bridge, self)
         self.blind = BlindView(services, self)
@@ -92,7 +93,10 @@ class LabPage(Page):
         self.blind.show_models(records)
         if self._wanted and self.make.source.choose(self._wanted):
             self._wanted = ""
+        self._records = records
         self._open_measure()
+        if self._repo:
+            self._open_repo()
 
     def show_view(self, name: str) -> None:
         """make, compare or blind."""
@@ -113,6 +117,25 @@ class LabPage(Page):
         self._measured = model
         self.show_view("compare")
         self._open_measure()
+
+    def compare_repo(self, repo: str) -> None:
+        """Ask what to measure, every quant of a repository that is here ticked."""
+        self._repo = repo
+        self.show_view("compare")
+        if self._records:
+            self._open_repo()
+
+    def _open_repo(self) -> None:
+        repo, self._repo = self._repo, ""
+        found = [r for r in self._records if r.source is not None and r.source.repo == repo]
+        if not found:
+            text = self.tr(
+                "Nothing of {repo} is on this machine: download two of its quants to compare them."
+            )
+            self.compare.banner.show_words(text.format(repo=repo), "warn")
+            return
+        dialog = self.compare.open_dialog(found[0].id)
+        dialog.tick(record.id for record in found)
 
     def _open_measure(self) -> None:
         if self._measured and self.compare.has(self._measured):
