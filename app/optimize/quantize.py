@@ -1,5 +1,6 @@
 """Making quants: one job at a time for a file, and the recipe kept beside the result, to make the same bytes again."""
 
+import functools
 import hashlib
 import tempfile
 import threading
@@ -149,10 +150,16 @@ def _same(path: Path, digest: str, what: str, name: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, or of all parts of a split set in order."""
+    """Of a file, or of all parts of a split set in order; read once as long as the files stay as they are."""
+    parts = [path.with_name(name) for name in split_names(path.name)]
+    return _sha256(tuple((str(part), part.stat().st_size, part.stat().st_mtime_ns) for part in parts))
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(parts: tuple[tuple[str, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for name in split_names(path.name):
-        with path.with_name(name).open("rb") as file:
+    for name, _size, _changed in parts:
+        with Path(name).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
