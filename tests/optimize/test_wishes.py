@@ -1,6 +1,7 @@
 """From wishes to types: what is chosen and why, from sizes, forecasts and losses that are known."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from app.core.lab import QuantizeJob
 from app.core.types import Forecast
 from app.models.gguf import TensorInfo
 from app.optimize import mixing, wishes
-from app.optimize.sensitivity import LADDER, Group, groups, line, taken
+from app.optimize.sensitivity import LADDER, Group, Sensitivity, groups, line, taken
 from app.optimize.sizes import Sized
 from app.optimize.wishes import AtLeastSpeed, AtMostBytes, AtMostLoss, plan_wish
 from tests.fakes.gguf_writer import write_model
@@ -134,3 +135,63 @@ def test_a_type_that_loses_more_than_the_next_is_left_out() -> None:
         "Q4_K",
         "Q3_K",
     ]
+
+
+class Losses(Sensitivity):
+    """Two groups with known losses; a mix loses a third more than its parts together."""
+
+    def __init__(self, source: Path) -> None:
+        self.source, self.matrix, self.cancel = source, None, None
+        self.groups = (group("dear"), group("cheap"))
+        self.made: list[dict[str, str]] = []
+        self.alone = {
+            "dear": {"Q5_K": 0.02, "Q4_K": 0.08, "Q2_K": 1.0},
+            "cheap": {"Q5_K": 1e-4, "Q4_K": 1e-3, "Q2_K": 0.01},
+        }
+
+    def group_losses(self) -> dict[str, dict[str, float]]:
+        return self.alone
+
+    def loss(self, types: Mapping[str, str], rest: str = "Q8_0") -> float:
+        self.made.append(dict(types))
+        return mixing.Costs(self.groups, self.alone).loss(dict(types)) * 4 / 3
+
+
+@pytest.fixture
+def losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Losses:
+    found = Losses(tmp_path / "m.gguf")
+
+    def dry_run(job: QuantizeJob, _cancel: object = None) -> Sized:
+        kinds = dict(job.overrides)
+        size = 1000 + sum(item.bytes_at(kinds[item.pattern]) for item in found.groups)
+        return Sized(job.type, size, 5.0)
+
+    monkeypatch.setattr(mixing, "dry_run", dry_run)
+    return found
+
+
+def test_a_loss_gets_the_smallest_mix_that_was_measured_to_keep_it(losses: Losses) -> None:
+    plan = plan_wish(losses.source, AtMostLoss(0.03), sensitivity=losses)
+    mix = {item.name: dict(plan.overrides)[item.pattern] for item in losses.groups}
+    assert plan.reached
+    assert plan.kl == losses.loss(mix) <= 0.03
+    assert LADDER.index(mix["cheap"]) > LADDER.index(mix["dear"])
+    # Its parts alone would have allowed a smaller one, which was made, measured and given up.
+    assert any(losses.loss(tried) > 0.03 for tried in losses.made)
+    assert "The mix was made and measured" in said(plan)
+    assert "dear gets" in said(plan)
+
+
+def test_a_loss_that_can_not_be_kept_is_told(losses: Losses) -> None:
+    plan = plan_wish(losses.source, AtMostLoss(1e-7), sensitivity=losses)
+    assert not plan.reached
+    assert "can't be had by quantizing" in said(plan)
+
+
+def test_a_size_with_losses_gets_a_mix(losses: Losses) -> None:
+    most = 1000 + sum(item.bytes_at("Q4_K") for item in losses.groups)
+    plan = plan_wish(losses.source, AtMostBytes(most), sensitivity=losses)
+    kinds = dict(plan.overrides)
+    assert plan.reached
+    assert plan.size <= most
+    assert LADDER.index(kinds[losses.groups[1].pattern]) > LADDER.index(kinds[losses.groups[0].pattern])
