@@ -13,17 +13,15 @@ if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
 
 
-def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
+def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:  # size: one table
     """Each command with what does it; it gets the argument it was asked with."""
     return {
+        **_lab(window),
         "open": window.open_page,
         "search": lambda words: _page_call(window, "discover", "search", words or ""),
         "show_repo": lambda repo: _page_call(window, "discover", "show_repo", repo),
         "downloads": lambda _none: window.open_page("downloads"),
         "library": lambda model: _page_call(window, "library", "select", model or ""),
-        "quantize": lambda model: _page_call(window, "lab", "begin_with", model or ""),
-        "measure": lambda model: _page_call(window, "lab", "measure", model or ""),
-        "compare_quants": lambda repo: _page_call(window, "lab", "compare_repo", repo or ""),
         "load": window.models.ask_load,
         "load_options": window.models.ask_load,
         "load_profile": lambda pair: window.models.load_profile(*pair),
@@ -53,6 +51,14 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
         "open_license": lambda repo: _open_url(window.services.hub.page_url(str(repo or ""))),
         "crash_report": lambda path: _show_report(Path(path), window),
         "settings": lambda group: _page_call(window, "settings", "show_group", group or ""),
+    }
+
+
+def _lab(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
+    return {
+        "quantize": lambda model: _page_call(window, "lab", "begin_with", model or ""),
+        "measure": lambda model: _page_call(window, "lab", "measure", model or ""),
+        "compare_quants": lambda repo: _page_call(window, "lab", "compare_repo", repo or ""),
     }
 
 
