@@ -358,3 +358,19 @@ def test_the_quants_of_a_repository_are_compared(qtbot: Any, page: Any) -> None:
     dialog = page.findChild(MeasureDialog)
     assert [each.id for each in dialog.model.chosen()] == [record.id]
     dialog.close()
+
+
+def test_other_pages_ask_for_the_lab(qtbot: Any, window: Any, services: Any, full: Path) -> None:
+    _put(services, full)
+    record = services.library.models()[0]
+    window.obey("quantize", record.id)
+    lab = window.pages["lab"]
+    qtbot.waitUntil(lambda: lab.make.source.record() is not None)
+    assert window.page_shown() == "lab"
+    lab.make.forecast.stop()
+    window.obey("measure", record.id)
+    dialog = lab.findChild(MeasureDialog)
+    assert [each.id for each in dialog.model.chosen()] == [record.id]
+    dialog.close()
+    window.obey("compare_quants", "owner/other")
+    assert "Nothing of owner/other" in lab.compare.banner.words.text()
