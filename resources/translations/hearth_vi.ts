@@ -5940,6 +5940,14 @@
         <translation>Đo xem mất gì</translation>
     </message>
     <message>
+        <source>What a {kind} cache loses with this model is not measured yet.</source>
+        <translation>Chưa đo xem bộ đệm {kind} làm mô hình này mất gì.</translation>
+    </message>
+    <message>
+        <source>What a context past the trained length loses is not measured yet.</source>
+        <translation>Chưa đo xem ngữ cảnh vượt độ dài huấn luyện làm mất gì.</translation>
+    </message>
+    <message>
         <source>A job of the lab reads a text with this model.</source>
         <translation>Một việc của phòng thí nghiệm cho mô hình này đọc một văn bản.</translation>
     </message>

@@ -13,6 +13,7 @@ from app.optimize.cards import Measurements, Prices
 from app.optimize.orders import FULL_CACHE, MeasureOrder, Order, Point, Price, PriceOrder
 from app.ui import tasks, words
 from app.ui.errors import describe
+from app.ui.lab_job_words import price as price_words
 from app.ui.widgets import make_button, make_label
 
 if TYPE_CHECKING:
@@ -102,35 +103,47 @@ class PriceLine(QWidget):
         self._show()
 
     def _show(self) -> None:
-        kind, n_ctx, trained = self._asked
-        known = self._known or Known()
-        said, missing = [], False
-        if kind not in WHOLE:
-            pair = known.cache(kind)
-            missing = pair is None
-            if pair is not None:
-                text = self.tr("Measured: with {kind} {share} of the tokens would differ, with f16 {full}.")
-                said.append(text.format(kind=kind, share=every(pair[0]), full=every(pair[1])))
-        if trained and n_ctx > trained:
-            price = known.context(n_ctx, trained)
-            missing = missing or price is None
-            if price is not None:
-                from app.ui.lab_job_words import price as price_words  # noqa: PLC0415
-
-                said.append(price_words(price))
+        cache, context = self._cache_words(), self._context_words()
+        missing = self._needs_cache() and not cache, self._needs_context() and not context
+        if missing[0]:
+            text = self.tr("What a {kind} cache loses with this model is not measured yet.")
+            cache = text.format(kind=self._asked[0])
+        if missing[1]:
+            context = self.tr("What a context past the trained length loses is not measured yet.")
+        said = [text for text in (cache, context) if text]
         self.text.setText(self._note or " ".join(said))
         self.measure.setText(self.tr("Measure what this costs"))
         self.measure.setToolTip(self.tr("A job of the lab reads a text with this model."))
-        self.measure.setVisible(missing and not self._note)
-        self.setVisible(bool(said or missing or self._note))
+        self.measure.setVisible(any(missing) and not self._note)
+        self.setVisible(bool(said or self._note))
+
+    def _needs_cache(self) -> bool:
+        return self._asked[0] not in WHOLE
+
+    def _needs_context(self) -> bool:
+        _kind, n_ctx, trained = self._asked
+        return bool(trained) and n_ctx > trained
+
+    def _cache_words(self) -> str:
+        kind = self._asked[0]
+        pair = (self._known or Known()).cache(kind) if self._needs_cache() else None
+        if pair is None:
+            return ""
+        text = self.tr("Measured: with {kind} {share} of the tokens would differ, with f16 {full}.")
+        return text.format(kind=kind, share=every(pair[0]), full=every(pair[1]))
+
+    def _context_words(self) -> str:
+        _kind, n_ctx, trained = self._asked
+        price = (self._known or Known()).context(n_ctx, trained) if self._needs_context() else None
+        return price_words(price) if price is not None else ""
 
     def orders(self) -> tuple[Order, ...]:
         """What measures the price of what is asked for now (pool thread)."""
         from app.optimize import texts  # noqa: PLC0415
 
-        kind, n_ctx, trained = self._asked
+        kind, _n_ctx, trained = self._asked
         made: list[Order] = []
-        if kind not in WHOLE:
+        if self._needs_cache():
             path, text = self._record.path, texts.path_of(texts.TESTS[0])
             caches = (FULL_CACHE, (kind, kind))
             made.append(
@@ -138,7 +151,7 @@ class PriceLine(QWidget):
                     models=(path,), reference=path, texts=(str(text),), names=(text.stem,), chunks=QUICK, caches=caches
                 )
             )  # fmt: skip
-        if trained and n_ctx > trained:
+        if self._needs_context():
             plan = self._services.planner(self._record, self._wishes).plan
             long = texts.find_all((*texts.TEXTS, *texts.TESTS), self._services.paths.data / "lab" / "texts")
             made.append(PriceOrder(plan=plan, text=str(long), trained=trained))
