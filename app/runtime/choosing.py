@@ -18,9 +18,9 @@ class Chooser:
 
     def __init__(self, context: Context, samplers: Sequence[Sampler]) -> None:
         self._context, self._samplers = context, tuple(samplers)
-        self._only = samplers[0] if len(samplers) == 1 else None
         kinds = {sampler.kind for sampler in samplers}
-        self._greedy = kinds == {"greedy"} and len(samplers) > 1
+        self._greedy = kinds == {"greedy"}
+        self._only = samplers[0] if len(samplers) == 1 and not self._greedy else None
         few = FEW_REMEMBER if any(sampler.remembers for sampler in samplers) else FEW
         self._short = kinds == {"short"} and len(samplers) >= few
         self._most = max(sampler.short for sampler in samplers)
