@@ -63,6 +63,12 @@ def test_a_waiter_sees_new_ends_and_closed_ones() -> None:
         end.close()
 
 
+def test_a_child_does_not_spin_for_long_unless_the_user_says_so() -> None:
+    assert child_environ({})["GOMP_SPINCOUNT"] == "1000"
+    assert child_environ({"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
+    assert "GOMP_SPINCOUNT" not in child_environ({"OMP_WAIT_POLICY": "active"})
+
+
 def test_a_child_finds_this_program() -> None:
     environ = child_environ({"PYTHONPATH": "/elsewhere"})
     assert environ["PYTHONPATH"].endswith(os.pathsep + "/elsewhere")
