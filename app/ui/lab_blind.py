@@ -1,7 +1,7 @@
 """Two quants answer the user's own prompt side by side, without names when wished; the vote is kept and summed up."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
@@ -65,6 +65,7 @@ class BlindView(QWidget):
         self._blind = True
         self._asked = ""
         self._voted = False
+        self._told: Callable[[], str] = str
         self.boxes = [QComboBox(self), QComboBox(self)]
         self.blind = QCheckBox(self)
         self.blind.setChecked(True)
@@ -185,7 +186,7 @@ class BlindView(QWidget):
         key = -1 - side
         self.compare.apply(side, "start_live", (key,))
         self.compare.apply(side, "set_status", (key, self.tr("Loading…")))
-        self.status.setText(self.tr("Answer {letter} is on its way").format(letter="AB"[side]))
+        self._tell(lambda: self.tr("Answer {letter} is on its way").format(letter="AB"[side]))
 
     def _on_grown(self, side: int, text: str) -> None:
         key = -1 - side
@@ -203,7 +204,7 @@ class BlindView(QWidget):
 
     def _on_over(self) -> None:
         both = all(self._answers)
-        self.status.setText(self.tr("Which one is better?") if both else "")
+        self._tell(lambda: self.tr("Which one is better?") if both else "")
         self.tie.setVisible(both)
         for column in self.compare.columns:
             column.keep.setVisible(both)
@@ -221,13 +222,21 @@ class BlindView(QWidget):
             prompt=self._asked, a=self._sides[0].id, b=self._sides[1].id, choice=choice, blind=self._blind,
             answer_a=self._answers[0], answer_b=self._answers[1],
         )  # fmt: skip
-        for at, column in enumerate(self.compare.columns):
-            column.model.setText(self._name(at))
+        self._name_columns()
+        for column in self.compare.columns:
             column.keep.hide()
         self.tie.hide()
-        self.status.setText(self._said(choice))
+        self._tell(lambda: self._said(choice))
         votes = self._votes
         tasks.run(lambda: votes.add(vote), lambda _none: self._read_votes(), self._failed, self)
+
+    def _tell(self, words: Callable[[], str]) -> None:
+        self._told = words
+        self.status.setText(words())
+
+    def _name_columns(self) -> None:
+        for at, column in enumerate(self.compare.columns[: len(self._sides)]):
+            column.model.setText(self._name(at))
 
     def _said(self, choice: Choice) -> str:
         if choice == "tie":
@@ -279,6 +288,8 @@ class BlindView(QWidget):
                 " can see a difference at all."
             )
         )
+        self.status.setText(self._told())
+        self._name_columns()
         self._enable()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -213,10 +213,11 @@ class RepoView(QScrollArea):
 
     def _show_gate(self) -> None:
         if self._detail is not None and self._detail.gated:
-            text = self.tr("{repo} asks you to accept its licence before you download.")
+            repo = self._detail.id
             self.banner.show_words(
-                text.format(repo=self._detail.id), "warn", self.tr("Open its page"), "open_license"
-            )
+                lambda: self.tr("{repo} asks you to accept its licence before you download.").format(repo=repo),
+                "warn", lambda: self.tr("Open its page"), "open_license",
+            )  # fmt: skip
 
     def _show_note(self, choice: Choice | None) -> None:
         if self._detail is None:

@@ -81,6 +81,8 @@ def test_nothing_keeps_the_old_language(qtbot: Any, local_hub: Any, window: Any,
         qtbot.wait(50)
     page = window.open_page("discover")
     qtbot.waitUntil(lambda: bool(page.results.items), timeout=30000)
+    page.search("there is no such model")
+    qtbot.waitUntil(page.nothing.isVisible, timeout=30000)
     window.panels.fill()
     english = sources()
 

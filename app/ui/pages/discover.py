@@ -382,4 +382,5 @@ class DiscoverPage(Page):
         self._name_filters()
         self.restyle()
         self._show_status()
+        self._show_nothing(self.left.currentWidget() is self.nothing)
         self.offline.retranslate()
