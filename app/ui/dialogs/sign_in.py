@@ -37,6 +37,8 @@ class SignInDialog(Dialog):
         self._services, self._repo, self._download = services, repo, download
         self._where: str | None = None
         self._name: str | None = None
+        self._shown = False
+        """The account's line is the account's, and not an error's."""
         self.words, self.state = make_label(parent=self, wrap=True), make_label("secondary", self, wrap=True)
         self.licence_words = make_label(parent=self, wrap=True)
         self.licence = make_button(self._open_licence, "", self, compact=True)
@@ -87,7 +89,7 @@ class SignInDialog(Dialog):
         tasks.run(lambda: (hub.account.find()[1], hub.whoami()), self._show_account, self._show_unknown, self)
 
     def _show_account(self, found: tuple[str | None, str | None]) -> None:
-        self._where, self._name = found
+        (self._where, self._name), self._shown = found, True
         places = {
             "environment": self.tr("Signed in as {name}; the token comes from HF_TOKEN."),
             "keyring": self.tr("Signed in as {name}; the token is in the system's keyring."),
@@ -100,6 +102,7 @@ class SignInDialog(Dialog):
         self.out.setVisible(self._where == "keyring")
 
     def _show_unknown(self, error: Exception) -> None:
+        self._shown = False
         self.state.setText(describe(error).sentence)
         self.out.setVisible(self._services.hub.account.find()[1] == "keyring")
 
@@ -157,6 +160,8 @@ class SignInDialog(Dialog):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+            if self._shown:
+                self._show_account((self._where, self._name))
         elif event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self._download:
             # Back from the browser: perhaps it was accepted there.
             tasks.run(self._services.downloads.access_changed, owner=self)
