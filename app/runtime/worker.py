@@ -56,7 +56,8 @@ def main(args: list[str]) -> int:
     if len(args) != 2 or args[0] != "--pipe" or not args[1].isdigit():
         print("usage: worker --pipe N (started by Hearth itself)", file=sys.stderr)
         return 2
-    faulthandler.enable()
+    # This thread's stack alone: walking the others' while they run can crash, and then tell the wrong signal.
+    faulthandler.enable(all_threads=False)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL)
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
