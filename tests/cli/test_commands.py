@@ -268,6 +268,8 @@ def test_pull_interrupted_goes_on(hub, tiny, environ, as_json) -> None:
     pull = subprocess.Popen(
         [sys.executable, "-m", "app", "pull", repo],
         cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert pull.stderr
     next(line for line in pull.stderr if int((re.search(r"(\d+)%", line) or [0, 0])[1]) >= 20)
