@@ -178,6 +178,10 @@ class SettingsPage(Page):
             for group in GROUP_TITLES
         }
         self._idle = QTimer(self, interval=0)
+        self._group = ""
+        # The page's own: one made for the moment would outlive a page that closes within it.
+        self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
+        self._settled.timeout.connect(lambda: self._jump(self._group))
         self._idle.timeout.connect(self._build_one)
         self._build()
         bridge.on(SettingChanged, self._on_setting, self)
@@ -304,7 +308,8 @@ class SettingsPage(Page):
         if group in self._headings:
             self._jump(group)
             # Of a page that was never seen nothing has its height yet.
-            QTimer.singleShot(_SETTLED_MS, self, lambda: self._jump(group))
+            self._group = group
+            self._settled.start()
 
     def show_setting(self, key: str) -> None:
         """Bring one setting into view and give it the keyboard."""
