@@ -1,5 +1,7 @@
 """A part of a page whose figures change without telling: it reads them anew while it is seen."""
 
+from abc import abstractmethod
+
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
@@ -13,9 +15,9 @@ class Polled(QWidget):
         self._poll = QTimer(self, interval=every_ms)
         self._poll.timeout.connect(self.refresh)
 
+    @abstractmethod
     def refresh(self) -> None:
         """Read anew."""
-        raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

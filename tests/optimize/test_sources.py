@@ -80,10 +80,10 @@ def test_requirements_are_the_converters_own(tmp_path: Path) -> None:
         "numpy~=2.2.6\ngguf>=0.1.0\n\ntransformers==4.57.6\n"
     )
     (tmp_path / "requirements-convert_hf_to_gguf.txt").write_text(
-        "-r ./requirements-convert_legacy_llama.txt\n--extra-index-url somewhere\n\n# why\ntorch==2.11.0\n"
+        "-r ./requirements-convert_legacy_llama.txt\n--prefer-binary\n\n# why\ntorch==2.11.0\n"
     )
     assert requirements(tmp_path) == [
-        "numpy~=2.2.6", "transformers==4.57.6", "--extra-index-url somewhere", "torch==2.11.0",
+        "numpy~=2.2.6", "transformers==4.57.6", "--prefer-binary", "torch==2.11.0",
     ]  # fmt: skip
     assert requirements(tmp_path, "2.13.0+cpu") == [
         "torch==2.13.0+cpu",
