@@ -118,8 +118,10 @@ class Library:
         return self.records()
 
     def _scan(self) -> Scan:
+        # The index first: a model that another process adds meanwhile must not look like one that is gone.
+        files, models = self._index.files(), self._index.models()
         found = [item for folder in self._roots() for item in walk(folder)]
-        return scan(found, self._index.files(), self._index.models())
+        return scan(found, files, models)
 
     def _roots(self) -> list[Folder]:
         return [Folder(str(self._paths.models), "own"), *self._index.folders()]

@@ -222,6 +222,11 @@ class Context:
         self._rows[address] = row
         return row
 
+    @property
+    def table_address(self) -> int:
+        """Where ``table`` begins."""
+        return _all_logits(self.pointer) or 0
+
     def table(self, rows: int) -> Floats:
         """All logits of the last batch, (rows, n_vocab), in the order of the tokens that wanted theirs: a view as
         ``logits`` gives."""

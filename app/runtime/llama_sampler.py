@@ -9,7 +9,9 @@ import numpy as np
 from app.runtime.llama import fast, lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
-from app.runtime.llama_shortlist import CANDIDATE
+
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+"""``llama_token_data``."""
 
 _sample = fast("llama_sampler_sample", ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 _accept = fast("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
@@ -69,15 +71,15 @@ class Chain:
     def __init__(self) -> None:
         params = lib.llama_sampler_chain_default_params()
         params.no_perf = True
-        self._pointer = lib.llama_sampler_chain_init(params)
+        self.pointer = ctypes.cast(lib.llama_sampler_chain_init(params), ctypes.c_void_p).value
 
     def add(self, sampler: Any) -> None:
         """Append a sampler (the result of an ``llama_sampler_init_*`` function)."""
-        _chain_add(self._pointer, sampler)
+        _chain_add(self.pointer, sampler)
 
     def add_chain(self, chain: "Chain") -> None:
         """Append all of another chain; it is freed with this one, and can be applied by itself until then."""
-        self.add(chain._pointer)
+        self.add(chain.pointer)
 
     def add_bias(self, model: Model, bias: dict[int, float]) -> None:
         """Append a logit bias."""
@@ -96,21 +98,21 @@ class Chain:
 
     def sample(self, context: Context, index: int) -> int:
         """Choose from the logits of a batch index, and accept the choice."""
-        return int(_sample(self._pointer, context.pointer, index))
+        return int(_sample(self.pointer, context.pointer, index))
 
     def apply(self, array: Any) -> None:
         """Run over candidates without accepting."""
-        _apply(self._pointer, array)
+        _apply(self.pointer, array)
 
     def accept(self, token: int) -> None:
         """Take note of a token that was written."""
-        _accept(self._pointer, token)
+        _accept(self.pointer, token)
 
     def close(self) -> None:
         """Free the chain. Idempotent."""
-        if self._pointer:
-            _free(self._pointer)
-            self._pointer = None
+        if self.pointer:
+            _free(self.pointer)
+            self.pointer = None
 
 
 class Grammar:

@@ -5,23 +5,24 @@ A grammar is not part of the chain: as in llama.cpp's common/sampling.cpp the ch
 grammar refuses the choice are all candidates filtered by it and the chain asked again.
 """
 
+import ctypes
 import secrets
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from app.core.errors import BadConstraintError, BadRequestError
 from app.core.generate import SamplingParams, TokenLogprob
+from app.runtime import llama_choose
 from app.runtime.grammar import Constraint
 from app.runtime.llama import lib
 from app.runtime.llama_context import Context, Floats
 from app.runtime.llama_model import Model
 from app.runtime.llama_sampler import Candidates, Chain, Grammar
-from app.runtime.llama_shortlist import Shortlists
 
 MIN_KEEP = 0
 NO_TOKEN = -1
+NEVER = 1 << 62
 
 
 def choose_seed(params: SamplingParams, choice: int, usual: int = -1) -> int:
@@ -40,8 +41,9 @@ class Sampler:
     ) -> None:
         check(params, model.n_vocab)
         self._model, self._params = model, params
-        self._min_tokens = 1 << 62 if params.ignore_eos else params.min_tokens
-        self._written = 0
+        self._min_tokens = NEVER if params.ignore_eos else params.min_tokens
+        self.written = 0
+        """Tokens chosen so far (``choosing`` counts its own)."""
         self._suppressed = model.suppressed
         self._grammar = _grammar(model, constraint) if constraint else None
         self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
@@ -49,33 +51,17 @@ class Sampler:
         if not self._greedy:
             self._chain, self._memory, self._rest = build_chains(model, params, seed)
         self._candidates = Candidates(model.n_vocab) if self._grammar else None
-        self.short = 0 if self._greedy else shortlist_of(params, model)
-        """How many of the best tokens the chain looks at, where a shortlist may hold them; 0: all, or nobody knows."""
+        self._k = 0 if self._greedy else best_of(params, model)
+        self.few = self._grammar is None and (self._k > 0 or (self._greedy and llama_choose.available()))
+        """``choosing`` may choose, from a few of the tokens, for several sequences at once."""
         self._eog = sorted(model.eog_tokens)
+        self._banned = (ctypes.c_int32 * len(self._eog))(*self._eog)
 
     def prime(self, prompt: Sequence[int]) -> None:
         """Tell the penalties what stands before the answer."""
         if self._chain is not None and (count := remembered(self._params)):
             for token in prompt[-count:]:
                 self._chain.accept(token)
-
-    @property
-    def remembers(self) -> bool:
-        """A penalty or a bias looks at every token it is given."""
-        return self._memory is not None
-
-    @property
-    def kind(self) -> Literal["greedy", "short", "other"]:
-        """How the choice may be made for several sequences at once (``choosing``)."""
-        if self._greedy:
-            return "greedy"
-        return "short" if self.short and self._grammar is None else "other"
-
-    def begin(self, table: Floats, row: int) -> None:
-        """A token more will be written, from this row of logits: rule out the ends while it is too early for them."""
-        if self._written < self._min_tokens:
-            self._rule_out_ends(table[row])
-        self._written += 1
 
     def _rule_out_ends(self, logits: Floats) -> None:
         for token in self._eog:
@@ -84,38 +70,31 @@ class Sampler:
     def sample(self, context: Context, index: int) -> int:
         """The next token from the logits of a batch index; NO_TOKEN when the grammar allows none."""
         chain, grammar = self._chain, self._grammar
-        if chain is not None and grammar is None and self._written >= self._min_tokens:
-            self._written += 1
+        if chain is not None and grammar is None and self.written >= self._min_tokens:
+            self.written += 1
             return chain.sample(context, index)
         logits = context.logits(index)
-        if self._written < self._min_tokens:
+        if self.written < self._min_tokens:
             self._rule_out_ends(logits)
-        self._written += 1
-        if chain is None:
-            return logits.argmax().item()
-        if grammar is not None:
+        self.written += 1
+        if grammar is not None and chain is not None:
             return self._constrained(grammar, chain, context, index)
-        return chain.sample(context, index)
+        return self.from_all(context, index)
 
-    def pick(self, lists: Shortlists, row: int) -> bool:
-        """Choose from a row's candidates. False: the choice is not sure, nothing has changed."""
-        assert self._rest is not None
-        address = lists.addresses[row]
-        if self._memory is not None:
-            self._memory.apply(address)
-            if not lists.left(row, self.short):
-                return False
-        self._rest.apply(address)
-        return True
-
-    def accept(self, token: int) -> None:
-        """Take note of what ``pick`` chose. (What comes behind the memory takes none.)"""
-        if self._memory is not None:
-            self._memory.accept(token)
+    def describe(self, one: llama_choose.Sequence) -> bool:
+        """Fill in what ``choosing`` needs for the next token. True: it is too early for an end now, so a later one will
+        need something else."""
+        early = self.written < self._min_tokens
+        one.memory = self._memory.pointer if self._memory else None
+        one.rest = self._rest.pointer if self._rest else None
+        one.banned, one.n_banned = ctypes.addressof(self._banned), len(self._banned) if early else 0
+        one.k, one.lowered = self._k, llama_choose.MOST_LOWERED if self._memory else 0
+        return early and self._min_tokens < NEVER
 
     def from_all(self, context: Context, index: int) -> int:
-        """The choice from the whole vocabulary, accepted; for logits that ``begin`` saw."""
-        assert self._chain is not None
+        """The choice from the whole vocabulary, accepted; for logits in which the ends are ruled out already."""
+        if self._chain is None:
+            return context.logits(index).argmax().item()
         return self._chain.sample(context, index)
 
     def force(self, token: int) -> bool:
@@ -127,7 +106,7 @@ class Sampler:
             self._grammar.accept(token)
         if self._chain is not None:
             self._chain.accept(token)
-        self._written += 1
+        self.written += 1
         return True
 
     def _constrained(self, grammar: Grammar, chain: Chain, context: Context, index: int) -> int:
@@ -148,7 +127,8 @@ class Sampler:
             grammar.apply(candidates.one(token))
             if token < 0 or not candidates.possible:
                 return NO_TOKEN
-        self.accept(token)
+        if self._memory is not None:
+            self._memory.accept(token)
         grammar.accept(token)
         return token
 
@@ -200,14 +180,14 @@ def is_plain_greedy(params: SamplingParams) -> bool:
     return _is_greedy(params) and not changed
 
 
-def shortlist_of(params: SamplingParams, model: Model) -> int:
+def best_of(params: SamplingParams, model: Model) -> int:
     """How many of the best tokens go through the chain, when what comes before only lowers logits; 0: nobody knows."""
     raising = params.repeat_penalty < 1 or params.frequency_penalty < 0 or params.presence_penalty < 0
     raising = raising or any(bias > 0 for bias in params.logit_bias.values())
     if raising or params.mirostat or params.top_n_sigma > 0:
         return 0
     k = 1 if _is_greedy(params) else params.top_k
-    return k if Shortlists.suits(model.n_vocab, k) else 0
+    return k if llama_choose.suits(model.n_vocab, k) else 0
 
 
 def remembered(params: SamplingParams) -> int:

@@ -65,7 +65,7 @@ def built() -> Path | None:
 
 def source_key() -> str:
     """What decides a pack's contents: the locked source archive, the switches, the compiler."""
-    return key_of(engine.install_key(()), ON, OFF, architectures(), toolkit(_nvcc()))
+    return key_of(engine.source_key(()), ON, OFF, architectures(), toolkit(_nvcc()))
 
 
 def ensure() -> Path:

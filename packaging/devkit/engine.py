@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devkit import venvs
-from devkit.folders import REQUIREMENTS, cache_dir
+from devkit.folders import REQUIREMENTS, ROOT, cache_dir
 from devkit.machine import Backend, choose_backend, find_cuda, this_machine_args
 from devkit.say import Problem, step, tell
 from devkit.shell import first_line
@@ -20,10 +20,17 @@ from devkit.venvs import BUILDER, Environment
 
 LOCK_FILE = REQUIREMENTS / "engine.txt"
 PACKAGE = "llama-cpp-python"
+NATIVE = ROOT / "app" / "runtime" / "native"
+"""Our own part of the engine, built into the same wheel."""
 NEEDED_BYTES = 2 << 30
 BYTES_PER_JOB = 3 << 29
 """1.5 GiB: the largest of llama.cpp's files take nearly that much to compile."""
-PROBE = "import llama_cpp; llama_cpp.llama_backend_init(); print(llama_cpp.llama_supports_gpu_offload())"
+PROBE = """
+import llama_cpp
+llama_cpp.llama_backend_init()
+from app.runtime import llama_choose
+assert llama_choose.available(), "the engine lacks Hearth's own library"
+"""
 
 
 def backend() -> Backend:
@@ -31,14 +38,24 @@ def backend() -> Backend:
     return choose_backend(os.environ, sys.platform, find_cuda())
 
 
-def install_key(args: Sequence[str]) -> str:
-    """What must not have changed for an installed engine to be right. Quick: it is asked at every start."""
+def source_key(args: Sequence[str]) -> str:
+    """The source archive, and what cmake is told. Quick: it is asked at every start."""
     return key_of(files_key([LOCK_FILE]), list(args))
 
 
+def install_key(args: Sequence[str]) -> str:
+    """What must not have changed for an installed engine to be right."""
+    return key_of(source_key(args), files_key(sorted(NATIVE.iterdir())))
+
+
+def build_key(args: Sequence[str], compiler: str) -> str:
+    """All that decides what comes of llama.cpp's source, and where it runs."""
+    return key_of(source_key(args), sysconfig.get_platform(), platform.libc_ver(), compiler)
+
+
 def wheel_key(args: Sequence[str], compiler: str) -> str:
-    """The name of a built wheel in the cache: all that decides its contents and where it runs."""
-    return key_of(install_key(args), sysconfig.get_platform(), platform.libc_ver(), compiler)
+    """The name of a built wheel in the cache."""
+    return key_of(build_key(args, compiler), install_key(args))
 
 
 def ensure(environment: Environment) -> None:
@@ -61,7 +78,8 @@ def install(environment: Environment, args: Sequence[str], what: str) -> None:
 
 def _see_it_load(environment: Environment, wheel: Path) -> None:
     """A wheel that doesn't load here (a moved cache, a removed driver) is dropped, so that the next run builds it."""
-    done = subprocess.run([environment.python, "-c", PROBE], capture_output=True, text=True, check=False)
+    command = [str(environment.python), "-c", PROBE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         remove(wheel.parent)
         said = done.stderr[-2000:]
@@ -134,9 +152,10 @@ def _build(args: Sequence[str], folder: Path) -> None:
 
 def _compile(source: Path, work: Path, args: Sequence[str]) -> None:
     remove(work / "out")
+    shutil.copytree(NATIVE, source / "hearth", dirs_exist_ok=True)  # a path without a space, seen from there
     build_dir = f"build-dir={work / 'cmake'}"
     env = {
-        "CMAKE_ARGS": " ".join(args),
+        "CMAKE_ARGS": " ".join([*args, "-DCMAKE_PROJECT_llama_cpp_INCLUDE=hearth/hearth.cmake"]),
         "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(jobs())),
         "PATH": os.pathsep.join([str(BUILDER.python.parent), os.environ.get("PATH", ""), *_nvcc_folder()]),
     }

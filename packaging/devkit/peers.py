@@ -27,7 +27,7 @@ ONLY_TOOLS = ("LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_
 def ensure() -> Path:
     """The folder that holds the built tools. Built once per set of flags and compiler, then kept in the cache."""
     args = [arg for arg in this_machine_args(engine.backend().name) if "LLAMA_BUILD_TOOLS" not in arg]
-    name = engine.wheel_key([*args, *TARGETS], engine.find_compiler())
+    name = engine.build_key([*args, *TARGETS], engine.find_compiler())
     folder = cache_dir() / "peers" / name
     if (folder / "done").exists():
         return folder / "bin"

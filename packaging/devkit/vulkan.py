@@ -35,7 +35,7 @@ SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_F16": "1", "GGML_VK
 
 def source_key() -> str:
     """What decides a pack's contents: the locked source archive and the switches."""
-    return key_of(engine.install_key(()), ON, OFF)
+    return key_of(engine.source_key(()), ON, OFF)
 
 
 def built() -> Path | None:

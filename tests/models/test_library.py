@@ -20,8 +20,9 @@ from app.core.errors import (
 from app.core.events import Bus, LibraryChanged
 from app.core.paths import Paths
 from app.core.types import Source
+from app.models import library as library_module
 from app.models import library_files, library_scan
-from app.models.folders import Folder, suggestions
+from app.models.folders import Folder, Found, suggestions
 from app.models.library import Library, is_model
 from tests.fakes.gguf_writer import model_metadata, model_tensors, write_gguf, write_model
 
@@ -491,6 +492,26 @@ def test_two_processes_add_models_at_once(paths: Paths, bus: Bus) -> None:
         assert len(library.rescan()) == 20
         assert all(record.source and record.source.revision == "rev" for record in library.records())
         library.close()
+
+
+def test_a_model_that_another_process_adds_during_a_look_keeps_its_source(
+    paths: Paths, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, other = Library(paths, bus), Library(paths, bus)
+    walk = library_module.walk
+
+    def adopt_behind_it(folder: Folder) -> list[Found]:
+        found = list(walk(folder))
+        monkeypatch.setattr(library_module, "walk", walk)
+        path = write_model(paths.models / "o" / "r" / "m-Q8_0.gguf")
+        other.adopt([path], Source("o/r", "rev", path.name))
+        return found
+
+    monkeypatch.setattr(library_module, "walk", adopt_behind_it)
+    library.rescan()
+    assert [record.source for record in library.rescan()] == [Source("o/r", "rev", "m-Q8_0.gguf")]
+    for one in (library, other):
+        one.close()
 
 
 def test_a_folder_that_cannot_be_read_is_passed_over(library: Library, paths: Paths, monkeypatch) -> None:  # type: ignore[no-untyped-def]

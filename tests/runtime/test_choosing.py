@@ -1,4 +1,4 @@
-"""What several samplers choose at once from shortlists is what each chooses from the whole vocabulary."""
+"""What several samplers choose at once from the best tokens is what each chooses from the whole vocabulary."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from app.core.generate import SamplingParams
+from app.runtime import llama_choose
 from app.runtime.choosing import Chooser
 from app.runtime.llama_sampler import Candidates, Chain
-from app.runtime.llama_shortlist import Shortlists, shortlists
 from app.runtime.sampling import Sampler
 
 N_VOCAB = 9 * 1024 + 77
@@ -23,7 +23,8 @@ class Rows:
     """A context's logits, row by row."""
 
     def __init__(self, values: Numbers) -> None:
-        self.values: npt.NDArray[np.float32] = values.astype(np.float32)
+        self.values: npt.NDArray[np.float32] = np.ascontiguousarray(values, np.float32).copy()
+        self.model, self.table_address = MODEL, self.values.ctypes.data
 
     def table(self, rows: int) -> Numbers:
         return self.values[:rows]
@@ -58,9 +59,9 @@ def stepped(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
 
 
 def clustered(rng: np.random.Generator, rows: int = ROWS) -> Numbers:
-    """The best stand together, where the guess for the threshold looks, or where it never does."""
+    """The best stand together, in one or two blocks."""
     values = peaked(rng, rows)
-    at = rng.integers(0, 8) * 1024 + rng.choice([0, 500])
+    at = rng.integers(0, 8) * 1024 + rng.choice([0, 37])
     values[:, at : at + 100] += 30
     return values
 
@@ -89,11 +90,11 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("shape", [peaked, stepped, clustered, empty])
 @pytest.mark.parametrize("case", CASES)
-def test_shortlists_choose_as_the_whole_vocabulary(case: str, shape: Any) -> None:
+def test_the_best_choose_as_the_whole_vocabulary(case: str, shape: Any) -> None:
     params = SamplingParams(**CASES[case])
     ours = [Sampler(MODEL, params, 7 + row) for row in range(ROWS)]
     plain = [Sampler(MODEL, params, 7 + row) for row in range(ROWS)]
-    assert all(sampler.kind == "short" for sampler in ours)
+    assert all(sampler.few for sampler in ours)
     rng = np.random.default_rng(len(case))
     for _step in range(10):
         values = shape(rng)
@@ -101,29 +102,44 @@ def test_shortlists_choose_as_the_whole_vocabulary(case: str, shape: Any) -> Non
         chooser = Chooser(context, ours)
         expected = []
         for row, sampler in enumerate(plain):
-            sampler.begin(values, row)
             whole: Any = Rows(values)
-            expected.append(sampler.from_all(whole, row))
+            expected.append(sampler.sample(whole, row))
         assert chooser.choose() == expected
     for sampler in (*ours, *plain):
         sampler.close()
 
 
-def test_shortlists_are_short_and_sure_where_nothing_is_equal() -> None:
-    lists = Shortlists(N_VOCAB, ROWS)
+def choose_among(values: Numbers, params: SamplingParams) -> list[int]:
+    """Of each row by a new sampler; UNSURE where the best are not known."""
+    context: Any = Rows(values)
+    rows = llama_choose.Rows(N_VOCAB, len(values))
+    samplers = [Sampler(MODEL, params, 1) for _ in values]
+    for sampler, one in zip(samplers, rows.sequences, strict=True):
+        sampler.describe(one)
+    found = rows.choose(context.table_address)
+    for sampler in samplers:
+        sampler.close()
+    return found
+
+
+@pytest.mark.parametrize("case", ["usual", "large k", "repeat", "presence"])
+def test_different_logits_are_always_sure(case: str) -> None:
     ladder = np.linspace(-20, 20, N_VOCAB, dtype=np.float32)
     values = np.random.default_rng(1).permuted(np.tile(ladder, (ROWS, 1)), axis=1)
-    assert lists.fill(values, 40) == [True] * ROWS
-    assert lists.left(0, 40)
-    kept = (values >= lists.thresholds[:, None]).sum(axis=1)
-    assert kept.min() >= 40
-    assert kept.max() < N_VOCAB / 8
+    assert llama_choose.UNSURE not in choose_among(values, SamplingParams(**CASES[case]))
 
 
-def test_what_is_no_number_is_left_to_llama() -> None:
-    values = np.full((ROWS, N_VOCAB), np.nan, np.float32)
-    assert shortlists(N_VOCAB, ROWS).fill(values, 40) == [False] * ROWS
-    assert shortlists(N_VOCAB, ROWS).fill(np.zeros_like(values), 40) == [False] * ROWS
+def test_what_is_no_number_or_all_the_same_is_left_to_llama() -> None:
+    for value in (np.nan, 0.0, -np.inf, np.inf):
+        values = np.full((ROWS, N_VOCAB), value, np.float32)
+        assert choose_among(values, SamplingParams(**USUAL)) == [llama_choose.UNSURE] * ROWS
+
+
+def test_more_lowered_than_reckoned_with_is_left_to_llama() -> None:
+    values = np.random.default_rng(2).standard_normal((ROWS, N_VOCAB)) + 10
+    best = np.argsort(values[0])[::-1][:500].tolist()
+    params = SamplingParams(**USUAL | {"logit_bias": dict.fromkeys(best, -15.0)})
+    assert choose_among(values, params)[0] == llama_choose.UNSURE
 
 
 @pytest.mark.parametrize(
@@ -141,7 +157,7 @@ def test_what_is_no_number_is_left_to_llama() -> None:
 )
 def test_what_may_raise_a_token_takes_the_whole_vocabulary(changes: dict[str, Any]) -> None:
     sampler = Sampler(MODEL, SamplingParams(**(USUAL | changes)), 1)
-    assert sampler.kind == "other"
+    assert not sampler.few
     sampler.close()
 
 
@@ -153,4 +169,4 @@ def test_greedy_takes_the_first_of_the_best() -> None:
     expected = np.delete(values, [2, 7], axis=1).max(axis=1)
     found = Chooser(context, samplers).choose()
     assert values[np.arange(ROWS), found].tolist() == expected.tolist()
-    assert all(sampler.kind == "greedy" for sampler in samplers)
+    assert all(sampler.few for sampler in samplers)
