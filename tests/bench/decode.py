@@ -33,9 +33,23 @@ THREADS, ONE_LEFT = min(2, CORES), max(1, min(8, CORES - 1))
 def run() -> list[Figure]:
     """Ratios of the medians of pairs measured one after the other."""
     found = _figures(_pairs(THREADS), f"{THREADS} threads", goals=True)
-    if ONE_LEFT == THREADS:
-        return found
-    return [*found, *_figures(_pairs(ONE_LEFT), f"{ONE_LEFT} of {CORES} cores", goals=False)]
+    if ONE_LEFT != THREADS:
+        found += _figures(_pairs(ONE_LEFT), f"{ONE_LEFT} of {CORES} cores", goals=False)
+    return [*found, *_busy()]
+
+
+def _busy() -> list[Figure]:
+    """Threads chosen by the engine itself, on a quiet machine and while another program keeps one core busy."""
+    with engine(None) as ours:
+        quiet = [ours(seed)["decode"] for seed in range(PAIRS)][1:]
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+            try:
+                busy = [ours(seed)["decode"] for seed in range(PAIRS)][1:]
+            finally:
+                other.kill()
+    alone = median("decode, threads chosen, quiet", quiet, "tokens/s")
+    note = f"of {CORES}; all of them without it: {alone.value:.0f} tokens/s"
+    return [alone, median("decode, threads chosen, one core kept busy", busy, "tokens/s", note=note)]
 
 
 def _pairs(threads: int) -> list[tuple[dict[str, float], dict[str, float]]]:
@@ -50,7 +64,7 @@ def _pairs(threads: int) -> list[tuple[dict[str, float], dict[str, float]]]:
 
 
 @contextmanager
-def engine(threads: int) -> Iterator[Callable[[int], dict[str, float]]]:
+def engine(threads: int | None) -> Iterator[Callable[[int], dict[str, float]]]:
     """The whole path with the starter model loaded: a function that measures one request."""
     with tempfile.TemporaryDirectory() as logs:
         supervisor = Supervisor(Bus(), Path(logs))

@@ -20,6 +20,7 @@ from app.planning.memory import place, sequences
 from app.planning.model_facts import from_header
 from app.planning.rates import Raw, merge, solve
 from app.planning.speed import forecast
+from app.runtime.channel import child_environ
 from tests.bench.figures import ROOT, Figure
 from tests.starter import find_starter
 
@@ -88,7 +89,9 @@ def _rates() -> Raw:
 def _process(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "app.runtime.llama_rates", "--threads", str(THREADS), *arguments]
     found: dict[str, Any] = json.loads(
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+        subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, env=child_environ(os.environ)
+        ).stdout
     )
     return found
 

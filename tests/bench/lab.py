@@ -17,7 +17,7 @@ from app.optimize import texts
 from tests.bench.figures import ROOT, Figure, median
 from tests.starter import find_starter
 
-PAIRS = 3
+PAIRS = {"quantize": 9, "matrix": 3, "KL pass": 3}
 THREADS = 2
 CHUNKS = 8
 GOALS = {"quantize": 1.1, "matrix": 1.1, "KL pass": 1.2}
@@ -53,7 +53,7 @@ def _prepare(peers: Path, work: Path) -> None:
 
 
 def _compare(name: str, peers: Path, work: Path) -> list[Figure]:
-    pairs = [(theirs(_their(name, peers, work)), ours(_our(name, work))) for _ in range(PAIRS + 1)][1:]
+    pairs = [(theirs(_their(name, peers, work)), ours(_our(name, work))) for _ in range(PAIRS[name] + 1)][1:]
     clocks = [_middle([cost.wall for cost in side]) for side in zip(*pairs, strict=True)]
     most = 1.0 if name != "quantize" else None  # there Python's own 20 MB weigh more than what is worked with
     return [

@@ -28,7 +28,8 @@ def feed(series: SeriesStore, now: float) -> None:
     wave = 20 + (now * 7) % 10
     for name in "ab":
         values = {"decode_tps": wave, "prefill_tps": 300 + wave, "batch": 2.0, "active": 2.0, "waiting": 0.0}
-        series.add(Sample(f"instance:{name}", now, {**values, "kv_used": 900.0, "kv_total": 4096.0}))
+        each = {f"{kind}/{n}": wave / 2 for kind in ("decode_tps", "prefill_tps") for n in (1, 2)}
+        series.add(Sample(f"instance:{name}", now, {**values, **each, "kv_used": 900.0, "kv_total": 4096.0}))
     series.add(
         Sample("host", now, {"memory_total": 32e9, "memory_used": 9e9 + 1e7 * wave, "cpu_power": 30 + wave})
     )
