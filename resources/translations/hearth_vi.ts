@@ -277,10 +277,6 @@
         <translation>đang tính…</translation>
     </message>
     <message>
-        <source>Known once the parts were measured.</source>
-        <translation>Biết được sau khi đo xong từng phần.</translation>
-    </message>
-    <message>
         <source>{need} of {free} free</source>
         <translation>{need} trên {free} còn trống</translation>
     </message>
@@ -295,6 +291,14 @@
     <message>
         <source>Not enough room on the disk</source>
         <translation>Ổ đĩa không đủ chỗ</translation>
+    </message>
+    <message>
+        <source>at most {size}</source>
+        <translation type="unfinished">tối đa {size}</translation>
+    </message>
+    <message>
+        <source>A copy for the trials, which is deleted, and the result.</source>
+        <translation type="unfinished" />
     </message>
     <message numerus="yes">
         <source>Make %n quant(s), {size}</source>
@@ -423,6 +427,30 @@
         <translation>Trọng số gốc (safetensors) được chuyển đổi trước. Việc đó cần Python và PyTorch trong một thư mục riêng, làm một lần: tải {download}, chiếm {disk} ổ đĩa, {time}.</translation>
     </message>
     <message>
+        <source>Looking…</source>
+        <translation type="unfinished">Đang xem…</translation>
+    </message>
+    <message>
+        <source>original weights (safetensors)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>A folder of original weights: it is converted, and stays as it is.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{kind}: {size} to fetch, but only {free} are free on the disk.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{kind}: {size} to fetch, {free} free on the disk.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It needs the converter, which is not set up yet: tick the box below.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>A folder of safetensors</source>
         <translation>Thư mục chứa safetensors</translation>
     </message>
@@ -516,6 +544,73 @@
     <message>
         <source>Look for a newer file</source>
         <translation>Tìm tệp mới hơn</translation>
+    </message>
+</context>
+<context>
+    <name>Causes</name>
+    <message>
+        <source>its name is not known here; perhaps this machine is not online</source>
+        <translation>không tìm thấy tên máy này; có thể máy bạn chưa có mạng</translation>
+    </message>
+    <message>
+        <source>the proxy refused</source>
+        <translation>proxy từ chối</translation>
+    </message>
+    <message>
+        <source>this kind of proxy is not supported</source>
+        <translation>loại proxy này không được hỗ trợ</translation>
+    </message>
+    <message>
+        <source>the connection is not safe: its certificate is not trusted</source>
+        <translation>kết nối không an toàn: chứng chỉ không đáng tin</translation>
+    </message>
+    <message>
+        <source>nothing answers there (the connection was refused)</source>
+        <translation>không có gì trả lời ở đó (kết nối bị từ chối)</translation>
+    </message>
+    <message>
+        <source>there is no way to it; perhaps this machine is not online</source>
+        <translation>không có đường tới đó; có thể máy bạn chưa có mạng</translation>
+    </message>
+    <message>
+        <source>no answer came in time</source>
+        <translation>không có trả lời kịp lúc</translation>
+    </message>
+    <message>
+        <source>the connection broke off</source>
+        <translation>kết nối bị đứt</translation>
+    </message>
+    <message>
+        <source>the variable HF_HUB_OFFLINE forbids it</source>
+        <translation>biến HF_HUB_OFFLINE không cho phép</translation>
+    </message>
+    <message>
+        <source>no address is set</source>
+        <translation>chưa đặt địa chỉ nào</translation>
+    </message>
+    <message>
+        <source>the system does not allow it</source>
+        <translation>hệ thống không cho phép</translation>
+    </message>
+    <message>
+        <source>its disk can only be read</source>
+        <translation>ổ đĩa đó chỉ đọc được</translation>
+    </message>
+    <message>
+        <source>the disk is full</source>
+        <translation>ổ đĩa đã đầy</translation>
+    </message>
+    <message>
+        <source>another program uses it</source>
+        <translation>chương trình khác đang dùng</translation>
+    </message>
+    <message>
+        <source>this machine does not have that address</source>
+        <translation>máy này không có địa chỉ đó</translation>
+    </message>
+    <message>
+        <source>the disk could not read or write it</source>
+        <translation>ổ đĩa không đọc hay ghi được</translation>
     </message>
 </context>
 <context>
@@ -750,8 +845,8 @@
         <translation>Tìm trò chuyện</translation>
     </message>
     <message>
-        <source>New chat (Ctrl+N)</source>
-        <translation>Trò chuyện mới (Ctrl+N)</translation>
+        <source>New chat</source>
+        <translation>Trò chuyện mới</translation>
     </message>
     <message>
         <source>Filter by model, date, folder or tag</source>
@@ -1849,6 +1944,13 @@
     <message>
         <source>Esc</source>
         <translation>Esc</translation>
+    </message>
+</context>
+<context>
+    <name>EmptyState</name>
+    <message>
+        <source>Details</source>
+        <translation>Chi tiết</translation>
     </message>
 </context>
 <context>
@@ -3079,6 +3181,14 @@
         <translation>Trò chuyện: câu hỏi sau</translation>
     </message>
     <message>
+        <source>Chat: rename the selected chat</source>
+        <translation>Trò chuyện: đổi tên cuộc trò chuyện đang chọn</translation>
+    </message>
+    <message>
+        <source>Chat: delete the selected chat</source>
+        <translation>Trò chuyện: xóa cuộc trò chuyện đang chọn</translation>
+    </message>
+    <message>
         <source>Discover: back</source>
         <translation>Khám phá: quay lại</translation>
     </message>
@@ -3097,6 +3207,22 @@
     <message>
         <source>Library: delete what is selected</source>
         <translation>Thư viện: xóa mục đang chọn</translation>
+    </message>
+    <message>
+        <source>Downloads and jobs: move the selected one up</source>
+        <translation>Lượt tải và công việc: đưa mục đang chọn lên</translation>
+    </message>
+    <message>
+        <source>Downloads and jobs: move the selected one down</source>
+        <translation>Lượt tải và công việc: đưa mục đang chọn xuống</translation>
+    </message>
+    <message>
+        <source>Downloads and jobs: cancel or take off the list</source>
+        <translation>Lượt tải và công việc: hủy hoặc bỏ khỏi danh sách</translation>
+    </message>
+    <message>
+        <source>Server: cancel the selected request</source>
+        <translation>Máy chủ: hủy yêu cầu đang chọn</translation>
     </message>
 </context>
 <context>
@@ -3278,6 +3404,10 @@
         <translation>so với {reference} trên {texts}</translation>
     </message>
     <message>
+        <source>again from {source}, as its recipe says</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>from {source}, matrix from {text}</source>
         <translation>từ {source}, ma trận từ {text}</translation>
     </message>
@@ -3318,6 +3448,10 @@
         <translation>{size}, đã vào thư viện</translation>
     </message>
     <message>
+        <source>the same bytes as in the recipe</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>%n tensor(s) took another type</source>
         <translation>%n tensor nhận kiểu khác</translation>
     </message>
@@ -3328,6 +3462,10 @@
     <message>
         <source>Working out the size</source>
         <translation>Đang tính kích thước</translation>
+    </message>
+    <message>
+        <source>Comparing {name} with the recipe</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Importance matrix</source>
@@ -3537,6 +3675,54 @@
         <source>{type}, the next finer one, would take {size}.</source>
         <translation>{type}, kiểu mịn hơn kế tiếp, sẽ chiếm {size}.</translation>
     </message>
+    <message>
+        <source>none</source>
+        <translation type="unfinished">không</translation>
+    </message>
+    <message>
+        <source>Source</source>
+        <translation type="unfinished">Nguồn</translation>
+    </message>
+    <message>
+        <source>Matrix</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Engine</source>
+        <translation type="unfinished">Bộ máy</translation>
+    </message>
+    <message>
+        <source>Result's SHA-256</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>yes</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Single tensors</source>
+        <translation type="unfinished">Từng tensor</translation>
+    </message>
+    <message>
+        <source>Token embedding</source>
+        <translation type="unfinished">Bảng nhúng token</translation>
+    </message>
+    <message>
+        <source>Output</source>
+        <translation type="unfinished">Đầu ra</translation>
+    </message>
+    <message>
+        <source>Pure</source>
+        <translation type="unfinished">Thuần</translation>
+    </message>
+    <message>
+        <source>Layers left out</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{name} was not found here: choose the file.</source>
+        <translation type="unfinished" />
+    </message>
 </context>
 <context>
     <name>LabJobs</name>
@@ -3563,6 +3749,10 @@
     <message>
         <source>Show in Library</source>
         <translation>Hiện trong Thư viện</translation>
+    </message>
+    <message>
+        <source>How it was made</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Show what was measured</source>
@@ -3607,6 +3797,14 @@
 </context>
 <context>
     <name>LabPage</name>
+    <message>
+        <source>A recipe</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Recipes (*.recipe.json *.json);;All files (*)</source>
+        <translation type="unfinished" />
+    </message>
     <message>
         <source>Nothing of {repo} is on this machine: download two of its quants to compare them.</source>
         <translation>Trên máy này chưa có gì của {repo}: hãy tải hai bản lượng tử hóa để so sánh.</translation>
@@ -3998,6 +4196,10 @@
     <message>
         <source>Tensors, template and all keys…</source>
         <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
+    </message>
+    <message>
+        <source>How it was made, and again from the recipe…</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Bytes by tensor type</source>
@@ -4397,6 +4599,14 @@
     <message>
         <source>By wish</source>
         <translation>Theo mong muốn</translation>
+    </message>
+    <message>
+        <source>From a recipe…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The same bytes again, as a .recipe.json beside a quant says</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -5027,10 +5237,6 @@
         <translation>Chọn mô hình trả lời bạn</translation>
     </message>
     <message>
-        <source>Ctrl+L</source>
-        <translation>Ctrl+L</translation>
-    </message>
-    <message>
         <source>Model: {name}</source>
         <translation>Mô hình: {name}</translation>
     </message>
@@ -5257,6 +5463,25 @@
     <message>
         <source>The speed of a device this uses has not been measured.</source>
         <translation>Chưa đo tốc độ của một thiết bị được dùng.</translation>
+    </message>
+</context>
+<context>
+    <name>PackFetch</name>
+    <message>
+        <source>{done} fetched</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{done} of {total} fetched</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation type="unfinished">Dừng</translation>
+    </message>
+    <message>
+        <source>Stop the download</source>
+        <translation type="unfinished" />
     </message>
 </context>
 <context>
@@ -5679,6 +5904,10 @@
     <message>
         <source>{model} wrote {before} tokens/s with {old} and writes {now} with {new}. Go back, or report it.</source>
         <translation>{model} từng viết {before} token/s với {old}, nay chỉ {now} với {new}. Hãy quay lại bản cũ, hoặc báo lỗi.</translation>
+    </message>
+    <message>
+        <source>{name} costs nothing for these tokens; here a million of them cost {local} {currency}.</source>
+        <translation>{name} không tính tiền cho số token này; tại đây một triệu token tốn {local} {currency}.</translation>
     </message>
     <message>
         <source>{name} is cheaper: {api} {currency} for a million tokens against {local} here ({times} times).</source>
@@ -6385,6 +6614,53 @@
     </message>
 </context>
 <context>
+    <name>RecipeDialog</name>
+    <message>
+        <source>GGUF files (*.gguf);;All files (*)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>How it was made</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>{file}: the same source, options and matrix give the same bytes.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Source</source>
+        <translation type="unfinished">Nguồn</translation>
+    </message>
+    <message>
+        <source>Matrix</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Choose…</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Copy the recipe</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Close</source>
+        <translation type="unfinished">Đóng</translation>
+    </message>
+    <message>
+        <source>Make it again from the recipe</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>The result is compared with the recipe's SHA-256; a file that is there stays.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>It was made with {engine}, this is {own}: another engine can make other bytes.</source>
+        <translation type="unfinished" />
+    </message>
+</context>
+<context>
     <name>RepoHead</name>
     <message>
         <source>Parameters</source>
@@ -7070,10 +7346,6 @@
         <translation>0 lấy giá trị của mô hình.</translation>
     </message>
     <message>
-        <source>0 takes the model's own; 0.5 doubles the context (linear).</source>
-        <translation>0 lấy giá trị của mô hình; 0.5 gấp đôi ngữ cảnh (tuyến tính).</translation>
-    </message>
-    <message>
         <source>0 takes the model's own; higher stretches the context (NTK).</source>
         <translation>0 lấy giá trị của mô hình; cao hơn kéo dài ngữ cảnh (NTK).</translation>
     </message>
@@ -7416,6 +7688,10 @@
     <message>
         <source>A key for every program, on X11, Windows and Wayland, which asks you first when you change it here; on macOS use the tray. Empty: none.</source>
         <translation>Phím dùng được trong mọi chương trình, trên X11, Windows và Wayland (Wayland hỏi bạn trước khi đổi phím ở đây); trên macOS hãy dùng khay. Để trống: không có.</translation>
+    </message>
+    <message>
+        <source>0 takes the model's own, with linear and yarn what the context needs; 0.5 doubles the context.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Nothing slides or fades, and the caret does not blink; so too when your system asks for it.</source>
@@ -7938,16 +8214,22 @@
         <translation>{name}, phút vừa qua</translation>
     </message>
     <message>
-        <source>for each answer</source>
-        <translation>cho mỗi câu trả lời</translation>
+        <source>all together</source>
+        <translation>tổng cộng</translation>
+    </message>
+    <message numerus="yes">
+        <source>and %n more</source>
+        <translation>
+            <numerusform>và %n câu khác</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>answer {number}</source>
+        <translation>câu trả lời {number}</translation>
     </message>
     <message>
         <source>No model has been asked yet.</source>
         <translation>Chưa hỏi mô hình nào.</translation>
-    </message>
-    <message>
-        <source>{name}, {speed} for each of {count} answers</source>
-        <translation>{name}, {speed} cho mỗi câu trong {count} câu trả lời</translation>
     </message>
 </context>
 <context>
@@ -8693,12 +8975,12 @@
 <context>
     <name>Ways</name>
     <message>
-        <source>Back (Alt+Left)</source>
-        <translation>Quay lại (Alt+Trái)</translation>
+        <source>Back</source>
+        <translation>Quay lại</translation>
     </message>
     <message>
-        <source>Forward (Alt+Right)</source>
-        <translation>Đi tới (Alt+Phải)</translation>
+        <source>Forward</source>
+        <translation>Tiến tới</translation>
     </message>
 </context>
 <context>
@@ -8805,6 +9087,14 @@
         <translation>Đang tìm kiểu…</translation>
     </message>
     <message>
+        <source>How quick this machine is was not measured yet.</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Measuring, under a minute…</source>
+        <translation type="unfinished">Đang đo, chưa đến một phút…</translation>
+    </message>
+    <message>
         <source>Each part of the model is made smaller alone and measured on the text; then the parts that lose least get the smallest types. This takes a while.</source>
         <translation>Từng phần của mô hình được thu nhỏ riêng và đo trên văn bản; sau đó phần nào mất ít nhất nhận kiểu nhỏ nhất. Việc này mất khá lâu.</translation>
     </message>
@@ -8835,6 +9125,14 @@
     <message>
         <source>Find types</source>
         <translation>Tìm kiểu</translation>
+    </message>
+    <message>
+        <source>Measure this machine's speed</source>
+        <translation type="unfinished">Đo tốc độ máy này</translation>
+    </message>
+    <message>
+        <source>Takes under a minute; other programs should be quiet.</source>
+        <translation type="unfinished">Mất chưa đến một phút; các chương trình khác nên tạm nghỉ.</translation>
     </message>
     <message>
         <source>A mix of types by measuring each part</source>
