@@ -141,7 +141,12 @@ class Engine(Struct, frozen=True, kw_only=True):
     ] = 0.0
     rope_freq_scale: Annotated[
         float,
-        _advanced("RoPE frequency scale", "0 takes the model's own; 0.5 doubles the context (linear).", 0, 1),
+        _advanced(
+            "RoPE frequency scale",
+            "0 takes the model's own, with linear and yarn what the context needs; 0.5 doubles the context.",
+            0,
+            1,
+        ),
     ] = 0.0
     yarn_orig_ctx: Annotated[
         int, _advanced("YaRN trained context", "0 takes the model's own.", 0, 1048576)

@@ -294,11 +294,11 @@
     </message>
     <message>
         <source>at most {size}</source>
-        <translation type="unfinished">tối đa {size}</translation>
+        <translation>nhiều nhất {size}</translation>
     </message>
     <message>
         <source>A copy for the trials, which is deleted, and the result.</source>
-        <translation type="unfinished" />
+        <translation>Một bản sao để thử (sẽ bị xóa) và kết quả.</translation>
     </message>
     <message numerus="yes">
         <source>Make %n quant(s), {size}</source>
@@ -428,27 +428,27 @@
     </message>
     <message>
         <source>Looking…</source>
-        <translation type="unfinished">Đang xem…</translation>
+        <translation>Đang tìm…</translation>
     </message>
     <message>
         <source>original weights (safetensors)</source>
-        <translation type="unfinished" />
+        <translation>trọng số gốc (safetensors)</translation>
     </message>
     <message>
         <source>A folder of original weights: it is converted, and stays as it is.</source>
-        <translation type="unfinished" />
+        <translation>Thư mục trọng số gốc: được chuyển đổi và giữ nguyên như cũ.</translation>
     </message>
     <message>
         <source>{kind}: {size} to fetch, but only {free} are free on the disk.</source>
-        <translation type="unfinished" />
+        <translation>{kind}: cần tải {size}, nhưng ổ đĩa chỉ còn trống {free}.</translation>
     </message>
     <message>
         <source>{kind}: {size} to fetch, {free} free on the disk.</source>
-        <translation type="unfinished" />
+        <translation>{kind}: cần tải {size}, ổ đĩa còn trống {free}.</translation>
     </message>
     <message>
         <source>It needs the converter, which is not set up yet: tick the box below.</source>
-        <translation type="unfinished" />
+        <translation>Cần bộ chuyển đổi, hiện chưa được cài: hãy đánh dấu ô bên dưới.</translation>
     </message>
     <message>
         <source>A folder of safetensors</source>
@@ -3405,7 +3405,7 @@
     </message>
     <message>
         <source>again from {source}, as its recipe says</source>
-        <translation type="unfinished" />
+        <translation>tạo lại từ {source} theo công thức</translation>
     </message>
     <message>
         <source>from {source}, matrix from {text}</source>
@@ -3449,7 +3449,7 @@
     </message>
     <message>
         <source>the same bytes as in the recipe</source>
-        <translation type="unfinished" />
+        <translation>đúng từng byte như công thức</translation>
     </message>
     <message>
         <source>%n tensor(s) took another type</source>
@@ -3465,7 +3465,7 @@
     </message>
     <message>
         <source>Comparing {name} with the recipe</source>
-        <translation type="unfinished" />
+        <translation>Đang so {name} với công thức</translation>
     </message>
     <message>
         <source>Importance matrix</source>
@@ -3677,51 +3677,51 @@
     </message>
     <message>
         <source>none</source>
-        <translation type="unfinished">không</translation>
+        <translation>không có</translation>
     </message>
     <message>
         <source>Source</source>
-        <translation type="unfinished">Nguồn</translation>
+        <translation>Nguồn</translation>
     </message>
     <message>
         <source>Matrix</source>
-        <translation type="unfinished" />
+        <translation>Ma trận</translation>
     </message>
     <message>
         <source>Engine</source>
-        <translation type="unfinished">Bộ máy</translation>
+        <translation>Bộ máy</translation>
     </message>
     <message>
         <source>Result's SHA-256</source>
-        <translation type="unfinished" />
+        <translation>SHA-256 của kết quả</translation>
     </message>
     <message>
         <source>yes</source>
-        <translation type="unfinished" />
+        <translation>có</translation>
     </message>
     <message>
         <source>Single tensors</source>
-        <translation type="unfinished">Từng tensor</translation>
+        <translation>Tensor riêng lẻ</translation>
     </message>
     <message>
         <source>Token embedding</source>
-        <translation type="unfinished">Bảng nhúng token</translation>
+        <translation>Bảng nhúng token</translation>
     </message>
     <message>
         <source>Output</source>
-        <translation type="unfinished">Đầu ra</translation>
+        <translation>Đầu ra</translation>
     </message>
     <message>
         <source>Pure</source>
-        <translation type="unfinished">Thuần</translation>
+        <translation>Thuần nhất</translation>
     </message>
     <message>
         <source>Layers left out</source>
-        <translation type="unfinished" />
+        <translation>Các lớp bị bỏ</translation>
     </message>
     <message>
         <source>{name} was not found here: choose the file.</source>
-        <translation type="unfinished" />
+        <translation>Không tìm thấy {name} ở đây: hãy chọn tệp.</translation>
     </message>
 </context>
 <context>
@@ -3752,7 +3752,7 @@
     </message>
     <message>
         <source>How it was made</source>
-        <translation type="unfinished" />
+        <translation>Cách đã tạo ra</translation>
     </message>
     <message>
         <source>Show what was measured</source>
@@ -3799,11 +3799,11 @@
     <name>LabPage</name>
     <message>
         <source>A recipe</source>
-        <translation type="unfinished" />
+        <translation>Một công thức</translation>
     </message>
     <message>
         <source>Recipes (*.recipe.json *.json);;All files (*)</source>
-        <translation type="unfinished" />
+        <translation>Công thức (*.recipe.json *.json);;Mọi tệp (*)</translation>
     </message>
     <message>
         <source>Nothing of {repo} is on this machine: download two of its quants to compare them.</source>
@@ -4199,7 +4199,7 @@
     </message>
     <message>
         <source>How it was made, and again from the recipe…</source>
-        <translation type="unfinished" />
+        <translation>Cách đã tạo, và tạo lại theo công thức…</translation>
     </message>
     <message>
         <source>Bytes by tensor type</source>
@@ -4602,11 +4602,11 @@
     </message>
     <message>
         <source>From a recipe…</source>
-        <translation type="unfinished" />
+        <translation>Theo công thức…</translation>
     </message>
     <message>
         <source>The same bytes again, as a .recipe.json beside a quant says</source>
-        <translation type="unfinished" />
+        <translation>Tạo lại đúng từng byte theo tệp .recipe.json nằm cạnh bản lượng tử hóa</translation>
     </message>
 </context>
 <context>
@@ -5469,19 +5469,19 @@
     <name>PackFetch</name>
     <message>
         <source>{done} fetched</source>
-        <translation type="unfinished" />
+        <translation>Đã tải {done}</translation>
     </message>
     <message>
         <source>{done} of {total} fetched</source>
-        <translation type="unfinished" />
+        <translation>Đã tải {done} / {total}</translation>
     </message>
     <message>
         <source>Stop</source>
-        <translation type="unfinished">Dừng</translation>
+        <translation>Dừng</translation>
     </message>
     <message>
         <source>Stop the download</source>
-        <translation type="unfinished" />
+        <translation>Dừng tải</translation>
     </message>
 </context>
 <context>
@@ -6617,47 +6617,47 @@
     <name>RecipeDialog</name>
     <message>
         <source>GGUF files (*.gguf);;All files (*)</source>
-        <translation type="unfinished" />
+        <translation>Tệp GGUF (*.gguf);;Mọi tệp (*)</translation>
     </message>
     <message>
         <source>How it was made</source>
-        <translation type="unfinished" />
+        <translation>Cách đã tạo ra</translation>
     </message>
     <message>
         <source>{file}: the same source, options and matrix give the same bytes.</source>
-        <translation type="unfinished" />
+        <translation>{file}: cùng nguồn, tùy chọn và ma trận sẽ cho ra đúng từng byte như cũ.</translation>
     </message>
     <message>
         <source>Source</source>
-        <translation type="unfinished">Nguồn</translation>
+        <translation>Nguồn</translation>
     </message>
     <message>
         <source>Matrix</source>
-        <translation type="unfinished" />
+        <translation>Ma trận</translation>
     </message>
     <message>
         <source>Choose…</source>
-        <translation type="unfinished" />
+        <translation>Chọn…</translation>
     </message>
     <message>
         <source>Copy the recipe</source>
-        <translation type="unfinished" />
+        <translation>Chép công thức</translation>
     </message>
     <message>
         <source>Close</source>
-        <translation type="unfinished">Đóng</translation>
+        <translation>Đóng</translation>
     </message>
     <message>
         <source>Make it again from the recipe</source>
-        <translation type="unfinished" />
+        <translation>Tạo lại theo công thức</translation>
     </message>
     <message>
         <source>The result is compared with the recipe's SHA-256; a file that is there stays.</source>
-        <translation type="unfinished" />
+        <translation>Kết quả được so với SHA-256 trong công thức; tệp đã có vẫn giữ nguyên.</translation>
     </message>
     <message>
         <source>It was made with {engine}, this is {own}: another engine can make other bytes.</source>
-        <translation type="unfinished" />
+        <translation>Bản này được tạo bằng {engine}, ở đây là {own}: bộ máy khác có thể cho ra byte khác.</translation>
     </message>
 </context>
 <context>
@@ -7691,7 +7691,7 @@
     </message>
     <message>
         <source>0 takes the model's own, with linear and yarn what the context needs; 0.5 doubles the context.</source>
-        <translation type="unfinished" />
+        <translation>0 dùng giá trị của mô hình, với linear và yarn là mức ngữ cảnh cần; 0,5 tăng gấp đôi ngữ cảnh.</translation>
     </message>
     <message>
         <source>Nothing slides or fades, and the caret does not blink; so too when your system asks for it.</source>
@@ -9088,11 +9088,11 @@
     </message>
     <message>
         <source>How quick this machine is was not measured yet.</source>
-        <translation type="unfinished" />
+        <translation>Chưa đo máy này nhanh đến đâu.</translation>
     </message>
     <message>
         <source>Measuring, under a minute…</source>
-        <translation type="unfinished">Đang đo, chưa đến một phút…</translation>
+        <translation>Đang đo, chưa đến một phút…</translation>
     </message>
     <message>
         <source>Each part of the model is made smaller alone and measured on the text; then the parts that lose least get the smallest types. This takes a while.</source>
@@ -9128,11 +9128,11 @@
     </message>
     <message>
         <source>Measure this machine's speed</source>
-        <translation type="unfinished">Đo tốc độ máy này</translation>
+        <translation>Đo tốc độ máy này</translation>
     </message>
     <message>
         <source>Takes under a minute; other programs should be quiet.</source>
-        <translation type="unfinished">Mất chưa đến một phút; các chương trình khác nên tạm nghỉ.</translation>
+        <translation>Mất chưa đến một phút; các chương trình khác nên tạm nghỉ.</translation>
     </message>
     <message>
         <source>A mix of types by measuring each part</source>
