@@ -77,6 +77,13 @@ class PriceJob(Struct, frozen=True, tag="price", tag_field="job", kw_only=True):
 LabJob = QuantizeJob | MatrixJob | ScoreJob | PriceJob
 
 
+def model_of(job: LabJob) -> str:
+    """The file that a job is about."""
+    if isinstance(job, PriceJob):
+        return job.plan.model_path
+    return job.source if isinstance(job, QuantizeJob) else job.model
+
+
 class LabProgress(Struct, frozen=True, tag="progress"):
     """``done`` of ``total`` tensors or pieces; ``what`` names the tensor. ``crashed``: how the process before this one
     died; the work is done again."""

@@ -13,7 +13,7 @@ from typing import IO
 import msgspec
 
 from app.core.errors import HearthError, LabStoppedError, from_code
-from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, PriceJob, QuantizeJob
+from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, QuantizeJob, model_of
 from app.runtime.channel import child_environ, program
 
 COMMAND = "lab"
@@ -116,16 +116,10 @@ def _result(
 def _error(job: LabJob, last: LabFailed | None, code: int, words: IO[bytes]) -> HearthError:
     if last is not None and last.code != "os_error":
         return from_code(last.code, dict(last.params))
-    name = Path(_model_of(job)).name
+    name = Path(model_of(job)).name
     if last is not None:
         return LabStoppedError(model=name, detail=last.message)
     words.seek(max(0, words.seek(0, os.SEEK_END) - LAST))
     said = words.read().decode("utf-8", "replace").strip().splitlines()
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return LabStoppedError(model=name, detail=f"{how}{': ' + said[-1] if said else ''}")
-
-
-def _model_of(job: LabJob) -> str:
-    if isinstance(job, PriceJob):
-        return job.plan.model_path
-    return job.source if isinstance(job, QuantizeJob) else job.model

@@ -74,6 +74,8 @@ class ModelFacts(Struct, frozen=True):
     head_dim: int = 0
     n_vocab: int = 0
     n_ctx_train: int | None = None
+    rope_scale: float = 1.0
+    """How far the file itself squeezes positions (``rope.scaling.factor`` 4: 0.25)."""
     window: int = 0
     experts: int = 0
     experts_used: int = 0
@@ -216,6 +218,7 @@ def _facts(
         head_dim=keys.number("attention.key_length", n_embd // n_head if n_head else 0),
         n_vocab=embedding[1] if len(embedding) > 1 else keys.vocabulary(),
         n_ctx_train=keys.number("context_length") or None,
+        rope_scale=_rope_scale(keys),
         window=keys.number("attention.sliding_window") if any(layer.windowed for layer in layers) else 0,
         experts=keys.number("expert_count"),
         experts_used=keys.number("expert_used_count"),
@@ -228,6 +231,11 @@ def _facts(
         output_mix=mixes[2],
         tensors=sizes,
     )
+
+
+def _rope_scale(keys: _Keys) -> float:
+    factor = keys.get("rope.scaling.factor") or keys.get("rope.scale_linear")
+    return 1 / factor if isinstance(factor, int | float) and factor > 0 else 1.0
 
 
 def _sum_tensors(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from app.core.rope import stretched
 from app.core.types import KvType, LoadPlan, ModelRecord
 from app.hardware.facts import Machine
 from app.planning.companions import with_companions
@@ -136,6 +137,7 @@ class Planner:
             chosen = self._place(wanted, wishes, [])
         notes: list[Reason] = []
         chosen = self._place(wanted, wishes, notes)
+        chosen = stretched(chosen, self.facts.n_ctx_train or 0, self.facts.rope_scale)
         return self._finish(chosen, [*notes, *reasons], wishes)
 
     def memory(self, plan: LoadPlan) -> tuple[DeviceMemory, ...]:

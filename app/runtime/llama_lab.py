@@ -4,15 +4,27 @@ A job may take hours and may crash inside llama.cpp: it is a process of its own,
 prints to standard output goes to standard error instead.
 """
 
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
-from app.core.errors import HearthError
-from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, MatrixJob, PriceJob, QuantizeJob
+from app.core.errors import HearthError, LabStoppedError
+from app.core.lab import (
+    LabDone,
+    LabEvent,
+    LabFailed,
+    LabJob,
+    LabProgress,
+    MatrixJob,
+    PriceJob,
+    QuantizeJob,
+    model_of,
+)
 from app.runtime import llama_lean  # noqa: F401 - before anything imports llama_cpp
 from app.runtime.llama import start
 from app.runtime.llama_quantize import Lines, quantize
@@ -29,7 +41,7 @@ def main(_args: list[str] | None = None) -> int:
     try:
         job = msgspec.json.decode(sys.stdin.buffer.readline(), type=LabJob)
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
-        tell(work(job, tell))
+        tell(_checked(job, work(job, tell)))
     except HearthError as error:
         tell(LabFailed(error.code, str(error), dict(error.params)))
         return 1
@@ -37,6 +49,17 @@ def main(_args: list[str] | None = None) -> int:
         tell(LabFailed("os_error", os.strerror(error.errno or 0), {"errno": error.errno or 0}))
         return 1
     return 0
+
+
+def _checked(job: LabJob, done: LabDone) -> LabDone:
+    """Refuse figures that are no numbers: they could not be sent, and would mean nothing."""
+    wrong = sorted(name for name, value in done.figures.items() if not math.isfinite(value))
+    if wrong:
+        raise LabStoppedError(
+            model=Path(model_of(job)).name,
+            detail=f"its {wrong[0]} is no number; the file is damaged, or the model can't compute this text",
+        )
+    return done
 
 
 def _end_with_the_parent() -> None:

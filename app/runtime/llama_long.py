@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from app.core.errors import LoadFailedError, TextTooShortError
+from app.core.errors import BadRequestError, LoadFailedError, TextTooShortError
 from app.core.lab import CHUNK, LabDone, LabProgress, PriceJob
+from app.core.rope import stretched
 from app.core.types import LoadPlan
 from app.runtime.llama import lib
 from app.runtime.llama_context import Batch
@@ -25,7 +26,9 @@ from app.runtime.llama_params import context_params, physical_cores
 from app.runtime.llama_score import log_softmax, mean_and_error
 
 FIRST = 256
-"""Positions at the beginning that are not scored: too little stands before them."""
+"""Positions at the beginning that are not scored, where the context is long enough: too little stands before them."""
+LEAST = 8
+"""Tokens of a context, and of a trained length, about which something can be said."""
 
 Losses = npt.NDArray[np.float64]
 
@@ -44,22 +47,30 @@ def price(job: PriceJob, tell: Callable[[LabProgress], None]) -> LabDone:
 class _Pricing:
     def __init__(self, job: PriceJob, model: Model, tell: Callable[[LabProgress], None]) -> None:
         self.job, self.model, self.tell, self.done = job, model, tell, 0
+        self.trained = job.trained or int(lib.llama_model_n_ctx_train(model.pointer))
+        if min(job.plan.n_ctx, self.trained) < LEAST:
+            raise BadRequestError(
+                detail=f"a context of {job.plan.n_ctx} tokens with a trained length of {self.trained} has no price: both"
+                f" must be {LEAST} tokens or more"
+            )
         words = Path(job.text).read_text(encoding="utf-8", errors="replace")
         self.tokens = model.tokenize(words, add_special=True, parse_special=False)[: job.plan.n_ctx]
         if len(self.tokens) < job.plan.n_ctx:
             raise TextTooShortError(file=Path(job.text).name, tokens=len(self.tokens), needed=job.plan.n_ctx)
-        self.trained = job.trained or int(lib.llama_model_n_ctx_train(model.pointer))
+        self.plan = stretched(job.plan, self.trained, lib.llama_model_rope_freq_scale_train(model.pointer))
         self.total = len(self.tokens) + max(0, len(self.tokens) - self.trained) * 2
 
     def run(self) -> LabDone:
-        losses = self._score(self.job.plan, self.tokens)
-        figures = _figures("inside", losses[FIRST : self.trained - 1])
+        losses = self._score(self.plan, self.tokens)
+        first = min(FIRST, self.trained // 2, len(self.tokens) // 2)
+        figures = _figures("inside", losses[first : self.trained - 1])
         past = losses[self.trained - 1 :]
         if len(past):
             within = np.concatenate(list(self._within()))
             figures |= _figures("past", past) | _figures("within", within)
             figures["ln_price"], figures["ln_price_error"] = mean_and_error(past - within)
-        return LabDone(figures | {"tokens": len(self.tokens), "trained": self.trained})
+        figures |= {"tokens": len(self.tokens), "trained": self.trained}
+        return LabDone(figures | {"rope_freq_scale": self.plan.rope_freq_scale})
 
     def _within(self) -> Iterator[Losses]:
         """Half a trained length at a time, with the half before it in the context."""

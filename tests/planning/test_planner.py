@@ -137,6 +137,14 @@ def test_the_trained_length_is_the_limit_unless_meant() -> None:
     assert (meant.plan.n_ctx, "ctx_beyond" in _codes(meant)) == (65536, True)
     within = _plan(_machine(64), MOE, n_ctx=32768, beyond_trained=True)
     assert "ctx_beyond" not in _codes(within)
+    yarn = {"rope_scaling": "yarn"}
+    stretched = _plan(_machine(64), MOE, n_ctx=65536, beyond_trained=True, extra=yarn)
+    assert stretched.plan.rope_freq_scale == 0.5
+    assert _plan(_machine(64), MOE, n_ctx=8192, beyond_trained=True, extra=yarn).plan.rope_freq_scale == 0
+    named = _plan(
+        _machine(64), MOE, n_ctx=65536, beyond_trained=True, extra={**yarn, "rope_freq_scale": 0.25}
+    )
+    assert named.plan.rope_freq_scale == 0.25
 
 
 def test_too_large_is_said_and_refused_by_the_guardrail_alone() -> None:
