@@ -1,6 +1,6 @@
 """Brings a backend pack from where the user has it (a folder, an archive, an address) into a folder of ours, unjudged.
 
-Archives are ``.tar.xz``, ``.tar.gz`` or ``.zip`` with the pack's files at the top or in one folder. Nothing is written
+Archives are ``.tar.xz``, ``.tar.gz`` or ``.zip`` with the pack at the top or in one folder. Nothing is written
 outside of the folder, and nothing larger than ``MOST_BYTES``.
 """
 
@@ -16,6 +16,8 @@ from typing import IO
 from app.runtime.packs import MANIFEST, PackError
 
 MOST_BYTES = 6 << 30
+MOST_PARTS = 6
+"""Of a file's path in an archive: what a library loads at run time lies in folders of its own (``rocblas/library``)."""
 _BLOCK = 1 << 20
 Progress = Callable[[int, int | None], None]
 """Bytes so far, and in all when that is known."""
@@ -121,12 +123,12 @@ def _untar(archive: Path, folder: Path) -> None:
 
 
 def _write(name: str, source: IO[bytes], folder: Path) -> None:
-    """Files only, at most one folder deep: no links, no ways out."""
+    """Files only, not too deep: no links, no ways out."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in {"", "."}]
-    if ".." in parts or len(parts) > 2 or name.startswith("/"):
+    if ".." in parts or len(parts) > MOST_PARTS or name.startswith("/") or any(":" in part for part in parts):
         raise PackError(f"the archive has {name}, which is not in a pack")
     path = folder.joinpath(*parts)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as target:
         _copy(source, target, lambda _done: None)
 
@@ -144,4 +146,5 @@ def copy_pack(source: Path, names: list[str], target: Path) -> None:
     """The manifest and the files it names, and nothing else: what lies beside a library may be loaded with it."""
     target.mkdir(parents=True)
     for name in [MANIFEST, *names]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)

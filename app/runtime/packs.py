@@ -23,7 +23,7 @@ class PackError(Exception):
 
 
 class PackFile(msgspec.Struct, frozen=True):
-    """One file of a pack."""
+    """One file of a pack; its name in the manifest is its place in the folder, as a POSIX path."""
 
     sha256: str
     bytes: int
@@ -40,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True):
     built_for: dict[str, str] = {}
     """``system``, ``machine`` and ``libc``, as Python's ``platform`` names them."""
     driver_floor: dict[str, str] = {}
-    """Vendor (``nvidia``) to the oldest driver that runs it."""
+    """Vendor (``nvidia``, ``amd``) to the oldest driver that runs it."""
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -81,11 +81,20 @@ def read_manifest(folder: Path) -> Manifest:
         raise PackError(f"its {MANIFEST} can't be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
         raise PackError(f"its {MANIFEST} is damaged: {error}") from error
+    for name in (manifest.backend, manifest.llama_cpp):  # a folder of ours is named by them
+        if not re.fullmatch(r"[\w-]+", name):
+            raise PackError(f"its {MANIFEST} has {name!r} where a plain name must be")
     if manifest.library not in manifest.files:
         raise PackError(f"its {MANIFEST} does not list its library")
-    if outside := [name for name in manifest.files if Path(name).name != name]:
+    if outside := [name for name in manifest.files if not _inside(name)]:
         raise PackError(f"its {MANIFEST} names {outside[0]}, which is not in the pack")
     return manifest
+
+
+def _inside(name: str) -> bool:
+    """A file of the pack, in its folder or one below, as POSIX writes it."""
+    parts = name.split("/")
+    return not ({"", ".", ".."} & set(parts) or "\\" in name or ":" in name)
 
 
 def _check_file(path: Path, entry: PackFile) -> None:

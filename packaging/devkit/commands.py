@@ -20,6 +20,7 @@ from devkit import (
     peers,
     qtlibs,
     release,
+    rocm,
     starter,
     trial,
     venvs,
@@ -169,8 +170,10 @@ def test(arguments: Sequence[str]) -> int:
 
 
 def _test_extras() -> None:
-    """What only the tests need: an embedding model, and the server's clients that can't live beside ours."""
+    """What only the tests need: an embedding model, the server's clients that can't live beside ours, and tools that
+    make installers."""
     minilm.ensure(MAIN)
+    package.tools(package.TEST_TOOLS)
     with locked(BUILD / "setup.lock", "working on this clone"):
         venvs.ensure(CLIENTS)
 
@@ -196,7 +199,10 @@ def _test_with_qt() -> int:
 def _test_env() -> dict[str, str]:
     """No window on the developer's screen, and where the real model is: tests move HEARTH_HOME."""
     ours = {"QT_QPA_PLATFORM": "offscreen", "HEARTH_STARTER": str(starter.installed())}
-    return {**ours, **venvs.child_env()}
+    given = {**ours, **venvs.child_env()}
+    # The tests start hundreds of processes: without compiled files each would compile the program anew.
+    given.pop("PYTHONDONTWRITEBYTECODE", None)
+    return given
 
 
 def check(_arguments: Sequence[str]) -> int:
@@ -274,6 +280,16 @@ def engine_cuda(arguments: Sequence[str]) -> int:
     return 0
 
 
+def engine_rocm(arguments: Sequence[str]) -> int:
+    """The ROCm backend as a pack in the cache, where hipcc is; its folder is the last line."""
+    wanted = rocm.choose(arguments)
+    pack = rocm.ensure()
+    if wanted.archive:
+        release.pack_archive(pack)
+    print(f"Use it with: hearth engine install FOLDER\n{pack}")
+    return 0
+
+
 def update_list(arguments: Sequence[str]) -> int:
     """A key, or the signed list of installers in a folder (from several systems); see packaging/update_manifest.py."""
     venvs.ensure(PACKAGER)
@@ -313,7 +329,7 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
     "lab-proof": lab_proof,
-    "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "package": package.package,
-    "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
+    "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "engine-rocm": engine_rocm,
+    "package": package.package, "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
     "update-list": update_list,
 }  # fmt: skip

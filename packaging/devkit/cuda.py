@@ -14,19 +14,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from devkit import cudakit, engine, packs, venvs
+from devkit import cudakit, engine, packbuild, packs, venvs
 from devkit.folders import cache_dir
 from devkit.machine import find_cuda
 from devkit.say import Problem, step, tell
-from devkit.shell import run_logged
 from devkit.stamps import key_of, locked, remove
 from devkit.venvs import BUILDER
 
 ON = ("BUILD_SHARED_LIBS", "GGML_BACKEND_DL", "GGML_CUDA")
-OFF = (
-    "GGML_CPU", "GGML_NATIVE", "LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS",
-    "LLAMA_BUILD_UI",
-)  # fmt: skip
 ARCHITECTURES = "HEARTH_CUDA_ARCHITECTURES"
 RUNTIME = ("libcudart", "libcublas", "libcublasLt")
 DRIVER_FLOOR = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
@@ -42,16 +37,16 @@ def architectures() -> str:
 
 
 def choose(arguments: Sequence[str]) -> argparse.Namespace:
-    """``--arch LIST``: the cards to build for, as cmake writes them (``90``, ``86-real;89-real``, ``native``);
-    ``archive`` is whether the pack is to be handed out."""
+    """``--arch LIST``: the cards to build for, as cmake writes them (``90``, ``86-real;89-real``, ``native``), or with
+    commas, which a shell leaves alone; ``archive`` is whether the pack is to be handed out."""
     parser = argparse.ArgumentParser(prog="make engine-cuda ARGS=")
     parser.add_argument(
-        "--arch", metavar="LIST", help="cards to build for, as cmake writes them: 90, 86-real;89-real"
+        "--arch", metavar="LIST", help="cards to build for, as cmake writes them: 90, 86-real,89-real"
     )
     parser.add_argument("--archive", action="store_true", help="also make one file of it, to hand out")
     chosen = parser.parse_args(arguments)
     if chosen.arch:
-        os.environ[ARCHITECTURES] = chosen.arch
+        os.environ[ARCHITECTURES] = chosen.arch.replace(",", ";")
     return chosen
 
 
@@ -65,7 +60,7 @@ def built() -> Path | None:
 
 def source_key() -> str:
     """What decides a pack's contents: the locked source archive, the switches, the compiler."""
-    return key_of(engine.source_key(()), ON, OFF, architectures(), toolkit(_nvcc()))
+    return key_of(engine.source_key(()), ON, packbuild.OFF, architectures(), toolkit(_nvcc()))
 
 
 def ensure() -> Path:
@@ -87,7 +82,8 @@ def _nvcc() -> Path:
         )
     if sys.platform != "linux":
         raise Problem(
-            "The CUDA pack is built on Linux here; on Windows the hosted runner's workflow does it."
+            "The CUDA pack is built on Linux only. Elsewhere `hearth engine install FILE` takes one that was built "
+            "for that system."
         )
     return Path(found)
 
@@ -103,10 +99,8 @@ def toolkit(nvcc: Path) -> str:
 
 def switches(nvcc: Path, kit: cudakit.Kit) -> list[str]:
     """cmake's arguments; ``kit`` is what the toolkit lacks."""
-    on_off = [*(f"-D{name}=ON" for name in ON), *(f"-D{name}=OFF" for name in OFF)]
-    paths = ["-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON", "-DCMAKE_INSTALL_RPATH=$ORIGIN"]
     cuda = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={architectures()}"]
-    return ["-DCMAKE_BUILD_TYPE=Release", *on_off, *paths, *cuda, *kit.switches]
+    return [*packbuild.switches(ON), *packbuild.BESIDE_ITSELF, *cuda, *kit.switches]
 
 
 def _build(key: str) -> Path:
@@ -116,8 +110,9 @@ def _build(key: str) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     source = engine.unpacked(work)
     kit = cudakit.ensure(nvcc, toolkit(nvcc))
-    library = _compile(source / "vendor" / "llama.cpp", work / "cmake", nvcc, kit)
-    beside = [*runtime_libraries(library, kit.folders), *kit.licences]
+    arguments, llama = switches(nvcc, kit), source / "vendor" / "llama.cpp"
+    library = packbuild.compiled(llama, work / "cmake", "cuda", arguments, [nvcc.parent])
+    beside = {path.name: path for path in (*runtime_libraries(library, kit.folders), *kit.licences)}
     facts = packs.manifest("cuda", source, library, key, beside=beside)
     facts["driver_floor"] = {"nvidia": DRIVER_FLOOR.get(int(toolkit(nvcc).split(".")[0]), "")}
     facts["cuda"] = {"toolkit": toolkit(nvcc), "architectures": architectures()}
@@ -126,21 +121,6 @@ def _build(key: str) -> Path:
     tell(f"{library.stat().st_size / 1e6:.0f} MB: {folder}")
     remove(work)
     return folder
-
-
-def _compile(llama: Path, folder: Path, nvcc: Path, kit: cudakit.Kit) -> Path:
-    env = {
-        "PATH": os.pathsep.join([str(BUILDER.python.parent), str(nvcc.parent), os.environ.get("PATH", "")])
-    }
-    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", *switches(nvcc, kit)]
-    run_logged(configure, BUILDER.log("cuda-configure"), doing="configuring", env=env)
-    jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(engine.jobs()))
-    build: list[str | Path] = ["cmake", "--build", folder, "--parallel", jobs, "--target", "ggml-cuda"]
-    run_logged(build, BUILDER.log("cuda"), doing="building the CUDA backend", env=env)
-    found = next((path for path in folder.rglob("libggml-cuda.so") if path.is_file()), None)
-    if found is None:
-        raise Problem(f"The build made no library; its output: {BUILDER.log('cuda')}")
-    return found
 
 
 def runtime_libraries(library: Path, folders: Sequence[Path] = ()) -> list[Path]:

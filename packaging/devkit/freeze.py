@@ -102,8 +102,9 @@ def _beside_the_engine(inside: Path) -> None:
 
 
 def _add_packs(folder: Path) -> None:
-    """The Vulkan pack, where it is built or can be; without it the program runs on the processor and on packs."""
-    if sys.platform != "linux":
+    """The Vulkan pack, where it is built or can be; without it the program runs on the processor and on packs. On macOS
+    Metal is part of the engine."""
+    if sys.platform == "darwin":
         return
     try:
         pack = vulkan.ensure()

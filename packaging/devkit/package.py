@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devkit import freeze, linux, qtlibs, release, windows
@@ -20,6 +20,12 @@ DEBIAN_TOOLS = {
     "cc": "gcc",
     "desktop-file-validate": "desktop-file-utils",
 }
+TEST_TOOLS = {
+    "makensis": "nsis",
+    "desktop-file-validate": "desktop-file-utils",
+    "gpg": "gnupg",
+}
+"""What the installers' own tests run: without them those tests are skipped."""
 
 
 def package(_arguments: Sequence[str]) -> int:
@@ -43,10 +49,10 @@ def _make() -> list[Path]:
     return makers[sys.platform]()
 
 
-def _tools() -> None:
-    """Debian's packages only; installed when we may, else said how."""
-    missing = [package for tool, package in DEBIAN_TOOLS.items() if not shutil.which(tool)]
-    if missing and not qtlibs.apt_install(missing):
+def tools(wanted: Mapping[str, str]) -> None:
+    """Debian's packages only; installed when we may, else said how. ``wanted``: program to package."""
+    missing = [package for tool, package in wanted.items() if not shutil.which(tool)]
+    if sys.platform == "linux" and missing and not qtlibs.apt_install(missing):
         tell(f"NOTE: some tools are missing. Run:  {qtlibs.apt_command(missing)}")
 
 
@@ -58,7 +64,7 @@ def _program() -> Path:
 
 
 def _linux() -> list[Path]:
-    _tools()
+    tools(DEBIAN_TOOLS)
     usr = linux.tree(_program())
     data = linux.payload(usr)
     made = [linux.deb(usr, data), linux.run_file(data)]

@@ -8,8 +8,9 @@ import platform
 import re
 import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from devkit.folders import cache_dir
 from devkit.say import Problem
@@ -17,6 +18,7 @@ from devkit.stamps import remove, sha256_of, write_text
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+NOTHING: Mapping[str, Path] = MappingProxyType({})
 COMMIT = Path(".git/modules/vendor/llama.cpp/HEAD")
 API = Path("vendor/llama.cpp/ggml/src/ggml-backend-impl.h")
 
@@ -50,16 +52,17 @@ def api_version(source: Path) -> int | None:
 
 
 def manifest(
-    backend: str, source: Path, library: Path, built_from: str, beside: Sequence[Path] = ()
+    backend: str, source: Path, library: Path, built_from: str, beside: Mapping[str, Path] = NOTHING
 ) -> dict[str, object]:
-    """What the pack is; ``built_from`` names the locked source and the switches, ``beside`` its runtime libraries."""
+    """What the pack is; ``built_from`` names the locked source and the switches, ``beside`` its runtime libraries by
+    their places in the pack, as POSIX paths."""
     return {
         "format": FORMAT,
         "backend": backend,
         "llama_cpp": llama_commit(source),
         "ggml_backend_api": api_version(source),
         "library": library.name,
-        "files": {path.name: _entry(path) for path in (library, *beside)},
+        "files": {name: _entry(path) for name, path in {library.name: library, **beside}.items()},
         "built_for": {"system": platform.system(), "machine": platform.machine(), "libc": platform.libc_ver()[1]},
         "built_from": built_from,
     }  # fmt: skip
@@ -69,12 +72,15 @@ def _entry(path: Path) -> dict[str, object]:
     return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
-def keep(library: Path, facts: Mapping[str, object], folder: Path, beside: Sequence[Path] = ()) -> Path:
+def keep(
+    library: Path, facts: Mapping[str, object], folder: Path, beside: Mapping[str, Path] = NOTHING
+) -> Path:
     """Copy the libraries, then the manifest: a folder without one counts as empty."""
     remove(folder)
     folder.mkdir(parents=True)
-    for path in (library, *beside):
-        shutil.copy2(path, folder / path.name)
+    for name, path in {library.name: library, **beside}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, folder / name)
     write_text(folder / MANIFEST, json.dumps(facts, indent=2) + "\n")
     return folder
 

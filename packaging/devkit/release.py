@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devkit import cuda, linux, venvs, vulkan
+from devkit import cuda, linux, rocm, venvs, vulkan
 from devkit.folders import ROOT
 from devkit.freeze import WORK
 from devkit.say import Problem, step, tell
@@ -27,8 +27,7 @@ def pack_archive(folder: Path) -> Path:
     target = OUT / f"hearth-engine-{folder.name}-{sys.platform}-{platform.machine()}.tar.xz"
     with step(target.name):
         target.parent.mkdir(parents=True, exist_ok=True)
-        entries = [(f"{folder.name}/{path.name}", path) for path in sorted(folder.iterdir())]
-        target.write_bytes(linux.packed(linux.tar_bytes(entries)))
+        target.write_bytes(linux.packed(linux.tar_bytes(linux.below(folder, folder.name))))
     tell(f"{target.stat().st_size / 1e6:.1f} MB: {target}")
     return target
 
@@ -37,7 +36,7 @@ def packs() -> list[Path]:
     """Those that are built here, as archives."""
     if sys.platform != "linux":
         return []
-    return [pack_archive(found) for found in (vulkan.built(), cuda.built()) if found]
+    return [pack_archive(found) for found in (vulkan.built(), cuda.built(), rocm.built()) if found]
 
 
 def update_list(folder: Path | None = None, *arguments: str) -> Path | None:

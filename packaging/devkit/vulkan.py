@@ -1,6 +1,7 @@
-"""ggml's Vulkan backend as a pack, built from the very source archive of our engine, on Debian 12 (x86-64).
+"""ggml's Vulkan backend as a pack, built from the very source archive of our engine: on Debian 12 (x86-64), or with the
+Vulkan SDK that ``VULKAN_SDK`` names, which is how Windows gets it.
 
-That release's Vulkan headers and ``glslc`` are too old for ggml, so newer ones come from the next release, unpacked
+Debian's own Vulkan headers and ``glslc`` are too old for ggml, so newer ones come from the next release, unpacked
 in the cache. With the software device of ``mesa-vulkan-drivers`` the pack runs where there is no GPU.
 """
 
@@ -8,13 +9,11 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from devkit import engine, nextdebian, packs, qtlibs, venvs
+from devkit import engine, nextdebian, packbuild, packs, qtlibs, venvs
 from devkit.folders import cache_dir
 from devkit.say import Problem, step, tell
-from devkit.shell import run_logged
 from devkit.stamps import key_of, locked, remove
 from devkit.venvs import BUILDER
 
@@ -25,17 +24,15 @@ SYSTEM_PACKAGES = {"libvulkan.so.1": "libvulkan1", "libvulkan_lvp.so": "mesa-vul
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # Without GGML_BACKEND_DL the library builds, but ggml refuses to load it.
 ON = ("BUILD_SHARED_LIBS", "GGML_BACKEND_DL", "GGML_VULKAN")
-OFF = (
-    "GGML_CPU", "GGML_NATIVE", "LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TOOLS",
-    "LLAMA_BUILD_UI",
-)  # fmt: skip
+SDK = "VULKAN_SDK"
+"""The variable that the SDK's own installer sets."""
 SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_F16": "1", "GGML_VK_DISABLE_COOPMAT": "1"}
 """The environment that ggml needs on the software device."""
 
 
 def source_key() -> str:
     """What decides a pack's contents: the locked source archive and the switches."""
-    return key_of(engine.source_key(()), ON, OFF)
+    return key_of(engine.source_key(()), ON, packbuild.OFF)
 
 
 def built() -> Path | None:
@@ -45,10 +42,12 @@ def built() -> Path | None:
 
 def ensure() -> Path:
     """The pack's folder, built unless it is in the cache. Raises Problem where it can't be built."""
-    _system_packages()
+    if sys.platform == "linux":
+        _system_packages()
     if folder := built():
         return folder
-    check(sys.platform, platform.machine())
+    if not sdk():
+        check(sys.platform, platform.machine())
     with (
         step("ggml's Vulkan backend (about 4 minutes on 2 idle cores)"),
         locked(cache_dir() / "locks" / "vulkan.lock", "building the Vulkan backend"),
@@ -56,10 +55,19 @@ def ensure() -> Path:
         return built() or _build()
 
 
+def sdk() -> Path | None:
+    """The Vulkan SDK's folder, where there is one."""
+    folder = os.environ.get(SDK)
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
 def check(system: str, machine: str) -> None:
-    """Only where the packages can be had and run."""
+    """Without the SDK only where the packages can be had and run."""
     if system != "linux" or machine != "x86_64":
-        raise Problem("The Vulkan backend is built on Debian 12, x86-64, only; elsewhere use the Vulkan SDK.")
+        raise Problem(
+            f"Without the Vulkan SDK the Vulkan backend is built on Debian 12, x86-64, only: install the SDK "
+            f"(its installer sets {SDK})."
+        )
     if missing := [name for name in ("apt-get", "dpkg", "c++") if not shutil.which(name)]:
         raise Problem(f"Building the Vulkan backend needs {', '.join(missing)}, which is missing here.")
 
@@ -94,6 +102,11 @@ def write_glslc(path: Path, root: Path) -> None:
     path.chmod(0o755)
 
 
+def sdk_switches(folder: Path) -> list[str]:
+    """cmake's arguments; ``folder`` is the SDK, whose headers, loader and glslc cmake finds by its variable."""
+    return [*packbuild.switches(ON), f"-DCMAKE_PREFIX_PATH={folder.as_posix()}"]
+
+
 def switches(folder: Path) -> list[str]:
     """cmake's arguments; ``folder`` is the kit."""
     root = folder / "root" / "usr"
@@ -103,8 +116,7 @@ def switches(folder: Path) -> list[str]:
         "Vulkan_LIBRARY": Path("/") / LIBRARIES / "libvulkan.so.1",
         "SPIRV-Headers_DIR": root / "share/cmake/SPIRV-Headers",
     }
-    on_off = [*(f"-D{name}=ON" for name in ON), *(f"-D{name}=OFF" for name in OFF)]
-    return ["-DCMAKE_BUILD_TYPE=Release", *on_off, *(f"-D{name}={path}" for name, path in places.items())]
+    return [*packbuild.switches(ON), *(f"-D{name}={path}" for name, path in places.items())]
 
 
 def _build() -> Path:
@@ -112,23 +124,11 @@ def _build() -> Path:
     work = cache_dir() / "build" / f"vulkan-{source_key()}"
     work.mkdir(parents=True, exist_ok=True)
     source = engine.unpacked(work)
-    library = _compile(source / "vendor" / "llama.cpp", work / "cmake", switches(kit()))
+    arguments = sdk_switches(found) if (found := sdk()) else switches(kit())
+    library = packbuild.compiled(source / "vendor" / "llama.cpp", work / "cmake", "vulkan", arguments)
     commit = packs.llama_commit(source)
     facts = packs.manifest("vulkan", source, library, source_key())
     folder = packs.keep(library, facts, cache_dir() / "packs" / f"vulkan-{commit[:12]}")
     tell(f"{library.stat().st_size / 1e6:.0f} MB: {folder}")
     remove(work)
     return folder
-
-
-def _compile(llama: Path, folder: Path, arguments: Sequence[str]) -> Path:
-    env = {"PATH": os.pathsep.join([str(BUILDER.python.parent), os.environ.get("PATH", "")])}
-    configure: list[str | Path] = ["cmake", "-S", llama, "-B", folder, "-G", "Ninja", *arguments]
-    run_logged(configure, BUILDER.log("vulkan-configure"), doing="configuring", env=env)
-    jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(engine.jobs()))
-    build: list[str | Path] = ["cmake", "--build", folder, "--parallel", jobs, "--target", "ggml-vulkan"]
-    run_logged(build, BUILDER.log("vulkan"), doing="building the Vulkan backend", env=env)
-    found = next((path for path in folder.rglob("libggml-vulkan.so") if path.is_file()), None)
-    if found is None:
-        raise Problem(f"The build made no library; its output: {BUILDER.log('vulkan')}")
-    return found

@@ -66,6 +66,7 @@ class TestWhatGoesIn:
     @pytest.mark.parametrize(
         "place",
         [
+            "llama_cpp/lib/libhearth.so",
             "llama_cpp/lib/libggml-cpu-haswell.so", "llama_cpp/lib/libllama.so", "libgomp.so.1", "libssl.so.3",
             "PySide6/Qt/plugins/platforms/libqxcb.so", "PySide6/Qt/plugins/platforms/libqwayland.so",
             "PySide6/Qt/plugins/platforminputcontexts/libibusplatforminputcontextplugin.so",
@@ -327,7 +328,7 @@ class TestBeside:
         monkeypatch.setenv(cuda.ARCHITECTURES, "75")
         cuda.choose([])
         assert cuda.architectures() == "75"
-        cuda.choose(["--arch", "86-real;89-real"])
+        cuda.choose(["--arch", "86-real,89-real"])
         assert cuda.architectures() == "86-real;89-real"
 
     @LINUX_ONLY

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.runtime.packs import PackError, check_pack
-from devkit import nextdebian, packs, vulkan
+from devkit import nextdebian, packbuild, packs, vulkan
 from devkit.say import Problem
 
 COMMIT = "0c1e57098bba43ac29e6e3b677cdceebdd22334f"
@@ -84,8 +84,19 @@ class TestBuilding:
 
     @pytest.mark.parametrize(("system", "machine"), [("win32", "AMD64"), ("linux", "aarch64")])
     def test_elsewhere_it_says_so(self, system: str, machine: str) -> None:
-        with pytest.raises(Problem, match="x86-64"):
+        with pytest.raises(Problem, match=r"x86-64, only: install the SDK \(its installer sets VULKAN_SDK\)"):
             vulkan.check(system, machine)
+
+    def test_the_sdk_serves_where_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VULKAN_SDK", str(tmp_path))
+        assert vulkan.sdk() == tmp_path
+        assert f"-DCMAKE_PREFIX_PATH={tmp_path.as_posix()}" in vulkan.sdk_switches(tmp_path)
+        monkeypatch.setenv("VULKAN_SDK", str(tmp_path / "gone"))
+        assert vulkan.sdk() is None
+
+    def test_a_library_has_its_system_s_name(self) -> None:
+        assert packbuild.library_name("vulkan", "win32") == "ggml-vulkan.dll"
+        assert packbuild.library_name("hip", "linux") == "libggml-hip.so"
 
 
 @pytest.fixture

@@ -147,7 +147,24 @@ class TestInstalling:
         pack = make_pack(tmp_path / "new", b"new", built_for=here, driver_floor={"nvidia": "580.65.06"})
         assert store(data, drivers=lambda: {"nvidia": "580.105"}).install(str(pack)).used
 
-    @pytest.mark.parametrize("name", ["../../evil.so", "a/b/c/evil.so", "/evil.so"])
+    @pytest.mark.parametrize(
+        ("driver", "taken"), [("amdgpu 6.7.0", False), ("amdgpu (Linux 6.1.0-18)", True)]
+    )
+    def test_a_maker_s_driver_is_not_the_kernel_s(
+        self, data: Path, tmp_path: Path, driver: str, taken: bool
+    ) -> None:
+        """AMD's own driver is numbered; the one in Linux has the kernel's number, which says nothing."""
+        pack = make_pack(tmp_path / "new", b"new", backend="rocm", driver_floor={"amd": "6.8.5"})
+        found = store(data, drivers=lambda: {"amd": driver})
+        if taken:
+            assert found.install(str(pack)).used
+            return
+        with pytest.raises(
+            PackRefusedError, match=r"AMD's driver 6\.8\.5 or newer, and amdgpu 6\.7\.0 is here"
+        ):
+            found.install(str(pack))
+
+    @pytest.mark.parametrize("name", ["../../evil.so", "a/b/c/d/e/f/evil.so", "/evil.so", "C:evil.so"])
     def test_an_archive_may_not_write_elsewhere(self, data: Path, tmp_path: Path, name: str) -> None:
         with tarfile.open(tmp_path / "bad.tar", "w") as file:
             info = tarfile.TarInfo(name)

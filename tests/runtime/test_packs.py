@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -45,12 +46,23 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
         read_manifest(pack)
 
 
-@pytest.mark.parametrize("name", ["../other.so", "/usr/lib/other.so"])
+@pytest.mark.parametrize(
+    "name",
+    ["../other.so", "/usr/lib/other.so", "a/../../other.so", "a//other.so", "C:other.so", "..\\other.so"],
+)
 def test_a_manifest_may_not_point_out_of_its_pack(tmp_path: Path, name: str) -> None:
     files = {name: {"sha256": "", "bytes": 0}}
     pack = make_pack(tmp_path / "vulkan", b"library", library=name, files=files)
     with pytest.raises(PackError, match="not in the pack"):
         read_manifest(pack)
+
+
+@pytest.mark.parametrize("field", [{"backend": "../../other"}, {"llama_cpp": "a/b"}])
+def test_a_manifest_names_no_other_folder_of_ours(tmp_path: Path, field: dict[str, str]) -> None:
+    manifest = make_pack(tmp_path / "pack", b"library") / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **field}))
+    with pytest.raises(PackError, match="where a plain name must be"):
+        read_manifest(manifest.parent)
 
 
 def test_a_library_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
