@@ -20,6 +20,7 @@ from app.ui import tasks, words
 from app.ui.dialogs import confirm
 from app.ui.errors import describe
 from app.ui.hardware_words import why_words
+from app.ui.pack_fetch import PackFetch
 from app.ui.widgets import Hairline, make_button, make_label
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class EnginesCard(QFrame):
         self.setProperty("role", "card")
         self.title, self.problem = make_label("heading", self), make_label("bad", self, wrap=True)
         self.busy = make_label("secondary", self, wrap=True)
+        self.fetch = PackFetch(self)
         self.rows: list[QWidget] = []
         self.choices: dict[str, QComboBox] = {}
         self.file = make_button(self._choose_file, "", self, compact=True)
@@ -52,7 +54,7 @@ class EnginesCard(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(8)
-        for item in (self.title, self.busy, self.problem):
+        for item in (self.title, self.busy, self.fetch, self.problem):
             column.addWidget(item)
         column.addLayout(self._list)
         column.addLayout(buttons)
@@ -77,13 +79,17 @@ class EnginesCard(QFrame):
         self._fill()
 
     def _failed(self, error: Exception) -> None:
+        stopped = self.fetch.stopped and not self.fetch.isHidden()
         self._say("")
-        self.problem.setText(describe(error).sentence)
-        self.problem.show()
+        if not stopped:
+            self.problem.setText(describe(error).sentence)
+            self.problem.show()
 
     def _say(self, text: str) -> None:
         self.busy.setText(text)
         self.busy.setVisible(bool(text))
+        if not text:
+            self.fetch.hide()
         for button in (self.file, self.address):
             button.setEnabled(not text)
 
@@ -254,8 +260,14 @@ class EnginesCard(QFrame):
 
     def install(self, source: str) -> None:
         """Verify, try out and install a pack from a file, a folder or an address."""
+        from app.runtime.pack_archive import is_address  # noqa: PLC0415 - with the first pack only
+
+        note = self.fetch.note if is_address(source) else None
+        if note:
+            self.fetch.start()
         self._act(
-            lambda: self._services.packs.install(source), self.tr("Fetching, verifying and trying it out…")
+            lambda: self._services.packs.install(source, note),
+            self.tr("Fetching, verifying and trying it out…"),
         )
 
     def _act(self, work: Callable[[], object], saying: str) -> None:

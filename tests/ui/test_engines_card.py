@@ -1,6 +1,9 @@
 """Settings > Engines with real packs on disk, and the report of a crash. The probe's answers come from real loads in
 other tests; here the machine is given."""
 
+import contextlib
+import http.server
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +95,42 @@ def test_a_refused_pack_says_why_where_it_was_tried(card: EnginesCard, tmp_path:
     qtbot.waitUntil(card.problem.isVisible)
     assert "manifest.json" in card.problem.text()
     assert card.file.isEnabled()
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """A pack's address that comes slowly and never to its end."""
+    ended = threading.Event()
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(640_000_000))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.02):
+                    self.wfile.write(bytes(1 << 20))
+
+        def log_message(self, *_given: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/pack.tar.xz"
+    ended.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_download_is_told_and_stopped(card: EnginesCard, endless: str, tmp_path: Path, qtbot) -> None:
+    card.install(endless)
+    qtbot.waitUntil(lambda: " of 640 MB fetched" in card.fetch.text.text())
+    card.fetch.stop.click()
+    qtbot.waitUntil(lambda: card.fetch.isHidden() and card.file.isEnabled())
+    assert not card.problem.isVisible()
+    assert not list(tmp_path.glob("packs*"))
 
 
 def test_the_report_is_shown_to_read_and_copy(tmp_path: Path, qtbot) -> None:
