@@ -15,13 +15,13 @@ from app.core.errors import UsageError
 from app.core.lab import QuantizeJob
 from app.core.types import LoadPlan
 from app.optimize import quantize as making
-from app.optimize import wishes
+from app.optimize import recipes, wishes
 from app.optimize.converter import Converter
 from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import Sized, dry_run
-from app.optimize.work import engine_name
+from app.optimize.work import engine_name, matrix_path
 
 # ------------------------------------------------------------------ quantize
 
@@ -88,14 +88,16 @@ def _would(sized: Sized) -> str:
 
 
 def _repeat(running: Services, args: Namespace) -> int:
-    recipe = making.read_recipe(existing(args.recipe))
-    source = source_of(running, args.source or Path(recipe.source).stem, quiet=args.json)
+    recipe = recipes.read_recipe(existing(args.recipe))
+    here = recipes.find_ingredients(recipe, running.library.records(), running.paths.data / "lab")
+    source = source_of(running, args.source or here.source or Path(recipe.source).stem, quiet=args.json)
     target = Path(
         args.output or making.target_for(running.paths.models / "lab", source, recipe.type)
     ).absolute()
     if target.exists() and not args.force:
         raise UsageError(detail=f"{target} is there already: add --force to write it again, or -o.")
-    matrix = existing(args.imatrix) if args.imatrix else _kept_matrix(running, recipe)
+    kept = args.imatrix or here.matrix
+    matrix = existing(kept) if kept else None
     show = Progress(f"{recipe.type}:", not args.json)
     made = making.repeat(recipe, source, target, engine=engine_name(), matrix=matrix, tell=show)
     show.end()
@@ -106,12 +108,6 @@ def _repeat(running: Services, args: Namespace) -> int:
         f"{_said(made)}\n  the same bytes as the recipe's: sha256 {made.recipe.result_sha256}",
     )
     return 0
-
-
-def _kept_matrix(running: Services, recipe: making.Recipe) -> Path | None:
-    """A matrix of the recipe's name that was computed here."""
-    kept = running.paths.data / "lab" / recipe.matrix
-    return kept if recipe.matrix and kept.is_file() else None
 
 
 def _wished(running: Services, args: Namespace, source: Path, matrix: Path | None) -> QuantizeJob:
@@ -172,8 +168,9 @@ def _matrix(running: Services, args: Namespace, model: Path) -> Path:
     if Path(args.imatrix).is_file() and is_matrix(Path(args.imatrix)):
         return Path(args.imatrix).absolute()
     text = text_of(running, args.imatrix)
-    target = running.paths.data / "lab" / f"{model.stem}.{text.stem}.imatrix.gguf"
-    _compute(running, args, model, text, target)
+    target = matrix_path(running.paths, model, text, text.stem, args.chunks)
+    if not target.exists():
+        _compute(running, args, model, text, target)
     return target
 
 

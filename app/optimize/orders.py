@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from app.core.events import ErrorInfo
 from app.core.types import LoadPlan
+from app.optimize.recipes import Recipe
 
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Stage = Literal[
@@ -15,6 +16,7 @@ Stage = Literal[
     "convert",
     "price",
     "size",
+    "check",
     "matrix",
     "parts",
     "quantize",
@@ -42,6 +44,15 @@ class QuantOrder(Struct, frozen=True, tag="quant", tag_field="kind", kw_only=Tru
     output: str = ""
     pure: bool = False
     prune: tuple[int, ...] = ()
+
+
+class RepeatOrder(Struct, frozen=True, tag="repeat", tag_field="kind", kw_only=True, omit_defaults=True):
+    """Make a quant again from its recipe, out of ``source`` and the matrix that it used: the very same bytes."""
+
+    recipe: Recipe
+    source: str
+    target: str
+    matrix: str = ""
 
 
 class MeasureOrder(Struct, frozen=True, tag="measure", tag_field="kind", kw_only=True, omit_defaults=True):
@@ -101,7 +112,9 @@ class Price(Struct, frozen=True):
     figures: dict[str, float]
 
 
-Order = QuantOrder | MeasureOrder | WishOrder | SourceOrder | PriceOrder
+MAKING = (QuantOrder, RepeatOrder, WishOrder)
+"""Orders that write a file."""
+Order = QuantOrder | RepeatOrder | MeasureOrder | WishOrder | SourceOrder | PriceOrder
 
 
 class Why(Struct, frozen=True):
@@ -159,6 +172,8 @@ class Result(Struct, frozen=True, omit_defaults=True):
     points: tuple[Point, ...] = ()
     reasons: tuple[Why, ...] = ()
     price: Price | None = None
+    same: bool = False
+    """Its bytes are those that a recipe names."""
 
 
 class LabItem(Struct, frozen=True, kw_only=True, omit_defaults=True):

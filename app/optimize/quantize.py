@@ -1,7 +1,5 @@
 """Making quants: one job at a time for a file, and the recipe kept beside the result, to make the same bytes again."""
 
-import functools
-import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,34 +14,16 @@ from msgspec import Struct, structs
 from app.core.errors import BadRequestError
 from app.core.lab import LabDone, LabProgress, MatrixJob, QuantizeJob
 from app.models.gguf import read_header
-from app.models.quants import parse_quant, split_names, split_prefix
+from app.models.quants import parse_quant, split_prefix
 from app.models.summary import summarize
 from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
 from app.optimize.process import run_job
+from app.optimize.recipes import Recipe, recipe_path, sha256_of
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
 BEST_SOURCES = ("F32", "F16", "BF16", "Q8_0")
-
-
-class Recipe(Struct, frozen=True, kw_only=True):
-    """All that decides a quant's bytes. ``source`` and ``matrix`` are names, beside their SHA-256 (of a split set: of
-    all parts in order); ``result_sha256`` is what came of it."""
-
-    source: str
-    source_sha256: str
-    type: str
-    overrides: tuple[tuple[str, str], ...] = ()
-    embedding: str = ""
-    output: str = ""
-    pure: bool = False
-    prune: tuple[int, ...] = ()
-    matrix: str = ""
-    matrix_sha256: str = ""
-    engine: str = ""
-    commit: str = ""
-    result_sha256: str = ""
 
 
 class Made(Struct, frozen=True):
@@ -97,20 +77,6 @@ def make(
     return Made(str(target), target.stat().st_size, done.figures["quant_bits"], tuple(done.notes), recipe)
 
 
-def recipe_path(target: Path) -> Path:
-    """Where a quant's recipe lies."""
-    return target.with_suffix(".recipe.json")
-
-
-def read_recipe(path: Path) -> Recipe:
-    """A recipe, or the one beside a quant. Raises BadRequestError."""
-    found = recipe_path(path) if path.suffix.lower() == ".gguf" else path
-    try:
-        return msgspec.json.decode(found.read_bytes(), type=Recipe)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BadRequestError(detail=f"{found} is no recipe of a quant: {error}") from error
-
-
 def repeat(
     recipe: Recipe,
     source: Path,
@@ -122,7 +88,7 @@ def repeat(
     cancel: threading.Event | None = None,
 ) -> Made:
     """Make a quant again from its recipe; the bytes are the same. Raises BadRequestError when the source or the matrix
-    is another one, or when another llama.cpp made other bytes of them; and what ``make`` raises."""
+    is another one, or when another llama.cpp made other bytes of them (they are removed); and what ``make`` raises."""
     _same(source, recipe.source_sha256, "source", recipe.source)
     if recipe.matrix_sha256 and matrix is None:
         raise BadRequestError(
@@ -137,9 +103,11 @@ def repeat(
     )  # fmt: skip
     made = make(job, engine=engine, matrix=matrix, tell=tell, cancel=cancel)
     if made.recipe.result_sha256 != recipe.result_sha256:
+        target.unlink()
+        recipe_path(target).unlink()
         raise BadRequestError(
-            detail=f"{target.name} has other bytes than the recipe's: it was made with {recipe.engine}"
-            f" ({recipe.commit}), this is {engine} ({made.recipe.commit})"
+            detail=f"{target.name} came out with other bytes than the recipe's and was removed: that one was made with"
+            f" {recipe.engine} ({recipe.commit}), this is {engine} ({made.recipe.commit})"
         )
     return made
 
@@ -147,22 +115,6 @@ def repeat(
 def _same(path: Path, digest: str, what: str, name: str) -> None:
     if sha256_of(path) != digest:
         raise BadRequestError(detail=f"{path.name} is not the {what} of the recipe ({name})")
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, or of all parts of a split set in order; read once as long as the files stay as they are."""
-    parts = [path.with_name(name) for name in split_names(path.name)]
-    return _sha256(tuple((str(part), part.stat().st_size, part.stat().st_mtime_ns) for part in parts))
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(parts: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for name, _size, _changed in parts:
-        with Path(name).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager

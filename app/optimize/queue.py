@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from app.core.errors import BadRequestError, DiskFullError, HearthError, ReadOnlyError
 from app.core.events import Bus, ErrorInfo
-from app.optimize.orders import ENDED, JobState, LabItem, Order, QuantOrder, Result, Stage, WishOrder
+from app.optimize.orders import ENDED, MAKING, JobState, LabItem, Order, Result, Stage
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +102,9 @@ class LabQueue:
 
     def _refuse_doubles(self, orders: Sequence[Order]) -> None:
         waiting = [item.order for item in self._all().values() if item.state not in ENDED]
-        taken = {order.target for order in waiting if isinstance(order, QuantOrder | WishOrder)}
+        taken = {order.target for order in waiting if isinstance(order, MAKING)}
         for order in orders:
-            if isinstance(order, QuantOrder | WishOrder):
+            if isinstance(order, MAKING):
                 if order.target in taken:
                     raise BadRequestError(detail=f"{Path(order.target).name} is in the lab's queue already")
                 taken.add(order.target)

@@ -25,6 +25,8 @@ LADDER = ("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K")
 """Tensor types of a mix, the finest first."""
 PROBES = ("Q5_K", "Q4_K", "Q2_K")
 """Types each group is measured at; the others are read off the line between their neighbours."""
+CHUNKS = 4
+"""Pieces of the text that each of them is measured on."""
 LEAST = 1e-5
 """Nats under which a loss is taken for noise."""
 FALLS_BACK = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
@@ -88,7 +90,7 @@ class Sensitivity:
         folder: Path,
         *,
         matrix: Path | None = None,
-        chunks: int = 4,
+        chunks: int = CHUNKS,
         threads: int = 0,
         n_gpu_layers: int = 0,
         tell: Tell = lambda _what, _progress: None,

@@ -24,6 +24,7 @@ from app.optimize.orders import (
     Price,
     PriceOrder,
     QuantOrder,
+    RepeatOrder,
     Result,
     SourceOrder,
     Speed,
@@ -64,6 +65,8 @@ class Work:
         """Do it."""
         if isinstance(order, QuantOrder):
             return self._quantize(order, tell, cancel)
+        if isinstance(order, RepeatOrder):
+            return self._repeat(order, tell, cancel)
         if isinstance(order, WishOrder):
             return self._wish(order, tell, cancel)
         if isinstance(order, SourceOrder):
@@ -91,6 +94,20 @@ class Work:
         record = self._library.adopt([Path(made.path)])
         return Result(
             record.id, made.path, made.bytes, made.bits, tuple(made.fallbacks), str(matrix) if matrix else ""
+        )
+
+    def _repeat(self, order: RepeatOrder, tell: Tell, cancel: threading.Event) -> Result:
+        from app.optimize import quantize
+
+        source, matrix = Path(order.source), Path(order.matrix) if order.matrix else None
+        tell(Step("check", source.name))
+        made = quantize.repeat(
+            order.recipe, source, Path(order.target), engine=engine_name(), matrix=matrix,
+            tell=_teller(tell, "quantize", 0, 1), cancel=cancel,
+        )  # fmt: skip
+        record = self._library.adopt([Path(made.path)])
+        return Result(
+            record.id, made.path, made.bytes, made.bits, tuple(made.fallbacks), order.matrix, same=True
         )
 
     def _matrix(self, order: QuantOrder, tell: Tell, cancel: threading.Event) -> Path:

@@ -57,6 +57,7 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:  # siz
 def _lab(window: "MainWindow") -> dict[str, Callable[[Any], object]]:
     return {
         "quantize": lambda model: _page_call(window, "lab", "begin_with", model or ""),
+        "recipe": lambda model: _page_call(window, "lab", "show_recipe", model or ""),
         "measure": lambda model: _page_call(window, "lab", "measure", model or ""),
         "compare_quants": lambda repo: _page_call(window, "lab", "compare_repo", repo or ""),
     }

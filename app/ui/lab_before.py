@@ -54,9 +54,9 @@ class BeforeCard(QFrame):
         self._cost, self._count, self._busy, self._wished = cost, count, busy, False
         self._fill()
 
-    def show_wish(self) -> None:
-        """A wish that is measured: what comes of it is not known before."""
-        self._wished, self._busy, self._cost = True, False, None
+    def show_wish(self, cost: Cost | None, busy: bool) -> None:
+        """A wish that is measured: what comes of it is not known before, what it takes at most is."""
+        self._wished, self._busy, self._cost = True, busy, cost
         self.fallbacks.hide()
         self._fill()
 
@@ -92,12 +92,21 @@ class BeforeCard(QFrame):
         told = self.tr("being worked out…") if self._busy else DASH
         if cost is None:
             for value in self.values:
-                value.setText(told if self._count and not self._wished else DASH)
-                value.setToolTip(self.tr("Known once the parts were measured.") if self._wished else "")
+                value.setText(told if self._count or self._wished else DASH)
         else:
             low, high = cost.seconds
             self.values[0].setText(span(low, high))
-            self.values[1].setText(told if self._busy or not cost.disk else words.size(cost.disk))
+            size = words.size(cost.disk)
+            self.values[1].setText(
+                told
+                if self._busy or not cost.disk
+                else self.tr("at most {size}").format(size=size)
+                if cost.at_most
+                else size
+            )
+            self.values[1].setToolTip(
+                self.tr("A copy for the trials, which is deleted, and the result.") if cost.at_most else ""
+            )
             self.values[2].setText(words.size(cost.disk_free))
             free = words.memory(cost.memory_free)
             self.values[3].setText(
@@ -112,12 +121,12 @@ class BeforeCard(QFrame):
         cost = self._cost
         full = cost is not None and cost.disk > cost.disk_free
         self.start.setEnabled((self._wished or bool(self._count)) and not self._problem and not full)
-        if self._wished:
+        if full:
+            self.start.setText(self.tr("Not enough room on the disk"))
+        elif self._wished:
             self.start.setText(self.tr("Measure and make"))
         elif not self._count:
             self.start.setText(self.tr("Tick a type"))
-        elif full:
-            self.start.setText(self.tr("Not enough room on the disk"))
         elif cost is not None and cost.disk and not self._busy:
             text = self.tr("Make %n quant(s), {size}", "", self._count)
             self.start.setText(text.format(size=words.size(cost.disk)))

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Signal
+from msgspec import Struct
+from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
 from app.models.hub_address import parse_address
 from app.optimize.orders import SourceOrder
+from app.optimize.sizes import free_space
 from app.ui import tasks, theme, words
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
@@ -17,6 +19,31 @@ from app.ui.widgets import make_button, make_label, set_property
 if TYPE_CHECKING:
     from app.compose import Services
     from app.optimize.converter import Setup
+
+
+_SETTLE_MS = 400
+
+
+class Found(Struct, frozen=True):
+    """What would be brought: a type, or original weights; bytes to fetch (0: they are here) and free bytes."""
+
+    quant: str
+    original: bool
+    bytes: int
+    free: int
+
+
+def look(order: SourceOrder, services: "Services") -> Found:
+    """Ask the Hub, or look into the folder (pool thread). Raises HearthError, OSError."""
+    from app.optimize.converter import check_folder  # noqa: PLC0415 - off the GUI thread
+    from app.optimize.sources import best_source  # noqa: PLC0415
+
+    free = free_space(services.paths.models)
+    if order.folder:
+        check_folder(Path(order.folder))
+        return Found("", True, 0, free)
+    chosen = best_source(services.hub.repo(order.repo), order.quant)
+    return Found(chosen.quant, chosen.quant == "safetensors", sum(part.size for part in chosen.files), free)
 
 
 class BringDialog(Dialog):
@@ -34,12 +61,20 @@ class BringDialog(Dialog):
         self.folder = make_button(self._ask_folder, "", self)
         self.set_up = QCheckBox(self)
         self.set_up.hide()
+        self.set_up.toggled.connect(lambda _on: self._name_found())
         self.note = make_label("secondary", self, wrap=True)
+        self.found = make_label("", self, wrap=True)
+        self.found.hide()
+        self._found: Found | None = None
+        self._task: tasks.Task[Found] | None = None
+        self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._settle.timeout.connect(self._ask_what)
         self.cancel = make_button(self.reject, parent=self)
         self.bring = make_button(self._start, "primary", self)
         self.bring.setDefault(True)
         self._lay_out()
         self.name.textChanged.connect(lambda _text: self._enable())
+        self.name.textChanged.connect(lambda _text: self._ask_later())
         self._retranslate()
         self._enable()
         tasks.run(self._look, self._show_setup, self._failed, self)
@@ -51,6 +86,7 @@ class BringDialog(Dialog):
         row.addWidget(self.folder)
         self.body.addWidget(self.what)
         self.body.addLayout(row)
+        self.body.addWidget(self.found)
         self.body.addWidget(self.set_up)
         self.body.addWidget(self.note)
         self.buttons.addWidget(self.cancel)
@@ -101,6 +137,51 @@ class BringDialog(Dialog):
     def _enable(self) -> None:
         self.bring.setEnabled(self.order() is not None)
 
+    def _ask_later(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._found = None
+        self._say("")
+        self._settle.start()
+
+    def _ask_what(self) -> None:
+        order, services = self.order(), self._services
+        if order is not None:
+            self._say(self.tr("Looking…"))
+            self._task = tasks.run(lambda: look(order, services), self._show_found, self._not_found, self)
+
+    def _show_found(self, found: Found) -> None:
+        self._found = found
+        self._name_found()
+        self._grow()
+
+    def _not_found(self, error: Exception) -> None:
+        self._say(describe(error).sentence, "bad")
+        self._grow()
+
+    def _say(self, text: str, role: str = "") -> None:
+        self.found.setText(text)
+        self.found.setVisible(bool(text))
+        set_property(self.found, "role", role)
+
+    def _name_found(self) -> None:
+        found = self._found
+        if found is None:
+            return
+        kind = self.tr("original weights (safetensors)") if found.original else found.quant
+        sizes = {"size": words.size(found.bytes), "free": words.size(found.free)}
+        if not found.bytes:
+            text = self.tr("A folder of original weights: it is converted, and stays as it is.")
+        elif found.bytes > found.free:
+            text = self.tr("{kind}: {size} to fetch, but only {free} are free on the disk.")
+        else:
+            text = self.tr("{kind}: {size} to fetch, {free} free on the disk.")
+        role = "bad" if found.bytes > found.free else ""
+        if found.original and not self.set_up.isHidden() and not self.set_up.isChecked():
+            text += " " + self.tr("It needs the converter, which is not set up yet: tick the box below.")
+            role = role or "warn"
+        self._say(text.format(kind=kind, **sizes), role)
+
     def _ask_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, self.tr("A folder of safetensors"), str(Path.home()))
         if folder:
@@ -136,6 +217,7 @@ class BringDialog(Dialog):
         self.cancel.setText(self.tr("Cancel"))
         self.bring.setText(self.tr("Bring it"))
         self._name_setup()
+        self._name_found()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.lab import QuantizeJob
+from app.core.lab import CHUNK, QuantizeJob
 from app.core.types import ModelRecord
 from app.models.gguf import read_header
 from app.models.quants import split_prefix
 from app.optimize.orders import QuantOrder, WishOrder
 from app.optimize.rates import Rates
-from app.optimize.sizes import Sized, computing_memory, dry_run, free_space, pieces_of, quantizing_memory
+from app.optimize.sizes import (
+    Sized,
+    computing_memory,
+    dry_run,
+    free_space,
+    pieces_of,
+    quantizing_memory,
+    reference_bytes,
+)
 from app.ui.lab_options import Options
 from app.ui.lab_texts import LabText, file_of
 
@@ -51,6 +59,8 @@ class Cost(Struct, frozen=True):
     memory: int
     memory_free: int | None
     pieces: int = 0
+    at_most: bool = False
+    """The disk is for the trials too, and less of it stays used."""
 
 
 def size_of(draft: Draft, kind: str, cancel: threading.Event) -> Sized:
@@ -68,12 +78,36 @@ def cost_of(draft: Draft, sizes: dict[str, Sized], services: "Services") -> Cost
     memory, pieces = quantizing_memory(header), 0
     if draft.text is not None:
         pieces = pieces_of(file_of(draft.text, services), draft.chunks)
-        times.append(rates.computing(weights, pieces * 512))
+        times.append(rates.computing(weights, pieces * CHUNK))
         memory = max(memory, computing_memory(source, header, every=True))
     known = [sizes[kind].bytes for kind in draft.types if kind in sizes]
     free = current_free(services)
     seconds = (sum(low for low, _ in times), sum(high for _, high in times))
     return Cost(seconds, sum(known), free_space(services.paths.models), memory, free, pieces)
+
+
+def wish_cost_of(draft: Draft, wish: Literal["bytes", "loss"], services: "Services") -> Cost:
+    """What a wish that is measured takes at most (pool thread): every group of tensors is made smaller alone and
+    measured, then mixes of them. ``disk`` holds a copy of the source for the trials. Raises HearthError, OSError."""
+    from app.optimize.mixing import ROUNDS
+    from app.optimize.sensitivity import CHUNKS, PROBES, groups
+
+    source = Path(draft.source.path)
+    header = read_header(source)
+    rates = Rates(services.paths.cache / "lab" / "rates.json")
+    weights = sum(tensor.elements for tensor in header.tensors)
+    trials = len(groups(header.tensors)) * len(PROBES) + (1 + ROUNDS if wish == "loss" else 0)
+    one, text = rates.quantizing("Q8_0", weights), rates.computing(weights, CHUNKS * CHUNK)
+    memory, pieces = max(quantizing_memory(header), computing_memory(source, header, every=False)), 0
+    low, high = ((trials + 1) * (one[at] + text[at]) + text[at] for at in (0, 1))
+    if draft.text is not None:
+        pieces = pieces_of(file_of(draft.text, services), draft.chunks)
+        matrix = rates.computing(weights, pieces * CHUNK)
+        low, high = low + matrix[0], high + matrix[1]
+        memory = max(memory, computing_memory(source, header, every=True))
+    disk = draft.source.bytes + weights * 17 // 16 + reference_bytes(header, CHUNKS)
+    free = free_space(services.paths.models)
+    return Cost((low, high), disk, free, memory, current_free(services), pieces, at_most=True)
 
 
 def current_free(services: "Services") -> int | None:

@@ -2,18 +2,19 @@
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.optimize.sizes import Sized
 from app.ui import tasks
-from app.ui.lab_draft import Cost, Draft, cost_of, size_of, with_types
+from app.ui.lab_draft import Cost, Draft, cost_of, size_of, wish_cost_of, with_types
 
 if TYPE_CHECKING:
     from app.compose import Services
 
 _SETTLE_MS = 150
+WishKind = Literal["bytes", "loss"]
 
 
 class LabForecast(QObject):
@@ -29,22 +30,24 @@ class LabForecast(QObject):
         self.error: Exception | None = None
         self.busy = False
         self._draft: Draft | None = None
+        self._wish: WishKind | None = None
         self._waiting: list[str] = []
         self._cancel = threading.Event()
         self._tasks: list[tasks.Task[Any]] = []
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settle.timeout.connect(self._begin)
 
-    def ask(self, draft: Draft | None, listed: Sequence[str]) -> None:
-        """Begin anew for this form."""
+    def ask(self, draft: Draft | None, listed: Sequence[str], wish: WishKind | None = None) -> None:
+        """Begin anew for this form; ``wish``: one that has to be measured stands in the place of types."""
         self.stop()
+        self._wish = wish
         self.sizes, self.cost, self.error = {}, None, None
         self._draft = draft
         if draft is None:
             self.changed.emit()
             return
         self._waiting = [*draft.types, *(kind for kind in listed if kind not in draft.types)]
-        self.busy = bool(draft.types)
+        self.busy = bool(draft.types or wish)
         self.changed.emit()
         self._settle.start()
 
@@ -89,12 +92,15 @@ class LabForecast(QObject):
         self.changed.emit()
 
     def _cost(self) -> None:
-        draft, sizes, services = self._draft, dict(self.sizes), self._services
-        if draft is not None and draft.types:
+        draft, sizes, services, wish = self._draft, dict(self.sizes), self._services, self._wish
+        if draft is not None and wish is not None:
+            self._run(lambda: wish_cost_of(draft, wish, services), self._costed, self._no_size)
+        elif draft is not None and draft.types:
             self._run(
                 lambda: cost_of(with_types(draft, draft.types), sizes, services), self._costed, self._no_size
             )
 
     def _costed(self, cost: Cost) -> None:
         self.cost = cost
+        self.busy = self.busy and self._wish is None
         self.changed.emit()

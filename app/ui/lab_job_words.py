@@ -14,6 +14,7 @@ from app.optimize.orders import (
     Price,
     PriceOrder,
     QuantOrder,
+    RepeatOrder,
     SourceOrder,
     WishOrder,
 )
@@ -28,7 +29,7 @@ translate = QCoreApplication.translate
 def title(item: LabItem) -> str:
     """What the job makes or measures."""
     order = item.order
-    if isinstance(order, QuantOrder | WishOrder):
+    if isinstance(order, QuantOrder | RepeatOrder | WishOrder):
         return Path(order.target).stem
     if isinstance(order, SourceOrder):
         return translate("Lab", "Bring {source}").format(source=order.repo or Path(order.folder).name)
@@ -76,6 +77,9 @@ def about(order: Order) -> str:
         return text.format(reference=short_name(order.reference), texts=", ".join(order.names))
     if isinstance(order, WishOrder):
         return _wished(order, short_name(order.source))
+    if isinstance(order, RepeatOrder):
+        text = translate("Lab", "again from {source}, as its recipe says")
+        return text.format(source=short_name(order.source))
     return _from(order)
 
 
@@ -119,6 +123,8 @@ def _made(item: LabItem) -> str:
     )
     if isinstance(item.order, SourceOrder):
         return translate("Lab", "{size}, in the library").format(size=words.size(result.bytes))
+    if result.same:
+        text += "; " + translate("Lab", "the same bytes as in the recipe")
     if result.fallbacks:
         count = len(result.fallbacks)
         text += "; " + translate("Lab", "%n tensor(s) took another type", "", count)
@@ -132,6 +138,7 @@ def stage(item: LabItem) -> str:
     )
     text = {
         "size": translate("Lab", "Working out the size"),
+        "check": translate("Lab", "Comparing {name} with the recipe").format(name=item.about),
         "matrix": translate("Lab", "Importance matrix"),
         "download": translate("Lab", "Downloading {name}, MiB").format(name=item.about),
         "setup": translate("Lab", "Setting up the converter: {name}").format(name=item.about),

@@ -8,13 +8,14 @@ from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QTimer, Signal
 from PySide6.QtGui import QCursor, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from app.optimize.orders import ENDED, LabItem, MeasureOrder, PriceOrder
+from app.optimize.orders import ENDED, MAKING, LabItem, MeasureOrder, PriceOrder
 from app.ui import lab_job_words as said
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
 from app.ui.cells import ActionCell, ProgressDelegate, TwoLineDelegate
 from app.ui.errors import describe
 from app.ui.figures import DASH
+from app.ui.keys import menu_key
 from app.ui.lab_wish import reason_words
 from app.ui.queue_table import QueueModel, QueueTable
 from app.ui.table_model import Column
@@ -80,7 +81,7 @@ def columns(watch: Watch) -> list[Column[LabItem]]:
             width=136,
         ),
         Column(lambda: translate("Lab", "Time"), left, right=True, width=96, tip=_time_tip),
-        Column(lambda: "", lambda _item: "", width=116),
+        Column(lambda: "", lambda _item: "", width=148),
     ]
 
 
@@ -103,6 +104,8 @@ class LabJobs(QWidget):
 
     asked = Signal(str, object)
     results = Signal()
+    recipe_asked = Signal(str)
+    """The path of a quant whose recipe is to be shown."""
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -240,11 +243,13 @@ class LabJobs(QWidget):
             "cancel": ("close", self.tr("Cancel: nothing half stays")),
             "chat": ("chat", self.tr("Chat")),
             "library": ("library", self.tr("Show in Library")),
+            "recipe": ("info", self.tr("How it was made")),
             "results": ("compare", self.tr("Show what was measured")),
             "remove": ("trash", self.tr("Take off this list")),
         }
         kinds = {MeasureOrder: ("results", "remove"), PriceOrder: ("remove",)}
-        done = kinds.get(type(item.order), ("chat", "library", "remove"))
+        recipe = ("recipe",) if isinstance(item.order, MAKING) else ()
+        done = kinds.get(type(item.order), ("chat", "library", *recipe, "remove"))
         wanted = {
             "queued": ("pause", "cancel"),
             "running": ("pause", "cancel"),
@@ -264,6 +269,8 @@ class LabJobs(QWidget):
             self.asked.emit(name, model)
         elif name == "results":
             self.results.emit()
+        elif name == "recipe":
+            self.recipe_asked.emit(item.result.path if item.result else "")
         elif name == "cancel" and item.state == "running" and self._watch.since(item) > _WORTH_ASKING:
             self._ask_cancel(item)
         else:
@@ -343,8 +350,8 @@ class LabJobs(QWidget):
             menu.addAction(theme.icon(icon), text, partial(self._do, name, item.id))
         menu.addSeparator()
         first, last = self.model.rows[0].id, self.model.rows[-1].id
-        up = menu.addAction(self.tr("Move up") + "\tAlt+Up", lambda: self._shift(-1))
-        down = menu.addAction(self.tr("Move down") + "\tAlt+Down", lambda: self._shift(1))
+        up = menu.addAction(self.tr("Move up") + menu_key("queue_up"), lambda: self._shift(-1))
+        down = menu.addAction(self.tr("Move down") + menu_key("queue_down"), lambda: self._shift(1))
         up.setEnabled(item.id != first)
         down.setEnabled(item.id != last)
         menu.popup(self._menu_place())

@@ -25,7 +25,7 @@ from app.ui.lab_before import BeforeCard
 from app.ui.lab_bring import BringDialog
 from app.ui.lab_draft import Draft, check_matrix, orders_of, wish_order, with_types
 from app.ui.lab_forecast import LabForecast
-from app.ui.lab_options import Options, OptionsBox
+from app.ui.lab_options import OptionsBox
 from app.ui.lab_sources import SourceBox
 from app.ui.lab_texts import TextPicker
 from app.ui.lab_types import TypeTable
@@ -152,9 +152,11 @@ class MatrixBox(QWidget):
 
 
 class MakeView(QWidget):
-    """``failed`` carries an exception; ``started`` after jobs were put into the queue."""
+    """``failed`` carries an exception; ``started`` after jobs were put into the queue; ``recipe_asked`` for a recipe
+    from a file."""
 
     started = Signal()
+    recipe_asked = Signal()
     failed = Signal(object)
 
     def __init__(self, services: "Services", parent: QWidget | None = None) -> None:
@@ -165,6 +167,7 @@ class MakeView(QWidget):
         self.options.hide()
         self.wish, self.modes = WishBox(services, self), QButtonGroup(self)
         self.wish.hide()
+        self.recipe = make_button(self.recipe_asked.emit, "link", self, compact=True)
         self.fold = make_button(self._fold, "link", self, compact=True)
         self.banner = Banner(self)
         self.before = BeforeCard(self)
@@ -219,6 +222,7 @@ class MakeView(QWidget):
             self.modes.addButton(button, at)
             row.addWidget(button)
         row.addStretch(1)
+        row.addWidget(self.recipe)
         self.modes.button(0).setChecked(True)
         return holder
 
@@ -283,7 +287,7 @@ class MakeView(QWidget):
         self.types.show_sizes({})
         self._show_problem()
         if measured is not None and draft is not None:
-            self.forecast.ask(with_types(draft, ()), ())
+            self.forecast.ask(with_types(draft, ()), (), measured.wish)
         else:
             self.forecast.ask(draft, self.types.listed())
 
@@ -326,7 +330,7 @@ class MakeView(QWidget):
             self.banner.hide()
         measured = self.measured()
         if measured is not None:
-            self.before.show_wish()
+            self.before.show_wish(self.forecast.cost, self.forecast.busy)
             return
         self.before.show_cost(self.forecast.cost, len(self.types.types()), self.forecast.busy)
         self.before.show_fallbacks(
@@ -373,6 +377,8 @@ class MakeView(QWidget):
             section.heading.setText(title)
         self.modes.button(0).setText(self.tr("Types"))
         self.modes.button(1).setText(self.tr("By wish"))
+        self.recipe.setText(self.tr("From a recipe…"))
+        self.recipe.setToolTip(self.tr("The same bytes again, as a .recipe.json beside a quant says"))
         self._name_fold()
 
     def changeEvent(self, event: QEvent) -> None:
@@ -382,10 +388,3 @@ class MakeView(QWidget):
             if self.forecast.cost is not None:
                 self._show_forecast()
         super().changeEvent(event)
-
-    def take_options(self, types: tuple[str, ...], options: Options) -> None:
-        """Fill the form, as a recipe or a wish's plan asks."""
-        self.options.show_overrides(options.overrides)
-        self.options.setVisible(bool(options.overrides))
-        self._name_fold()
-        self.types.check(*types)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
-from PySide6.QtCore import QCoreApplication, QEvent, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.types import ModelRecord
@@ -32,6 +32,10 @@ class Measured(Struct, frozen=True):
     text: LabText
 
 
+class NotMeasuredError(Exception):
+    """A wish for a speed on a machine whose speed nobody measured."""
+
+
 def reason_words(reason: "Reason | Why") -> str:
     """A plan's reason in the language in force."""
     params = dict(reason.params)
@@ -42,13 +46,15 @@ def reason_words(reason: "Reason | Why") -> str:
 
 
 def plan(record: ModelRecord, kind: Kind, value: float, services: "Services", *, matrix: bool) -> "WishPlan":
-    """Types for a wish, without measuring (pool thread). Raises HearthError."""
+    """Types for a wish, without measuring (pool thread). Raises HearthError, NotMeasuredError."""
     from app.hardware.sampler import refresh  # noqa: PLC0415 - off the GUI thread
     from app.optimize.wishes import AtLeastSpeed, AtMostBytes, plan_wish, speed_here  # noqa: PLC0415
 
     source = Path(record.path)
     if kind == "bytes":
         return plan_wish(source, AtMostBytes(round(value)), has_matrix=matrix)
+    if services.outlook.missing():
+        raise NotMeasuredError
     machine = refresh(services.machine())
     speed = speed_here(services.outlook, machine, record, services.planner.wishes(record.id))
     return plan_wish(source, AtLeastSpeed(value), speed=speed, has_matrix=matrix)
@@ -75,6 +81,8 @@ class WishBox(QWidget):
         self.mix = QCheckBox(self)
         self.text = QComboBox(self)
         self.reasons = make_label("secondary", self, wrap=True)
+        self.measure = make_button(self._measure, "link", self, compact=True)
+        self.measure.hide()
         self._lay_out()
         self.kind.activated.connect(lambda _at: self._set_kind())
         self.value.valueChanged.connect(lambda _value: self._forget())
@@ -100,6 +108,7 @@ class WishBox(QWidget):
         column.addLayout(row)
         column.addLayout(measure)
         column.addWidget(self.reasons)
+        column.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignLeft)
 
     # ------------------------------------------------------------------ content
 
@@ -156,11 +165,21 @@ class WishBox(QWidget):
 
     def _failed(self, error: Exception) -> None:
         self.look.setEnabled(True)
-        self._say(describe(error).sentence, "bad")
+        if isinstance(error, NotMeasuredError):
+            self._say(self.tr("How quick this machine is was not measured yet."), "warn")
+            self.measure.show()
+        else:
+            self._say(describe(error).sentence, "bad")
+
+    def _measure(self) -> None:
+        self.look.setEnabled(False)
+        self._say(self.tr("Measuring, under a minute…"))
+        self._task = tasks.run(self._services.outlook.measure, lambda _none: self.ask(), self._failed, self)
 
     def _say(self, text: str, role: str = "secondary") -> None:
         self.reasons.setText(text)
         self.reasons.setVisible(bool(text))
+        self.measure.hide()
         set_property(self.reasons, "role", role)
 
     def _forget(self) -> None:
@@ -219,6 +238,8 @@ class WishBox(QWidget):
         self.kind.setAccessibleName(self.tr("Wish"))
         self.value.setAccessibleName(self.tr("How much"))
         self.look.setText(self.tr("Find types"))
+        self.measure.setText(self.tr("Measure this machine's speed"))
+        self.measure.setToolTip(self.tr("Takes under a minute; other programs should be quiet."))
         self.mix.setText(self.tr("A mix of types by measuring each part"))
         at = max(0, self.text.currentIndex())
         self.text.clear()

@@ -1,5 +1,6 @@
 """The details of the selected model, beside the table: what it is, how it runs, notes, and what can be done with it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.types import ModelRecord
+from app.optimize.recipes import recipe_path
 from app.ui import tasks, words
 from app.ui.errors import describe
 from app.ui.library_care_box import CareBox
@@ -35,7 +37,7 @@ WIDE = 900
 
 
 class LibraryDetails(QScrollArea):
-    """``asked`` names an action of the page: load, unload, chat, reveal, hub, delete, rename, file."""
+    """``asked`` names an action of the page: load, unload, chat, reveal, hub, delete, rename, file, recipe."""
 
     asked = Signal(str)
     failed = Signal(object)
@@ -54,6 +56,8 @@ class LibraryDetails(QScrollArea):
         self._make_notes()
         self.grid, self.mix = FactGrid(self._card), MixPicture(self._card)
         self.file = make_button(lambda: self.asked.emit("file"), "link", self._card, compact=True)
+        self.recipe = make_button(lambda: self.asked.emit("recipe"), "link", self._card, compact=True)
+        self.recipe.hide()
         self.profiles = ProfilesBox(services, self._card)
         self.care = CareBox(services, self._card)
         self.copies = make_label("secondary", self._card, wrap=True)
@@ -115,7 +119,7 @@ class LibraryDetails(QScrollArea):
         column.addWidget(self.keep)
         self._profiles_line = self._add_section(column, self._headings[1], [self.profiles])
         self._add_section(column, None, [self.grid])
-        self._mix_line = self._add_section(column, self._headings[0], [self.mix, self.file])
+        self._mix_line = self._add_section(column, self._headings[0], [self.mix, self.file, self.recipe])
         self._add_section(column, self._headings[2], [self.tags, self.notes])
         self._add_section(column, None, [self.care, self.copies])
         column.addStretch(1)
@@ -124,7 +128,7 @@ class LibraryDetails(QScrollArea):
         line = Hairline(self._card)
         column.addWidget(line)
         for widget in ([heading] if heading else []) + widgets:
-            if widget is self.file:
+            if widget in {self.file, self.recipe}:
                 column.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
             else:
                 column.addWidget(widget)
@@ -170,6 +174,7 @@ class LibraryDetails(QScrollArea):
             self.profiles.show_model(record.id)
         self.care.show_row(row)
         self._find_copies(record.id)
+        self._find_recipe(record)
 
     def _show_notes(self, row: Row, before: Row | None) -> None:
         """Show what was noted, unless something newer is being typed."""
@@ -191,6 +196,14 @@ class LibraryDetails(QScrollArea):
 
         self.copies.hide()
         tasks.run(lambda: self._services.library.copies(model), show, lambda _error: None, self)
+
+    def _find_recipe(self, record: ModelRecord) -> None:
+        def show(there: bool) -> None:
+            self.recipe.setVisible(there and self._row is not None and self._row.id == record.id)
+
+        self.recipe.hide()
+        beside = recipe_path(Path(record.path))
+        tasks.run(beside.is_file, show, lambda _error: None, self)
 
     def show_state(self) -> None:
         """What can be done follows what the engine does."""
@@ -272,6 +285,7 @@ class LibraryDetails(QScrollArea):
         self.show_file.set_words(self.tr("Show file"))
         self.page.set_words(self.tr("Page on the Hub"))
         self.file.setText(self.tr("Tensors, template and all keys…"))
+        self.recipe.setText(self.tr("How it was made, and again from the recipe…"))
         titles = (self.tr("Bytes by tensor type"), self.tr("Profiles"), self.tr("Tags and notes"))
         for label, title in zip(self._headings, titles, strict=True):
             label.setText(title)

@@ -19,7 +19,7 @@ from app.core.lab import LabProgress, QuantizeJob, ScoreJob
 from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.models.transfer_sidecar import FileLock
-from app.optimize import matrix_file, quantize
+from app.optimize import matrix_file, quantize, recipes
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.process import LabCancelledError, run_job
 from tests.fakes.gguf_writer import Tensor, write_gguf
@@ -65,7 +65,7 @@ def test_a_quant_has_its_types_its_size_and_its_recipe(full: Path, small: quanti
 
 
 def test_the_recipe_makes_the_same_bytes_again(full: Path, small: quantize.Made, tmp_path: Path) -> None:
-    recipe = quantize.read_recipe(Path(small.path))
+    recipe = recipes.read_recipe(Path(small.path))
     assert recipe == small.recipe
     assert len(recipe.source_sha256) == len(recipe.result_sha256) == 64
     assert recipe.commit
@@ -74,7 +74,7 @@ def test_the_recipe_makes_the_same_bytes_again(full: Path, small: quantize.Made,
     with pytest.raises(BadRequestError, match="is not the source of the recipe"):
         quantize.repeat(recipe, Path(small.path), tmp_path / "other.gguf", engine="test")
     with pytest.raises(BadRequestError, match="no recipe of a quant"):
-        quantize.read_recipe(tmp_path / "other.gguf")
+        recipes.read_recipe(tmp_path / "other.gguf")
 
 
 def test_pruned_layers_are_gone(full: Path, tmp_path: Path) -> None:
@@ -182,6 +182,23 @@ def test_a_long_context_has_a_price(starter: Path, text: Path, tmp_path: Path) -
     assert "past the trained 512 tokens" in price_sentence("m", figures)
     with pytest.raises(TextTooShortError):
         Measurer(tmp_path).price(LoadPlan(str(starter), n_ctx=100_000), text)
+
+
+def test_a_short_trained_length_has_a_price_too_and_is_stretched(
+    starter: Path, text: Path, tmp_path: Path
+) -> None:
+    measurer = Measurer(tmp_path)
+    plain = measurer.price(LoadPlan(str(starter), n_ctx=384), text, trained=256)
+    assert all(map(math.isfinite, plain.values()))
+    assert {"ppl_inside", "ppl_past", "ppl_within"} <= plain.keys()
+    assert plain["rope_freq_scale"] == 0
+    # The model was really trained for 8192: positions squeezed by yarn must hurt, and only where they are squeezed.
+    yarn = measurer.price(LoadPlan(str(starter), n_ctx=384, rope_scaling="yarn"), text, trained=256)
+    assert yarn["rope_freq_scale"] == pytest.approx(2 / 3)
+    assert yarn["ppl_past"] != plain["ppl_past"]
+    assert yarn["ppl_within"] == pytest.approx(plain["ppl_within"], rel=1e-6)
+    with pytest.raises(BadRequestError, match="8 tokens or more"):
+        measurer.price(LoadPlan(str(starter), n_ctx=384), text, trained=3)
 
 
 def test_what_is_lost_is_measured_and_kept(

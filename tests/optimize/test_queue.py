@@ -15,13 +15,16 @@ from app.optimize.orders import (
     Order,
     PriceOrder,
     QuantOrder,
+    RepeatOrder,
     Result,
     SourceOrder,
     WishOrder,
 )
 from app.optimize.queue import LabQueue, Step, Tell
+from app.optimize.recipes import Recipe
 
 WAIT = 30
+RECIPE = Recipe(source="a.gguf", source_sha256="0a", type="Q4_0", overrides=(("ffn_down", "Q6_K"),))
 
 
 class Hands:
@@ -179,6 +182,7 @@ def test_measuring_orders_are_kept_too(tmp_path: Path, bus: Bus, hands: Hands) -
     orders = (
         MeasureOrder(models=("a.gguf",), reference="r.gguf", texts=("t.txt",), speed=True),
         WishOrder(source="a.gguf", target="b.gguf", wish="loss", value=0.05, text="t.txt"),
+        RepeatOrder(recipe=RECIPE, source="a.gguf", target="c.gguf"),
         SourceOrder(repo="owner/model", set_up=True),
         PriceOrder(plan=LoadPlan("a.gguf", n_ctx=16384), text="t.txt", trained=8192),
     )

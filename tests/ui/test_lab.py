@@ -1,5 +1,6 @@
 """The Lab page over real services: the form and what it says before the start, jobs to their end, what was measured."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,11 +19,15 @@ from app.runtime.kvstore import fingerprint
 from app.ui import tasks, translate
 from app.ui.bridge import Bridge
 from app.ui.dialogs.load_price import PriceLine
+from app.ui.lab_bring import BringDialog
 from app.ui.lab_cards import measurements
 from app.ui.lab_compare import CompareQuants
 from app.ui.lab_duel import Answer
+from app.ui.lab_job_words import note
 from app.ui.lab_measure import MeasureDialog
+from app.ui.lab_recipe import RecipeDialog
 from app.ui.pages.lab import LabPage
+from tests.fakes.hub_data import STARTER_REPO
 from tests.fakes.tiny_models import write_windowed
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
@@ -146,6 +151,47 @@ def test_a_job_runs_to_a_model_in_the_library(qtbot: Any, page: Any) -> None:
     make.forecast.stop()
 
 
+def test_a_recipe_is_shown_and_makes_the_same_bytes_again(
+    qtbot: Any, page: Any, full: Path, tmp_path: Path
+) -> None:
+    make, jobs = page.make, page.jobs
+    make.options.overrides.setPlainText("ffn_down=Q8_0")
+    make.types.check("Q4_0")
+    make.start()
+    qtbot.waitUntil(lambda: [row.state for row in jobs.model.rows] == ["done"])
+    first = Path(jobs.model.rows[0].result.path)
+    jobs._cells[jobs.model.rows[0].id].button("recipe").click()
+    dialog = page.findChild(RecipeDialog)
+    qtbot.waitUntil(dialog.again.isEnabled)
+    texts = dialog.grid.texts()
+    assert (texts["Source"], texts["Matrix"], texts["Single tensors"]) == (
+        full.name,
+        "none",
+        "ffn_down = Q8_0",
+    )
+    assert texts["Type"].startswith("Q4_0: ")
+    assert texts["Result's SHA-256"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert not dialog.matrix.choose.isVisible()
+    dialog.again.click()
+    qtbot.waitUntil(lambda: [row.state for row in jobs.model.rows] == ["done", "done"])
+    again = jobs.model.rows[1].result
+    assert again.same
+    assert again.path != str(first)
+    assert Path(again.path).read_bytes() == first.read_bytes()
+    assert "the same bytes as in the recipe" in note(jobs.model.rows[1])
+    page.show_recipe(again.model)  # as the library asks for it
+    qtbot.waitUntil(lambda: any(d.recipe is not None for d in page.findChildren(RecipeDialog)))
+    for each in page.findChildren(RecipeDialog):
+        each.close()
+    elsewhere = shutil.copy(first.with_suffix(".recipe.json"), tmp_path / "other.recipe.json")
+    Path(elsewhere).write_text(Path(elsewhere).read_text().replace(full.name, "Foreign-F16.gguf"))
+    foreign = page.open_recipe(Path(elsewhere))
+    qtbot.waitUntil(lambda: "Foreign-F16.gguf was not found here" in foreign.source.file.toolTip())
+    assert not foreign.again.isEnabled()
+    foreign.close()
+    make.forecast.stop()
+
+
 def _points(*, machine: str = "") -> list[Point]:
     rows = (
         ("F16", 271, 0.0006, 1.0),
@@ -259,9 +305,18 @@ def test_a_wish_finds_types_and_says_why(qtbot: Any, page: Any) -> None:
     qtbot.waitUntil(lambda: "fits" in make.wish.reasons.text())
     make.forecast.stop()
     assert len(make.types.types()) == 1
+    make.wish.choose("speed", 30)
+    make.wish.ask()
+    qtbot.waitUntil(make.wish.measure.isVisible)
+    assert "was not measured yet" in make.wish.reasons.text()
     make.wish.choose("loss", 0.05)
+    assert make.wish.measure.isHidden()
     make.forecast.stop()
     assert make.before.start.text() == "Measure and make"
+    make.refresh()
+    qtbot.waitUntil(lambda: "at most" in make.before.values[1].text())
+    assert "about" in make.before.values[0].text()
+    make.forecast.stop()
     page.services.lab.close()
     make.start()
     qtbot.waitUntil(lambda: len(page.services.lab.snapshots()) == 1)
@@ -282,6 +337,26 @@ def test_a_source_from_elsewhere_is_a_job(qtbot: Any, page: Any) -> None:
     qtbot.waitUntil(lambda: len(page.services.lab.snapshots()) == 1)
     (item,) = page.services.lab.snapshots()
     assert (item.order.repo, item.order.quant) == ("owner/model-GGUF", "Q8_0")
+
+
+def test_a_source_says_what_would_be_fetched(
+    qtbot: Any, local_hub: Any, services: Any, tmp_path: Path
+) -> None:
+    dialog = BringDialog(services, None)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: not dialog.set_up.isHidden())
+    dialog.name.setText(STARTER_REPO)
+    qtbot.waitUntil(lambda: dialog.found.text().startswith("Q8_0: 149 MB to fetch"))
+    (tmp_path / "config.json").write_text("{}")
+    dialog.name.setText(str(tmp_path))
+    qtbot.waitUntil(lambda: "has no safetensors" in dialog.found.text())
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    dialog.name.setText(str(tmp_path) + "/")
+    qtbot.waitUntil(lambda: "It needs the converter, which is not set up yet" in dialog.found.text())
+    dialog.set_up.setChecked(True)
+    assert "It needs" not in dialog.found.text()
+    assert dialog.order().set_up
+    tasks.close()
 
 
 def test_two_answers_are_judged_blind(qtbot: Any, page: Any) -> None:

@@ -1,20 +1,23 @@
 """The Lab page: make smaller models, see what they lost, judge two of them blind; the jobs stand below."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QStackedWidget, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFileDialog, QStackedWidget, QWidget
 
 from app.core.events import LibraryChanged
 from app.core.types import ModelRecord
 from app.ui import tasks, theme
 from app.ui.bridge import Bridge
 from app.ui.empty_state import EmptyState
+from app.ui.errors import describe
 from app.ui.lab_blind import BlindView
 from app.ui.lab_compare import CompareQuants
 from app.ui.lab_jobs import LabJobs
 from app.ui.lab_make import MakeView
+from app.ui.lab_recipe import RecipeDialog
 from app.ui.lab_sources import sources
 from app.ui.page import Page
 from app.ui.widgets import make_button
@@ -67,6 +70,8 @@ class LabPage(Page):
         self.make.started.connect(self.jobs.sweep)
         self.compare.started.connect(self.jobs.sweep)
         self.jobs.asked.connect(self.asked)
+        self.jobs.recipe_asked.connect(lambda path: self.open_recipe(Path(path)))
+        self.make.recipe_asked.connect(self.choose_recipe)
         self.compare.asked.connect(self.asked)
         self.jobs.results.connect(partial(self.show_view, "compare"))
         self.bridge.on(LibraryChanged, lambda _event: self.reload(), self)
@@ -117,6 +122,37 @@ class LabPage(Page):
         self._measured = model
         self.show_view("compare")
         self._open_measure()
+
+    def show_recipe(self, model: str) -> None:
+        """How a model of the library was made, and to make it again."""
+        library = self.services.library
+
+        def show(path: Path) -> None:
+            self.open_recipe(path)
+
+        tasks.run(lambda: Path(library.get(model).path), show, self._show_failure, self)
+
+    def choose_recipe(self) -> None:
+        """A recipe from a file, of this or another copy of the program."""
+        path, _ = QFileDialog.getOpenFileName(
+            self,
+            self.tr("A recipe"),
+            str(Path.home()),
+            self.tr("Recipes (*.recipe.json *.json);;All files (*)"),
+        )
+        if path:
+            self.open_recipe(Path(path))
+
+    def open_recipe(self, path: Path) -> RecipeDialog:
+        """Show a recipe, or the one beside a quant."""
+        dialog = RecipeDialog(path, self.services, self)
+        dialog.started.connect(self.jobs.sweep)
+        dialog.started.connect(partial(self.show_view, "make"))
+        dialog.open()
+        return dialog
+
+    def _show_failure(self, error: Exception) -> None:
+        self.make.banner.show_error(describe(error))
 
     def compare_repo(self, repo: str) -> None:
         """Ask what to measure, every quant of a repository that is here ticked."""
