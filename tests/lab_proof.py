@@ -1,5 +1,6 @@
 """The quantization lab beside llama.cpp's own tools (``make lab-proof``): the same matrix, the same files byte for
-byte, the same perplexity and divergence; and the losses that were seen before on the same kind of text.
+byte, the same perplexity and divergence, of a mixture of experts too; and the losses that were seen before on the same
+kind of text.
 
     python -m tests.lab_proof [--only TYPE ...] [--out FILE.json]
 
@@ -27,6 +28,7 @@ from app.core.lab import QuantizeJob, ScoreJob
 from app.models.gguf import read_header
 from app.optimize import matrix_file, quantize
 from app.optimize.process import run_job
+from tests.fakes.moe import write_moe
 from tests.starter import find_starter
 
 KNOWN: dict[str, tuple[float, float | None]] = {
@@ -40,6 +42,7 @@ HALF_DIGIT = 0.0005
 ROUNDED = 1e-4
 """llama-perplexity keeps its reference's log-probabilities in 16 bits: what that alone can make of a divergence."""
 MATRIX_CHUNKS, CHUNKS = 16, 9
+MOE_TYPES, MOE_CHUNKS = ("Q8_0", "Q4_K_M", "Q4_0", "IQ3_XXS"), 4
 THREADS = int(os.environ.get("HEARTH_PROOF_THREADS", "2"))
 OURS = ("quantize.imatrix.file", "quantize.imatrix.dataset", "quantize.imatrix.entries_count",
         "quantize.imatrix.chunks_count")  # fmt: skip
@@ -92,7 +95,7 @@ class Proof:
         self.same_file("F16", self.full, theirs)
         theirs.unlink()
 
-    def matrix(self, chunks: int = MATRIX_CHUNKS) -> Path:
+    def matrix(self, chunks: int = MATRIX_CHUNKS, label: str = "matrix") -> Path:
         """The matrix by both; ours is what the quants are made with."""
         text, ours, theirs = self.calibration, self.work / "ours.gguf", self.work / "theirs-matrix.gguf"
         quantize.make_matrix(self.full, text, ours, chunks=chunks, threads=THREADS)
@@ -100,17 +103,35 @@ class Proof:
                   "-ngl", 0, "--no-ppl")  # fmt: skip
         a, b = matrix_file.read(ours), matrix_file.read(theirs)
         self.check(
-            "matrix: tensors", len(a.sums), len(b.sums), "the same", good=a.sums.keys() == b.sums.keys()
+            f"{label}: tensors", len(a.sums), len(b.sums), "the same", good=a.sums.keys() == b.sums.keys()
         )
         counts = all(np.array_equal(a.counts[name], b.counts[name]) for name in b.counts)
-        self.check("matrix: counts", a.chunks, b.chunks, "the same", good=counts and a.chunks == b.chunks)
+        self.check(f"{label}: counts", a.chunks, b.chunks, "the same", good=counts and a.chunks == b.chunks)
         worst = max(_difference(a.sums[name], b.sums[name]) for name in b.sums)
-        self.check("matrix: largest difference", worst, 0, f"{NEAR_MATRIX:g}", good=worst <= NEAR_MATRIX)
+        self.check(f"{label}: largest difference", worst, 0, f"{NEAR_MATRIX:g}", good=worst <= NEAR_MATRIX)
         return ours
 
-    def quant(self, kind: str, matrix: Path | None) -> Path:
+    def mixture(self, starter: Path, kinds: Sequence[str] = MOE_TYPES, chunks: int = MOE_CHUNKS) -> None:
+        """Experts: the starter's feed-forward layers split into four, of which each token is sent to two. The matrix by
+        both, one and the same of it for both quantizers, and the results computed with."""
+        dense = write_moe(starter, self.work / "moe-Q4_1.gguf", used=2, spread=0.3)
+        self.full = self.work / "moe-F16.gguf"
+        run_job(QuantizeJob(source=str(dense), target=str(self.full), type="F16", requantize=True))
+        dense.unlink()
+        matrix = self.matrix(chunks, "MoE matrix")
+        experts = [name for name in matrix_file.read(matrix).sums if "_exps" in name]
+        self.check("MoE matrix: tensors of experts", len(experts), 90, "all of them", good=len(experts) == 90)
+        for kind in kinds:
+            made = self.quant(kind, matrix, "MoE ")
+            figures = run_job(self.job(made, chunks=2)).figures
+            said = self.tool(
+                "llama-perplexity", "-m", made, "-f", self.text, "--chunks", 2, "-t", THREADS, "-ngl", 0
+            )
+            self.near(f"MoE {kind}: perplexity", figures["ppl"], _peer(said, "PPL"), NEAR_PEER)
+
+    def quant(self, kind: str, matrix: Path | None, what: str = "") -> Path:
         """One type by both, compared."""
-        label = f"{kind} with matrix" if matrix else kind
+        label = f"{what}{kind} with matrix" if matrix else f"{what}{kind}"
         ours, theirs = self.work / "ours-quant.gguf", self.work / "theirs-quant.gguf"
         job = QuantizeJob(source=str(self.full), target=str(ours), type=kind, threads=THREADS)
         quantize.make(job, engine="proof", matrix=matrix)
@@ -208,6 +229,7 @@ def prove(peers: Path, work: Path, kinds: Sequence[str]) -> list[Check]:
     for kind in kinds:
         for used in (None, matrix):
             proof.loss(kind, proof.quant(kind, used), with_matrix=used is not None)
+    proof.mixture(starter)
     return proof.checks
 
 
