@@ -42,6 +42,8 @@ class EnginesCard(QFrame):
         self.fetch = PackFetch(self)
         self.rows: list[QWidget] = []
         self.choices: dict[str, QComboBox] = {}
+        self._acts = 0
+        """Under way: a look at the devices that ends meanwhile leaves what is said of them."""
         self.file = make_button(self._choose_file, "", self, compact=True)
         self.address = make_button(self._choose_address, "", self, compact=True)
         buttons = QHBoxLayout()
@@ -75,7 +77,8 @@ class EnginesCard(QFrame):
 
     def _show(self, found: Any) -> None:
         self._known = found
-        self._say("")
+        if not self._acts:
+            self._say("")
         self._fill()
 
     def _failed(self, error: Exception) -> None:
@@ -272,8 +275,18 @@ class EnginesCard(QFrame):
 
     def _act(self, work: Callable[[], object], saying: str) -> None:
         self.problem.hide()
-        self._say(saying)
-        tasks.run(work, lambda _none: self.refresh(), self._failed, self)
+        if saying or not self._acts:
+            self._say(saying)
+        self._acts += 1
+        tasks.run(work, self._acted, self._act_failed, self)
+
+    def _acted(self, _none: object) -> None:
+        self._acts -= 1
+        self.refresh()
+
+    def _act_failed(self, error: Exception) -> None:
+        self._acts -= 1
+        self._failed(error)
 
     # ------------------------------------------------------------------ Qt's events
 

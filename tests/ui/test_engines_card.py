@@ -127,6 +127,10 @@ def endless() -> Iterator[str]:
 def test_a_download_is_told_and_stopped(card: EnginesCard, endless: str, tmp_path: Path, qtbot) -> None:
     card.install(endless)
     qtbot.waitUntil(lambda: " of 640 MB fetched" in card.fetch.text.text())
+    card.choices.clear()
+    card.refresh()
+    qtbot.waitUntil(lambda: bool(card.choices))
+    assert card.fetch.isVisible(), "a look at the devices leaves it"
     card.fetch.stop.click()
     qtbot.waitUntil(lambda: card.fetch.isHidden() and card.file.isEnabled())
     assert not card.problem.isVisible()
