@@ -20,7 +20,14 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import HearthError, LoadCancelledError, NotLoadedError, WorkerCrashedError, from_code
+from app.core.errors import (
+    BusyError,
+    HearthError,
+    LoadCancelledError,
+    NotLoadedError,
+    WorkerCrashedError,
+    from_code,
+)
 from app.core.events import ErrorInfo, InstanceChanged, InstanceState, MemoryUse
 from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
 from app.core.types import LoadPlan, Sample
@@ -32,6 +39,7 @@ from app.runtime.protocol import (
     Answer,
     CacheState,
     Command,
+    Embed,
     Events,
     Fatal,
     Load,
@@ -44,6 +52,7 @@ from app.runtime.protocol import (
     decode_report,
     error_info,
 )
+from app.runtime.shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +103,14 @@ class Instance:
     requests: dict[int, Asked] = field(default_factory=dict)
     questions: dict[int, Future[Any]] = field(default_factory=dict)
     readings: dict[str, float] = field(default_factory=dict)
+    shares: Shares = field(default_factory=Shares)
     deadline: float | None = None
     """When (``time.monotonic``) a stopping worker is ended by force."""
     _process: _Process | None = None
     _loads: list[Future[InstanceChanged]] = field(default_factory=list)
     _unloads: list[Future[None]] = field(default_factory=list)
+    _embedding: set[int] = field(default_factory=set)
+    """Which of the questions ask for vectors."""
     _next: LoadPlan | None = None
     _load_began: float = 0.0
 
@@ -144,6 +156,14 @@ class Instance:
         if self.state == "ready":
             self._ask_to_end()
 
+    def release(self, future: "Future[None]") -> None:
+        """``unload``, if nobody wants anything of it."""
+        wanted = len(self.requests) + len(self._embedding) + len(self._loads)
+        if wanted:
+            refuse(future, BusyError(model=self.model, waiting=wanted))
+        else:
+            self.unload(future)
+
     def submit(self, key: int, asked: Asked, command: Command) -> None:
         """Send a request to the worker, or fail it when there is none."""
         if self.state != "ready" or self._process is None:
@@ -160,6 +180,9 @@ class Instance:
             refuse(future, NotLoadedError(model=self.model))
             return
         self.questions[key] = future
+        if isinstance(command, Embed):
+            self._embedding.add(key)
+            self.last_used = time.time()
         self._process.outbox.put(command)
 
     def tell(self, command: Command) -> None:
@@ -201,7 +224,8 @@ class Instance:
             case Events(items, values):
                 if values:
                     self._read(values)
-                return [item.key for item in items if self._event(item.key, item.event)]
+                now = time.monotonic()
+                return [item.key for item in items if self._event(item.key, item.event, now)]
             case Stats(values):
                 self._read(values)
             case Progress(fraction, stage):
@@ -212,27 +236,43 @@ class Instance:
             case Fatal(error):
                 process.fatal = error
             case Refused(key, error):
-                if future := self.questions.pop(key, None):
+                if future := self._question(key):
                     refuse(future, from_code(error.code, error.params))
             case _:
                 self._answered(report)
         return []
 
     def _read(self, values: dict[str, float]) -> None:
-        self.readings = values
-        self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), dict(values)))
+        self.readings, now = values, time.monotonic()
+        each = self.shares.readings(now)
+        self.around.publish(Sample(f"instance:{self.model}", now, {**values, **each}))
+
+    def _fall_silent(self) -> None:
+        """The worker is gone: what it read last must not stay as if it were so."""
+        if self.readings:
+            names = (*self.readings, *self.shares.names())
+            nothing: dict[str, float | None] = dict.fromkeys(names, 0.0)
+            self.around.publish(Sample(f"instance:{self.model}", time.monotonic(), nothing))
+        self.readings, self.shares = {}, Shares()
 
     def _answered(self, answer: Answer) -> None:
         if isinstance(answer, CacheState) and self._process is not None:
             self._process.rests = not answer.here
             self.around.publish(self.snapshot())
-        if future := self.questions.pop(answer.key, None):
+        if future := self._question(answer.key):
             settle(future, answer)
 
-    def _event(self, key: int, event: GenerateEvent) -> bool:
+    def _question(self, key: int) -> "Future[Any] | None":
+        if key in self._embedding:
+            self._embedding.remove(key)
+            self.last_used = time.time()
+        return self.questions.pop(key, None)
+
+    def _event(self, key: int, event: GenerateEvent, now: float) -> bool:
         asked = self.requests.get(key)
         if asked is None:
             return False
+        self.shares.event(key, event, now)
         over = isinstance(event, Failed) or (isinstance(event, Finished) and event.done)
         if over:
             del self.requests[key]
@@ -309,7 +349,8 @@ class Instance:
             return []
         self.deadline = None
         status = _reap(process)
-        was, self.readings = self.state, {}
+        was = self.state
+        self._fall_silent()
         keys = list(self.requests)
         if was == "stopping":
             self._ended()
@@ -373,6 +414,7 @@ class Instance:
 
     def _refuse_questions(self, error: HearthError) -> None:
         questions, self.questions = self.questions, {}
+        self._embedding.clear()
         for future in questions.values():
             refuse(future, error)
 
@@ -387,6 +429,7 @@ class Instance:
         process = self._process
         ready = process.ready if process else None
         rests = bool(process and process.rests)
+        active, waiting = self._asked_now()
         return InstanceChanged(
             id=self.model,
             model=self.model,
@@ -398,14 +441,23 @@ class Instance:
             n_ctx=ready.n_ctx if ready else 0,
             memory=held(ready.memory, rests) if ready else (),
             rests=rests,
-            active=int(self.readings.get("active", len(self.requests))),
-            waiting=int(self.readings.get("waiting", 0)),
+            active=active,
+            waiting=waiting,
             last_used=self.last_used,
             load_seconds=ready.seconds if ready else None,
             sees=bool(ready and ready.sees),
             blind=self._blind(ready, process.plan) if process else "",
             error=self.error,
         )
+
+    def _asked_now(self) -> tuple[int, int]:
+        """(answers being written, what waits) by the worker's last reading. That may be older than the last question:
+        what was asked and is not over counts in any case, or the model would be taken for idle."""
+        asked, active, waiting = len(self.requests), 0, 0
+        if asked:
+            active = int(self.readings.get("active", asked))
+            waiting = int(self.readings.get("waiting", 0))
+        return active, max(waiting, asked + len(self._embedding) - active)
 
     def _blind(self, ready: Ready | None, told: LoadPlan) -> str:
         if ready and self.asked and self.asked.projector and not told.projector:

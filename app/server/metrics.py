@@ -46,9 +46,17 @@ def _series(backend: Backend) -> list[str]:
     for source, name in store.keys():  # noqa: SIM118 - not a mapping
         value = store.last(source, name)
         if value is not None:
-            metric = "hearth_" + re.sub(r"[^a-zA-Z0-9_]", "_", f"{source.partition(':')[0]}_{name}")
-            by_name.setdefault(metric, []).append(f'{metric}{{source="{_label(source)}"}} {value!r}')
+            metric, labels = _metric(source, name)
+            by_name.setdefault(metric, []).append(f"{metric}{{{labels}}} {value!r}")
     return [line for metric, lines in sorted(by_name.items()) for line in (f"# TYPE {metric} gauge", *lines)]
+
+
+def _metric(source: str, name: str) -> tuple[str, str]:
+    """Name and labels; ``decode_tps/2`` is that of the second open answer."""
+    base, _, answer = name.partition("/")
+    kind = source.partition(":")[0] + ("_answer" if answer else "")
+    labels = f'source="{_label(source)}"' + (f',answer="{_label(answer)}"' if answer else "")
+    return "hearth_" + re.sub(r"[^a-zA-Z0-9_]", "_", f"{kind}_{base}"), labels
 
 
 def _label(text: str) -> str:

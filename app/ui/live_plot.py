@@ -15,6 +15,8 @@ from app.ui import theme
 SPAN = 60.0
 """Seconds shown unless zoomed."""
 SPANS = (15.0, 30.0, SPAN, 120.0, 300.0, 1200.0)
+GAP = 3.0
+"""Seconds without a reading that end a line: nothing is known of what lies between."""
 _NICE = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -26,18 +28,25 @@ class Curve:
         self.times: list[float] = []
         self.values: list[float] = []
         self._drawn: tuple[list[float], list[float], float, float] | None = None
-        self._line = QPolygonF()
+        self._lines: list[QPolygonF] = []
 
-    def line(self, across: float, up: float) -> QPolygonF:
-        """The points from the first one on, ``across`` pixels a second and ``up`` pixels a unit; kept until other lists
-        of points or another scale come: making points is what a picture costs."""
+    def lines(self, across: float, up: float, gap: float) -> list[QPolygonF]:
+        """The points from the first one on, ``across`` pixels a second and ``up`` pixels a unit, apart where nothing
+        was read for ``gap`` seconds; kept until other lists of points or another scale come: making points is what a
+        picture costs."""
         drawn = self._drawn
         known = drawn and drawn[0] is self.times and drawn[1] is self.values and drawn[2:] == (across, up)
         if not known:
             self._drawn, first = (self.times, self.values, across, up), self.times[0] if self.times else 0.0
-            points = zip(self.times, self.values, strict=False)
-            self._line = QPolygonF([QPointF((t - first) * across, -v * up) for t, v in points])
-        return self._line
+            pieces: list[list[QPointF]] = []
+            before = -gap - 1
+            for t, v in zip(self.times, self.values, strict=False):
+                if t - before > gap:
+                    pieces.append([])
+                pieces[-1].append(QPointF((t - first) * across, -v * up))
+                before = t
+            self._lines = [QPolygonF([*piece, piece[-1] + QPointF(1, 0)]) for piece in pieces]
+        return self._lines
 
     def at(self, t: float, near: float) -> float | None:
         """The value nearest to a time, None when there is none within ``near`` seconds."""
@@ -115,13 +124,14 @@ class LivePlot(QWidget):
     def _draw(self, painter: QPainter, curve: Curve) -> None:
         """Two lines of one pixel: one of 1.5 pixels takes the painter twenty times as long."""
         across, up = self.width() / self.span, (self.height() - 4) / self._top
-        line = curve.line(across, up)
+        lines = curve.lines(across, up, max(GAP, self.span / 80))
         painter.setPen(QPen(theme.color(curve.token), 1))
         painter.resetTransform()
         painter.translate(self.width() - (self._now - curve.times[0]) * across, self.height() - 2)
-        painter.drawPolyline(line)
-        painter.translate(0, 0.6)
-        painter.drawPolyline(line)
+        for _ in range(2):
+            for line in lines:
+                painter.drawPolyline(line)
+            painter.translate(0, 0.6)
 
     # ------------------------------------------------------------------ under the pointer
 

@@ -1,9 +1,12 @@
 """Tokens per second, and how full the engine's steps are."""
 
-from PySide6.QtCore import QLocale, Qt
+import html
+
+from PySide6.QtCore import QCoreApplication, QLocale, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.core.series import SeriesStore
+from app.ui import theme
 from app.ui.binned import Binned, bin_width, current_sum
 from app.ui.figures import DASH, speed_text
 from app.ui.live_plot import Curve, LivePlot, StackBar
@@ -12,16 +15,20 @@ from app.ui.panel_base import BigNumber, Panel
 
 _SILENT = 3.0
 """Seconds after which a source that says nothing counts as idle."""
+MOST_LINES = 8
+"""Answers that get a line of their own."""
+_COLOURS = ("plot-3", "plot-4", "text-2", "warn")
+"""Of the answers' lines, again from the start beyond four; the first two are those of the sums."""
 
 
 class SpeedPanel(Panel):
-    """Prefill and decode, never mixed; all loaded models together, and for each answer."""
+    """Prefill and decode, never mixed: all loaded models together, and each open answer by itself."""
 
     def __init__(self, series: SeriesStore, parent: QWidget) -> None:
         super().__init__(parent)
         self._series, self._clock = series, Clock()
         self._rows: list[tuple[str, BigNumber, QLabel, LivePlot, Curve]] = []
-        self._sums = {name: Binned(series, name) for name in ("decode_tps", "prefill_tps", "active")}
+        self._sums = {name: Binned(series, name) for name in ("decode_tps", "prefill_tps")}
         for name, token in (("decode_tps", "plot-1"), ("prefill_tps", "plot-2")):
             number, label, plot = BigNumber(self), self.small(), LivePlot(self)
             label.setWordWrap(True)
@@ -32,7 +39,12 @@ class SpeedPanel(Panel):
             self.column.addLayout(row)
             self.column.addWidget(plot)
             self._rows.append((name, number, label, plot, plot.add_curve("", token)))
-        self.each = self._rows[0][3].add_curve("", "plot-3")
+        self.answers = {name: AnswerLines(series, name, plot) for name, _, _, plot, _ in self._rows}
+        self.legend = self.small()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        self.legend.hide()
+        self.column.insertWidget(self.column.indexOf(self._rows[0][3]) + 1, self.legend)
         self.restyle()
         self.retranslate()
 
@@ -43,45 +55,87 @@ class SpeedPanel(Panel):
             label.setText(self._names[name])
             curve.name = self._names[name]
             plot.setAccessibleName(self.tr("{name}, last minute").format(name=self._names[name]))
-        self.each.name = self.tr("for each answer")
 
     def refresh(self, now: float) -> None:
         sources = instance_sources(self._series)
-        answers = current_sum(self._series, sources, "active", now - _SILENT) or 0.0
         fresh = self._clock.due(now, self._rows[0][3].span)
         for name, number, label, plot, curve in self._rows:
             if fresh:
                 self._sums[name].follow(curve, sources, now, plot.span)
-            if name == "decode_tps":
-                self._show_each(label, answers, curve, sources, now, fresh)
+                self.answers[name].follow(now)
+                alone = not self.answers[name].lines
+                curve.name = self._names[name] if alone else self.tr("all together")
             plot.advance(now)
             current = current_sum(self._series, sources, name, now - _SILENT)
             why = self.tr("No model has been asked yet.") if current is None else ""
             number.show_value(speed_text(current), label.text(), why)
+        self._show_legend(now)
 
-    def _show_each(
-        self, label: QLabel, answers: float, curve: Curve, sources: set[str], now: float, fresh: bool
-    ) -> None:
-        """With several answers at once: what each of them gets."""
-        words = self._names["decode_tps"]
-        if fresh:
-            self.each.times, self.each.values = [], []
-        if answers > 1:
-            speed = (current_sum(self._series, sources, "decode_tps", now - _SILENT) or 0.0) / answers
-            text = self.tr("{name}, {speed} for each of {count} answers")
-            words = text.format(name=words, speed=speed_text(speed), count=round(answers))
-            if fresh:
-                self._divide(curve, sources, now)
-        if label.text() != words:
-            label.setText(words)
+    def _show_legend(self, now: float) -> None:
+        """The lines of the answers being written, with what each gets now."""
+        shown = self.answers["decode_tps"].open(now)
+        parts: list[tuple[str, str, float | None]] = []
+        if len(shown) > 1:
+            parts = [("plot-1", self.tr("all together"), None), *shown]
+        squares = []
+        for token, name, speed in parts[: MOST_LINES + 1]:
+            text = html.escape(name if speed is None else f"{name} {speed_text(speed)}").replace(
+                " ", "&nbsp;"
+            )
+            squares.append(f'<span style="color:{theme.color(token).name()}">■</span>&nbsp;{text}')
+        if len(shown) > MOST_LINES:
+            squares.append(self.tr("and %n more", "", len(shown) - MOST_LINES))
+        legend = " &nbsp;".join(squares)
+        if legend != self.legend.text():
+            self.legend.setText(legend)
+        self.legend.setVisible(bool(parts) and not self.strip)
 
-    def _divide(self, curve: Curve, sources: set[str], now: float) -> None:
-        active = Curve("", "")
-        self._sums["active"].follow(active, sources, now, self._rows[0][3].span)
-        running = dict(zip(active.times, active.values, strict=True))
-        pairs = zip(curve.times, curve.values, strict=True)
-        self.each.times = list(curve.times)
-        self.each.values = [value / max(1.0, running.get(at, 1.0)) for at, value in pairs]
+
+class AnswerLines:
+    """A line for each answer, in the plot of all together; none while there was only one answer at a time."""
+
+    def __init__(self, series: SeriesStore, name: str, plot: LivePlot) -> None:
+        self._series, self._name, self._plot = series, name, plot
+        self._binned: dict[tuple[str, str], tuple[Binned, Curve]] = {}
+        self.lines: list[Curve] = []
+
+    def follow(self, now: float) -> None:
+        """Bring the lines up to ``now``."""
+        known = [key for key in self._series.keys() if key[1].startswith(f"{self._name}/")]  # noqa: SIM118
+        begin = now - self._plot.span
+        recent = [key for key in known if (self._series.newest(*key) or (0.0,))[0] >= begin]
+        self._binned = {key: self._binned.get(key) or self._make(key) for key in sorted(recent, key=_order)}
+        several = len({source for source, _ in self._binned}) > 1
+        for at, (key, (binned, curve)) in enumerate(self._binned.items()):
+            number = int(key[1].partition("/")[2])
+            curve.name = _words(key[0], number, several)
+            curve.token = _COLOURS[(at if several else number - 1) % len(_COLOURS)]
+            binned.follow(curve, [key[0]], now, self._plot.span)
+        found = [curve for _, curve in self._binned.values()] if len(self._binned) > 1 else []
+        self.lines = [curve for curve in found if any(curve.values)][:MOST_LINES]
+        self._plot.curves[1:] = self.lines
+
+    def _make(self, key: tuple[str, str]) -> tuple[Binned, Curve]:
+        return Binned(self._series, key[1]), Curve("", "")
+
+    def open(self, now: float) -> list[tuple[str, str, float]]:
+        """(colour, name, tokens per second) of the answers that are being written."""
+        found = []
+        for key, (_, curve) in self._binned.items():
+            t, speed = self._series.newest(*key) or (0.0, 0.0)
+            if speed and t >= now - _SILENT:
+                found.append((curve.token, curve.name, speed))
+        return found
+
+
+def _order(key: tuple[str, str]) -> tuple[str, int]:
+    return key[0], int(key[1].partition("/")[2])
+
+
+def _words(source: str, number: int, several: bool) -> str:
+    """An answer's name; with the model's when several are at work."""
+    text = QCoreApplication.translate("SpeedPanel", "answer {number}").format(number=number)
+    return f"{text}, {source.partition(':')[2].rpartition('/')[2]}" if several else text
 
 
 class Clock:

@@ -24,6 +24,7 @@ from app.core.errors import (
 )
 from app.core.events import Bus
 from app.core.generate import SamplingParams
+from app.core.types import Sample
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, States, ask, request, small_plan
 from tests.waiting import until
@@ -125,10 +126,14 @@ def test_kills_at_random_moments_always_have_a_reason(supervisor: Supervisor, st
     assert set(psutil.Process().children()) <= others
 
 
-def test_unload_while_busy_ends_the_answers(supervisor: Supervisor, starter: Path) -> None:
+def test_unload_while_busy_ends_the_answers(bus: Bus, supervisor: Supervisor, starter: Path) -> None:
+    samples: list[Sample] = []
+    bus.subscribe(Sample, samples.append)
     supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
     replies = [ask(supervisor, request("Tell a story.", ENDLESS)).begun() for _ in range(2)]
+    until(lambda: all(samples[-1].values.get(f"decode_tps/{number}") for number in (1, 2)))
     supervisor.unload(MODEL).result(60)
+    assert not any(samples[-1].values.values())  # readings of a worker that is gone would look as if it went on
     assert [reply.wait(60).finished().reason for reply in replies] == ["cancelled"] * 2
     assert [reply.after_the_end for reply in replies] == [0, 0]
 

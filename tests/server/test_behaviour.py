@@ -7,6 +7,7 @@ import httpx2 as httpx
 import pytest
 
 from app.core.generate import Delta, Finished, Timings, ToolCallDelta, Usage
+from app.core.types import Sample
 from app.server import run
 from tests.waiting import until
 
@@ -289,6 +290,20 @@ def test_metrics_count(http) -> None:
     assert 'hearth_requests_total{path="/v1/chat",status="200"} 1' in text
     assert "hearth_completion_tokens_total 3" in text
     assert f'hearth_instance_ready{{model="{MODEL}"}} 1' in text
+
+
+@pytest.mark.parametrize("served", [{"series": True}], indirect=True)
+def test_metrics_have_every_series(http, served) -> None:
+    served.bus.publish(
+        Sample("instance:a", 1.0, {"decode_tps": 30.5, "decode_tps/1": 12.0, "decode_tps/2": 18.5})
+    )
+    served.bus.publish(Sample("gpu:0", 1.0, {"power": 210.0, "temperature": None}))
+    text = http.get("/metrics").text
+    assert 'hearth_instance_decode_tps{source="instance:a"} 30.5' in text
+    assert 'hearth_instance_answer_decode_tps{source="instance:a",answer="2"} 18.5' in text
+    assert 'hearth_gpu_power{source="gpu:0"} 210.0' in text
+    assert "temperature" not in text
+    assert text.count("# TYPE hearth_instance_answer_decode_tps gauge") == 1
 
 
 def test_vectors_and_ranks(http) -> None:

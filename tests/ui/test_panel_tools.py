@@ -15,8 +15,10 @@ from app.core.series import SeriesStore
 from app.core.types import LoadPlan, Sample
 from app.ui import tasks, theme, translate
 from app.ui.context_use import ContextUse
-from app.ui.live_plot import LivePlot
+from app.ui.live_plot import Curve, LivePlot
+from app.ui.panel_tools import series_csv
 from app.ui.panels import LivePanels
+from app.ui.speed_panel import Clock
 
 GIB = 2**30
 PLAN = LoadPlan("m.gguf", n_batch=512)
@@ -102,7 +104,7 @@ def test_power_says_what_it_is_or_why_not(panels: LivePanels, series: SeriesStor
     assert gpu.rest.toolTip() == "clock 1,980 MHz\nPCIe 4, 16 lanes"
 
 
-def test_batch_and_what_each_answer_gets(panels: LivePanels, series: SeriesStore) -> None:
+def test_what_is_computed_and_who_waits(panels: LivePanels, series: SeriesStore) -> None:
     values = {
         "decode_tps": 30.0,
         "batch": 3.0,
@@ -116,8 +118,39 @@ def test_batch_and_what_each_answer_gets(panels: LivePanels, series: SeriesStore
     assert panels.batch._number.text() == "3"
     assert panels.batch._rest.text() == "of 512 tokens a step; 3 answering, 1 waiting"
     assert "100 of 400 cells" in panels.batch._cells.text()
-    assert "10.0 for each of 3 answers" in panels.speed._rows[0][2].text()
-    assert panels.speed.each.values == [10.0]
+
+
+def test_each_open_answer_has_a_line_of_its_own(panels: LivePanels, series: SeriesStore) -> None:
+    panels.show()
+    now, plot = time.monotonic(), panels.speed._rows[0][3]
+    series.add(Sample("instance:m", now - 20, {"decode_tps": 20.0, "decode_tps/1": 20.0}))
+    panels.refresh()
+    assert len(plot.curves) == 1  # alone it is the sum
+    assert panels.speed.legend.isHidden()
+    each = {"decode_tps/1": 12.0, "decode_tps/2": 18.0, "prefill_tps/1": 0.0, "prefill_tps/2": 0.0}
+    series.add(Sample("instance:m", now, {"decode_tps": 30.0, "prefill_tps": 0.0, **each}))
+    panels.speed._clock = Clock()
+    panels.refresh()
+    assert [(curve.name, curve.values[-1]) for curve in plot.curves] == [
+        ("all together", 30.0),
+        ("answer 1", 12.0),
+        ("answer 2", 18.0),
+    ]
+    assert "answer&nbsp;2&nbsp;18.0" in panels.speed.legend.text()
+    assert "answer 1: 12.0" in plot.words(plot.width())
+    assert len(panels.speed._rows[1][3].curves) == 1  # neither reads a prompt
+    assert "decode_tps/2" in series_csv(series)
+    series.add(Sample("instance:n", now, {"decode_tps": 5.0, "decode_tps/1": 5.0}))
+    panels.speed._clock = Clock()
+    panels.refresh()
+    assert [curve.name for curve in plot.curves[1:]] == ["answer 1, m", "answer 2, m", "answer 1, n"]
+    panels.hide()
+
+
+def test_nothing_is_drawn_where_nothing_was_read() -> None:
+    curve = Curve("", "")
+    curve.times, curve.values = [10.0, 11.0, 30.0, 31.0], [1.0, 2.0, 3.0, 4.0]
+    assert [line.size() for line in curve.lines(1.0, 1.0, 3.0)] == [3, 3]  # each ends with one more pixel
 
 
 def test_memory_shows_a_processor_s_parts_and_the_forecast(
