@@ -24,6 +24,8 @@ _WEIGHTS, _KV, _COMPUTE, _OTHERS = "plot-2", "plot-1", "plot-4", "text-2"
 
 Forecast = Callable[[Mapping[str, LoadPlan]], Mapping[str, int]]
 """Plans by model to the bytes they were forecast to take, by the sampler's device names."""
+Devices = Callable[[], Mapping[str, str]]
+"""ggml's device names to the sampler's; may take seconds, so asked on a pool thread."""
 
 
 class Instances(Protocol):
@@ -54,10 +56,16 @@ class MemoryPanel(Panel):
     """Memory per device: our weights, KV cache and compute buffers, what others hold, what is free."""
 
     def __init__(
-        self, series: SeriesStore, instances: Instances, parent: QWidget, forecast: Forecast | None = None
+        self,
+        series: SeriesStore,
+        instances: Instances,
+        parent: QWidget,
+        forecast: Forecast | None = None,
+        devices: Devices | None = None,
     ) -> None:
         super().__init__(parent)
         self._series, self._instances, self._ask = series, instances, forecast
+        self._ask_names, self._names = devices, dict[str, str]()
         self._plans: dict[str, LoadPlan] = {}
         self._forecast: dict[str, int] = {}
         self._devices: dict[str, _DeviceRow] = {}
@@ -86,7 +94,7 @@ class MemoryPanel(Panel):
 
     def _show_legend(self) -> None:
         """The colours' names, and what all our models hold of each."""
-        ours = memory_by_source(self._instances.snapshots()).values()
+        ours = memory_by_source(self._instances.snapshots(), self._names).values()
         sizes = [sum(getattr(use, part) for use in ours) for part in ("weights", "kv", "compute")]
         parts = (
             (self.tr("weights"), _WEIGHTS),
@@ -109,7 +117,8 @@ class MemoryPanel(Panel):
         )
         snapshots = self._instances.snapshots()
         self._follow_plans(snapshots)
-        ours = memory_by_source(snapshots)
+        self._learn_names(snapshots)
+        ours = memory_by_source(snapshots, self._names)
         self._show_legend()
         for source in sources or ["host"]:
             self._show_device(source, ours.get(source, MemoryUse(source)))
@@ -167,6 +176,13 @@ class MemoryPanel(Panel):
         self._plans, ask = plans, self._ask
         tasks.run(lambda: ask(plans), self._take_forecast, None, self)
 
+    def _learn_names(self, snapshots: tuple[InstanceChanged, ...]) -> None:
+        """Which card each of ggml's devices is, once one of them is in use."""
+        ask = self._ask_names
+        if ask is not None and any(use.device != "CPU" for item in snapshots for use in item.memory):
+            self._ask_names = None
+            tasks.run(ask, self._names.update, None, self)
+
     def _take_forecast(self, found: Mapping[str, int]) -> None:
         self._forecast = dict(found)
 
@@ -193,11 +209,13 @@ def device_order(source: str) -> tuple[bool, str]:
     return source == "host", source  # GPUs first: that is where memory runs out
 
 
-def memory_by_source(instances: tuple[InstanceChanged, ...]) -> dict[str, MemoryUse]:
-    """What all our instances hold, by the sampler's device names: ggml's CUDA0 or Vulkan0 is gpu:0."""
+def memory_by_source(
+    instances: tuple[InstanceChanged, ...], names: Mapping[str, str] | None = None
+) -> dict[str, MemoryUse]:
+    """What all our instances hold, by the sampler's device names (see ``device_source``)."""
     total: dict[str, MemoryUse] = {}
     for use in (use for instance in instances for use in instance.memory):
-        source = device_source(use.device)
+        source = device_source(use.device, names)
         was = total.get(source, MemoryUse(source))
         total[source] = MemoryUse(
             source, was.weights + use.weights, was.kv + use.kv, was.compute + use.compute
@@ -205,7 +223,10 @@ def memory_by_source(instances: tuple[InstanceChanged, ...]) -> dict[str, Memory
     return total
 
 
-def device_source(device: str) -> str:
-    """The sampler's name of a ggml device: CUDA0 and Vulkan0 are ``gpu:0``, main memory is ``host``."""
+def device_source(device: str, names: Mapping[str, str] | None = None) -> str:
+    """The sampler's name of a ggml device, as ``names`` has it: with cards of two makers ROCm0 need not be ``gpu:0``.
+    Without them CUDA0 and Vulkan0 are ``gpu:0``; main memory is ``host``."""
+    if names and device in names:
+        return names[device]
     number = re.search(r"\d+$", device)
     return f"gpu:{number[0]}" if number and not device.startswith("CPU") else "host"

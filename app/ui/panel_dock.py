@@ -50,6 +50,7 @@ class PanelDock(QDockWidget):
             self,
             reasons=services.sampler.reasons,
             forecast=self._forecast,
+            devices=self._devices,
         )
         self._panels.set_strip(self._strip)
         self._scroll.setWidget(self._panels)
@@ -61,11 +62,17 @@ class PanelDock(QDockWidget):
         from app.ui.memory_panel import device_source  # noqa: PLC0415 - see fill
 
         found: dict[str, int] = {}
+        names = self._devices()
         for model, plan in plans.items():
             for device in self._services.outlook.memory(model, plan):
-                source = device_source(device.device)
+                source = device_source(device.device, names)
                 found[source] = found.get(source, 0) + device.weights + device.kv + device.compute
         return found
+
+    def _devices(self) -> dict[str, str]:
+        """ggml's names of the cards to the sampler's (a pool thread)."""
+        gpus = self._services.machine().gpus
+        return {device: f"gpu:{gpu.index}" for gpu in gpus for device in gpu.devices}
 
     def show_context(self, use: Any) -> None:
         """Pass the open chat's use of its context on."""

@@ -16,7 +16,7 @@ from app.ui import theme
 from app.ui.context_use import ContextUse, context_parts, reused_words
 from app.ui.figures import DASH
 from app.ui.live_plot import SPAN, SPANS, LivePlot, StackBar
-from app.ui.memory_panel import Forecast, Instances, MemoryPanel
+from app.ui.memory_panel import Devices, Forecast, Instances, MemoryPanel
 from app.ui.panel_base import BigNumber, Panel
 from app.ui.panel_tools import PanelTools, series_csv
 from app.ui.power_panel import PowerPanel
@@ -88,7 +88,8 @@ class ContextPanel(Panel):
 
 class LivePanels(QWidget):
     """The dock's content. Give it the series and the supervisor; tell it what fills the chat's context. ``reasons``
-    says why a source's values are unknown, ``forecast`` what plans were forecast to take."""
+    says why a source's values are unknown, ``forecast`` what plans were forecast to take, ``devices`` which card
+    each of ggml's devices is."""
 
     def __init__(
         self,
@@ -98,12 +99,13 @@ class LivePanels(QWidget):
         *,
         reasons: Callable[[str], Mapping[str, str]] = lambda _source: {},
         forecast: Forecast | None = None,
+        devices: Devices | None = None,
     ) -> None:
         super().__init__(parent)
         self._series, self._ticks, self.paused, self.span = series, 0, False, SPAN
         self.tools = PanelTools(self)
         self.speed = SpeedPanel(series, self)
-        self.memory = MemoryPanel(series, instances, self, forecast)
+        self.memory = MemoryPanel(series, instances, self, forecast, devices)
         self.context = ContextPanel(self)
         self.power = PowerPanel(series, reasons, self)
         self.batch = BatchPanel(series, instances, self)

@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 from app.core.events import Bus, InstanceChanged, MemoryUse
 from app.core.series import SeriesStore
 from app.core.types import Sample
-from app.ui import theme
+from app.ui import tasks, theme
 from app.ui.context_use import ContextUse
 from app.ui.live_plot import LivePlot, _scale
 from app.ui.panels import LivePanels
@@ -73,6 +73,20 @@ def test_memory_says_what_is_ours_per_device(panels: LivePanels, series: SeriesS
         "others: 2.0 GiB",
         "free: 14.0 GiB",
     ]
+
+
+def test_a_device_s_memory_is_shown_with_its_own_card(qtbot: QtBot, series: SeriesStore) -> None:
+    panels = LivePanels(series, Instances(), devices=lambda: {"CUDA0": "gpu:1"})
+    qtbot.addWidget(panels)
+    for source in ("gpu:0", "gpu:1"):
+        values = {"memory_total": 24.0 * GIB, "memory_used": 10.0 * GIB}
+        series.add(Sample(source, time.monotonic(), values))
+    panels.refresh()
+    qtbot.waitUntil(lambda: bool(panels.memory._names), timeout=30_000)
+    panels.refresh()
+    tips = [panels.memory._devices[name].bar.toolTip().splitlines()[0] for name in ("gpu:0", "gpu:1")]
+    assert tips == ["weights: 0 MiB", "weights: 6.0 GiB"]
+    tasks.close()
 
 
 def test_context_shows_its_share(panels: LivePanels) -> None:
