@@ -10,7 +10,7 @@ import msgspec
 from app.hardware.amd import Amd
 from app.hardware.apple import Apple
 from app.hardware.cpu import detect_cpu, detect_memory
-from app.hardware.facts import Backend, Fact, Gpu, Machine, Vendor
+from app.hardware.facts import Backend, Fact, Found, Gpu, Machine, Vendor
 from app.hardware.intel import Intel
 from app.hardware.nvidia import Nvidia
 from app.hardware.probe import merge, read_backends
@@ -56,6 +56,8 @@ def _detect_gpus(vendors: Sequence[Vendor], facts: list[Fact]) -> list[Gpu]:
     for vendor in vendors:
         try:
             found = vendor.detect()
+        except Exception as error:  # noqa: BLE001 - a driver's library may raise anything; the others must go on
+            found = Found(facts=(Fact(vendor.name, None, f"its reader failed: {error}"),))
         finally:
             vendor.close()
         gpus += found.gpus

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from app.hardware.detect import default_vendors, detect
+from app.hardware.facts import Fact, Found
 from app.hardware.nvidia import Nvidia
 from tests.fakes.nvml import FakeNvml
 from tests.fakes.sysroot import amd_card, intel_i915, write
@@ -37,6 +38,16 @@ def test_gpus_of_all_vendors_are_numbered_together(tmp_path: Path) -> None:
         (3, "intel"),
     ]
     assert machine.offload == ()
+
+
+def test_a_reader_that_breaks_does_not_take_the_others_along(tmp_path: Path) -> None:
+    class Broken(Nvidia):
+        def detect(self) -> Found:
+            raise OSError("libnvidia-ml.so.1: version mismatch")
+
+    machine = detect(root=amd_card(tmp_path), vendors=[Broken(FakeNvml()), *default_vendors(tmp_path)[1:]])
+    assert [gpu.vendor for gpu in machine.gpus] == ["amd"]
+    assert Fact("nvidia", None, "its reader failed: libnvidia-ml.so.1: version mismatch") in machine.facts
 
 
 def test_the_probe_decides_what_the_engine_can_use(tmp_path: Path) -> None:
