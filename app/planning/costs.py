@@ -147,6 +147,7 @@ def per_million(cost: float, tokens: int) -> float | None:
 VERDICTS = {
     "local_cheaper": "Here a million tokens cost {local} {currency}; with {name} {api}: {times} times as much.",
     "api_cheaper": "{name} is cheaper: {api} {currency} for a million tokens against {local} here ({times} times).",
+    "api_free": "{name} costs nothing for these tokens; here a million of them cost {local} {currency}.",
     "about_equal": "It costs about the same here and with {name}: {local} and {api} {currency} for a million tokens.",
     "no_power": "The power this machine draws can't be read, so its cost is not known. Enter watts to estimate it.",
     "no_rate": "The exchange rate from {from} to {to} is not known. Enter it to compare.",
@@ -182,7 +183,9 @@ def compare(
             return Verdict("no_rate", {"from": api.currency, "to": local.currency})
         rate = 1.0
     here, there = local.total / tokens * 1e6, api.cost(prompt_tokens, completion_tokens) * rate / tokens * 1e6
-    code = "about_equal" if 0.9 <= here / there <= 1.1 else "local_cheaper" if here < there else "api_cheaper"
+    equal = 0.9 * there <= here <= 1.1 * there
+    dearer = "api_cheaper" if there else "api_free"
+    code = "about_equal" if equal else "local_cheaper" if here < there else dearer
     ratio = max(here, there) / max(min(here, there), 1e-12)
     params: dict[str, str | int | float] = {
         "local": money(here),

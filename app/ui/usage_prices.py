@@ -243,7 +243,7 @@ class PriceCard(QFrame):
         local = line.local(currency)
         found = compare(local, line.measured_prompt, line.measured_completion, api, rate)
         text = verdict_words(found)
-        if local is None or rate is None or found.code == "api_cheaper":
+        if local is None or rate is None or found.code in ("api_cheaper", "api_free"):
             return text
         under = cheapest(local, line.measured_prompt, line.measured_completion, report.apis, rate)
         if under is None:

@@ -54,12 +54,18 @@ def test_the_presets_are_whole() -> None:
     assert all(price.input > 0 and price.output > 0 and price.as_of for price in read_api_prices())
 
 
-def test_vietnam_s_household_steps() -> None:
+@pytest.mark.parametrize(
+    ("kwh", "before_tax"),
+    [
+        (30, 59_520),  # 30 x 1,984
+        (120, 249_300),  # 50 x 1,984 + 50 x 2,050 + 20 x 2,380
+        (450, 1_247_500),  # ... + 100 x 2,380 + 100 x 2,998 + 100 x 3,350 + 50 x 3,460
+    ],
+)
+def test_vietnam_s_household_steps(kwh: float, before_tax: float) -> None:
     tariff = next(tariff for tariff in read_tariffs() if tariff.id == "vn-household")
-    before_tax = tariff.cost(450) / (1 + tariff.vat)
-    assert before_tax == pytest.approx(
-        50 * 1984 + 50 * 2050 + 100 * 2380 + 100 * 2998 + 100 * 3350 + 50 * 3460
-    )
+    assert tariff.cost(kwh) == pytest.approx(before_tax * 1.08)
+    assert tariff.cost(kwh, used=400) == pytest.approx(kwh * 3460 * 1.08)
 
 
 def test_hardware_is_written_off_by_the_second_of_work() -> None:
@@ -81,6 +87,13 @@ def test_the_verdict_may_favour_this_machine() -> None:
     assert verdict.code == "local_cheaper"
     assert "130,000" in verdict.text
     assert compare(LocalCost(5.1, 0, "USD"), 0, 1_000_000, API).code == "about_equal"
+
+
+def test_an_api_that_is_free_is_cheaper() -> None:
+    free = ApiPrice("f", "A free one", "F", 0.0, 0.0)
+    verdict = compare(LocalCost(2.0, 0, "USD"), 500_000, 500_000, free)
+    assert verdict.text == "A free one costs nothing for these tokens; here a million of them cost 2.00 USD."
+    assert compare(LocalCost(0.0, 0, "USD"), 1, 1, free).code == "about_equal"
 
 
 def test_what_is_missing_is_said() -> None:
