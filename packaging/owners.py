@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[1]
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "PySide6": ("app.ui",),
     "shiboken6": ("app.ui",),
-    "pyqtgraph": ("app.ui",),
     "llama_cpp": ("app.runtime.llama",),
     "huggingface_hub": ("app.models.hub",),
     "starlette": ("app.server",),

@@ -19,7 +19,6 @@ HEAVY = (
     "pynvml",
     "starlette",
     "uvicorn",
-    "pyqtgraph",
     "tomlkit",
     "httpx2",
 )
