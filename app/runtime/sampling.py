@@ -23,13 +23,15 @@ from app.runtime.llama_sampler import Candidates, Chain, Grammar
 MIN_KEEP = 0
 NO_TOKEN = -1
 NEVER = 1 << 62
+MOST_REMEMBERED = 1 << 20
+"""Tokens that penalties look back over at most: llama.cpp takes memory for all of them at once."""
 
 
 def choose_seed(params: SamplingParams, choice: int, usual: int = -1) -> int:
-    """The seed of the ``choice``-th answer: the request's (counted up), else the ``usual`` one, else (-1) a random
-    one."""
+    """The seed of the ``choice``-th answer: the request's (counted up), else the ``usual`` one. -1: a random one, as
+    llama.cpp's and LM Studio's clients mean it."""
     given = usual if params.seed is None else params.seed
-    seed = secrets.randbits(32) if params.seed is None and usual < 0 else given + choice
+    seed = secrets.randbits(32) if given == -1 else given + choice
     return seed % 0xFFFFFFFF  # the largest value means "random" to llama.cpp
 
 
@@ -54,8 +56,9 @@ class Sampler:
         self._k = 0 if self._greedy else best_of(params, model)
         self.few = self._grammar is None and (self._k > 0 or (self._greedy and llama_choose.available()))
         """``choosing`` may choose, from a few of the tokens, for several sequences at once."""
-        self._eog = sorted(model.eog_tokens)
-        self._banned = (ctypes.c_int32 * len(self._eog))(*self._eog)
+        self._eog = len(model.eog_tokens)
+        self._ends = [*sorted(model.eog_tokens), *sorted({*params.stop_tokens} - model.eog_tokens)]
+        self._banned = (ctypes.c_int32 * len(self._ends))(*self._ends)
 
     def prime(self, prompt: Sequence[int]) -> None:
         """Tell the penalties what stands before the answer."""
@@ -63,8 +66,14 @@ class Sampler:
             for token in prompt[-count:]:
                 self._chain.accept(token)
 
+    def _early_ends(self) -> int:
+        """How many of ``_ends`` may not come now: all before ``min_tokens``, with ``ignore_eos`` the model's own."""
+        if self.written < self._params.min_tokens:
+            return len(self._ends)
+        return self._eog if self._params.ignore_eos else 0
+
     def _rule_out_ends(self, logits: Floats) -> None:
-        for token in self._eog:
+        for token in self._ends[: self._early_ends()]:
             logits[token] = -np.inf
 
     def sample(self, context: Context, index: int) -> int:
@@ -84,12 +93,11 @@ class Sampler:
     def describe(self, one: llama_choose.Sequence) -> bool:
         """Fill in what ``choosing`` needs for the next token. True: it is too early for an end now, so a later one will
         need something else."""
-        early = self.written < self._min_tokens
         one.memory = self._memory.pointer if self._memory else None
         one.rest = self._rest.pointer if self._rest else None
-        one.banned, one.n_banned = ctypes.addressof(self._banned), len(self._banned) if early else 0
+        one.banned, one.n_banned = ctypes.addressof(self._banned), self._early_ends()
         one.k, one.lowered = self._k, llama_choose.MOST_LOWERED if self._memory else 0
-        return early and self._min_tokens < NEVER
+        return self.written < self._params.min_tokens
 
     def from_all(self, context: Context, index: int) -> int:
         """The choice from the whole vocabulary, accepted; for logits in which the ends are ruled out already."""
@@ -251,13 +259,17 @@ def _add_mirostat(chain: Chain, model: Model, params: SamplingParams, seed: int)
 
 def _add_memory(chain: Chain, model: Model, params: SamplingParams) -> None:
     if has_penalties(params):
-        last = params.penalty_last_n if params.penalty_last_n >= 0 else model.n_ctx_train
+        last = _reach(params.penalty_last_n, model)
         penalties = (last, params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
         chain.add(lib.llama_sampler_init_penalties(model.n_vocab, *penalties))
     if params.dry_multiplier > 0:
-        last = params.dry_penalty_last_n if params.dry_penalty_last_n >= 0 else model.n_ctx_train
+        last = _reach(params.dry_penalty_last_n, model)
         numbers = (params.dry_multiplier, params.dry_base, params.dry_allowed_length, last)
         chain.add_dry(model, numbers, params.dry_sequence_breakers)
+
+
+def _reach(last_n: int, model: Model) -> int:
+    return min(model.n_ctx_train if last_n < 0 else last_n, MOST_REMEMBERED)
 
 
 def _add_truncation(chain: Chain, params: SamplingParams, seed: int) -> None:

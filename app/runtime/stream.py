@@ -27,6 +27,7 @@ class Answer:
         self._budget = budget_of(request)
         self._stream = TextStream()
         self._stops = StopMatcher(request.sampling.stop) if request.sampling.stop else None
+        self._least = request.sampling.min_tokens
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[ToolCallDelta] = []
@@ -69,7 +70,7 @@ class Answer:
         self._untold += 1
 
     def _text_in(self, text: str) -> bool:
-        if self._stops is not None:
+        if self._stops is not None and self.tokens >= self._least:
             text, self.stop = self._stops.feed(text)
         if text:
             self._show(text)

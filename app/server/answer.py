@@ -52,6 +52,8 @@ class Answer:
     def __init__(self) -> None:
         self._choices: dict[int, ChoiceAnswer] = {}
         self.done = False
+        self.dropped: tuple[int, ...] = ()
+        """Messages that were left out of the prompt."""
 
     def add(self, event: Delta | Finished) -> None:
         """Take the next event."""
@@ -61,6 +63,7 @@ class Answer:
         if isinstance(event, Finished):
             choice.end, self.done = event, event.done
             return
+        self.dropped = self.dropped or event.dropped
         if event.text:
             choice.texts.append(event.text)
         if event.reasoning:

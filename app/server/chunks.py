@@ -35,6 +35,10 @@ class ChatWriter:
         if isinstance(item, Finished):
             return self._end(item)
         out = self._progressed(item) if self._progress and item.prompt_tokens else b""
+        if item.dropped:
+            left_out = self._chunk(item.choice, WireAnswer())
+            left_out.dropped_messages = list(item.dropped)
+            out += event(left_out)
         if item.reasoning:
             out += event(self._chunk(item.choice, WireAnswer(reasoning_content=item.reasoning)))
         logprobs = logprobs_of(item.logprobs) if item.logprobs else None

@@ -53,21 +53,16 @@ REASONS: dict[FinishReason, str] = {
     "cancelled": "stop",
     "context_full": "length",
 }
-# Ours and the wire's name and meaning are the same for these.
-SAME = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "typical_p",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "repeat_penalty",
-    "ignore_eos",
-    "n",
-)
+# The wire's name -> ours: the same for most.
+FIELDS = {
+    **{
+        name: name
+        for name in SamplingParams.__struct_fields__
+        if name not in ("max_tokens", "stop", "logprobs")
+    },
+    "repeat_last_n": "penalty_last_n",
+    "stop_token_ids": "stop_tokens",
+}
 
 
 # ------------------------------------------------------------------------------------------ requests
@@ -84,9 +79,10 @@ def to_request(wire: ChatRequest, request_id: str, defaults: SamplingParams) -> 
         tool_choice=_tool_choice(wire),
         parallel_tool_calls=wire.parallel_tool_calls is not False,
         response_format=_response_format(wire),
-        reasoning=reasoning_of(wire.reasoning_effort),
+        reasoning=reasoning_of(wire.reasoning_effort, _budget(wire)),
         template_kwargs=wire.chat_template_kwargs or {},
         continue_last=is_open(messages),
+        context_policy=wire.context_policy or "stop",
     )
 
 
@@ -141,8 +137,8 @@ def image_from(data: str, mime: str, param: str) -> ImagePart:
 
 
 def over_defaults(wire: object, defaults: SamplingParams, limit: int | None, **more: Any) -> SamplingParams:
-    """The fields of ``wire`` that have the same name and meaning, over the defaults."""
-    given = {name: value for name in SAME if (value := getattr(wire, name, None)) is not None}
+    """The fields of ``wire`` that mean what ours do, over the defaults."""
+    given = {ours: value for name, ours in FIELDS.items() if (value := getattr(wire, name, None)) is not None}
     if limit is not None:
         given["max_tokens"] = limit
     return replace(defaults, **given, **more)
@@ -210,6 +206,12 @@ def json_format(schema: dict[str, Any] | None) -> ResponseFormat:
     return ResponseFormat("json_schema", schema) if schema else ResponseFormat("json_object")
 
 
+def _budget(wire: ChatRequest) -> int | None:
+    given = wire.reasoning_budget_tokens
+    budget = wire.thinking_budget_tokens if given is None else given
+    return None if budget is None or budget < 0 else budget
+
+
 def reasoning_of(effort: str | None, budget: int | None = None) -> ReasoningOptions:
     """OpenAI's effort; "none" switches thinking off."""
     if effort is None:
@@ -257,7 +259,10 @@ def to_completion(request_id: str, created: int, model: str, answer: Answer) -> 
     usage = answer.usage
     choices = [_choice(choice) for choice in answer.choices]
     timings = timings_of(answer.timings, usage)
-    return ChatCompletion(completion_id(request_id), created, model, choices, usage_of(usage), timings)
+    whole = ChatCompletion(completion_id(request_id), created, model, choices, usage_of(usage), timings)
+    if answer.dropped:
+        whole.dropped_messages = list(answer.dropped)
+    return whole
 
 
 def _choice(choice: ChoiceAnswer) -> Choice:

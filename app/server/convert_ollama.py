@@ -44,7 +44,7 @@ REASONS: dict[FinishReason, str] = {
 }
 SAME = (
     "temperature", "top_k", "top_p", "min_p", "typical_p", "seed", "repeat_penalty", "presence_penalty",
-    "frequency_penalty",
+    "frequency_penalty", "mirostat", "mirostat_tau", "mirostat_eta",
 )  # fmt: skip
 NS = 1_000_000_000
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

@@ -26,6 +26,7 @@ SAMPLING = {
     "stopStrings": "stop",
     "seed": "seed",
 }
+POLICIES = {"stopAtLimit": "stop", "truncateMiddle": "drop_middle", "rollingWindow": "rolling"}
 LOADING = {
     "llm.load.contextLength": "n_ctx",
     "embedding.load.contextLength": "n_ctx",
@@ -47,6 +48,9 @@ def chat_of(wire: Predict | Template, model: str, files: Files) -> ChatRequest:
         chosen = _unboxed(value)
         if name and chosen is not None:
             found[name] = chosen
+    policy = options.get("llm.prediction.contextOverflowPolicy")
+    if isinstance(policy, str) and policy in POLICIES:
+        found["context_policy"] = POLICIES[policy]
     return msgspec.convert(found | _tools(options) | _structure(options), ChatRequest)
 
 

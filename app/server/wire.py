@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.core.generate import ContextPolicy
+
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Temperature = Annotated[float, Meta(ge=0, le=5)]
@@ -22,6 +24,9 @@ Bias = Annotated[float, Meta(ge=-100, le=100)]
 Positive = Annotated[float, Meta(gt=0)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 TopK = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+Lookback = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+"""Tokens to look back over; -1: all."""
+Amount = Annotated[float, Meta(ge=0, le=1e6)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
@@ -139,8 +144,38 @@ class JsonSchemaFormat(Struct, tag="json_schema", tag_field="type"):
     json_schema: JsonSchema
 
 
-class ChatRequest(Struct):
-    """POST /v1/chat/completions. The last block is llama.cpp's own, which many clients send."""
+class Shaping(Struct, kw_only=True):
+    """What OpenAI has no name for: llama.cpp's own sampling under llama-server's names, and vLLM's ``min_tokens`` and
+    ``stop_token_ids``."""
+
+    top_k: TopK | None = None
+    min_p: Probability | None = None
+    typical_p: Probability | None = None
+    top_n_sigma: Annotated[float, Meta(ge=-1, le=100)] | None = None
+    dynatemp_range: Temperature | None = None
+    dynatemp_exponent: Amount | None = None
+    xtc_probability: Probability | None = None
+    xtc_threshold: Probability | None = None
+    dry_multiplier: Amount | None = None
+    dry_base: Annotated[float, Meta(ge=1, le=1e6)] | None = None
+    dry_allowed_length: Count | None = None
+    dry_penalty_last_n: Lookback | None = None
+    dry_sequence_breakers: Annotated[tuple[str, ...], Meta(max_length=64)] | None = None
+    mirostat: Literal[0, 1, 2] | None = None
+    mirostat_tau: Amount | None = None
+    mirostat_eta: Amount | None = None
+    repeat_penalty: Positive | None = None
+    repeat_last_n: Lookback | None = None
+    min_tokens: Annotated[int, Meta(ge=0)] | None = None
+    stop_token_ids: Annotated[tuple[TokenId, ...], Meta(max_length=256)] | None = None
+    ignore_eos: bool | None = None
+    grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
+
+
+class ChatRequest(Shaping):
+    """POST /v1/chat/completions. ``reasoning_budget_tokens`` (-1: no bound) and its older name are llama-server's,
+    ``context_policy`` is ours: what becomes of a conversation that does not fit."""
 
     model: str
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
@@ -165,15 +200,10 @@ class ChatRequest(Struct):
     parallel_tool_calls: bool | None = None
     response_format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
     reasoning_effort: Effort | None = None
-
-    top_k: TopK | None = None
-    min_p: Probability | None = None
-    typical_p: Probability | None = None
-    repeat_penalty: Positive | None = None
-    ignore_eos: bool | None = None
-    grammar: str | None = None
-    json_schema: dict[str, Any] | None = None
+    reasoning_budget_tokens: Limit | None = None
+    thinking_budget_tokens: Limit | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    context_policy: ContextPolicy | None = None
 
 
 class WireUsage(Struct):
@@ -269,6 +299,8 @@ class ChatCompletion(Struct):
     timings: WireTimings
     object: str = "chat.completion"
     system_fingerprint: str = "hearth"
+    dropped_messages: list[int] | UnsetType = UNSET
+    """Messages that ``context_policy`` left out of the prompt, by their place in the request."""
 
 
 class PromptProgress(Struct):
@@ -291,6 +323,7 @@ class ChatChunk(Struct, omit_defaults=True):
     usage: WireUsage | UnsetType | None = UNSET
     timings: WireTimings | UnsetType = UNSET
     prompt_progress: PromptProgress | UnsetType = UNSET
+    dropped_messages: list[int] | UnsetType = UNSET
 
 
 class ModelCard(Struct):

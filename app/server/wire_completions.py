@@ -1,6 +1,6 @@
 """OpenAI's older completions, embeddings, and the reranking that Jina's and Cohere's clients send, as types."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -10,13 +10,12 @@ from app.server.wire import (
     Count,
     Limit,
     Penalty,
-    Positive,
     Probability,
     Seed,
+    Shaping,
     StreamOptions,
     Temperature,
     TokenId,
-    TopK,
     Ttl,
     WireTimings,
     WireUsage,
@@ -25,7 +24,7 @@ from app.server.wire import (
 Tokens = list[TokenId]
 
 
-class CompletionRequest(Struct):
+class CompletionRequest(Shaping):
     """POST /v1/completions."""
 
     model: str
@@ -46,13 +45,6 @@ class CompletionRequest(Struct):
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     logit_bias: dict[TokenId, Bias] | None = None
-
-    top_k: TopK | None = None
-    min_p: Probability | None = None
-    repeat_penalty: Positive | None = None
-    ignore_eos: bool | None = None
-    grammar: str | None = None
-    json_schema: dict[str, Any] | None = None
 
 
 class CompletionLogprobs(Struct):

@@ -161,6 +161,22 @@ def test_what_may_raise_a_token_takes_the_whole_vocabulary(changes: dict[str, An
     sampler.close()
 
 
+@pytest.mark.parametrize("ignore_eos", [False, True])
+def test_ends_come_when_they_may(ignore_eos: bool) -> None:
+    """Before ``min_tokens`` neither the model's ends nor the request's, with ``ignore_eos`` the model's never."""
+    params = SamplingParams(temperature=0.0, min_tokens=2, stop_tokens=(5, 7), ignore_eos=ignore_eos)
+    together, alone = [Sampler(MODEL, params, 1)], Sampler(MODEL, params, 1)
+    values = peaked(np.random.default_rng(4), 1)
+    values[0, [5, 2, 9]] = 500, 1000, 100
+    context: Any = Rows(values)
+    chooser = Chooser(context, together)
+    for expected in (9, 9, 5 if ignore_eos else 2):
+        context.values[:] = values
+        assert alone.sample(context, 0) == expected
+        context.values[:] = values
+        assert chooser.choose() == [expected]
+
+
 def test_greedy_takes_the_first_of_the_best() -> None:
     samplers = [Sampler(MODEL, SamplingParams(temperature=0.0, min_tokens=1), 1) for _ in range(ROWS)]
     values = stepped(np.random.default_rng(3))

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import OutOfMemoryError
 from app.core.events import RequestLogged
-from app.core.generate import Failed, SamplingParams
+from app.core.generate import Delta, Failed, Finished, SamplingParams, Timings, Usage
 from tests.waiting import until
 
 MODEL = "fake/model:Q4_K_M"
@@ -39,6 +39,53 @@ def test_a_whole_answer(client, served) -> None:
     sampling = served.supervisor.requests[0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.5, 0.9, 9)
     assert (sampling.stop, sampling.seed) == (("END",), 7)
+
+
+SHAPING = {
+    "top_n_sigma": 1.5, "dynatemp_range": 0.5, "dynatemp_exponent": 2.0, "xtc_probability": 0.5, "xtc_threshold": 0.2,
+    "dry_multiplier": 0.8, "dry_base": 2.0, "dry_allowed_length": 3, "dry_penalty_last_n": 100, "mirostat": 2,
+    "mirostat_tau": 4.0, "mirostat_eta": 0.2, "typical_p": 0.9, "repeat_penalty": 1.1, "min_tokens": 7,
+}  # fmt: skip
+RENAMED = {
+    "repeat_last_n": ("penalty_last_n", 32),
+    "stop_token_ids": ("stop_tokens", (5, 6)),
+    "dry_sequence_breakers": ("dry_sequence_breakers", (".", "x")),
+}
+
+
+@pytest.mark.parametrize("route", ["chat", "completion"])
+def test_every_sampler_of_llama_cpp_can_be_asked_for(client, served, route) -> None:
+    extra = SHAPING | {name: value for name, (_, value) in RENAMED.items()}
+    if route == "chat":
+        ask(client, extra_body=extra)
+    else:
+        client.completions.create(model=MODEL, prompt="one", extra_body=extra)
+    sampling = served.supervisor.requests[0].sampling
+    expected = SHAPING | dict(RENAMED.values())
+    assert {name: getattr(sampling, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("extra", "budget"),
+    [
+        ({"reasoning_budget_tokens": 9}, 9),
+        ({"thinking_budget_tokens": 0}, 0),
+        ({"reasoning_budget_tokens": -1}, None),
+    ],
+)
+def test_thinking_has_a_budget(client, served, extra, budget) -> None:
+    ask(client, extra_body=extra)
+    assert served.supervisor.requests[0].reasoning.budget == budget
+
+
+def test_messages_that_no_longer_count_are_named(client, served) -> None:
+    end = Finished("stop", Usage(7, 3), Timings())
+    served.supervisor.script = [Delta(dropped=(1, 2)), Delta(text="one"), end]
+    rolling = {"context_policy": "rolling"}
+    assert ask(client, extra_body=rolling).model_extra["dropped_messages"] == [1, 2]
+    chunks = list(ask(client, stream=True, extra_body=rolling))
+    assert [found for chunk in chunks if (found := chunk.model_extra.get("dropped_messages"))] == [[1, 2]]
+    assert {request.context_policy for request in served.supervisor.requests} == {"rolling"}
 
 
 def test_a_stream_ends_with_usage_when_asked(client) -> None:
@@ -116,6 +163,12 @@ def test_no_path_from_a_request_reaches_the_disk(http, name) -> None:
         ({"messages": [{"role": "king", "content": "x"}]}, "messages"),
         ({"stream_options": 3}, "stream_options"),
         ({"messages": [{"role": "user", "content": [{"type": "audio"}]}]}, "messages"),
+        ({"mirostat": 3}, "mirostat"),
+        ({"dry_base": 0.5}, "dry_base"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"xtc_probability": 2}, "xtc_probability"),
+        ({"repeat_last_n": 2**31}, "repeat_last_n"),
+        ({"context_policy": "forget"}, "context_policy"),
     ],
 )
 def test_a_wrong_field_is_refused_by_name(http, change, field) -> None:
