@@ -27,6 +27,12 @@ ALIVE = ("starting", "loading", "ready")
 FREED_WITHIN = 10.0
 """Seconds the system may take to give an ended worker's memory back."""
 CLOCK = 15.0
+LOADS_WITHIN = 300.0
+"""Seconds that a load waits for another one to take its memory, where both may be too much."""
+BEGINS_WITHIN = 1.0
+"""Seconds after which a load that was planned and has not begun is not expected any more."""
+JUST_USED = 0.3
+"""Seconds in which whoever had a model loaded asks it: one that is not asked by then is idle."""
 
 
 class Engine(Protocol):
@@ -40,8 +46,8 @@ class Engine(Protocol):
         """One instance."""
         ...
 
-    def unload(self, model_id: str) -> object:
-        """A future of nothing."""
+    def release(self, model_id: str) -> object:
+        """A future of nothing: it is unloaded. Fails with BusyError when anything is asked of it."""
         ...
 
     def rest(self, model_id: str) -> object:
@@ -59,6 +65,8 @@ class Residency:
         self._engine, self._plan, self._idle_seconds = engine, plan, idle_seconds
         self._pins: set[str] = set()
         self._one_at_a_time = threading.Lock()
+        self._promised: dict[str, tuple[float, dict[str, int]]] = {}
+        """Model -> when its load was planned, and the bytes that it will take by device."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -82,7 +90,10 @@ class Residency:
                     self._with_room(record, None, _held(now)) if now.rests else self._plan(record, None, {})
                 )
                 return replace(again, plan=now.plan, verdict="ok")
-            return _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
+            planned = _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
+            takes = {device.device: device.needed for device in planned.memory}
+            self._promised[record.id] = time.monotonic(), takes
+            return planned
 
     def gives(self, model: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
         """What a load of ``model`` could have beside what is free, in bytes by device: what it holds itself, and what
@@ -92,30 +103,82 @@ class Residency:
         idle = {item.id: _all_of(item) for item in others if not item.busy and not item.pinned}
         return _held(own) if own is not None and own.state in ALIVE else {}, idle
 
-    def _with_room(self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int]) -> "Planned":
+    def _with_room(
+        self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int], tries: int = 5
+    ) -> "Planned":
+        if planned := self._beside_loads(record, wishes, own):
+            return planned
         alone = self._plan(record, wishes, own)
-        others = [item for item in self._loaded(time.time()) if item.id != record.id]
-        if _easy(alone) or not others:
+        if _easy(alone):
+            return alone
+        others = self._settled(record.id)
+        if not others:
             return alone
         freed = _sum([own, *(_all_of(item) for item in others if not item.busy and not item.pinned)])
         roomy = self._plan(record, wishes, freed)
         steps = choose(others, _missing(roomy, own, freed))
-        if steps:
-            for step in steps:
-                self._give_up(step, record.id)
-            self._wait_until_free(record, wishes, own, roomy)
-        return roomy if steps is not None else alone
+        if not steps:
+            return alone if steps is None else roomy
+        if not all(self._give_up(step, record.id) for step in steps) and tries > 1:
+            return self._with_room(
+                record, wishes, own, tries - 1
+            )  # one was asked something meanwhile: it is busy
+        self._wait_until_free(record, wishes, own, roomy)
+        return roomy
 
-    def _give_up(self, step: Eviction, wanted: str) -> None:
-        if step.stage == "model":
-            log.info("%s goes to make room for %s", step.id, wanted)
-            self._engine.unload(step.id).result()  # type: ignore[attr-defined]
-            return
-        log.info("the cache of %s goes to make room for %s", step.id, wanted)
+    def _beside_loads(
+        self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int]
+    ) -> "Planned | None":
+        """The plan that has room whatever the loads going on will take; None once there are none: what is free now
+        is free then."""
+        end = time.monotonic() + LOADS_WITHIN
+        while (coming := self._coming(record.id)) and time.monotonic() < end:
+            taken = {device: -count for device, count in coming.items()}
+            planned = self._plan(record, wishes, _sum([own, taken]))
+            if _easy(planned):
+                return planned
+            if self._stop.wait(0.1):
+                break
+        return None
+
+    def _coming(self, wanted: str) -> dict[str, int]:
+        """Bytes by device that other models take which load now or are about to. (A part of it they may have.)"""
+        found = []
+        for model, (at, takes) in tuple(self._promised.items()):
+            now = self._engine.snapshot(model)
+            state = now.state if now is not None else "stopped"
+            soon = state != "ready" and time.monotonic() - at < BEGINS_WITHIN
+            if not soon and state not in ("starting", "loading"):
+                del self._promised[model]
+            elif model != wanted:
+                found.append(takes)
+        return _sum(found)
+
+    def _settled(self, wanted: str) -> list[Loaded]:
+        """The other models, once none is between its load and the first question of whoever wanted it."""
+        end = time.monotonic() + FREED_WITHIN
+        while True:
+            others = [item for item in self._loaded(time.time()) if item.id != wanted]
+            fresh = any(item.idle < JUST_USED and not item.busy for item in others)
+            if not fresh or time.monotonic() > end:
+                return others
+            time.sleep(0.05)
+
+    def _give_up(self, step: Eviction, wanted: str) -> bool:
+        """False: it stays, somebody asks it."""
+        log.info(
+            "%s %s goes to make room for %s",
+            "the cache of" if step.stage == "cache" else "all of",
+            step.id,
+            wanted,
+        )
+        give = self._engine.release if step.stage == "model" else self._engine.rest
         try:
-            self._engine.rest(step.id).result()  # type: ignore[attr-defined]
+            give(step.id).result()  # type: ignore[attr-defined]
         except HearthError as error:
             log.info("it stays: %s", error)
+            return False
+        return True
 
     def _wait_until_free(
         self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int], wanted: "Planned"
@@ -152,7 +215,7 @@ class Residency:
         ]
         for model in gone:
             log.info("%s is unloaded: idle for %.0f s", model, limit)
-            self._engine.unload(model)
+            self._engine.release(model)
         return gone
 
     def close(self) -> None:

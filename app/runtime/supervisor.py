@@ -123,6 +123,12 @@ class Supervisor:
         self._post(lambda: self._instance(model_id).unload(future))
         return future
 
+    def release(self, model_id: str) -> "Future[None]":
+        """End the worker unless anything is asked of it: then it stays, and the future fails with BusyError."""
+        future: Future[None] = Future()
+        self._post(lambda: self._instance(model_id).release(future))
+        return future
+
     def rest(self, model_id: str) -> "Future[None]":
         """Give an idle instance's KV cache and compute buffers back, until its next request. Fails with BusyError while
         anything is asked of it."""

@@ -23,6 +23,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.instances: dict[str, InstanceChanged] = {}
+        self.asked: set[str] = set()
 
     def add(self, model: str, size: int, idle: float = 100.0, **more: object) -> None:
         self.instances[model] = InstanceChanged(
@@ -37,9 +38,13 @@ class Engine:
     def snapshot(self, model: str) -> InstanceChanged | None:
         return self.instances.get(model)
 
-    def unload(self, model: str) -> "Future[None]":
-        self.instances.pop(model)
+    def release(self, model: str) -> "Future[None]":
         done: Future[None] = Future()
+        if model in self.asked:  # between the look at it and now
+            self.instances[model] = replace(self.instances[model], active=1)
+            done.set_exception(BusyError(model=model, waiting=1))
+            return done
+        self.instances.pop(model)
         done.set_result(None)
         return done
 
@@ -122,6 +127,56 @@ def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> No
     with pytest.raises(OutOfMemoryError, match="are free"):
         residency.prepare(record("b", 5 * GB))
     assert set(engine.instances) == {"busy", "pinned"}
+
+
+def test_two_loads_at_once_are_not_given_the_same_memory(engine: Engine, residency: Residency) -> None:
+    assert residency.prepare(record("first", 6 * GB)).verdict == "ok"
+    engine.add("first", 0, state="loading")  # nothing of it is in memory yet
+    assert residency.prepare(record("small", 2 * GB)).verdict == "ok"  # room for both in any case
+    engine.add("small", 2 * GB, active=1)
+    second: Future[Planned] = Future()
+
+    def load() -> None:
+        try:
+            second.set_result(residency.prepare(record("second", 6 * GB)))
+        except OutOfMemoryError as error:
+            second.set_exception(error)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    engine.add("first", 6 * GB, active=1)
+    with pytest.raises(OutOfMemoryError):
+        second.result(60)
+    thread.join()
+    assert set(engine.instances) == {"first", "small"}
+
+
+def test_a_load_that_never_began_is_forgotten(
+    engine: Engine, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residency.prepare(record("first", 6 * GB))
+    monkeypatch.setattr("app.planning.residency.BEGINS_WITHIN", 0.0)
+    assert residency.prepare(record("second", 6 * GB)).verdict == "ok"
+
+
+def test_one_that_was_loaded_just_now_is_left_to_whoever_wanted_it(
+    engine: Engine, residency: Residency
+) -> None:
+    engine.add("new", 6 * GB, idle=0)
+    ask = threading.Timer(0.1, lambda: engine.add("new", 6 * GB, idle=0, active=1))
+    ask.start()
+    with pytest.raises(OutOfMemoryError):
+        residency.prepare(record("b", 6 * GB))
+    ask.join()
+    assert set(engine.instances) == {"new"}
+
+
+def test_one_that_is_asked_at_the_last_moment_stays(engine: Engine, residency: Residency) -> None:
+    engine.add("old", 4 * GB, idle=5000)
+    engine.add("new", 5 * GB, idle=10)
+    engine.asked = {"old"}
+    assert residency.prepare(record("b", 4 * GB)).verdict == "ok"
+    assert set(engine.instances) == {"old"}
 
 
 def test_nobody_is_unloaded_in_vain(engine: Engine, residency: Residency) -> None:
