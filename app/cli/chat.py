@@ -13,6 +13,7 @@ from app.compose import Services
 from app.core.errors import UsageError
 from app.core.events import InstanceChanged
 from app.core.generate import (
+    ContextPolicy,
     Delta,
     GenerateRequest,
     ImagePart,
@@ -98,7 +99,12 @@ class _Talk:
         images, self._images = self._images, ()
         self._messages.append(Message("user", (*images, TextPart(text)) if images else text))
         request = GenerateRequest(
-            new_id(), tuple(self._messages), sampling=self._sampling(), conversation="terminal", flush_ms=33
+            new_id(),
+            tuple(self._messages),
+            sampling=self._sampling(),
+            context_policy=self._policy(),
+            conversation="terminal",
+            flush_ms=33,
         )
         answer = ask(self._running, self._model, request, None if self._args.json else self._show)
         self._messages.append(Message("assistant", answer.text))
@@ -107,7 +113,17 @@ class _Talk:
             print()
         emit(report, self._args.json, _line(report))
 
+    def _policy(self) -> ContextPolicy:
+        preset = self._running.presets.current(self._model)
+        own = self._args.context_policy or (preset.context_policy if preset else None)
+        return own or self._running.settings.value.chat.context_policy
+
     def _show(self, delta: Delta) -> None:
+        if delta.dropped:
+            count = len(delta.dropped)
+            print(
+                f"[the context is full: {count} earlier messages are left out]", file=sys.stderr, flush=True
+            )
         if delta.reasoning:
             print(
                 f"\x1b[2m{delta.reasoning}\x1b[0m" if sys.stdout.isatty() else delta.reasoning,

@@ -4,11 +4,13 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
+from typing import get_args
 
 from app import __version__
 from app.cli.lab_args import add_lab
 from app.cli.output import fail
 from app.core.errors import HearthError
+from app.core.generate import ContextPolicy
 from app.core.settings import SettingInfo, describe
 
 Command = Callable[[argparse.Namespace], int]
@@ -157,16 +159,38 @@ def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     chat.add_argument("--system", default="", help="system prompt")
     chat.add_argument("--temp", type=float, help="temperature")
     chat.add_argument("-n", "--max-tokens", type=_positive, help="longest answer, in tokens")
+    chat.add_argument(
+        "--context-policy",
+        choices=get_args(ContextPolicy),
+        help="when the context is full: stop, drop the middle, or leave out what is oldest",
+    )
     _add_load(chat)
 
 
-SHORT = {
-    "n_ctx": ("-c", "--ctx"),
-    "n_gpu_layers": ("-ngl", "--gpu-layers"),
+FLAGS = {
+    "n_ctx": ("-c", "--ctx", "--ctx-size"),
+    "n_gpu_layers": ("-ngl", "--gpu-layers", "--n-gpu-layers"),
     "n_threads": ("-t", "--threads"),
-    "n_parallel": ("--parallel",),
+    "n_threads_batch": ("-tb", "--threads-batch"),
+    "n_parallel": ("-np", "--parallel"),
     "kv_type": ("--kv",),
+    "v_type": ("-ctv", "--v-type", "--cache-type-v"),
+    "flash_attn": ("-fa", "--flash-attn"),
+    "n_cpu_moe": ("-ncmoe", "--cpu-moe", "--n-cpu-moe"),
+    "tensor_overrides": ("-ot", "--tensor-overrides", "--override-tensor"),
+    "devices": ("-dev", "--devices", "--device"),
+    "split_mode": ("-sm", "--split-mode"),
+    "tensor_split": ("-ts", "--tensor-split"),
+    "main_gpu": ("-mg", "--main-gpu"),
+    "offload_kqv": ("--offload-kqv", "--kv-offload"),
+    "cache_ram_mb": ("--cache-ram-mb", "--cache-ram"),
+    "n_batch": ("-b", "--batch", "--batch-size"),
+    "n_ubatch": ("-ub", "--ubatch", "--ubatch-size"),
+    "use_mmap": ("--use-mmap", "--mmap"),
+    "use_mlock": ("--use-mlock", "--mlock"),
+    "adapters": ("--adapters", "--lora"),
 }
+"""Where a flag is not the setting's own name: llama.cpp's are understood too."""
 KINDS = {"int": int, "float": float, "text": str, "choice": str}
 
 
@@ -181,7 +205,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
 
 def _add_flag(group: "argparse._ArgumentGroup", info: SettingInfo) -> None:
     name = info.key.partition(".")[2]
-    flags = SHORT.get(name, (f"--{name.removeprefix('n_').replace('_', '-')}",))
+    flags = FLAGS.get(name, (f"--{name.removeprefix('n_').replace('_', '-')}",))
     text = info.help.replace("%", "%%")
     if info.kind == "bool":
         group.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, help=text)

@@ -41,5 +41,5 @@ def without_display(args: list[str]) -> int:
 def _arguments(model: str, prompt: str | None) -> Namespace:
     return Namespace(
         model=model, prompt=prompt, system="", temp=None, seed=None, max_tokens=128,
-        json=False, first=QUESTION,
+        json=False, first=QUESTION, context_policy=None,
     )  # fmt: skip
