@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from app.cli.models import count
 from app.cli.output import emit, size, table
 from app.compose import Services, compose
-from app.core.errors import HubNotFoundError, UsageError, from_code
+from app.core.errors import HubNoSuchFileError, UsageError, from_code
 from app.core.events import DownloadChanged, ErrorInfo
 from app.models.downloads import ACCESS
 from app.models.hub import QuantFile, RepoDetail, SearchFilters, parse_address
@@ -114,7 +114,7 @@ def _say_how_to_get_access(running: Services, last: DownloadChanged, target: str
 
 
 def choose_quant(detail: RepoDetail, quant: str) -> QuantFile:
-    """The quant of that name, or the usual choice. Raises HubNotFoundError naming those there are."""
+    """The quant of that name, or the usual choice. Raises HubNoSuchFileError naming those there are."""
     usable = [item for item in detail.quants if item.kind in ("text", "embedding", "reranker")] or list(
         detail.quants
     )
@@ -123,8 +123,8 @@ def choose_quant(detail: RepoDetail, quant: str) -> QuantFile:
             if item.quant.lower() == name.lower() or any(part.name == name for part in item.files):
                 return item
     if quant or not usable:
-        names = ", ".join(item.quant for item in usable) or "no GGUF file"
-        raise HubNotFoundError(what=f"{detail.id}:{quant or 'GGUF'} (there is: {names})")
+        names = ", ".join(item.quant for item in usable) or "—"
+        raise HubNoSuchFileError(repo=detail.id, wanted=quant or "GGUF", found=names)
     return min(usable, key=lambda item: item.bytes)
 
 

@@ -21,6 +21,7 @@
         HubError
             HubUnreachableError          hub_unreachable
             HubNotFoundError             hub_not_found
+                HubNoSuchFileError       hub_no_such_file
             HubUnauthorizedError         hub_unauthorized
             HubGatedError                hub_gated
             HubRateLimitedError          hub_rate_limited
@@ -43,6 +44,15 @@
             BadConstraintError           bad_constraint
             BusyError                    busy
             BadRequestError              bad_request
+                ConverterMissingError    converter_missing
+                NotConvertibleError      not_convertible
+                NeedsMatrixError         needs_matrix
+                ForeignMatrixError       foreign_matrix
+                TargetTakenError         target_taken
+                NoRecipeError            no_recipe
+                RecipeSourceError        recipe_source
+                RecipeMatrixError        recipe_matrix
+                RecipeBytesError         recipe_bytes
             BadImageError                bad_image
             NoEyesError                  no_eyes
             MeasuringError               measuring_failed
@@ -234,6 +244,12 @@ class HubNotFoundError(HubError):
     action = "search"
 
 
+class HubNoSuchFileError(HubNotFoundError):
+    code = "hub_no_such_file"
+    template = "{repo} has no {wanted}. There is: {found}."
+    hint = "Choose one of these."
+
+
 class HubUnauthorizedError(HubError):
     code = "hub_unauthorized"
     template = "The Hub refused access to {what}."
@@ -370,6 +386,60 @@ class BadRequestError(EngineError):
     code = "bad_request"
     template = "The request can't be served: {detail}."
     action = ""
+
+
+class ConverterMissingError(BadRequestError):
+    code = "converter_missing"
+    template = (
+        "Original weights are converted first, which needs an environment of its own: it is not set up here."
+    )
+    hint = "The Lab page or hearth lab setup makes it."
+
+
+class NotConvertibleError(BadRequestError):
+    code = "not_convertible"
+    template = "{folder} can't be converted: {detail}."
+
+
+class NeedsMatrixError(BadRequestError):
+    code = "needs_matrix"
+    template = "{type} needs an importance matrix."
+    hint = "Compute one from a text, or give a finished one (--imatrix)."
+
+
+class ForeignMatrixError(BadRequestError):
+    code = "foreign_matrix"
+    template = "The matrix {matrix} belongs to another model than {model}."
+    hint = "Compute one with this model, or choose another file."
+
+
+class TargetTakenError(BadRequestError):
+    code = "target_taken"
+    template = "{file} is being written by another job, or waits for one in the lab's queue already."
+    hint = "Wait for it, or take another name."
+
+
+class NoRecipeError(BadRequestError):
+    code = "no_recipe"
+    template = "{file} is no recipe of a quant: {detail}."
+
+
+class RecipeSourceError(BadRequestError):
+    code = "recipe_source"
+    template = "{file} is not the source of the recipe ({name})."
+    hint = "Choose the file whose SHA-256 the recipe names."
+
+
+class RecipeMatrixError(BadRequestError):
+    code = "recipe_matrix"
+    template = "{file} is not the matrix of the recipe ({name})."
+    hint = "Choose the file whose SHA-256 the recipe names (--imatrix)."
+
+
+class RecipeBytesError(BadRequestError):
+    code = "recipe_bytes"
+    template = "{file} came out with other bytes than the recipe's and was removed."
+    hint = "The recipe was made with {theirs}, this is {ours}: another llama.cpp can make other bytes."
 
 
 class BadImageError(EngineError):

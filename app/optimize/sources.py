@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.errors import HubNotFoundError, TransferCancelledError
+from app.core.errors import HubNoSuchFileError, TransferCancelledError
 from app.core.lab import LabProgress
 from app.models.downloads_store import target
 from app.models.hub_types import QuantFile, RemotePart, RepoDetail
@@ -25,22 +25,20 @@ Tell = Callable[[LabProgress], None]
 
 def best_source(detail: RepoDetail, quant: str = "") -> QuantFile:
     """The file to quantize from: ``quant`` when named (``safetensors``: the original weights), else the best GGUF in
-    16 or 8 bits, else the original weights, else the finest there is. Raises HubNotFoundError."""
+    16 or 8 bits, else the original weights, else the finest there is. Raises HubNoSuchFileError."""
     usable = [item for item in detail.quants if item.kind in ("text", "embedding", "reranker")]
     whole = {item.quant: item for item in usable}
     if quant:
         named = detail.weights if quant.lower() == "safetensors" else None
         named = named or next((item for item in usable if item.quant.lower() == quant.lower()), None)
         if named is None:
-            raise HubNotFoundError(
-                what=f"{detail.id}:{quant} (there is: {', '.join(whole) or 'no GGUF file'})"
-            )
+            raise HubNoSuchFileError(repo=detail.id, wanted=quant, found=", ".join(whole) or "—")
         return named
     chosen = next((whole[name] for name in BEST if name in whole), None) or detail.weights
     if chosen is None and usable:
         chosen = max(usable, key=lambda item: (explain(item.quant).bits or 0.0, item.bytes))
     if chosen is None:
-        raise HubNotFoundError(what=f"{detail.id} (it has neither a GGUF nor safetensors)")
+        raise HubNoSuchFileError(repo=detail.id, wanted="GGUF, safetensors", found="—")
     return chosen
 
 

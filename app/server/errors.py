@@ -21,6 +21,7 @@ STATUS = {
     "model_not_found": 404,
     "model_ambiguous": 404,
     "hub_not_found": 404,
+    "hub_no_such_file": 404,
     "usage": 400,
     "settings": 400,
     "bad_request": 400,

@@ -2118,8 +2118,28 @@
         <translation>Hãy chọn tệp có đuôi .gguf.</translation>
     </message>
     <message>
+        <source>Choose one of these.</source>
+        <translation>Hãy chọn một trong số này.</translation>
+    </message>
+    <message>
+        <source>Choose the file whose SHA-256 the recipe names (--imatrix).</source>
+        <translation>Hãy chọn tệp có SHA-256 ghi trong công thức (--imatrix).</translation>
+    </message>
+    <message>
+        <source>Choose the file whose SHA-256 the recipe names.</source>
+        <translation>Hãy chọn tệp có SHA-256 ghi trong công thức.</translation>
+    </message>
+    <message>
         <source>Close other programs and try again; hearth doctor names what is wrong with a driver.</source>
         <translation>Hãy đóng các chương trình khác rồi thử lại; hearth doctor sẽ cho biết trình điều khiển bị lỗi gì.</translation>
+    </message>
+    <message>
+        <source>Compute one from a text, or give a finished one (--imatrix).</source>
+        <translation>Hãy tính từ một văn bản, hoặc đưa một ma trận có sẵn (--imatrix).</translation>
+    </message>
+    <message>
+        <source>Compute one with this model, or choose another file.</source>
+        <translation>Hãy tính ma trận bằng mô hình này, hoặc chọn tệp khác.</translation>
     </message>
     <message>
         <source>Download it again.</source>
@@ -2270,6 +2290,10 @@
         <translation>Không có gì thay đổi. Hãy cập nhật bằng tài khoản đã cài Hearth.</translation>
     </message>
     <message>
+        <source>Original weights are converted first, which needs an environment of its own: it is not set up here.</source>
+        <translation>Trọng số gốc được chuyển đổi trước, việc đó cần một môi trường riêng: ở đây chưa cài.</translation>
+    </message>
+    <message>
         <source>Port {free} is free.</source>
         <translation>Cổng {free} còn trống.</translation>
     </message>
@@ -2322,6 +2346,10 @@
         <translation>Hub từ chối cho truy cập {what}.</translation>
     </message>
     <message>
+        <source>The Lab page or hearth lab setup makes it.</source>
+        <translation>Trang Thí nghiệm hoặc lệnh hearth lab setup sẽ tạo ra nó.</translation>
+    </message>
+    <message>
         <source>The answer's format can't be enforced: {detail}.</source>
         <translation>Không thể ép định dạng câu trả lời: {detail}.</translation>
     </message>
@@ -2366,6 +2394,10 @@
         <translation>Danh sách cập nhật từ {host} không được ký bằng khóa mà bạn tin cậy: không dùng bất cứ gì trong đó.</translation>
     </message>
     <message>
+        <source>The matrix {matrix} belongs to another model than {model}.</source>
+        <translation>Ma trận {matrix} thuộc về mô hình khác, không phải {model}.</translation>
+    </message>
+    <message>
         <source>The model's chat template failed: {detail}.</source>
         <translation>Mẫu trò chuyện của mô hình bị lỗi: {detail}.</translation>
     </message>
@@ -2376,6 +2408,10 @@
     <message>
         <source>The prompt has {tokens} tokens and the context holds {limit}.</source>
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
+    </message>
+    <message>
+        <source>The recipe was made with {theirs}, this is {ours}: another llama.cpp can make other bytes.</source>
+        <translation>Công thức được tạo bằng {theirs}, ở đây là {ours}: llama.cpp khác có thể cho ra byte khác.</translation>
     </message>
     <message>
         <source>The request can't be served: {detail}.</source>
@@ -2450,6 +2486,10 @@
         <translation>Hãy dùng cửa sổ đó, hoặc đặt HEARTH_HOME sang thư mục khác.</translation>
     </message>
     <message>
+        <source>Wait for it, or take another name.</source>
+        <translation>Hãy đợi xong, hoặc dùng tên khác.</translation>
+    </message>
+    <message>
         <source>What was written so far is kept. Load it again to go on.</source>
         <translation>Phần đã viết được giữ lại. Hãy nạp lại để tiếp tục.</translation>
     </message>
@@ -2462,8 +2502,32 @@
         <translation>Hãy viết rõ tên hơn.</translation>
     </message>
     <message>
+        <source>{file} came out with other bytes than the recipe's and was removed.</source>
+        <translation>{file} có byte khác với công thức nên đã bị xóa.</translation>
+    </message>
+    <message>
         <source>{file} has {tokens} tokens; at least {needed} are needed.</source>
         <translation>{file} có {tokens} token; cần ít nhất {needed}.</translation>
+    </message>
+    <message>
+        <source>{file} is being written by another job, or waits for one in the lab's queue already.</source>
+        <translation>{file} đang được một việc khác ghi, hoặc đã chờ sẵn trong hàng đợi của phòng thí nghiệm.</translation>
+    </message>
+    <message>
+        <source>{file} is no recipe of a quant: {detail}.</source>
+        <translation>{file} không phải công thức của một bản lượng tử hóa: {detail}.</translation>
+    </message>
+    <message>
+        <source>{file} is not the matrix of the recipe ({name}).</source>
+        <translation>{file} không phải ma trận trong công thức ({name}).</translation>
+    </message>
+    <message>
+        <source>{file} is not the source of the recipe ({name}).</source>
+        <translation>{file} không phải nguồn trong công thức ({name}).</translation>
+    </message>
+    <message>
+        <source>{folder} can't be converted: {detail}.</source>
+        <translation>Không thể chuyển đổi {folder}: {detail}.</translation>
     </message>
     <message>
         <source>{host} can't be reached: {detail}.</source>
@@ -2528,6 +2592,14 @@
     <message>
         <source>{path} is not a GGUF model file (it begins with {found}).</source>
         <translation>{path} không phải tệp mô hình GGUF (bắt đầu bằng {found}).</translation>
+    </message>
+    <message>
+        <source>{repo} has no {wanted}. There is: {found}.</source>
+        <translation>{repo} không có {wanted}. Hiện có: {found}.</translation>
+    </message>
+    <message>
+        <source>{type} needs an importance matrix.</source>
+        <translation>{type} cần một ma trận tầm quan trọng.</translation>
     </message>
     <message>
         <source>{what} asks you to accept its licence first.</source>
@@ -3726,6 +3798,10 @@
 </context>
 <context>
     <name>LabJobs</name>
+    <message>
+        <source>Set it up and go on</source>
+        <translation>Cài rồi làm tiếp</translation>
+    </message>
     <message>
         <source>Try again</source>
         <translation>Thử lại</translation>

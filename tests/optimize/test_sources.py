@@ -28,9 +28,9 @@ def test_the_best_source_of_a_repository_is_taken() -> None:
     assert sources.best_source(detail("Q4_K_M", weights=True)).quant == "safetensors"
     assert sources.best_source(detail("Q4_K_M", "Q6_K", "Q2_K")).quant == "Q6_K"
     assert sources.best_source(detail("Q8_0", weights=True), "safetensors").quant == "safetensors"
-    with pytest.raises(HubNotFoundError, match="there is: Q8_0"):
+    with pytest.raises(HubNotFoundError, match="There is: Q8_0"):
         sources.best_source(detail("Q8_0"), "F16")
-    with pytest.raises(HubNotFoundError, match="neither"):
+    with pytest.raises(HubNotFoundError, match="GGUF, safetensors"):
         sources.best_source(detail())
 
 
