@@ -132,8 +132,9 @@ class PackStore:
         stage = self._data / f"packs.new-{uuid.uuid4().hex[:8]}"
         try:
             stage.mkdir(parents=True)
-            with self._lock:
-                return self._install(bring(source, stage, progress), stage / "ready")
+            manifest = self._prove(bring(source, stage, progress), stage / "ready")
+            with self._lock:  # not while it is fetched: a model may be loaded meanwhile
+                return self._put(manifest, stage / "ready")
         except PackError as error:
             raise PackRefusedError(path=source, detail=str(error)) from error
         except OSError as error:
@@ -141,12 +142,15 @@ class PackStore:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
-    def _install(self, brought: Path, ready: Path) -> Pack:
+    def _prove(self, brought: Path, ready: Path) -> Manifest:
         manifest = check_pack(brought)
         check_here(manifest, self._drivers())
         copy_pack(brought, list(manifest.files), ready)
         if why := self._try_out(ready):
             raise PackError(why)
+        return manifest
+
+    def _put(self, manifest: Manifest, ready: Path) -> Pack:
         name = f"{manifest.backend}-{manifest.llama_cpp[:12]}"
         self._put_aside(manifest.backend)
         target = self._data / "packs" / name
