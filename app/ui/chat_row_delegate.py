@@ -50,7 +50,8 @@ def _paint_heading(painter: QPainter, rect: QRect, item: Heading, title: str) ->
     style = make_style()
     if item.folder:
         icon = theme.icon("chevron-right" if item.folded else "chevron-down")
-        icon.paint(painter, QRect(rect.left() + 14, rect.center().y() - 6, 13, 13))
+        side = theme.px(13)
+        icon.paint(painter, QRect(rect.left() + 14, rect.center().y() - side // 2, side, side))
     painter.setPen(style.text_2)
     painter.setFont(style.small)
     where = rect.adjusted(32 if item.folder else 16, 0, -12, 0)
@@ -69,8 +70,9 @@ def _paint_row(painter: QPainter, rect: QRect, row: ChatRow, title: str) -> None
         painter.drawEllipse(QRect(upper.left(), upper.center().y() - 3, 8, 8))
         upper.setLeft(upper.left() + 14)
     if row.pinned:
-        theme.icon("pin").paint(painter, QRect(rect.right() - 13, upper.top() + 2, 14, 14))
-        upper.setRight(rect.right() - 18)
+        side = theme.px(14)
+        theme.icon("pin").paint(painter, QRect(rect.right() - side + 1, upper.top() + 2, side, side))
+        upper.setRight(rect.right() - side - 4)
     painter.setPen(style.text)
     painter.setFont(theme.font("text"))
     painter.drawText(upper, _LEFT, _elided(painter, title, upper.width()))

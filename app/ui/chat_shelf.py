@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
 
 _LIST_MS = 120
+_BEFORE = 14
+"""Letters of a text shown before what was found in it."""
+_MARKS = str.maketrans("", "", "*`#|_")
 
 
 class Narrow(Struct, frozen=True):
@@ -109,7 +112,7 @@ class ChatShelf(QObject):
                 continue
             if hit.message is not None:
                 self._hits.setdefault(hit.conversation, hit.message)
-            snippet = hit.snippet if hit.message is not None else ""
+            snippet = _short(hit) if hit.message is not None else ""
             plain = msgspec.structs.replace(
                 row_of(chat), snippet=snippet, changed_at=hit.created_at, pinned=False, folder=""
             )
@@ -238,3 +241,11 @@ def _import(store: Any, paths: Sequence[Path]) -> Imported:
         except HearthError as error:
             problems.append(error.message)
     return Imported(tuple(chats), messages, tuple(problems))
+
+
+def _short(hit: Hit) -> str:
+    """What was found and what follows, as a narrow row has room for it, without markdown's marks."""
+    first = hit.marks[0][0] if hit.marks else 0
+    start = hit.snippet.find(" ", first - _BEFORE, first) + 1 if first > _BEFORE else 0
+    words = hit.snippet[start:].translate(_MARKS)
+    return ("…" if start else "") + " ".join(words.split())

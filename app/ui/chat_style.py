@@ -10,6 +10,8 @@ from app.ui import theme
 COLUMN = 760
 """Widest text column, in pixels at 100 %."""
 LINE_HEIGHT = 1.45
+_BODY = 15
+"""Pixels of the text at 100 %."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class ChatStyle:
     surface: QColor
     accent: QColor
 
+    def px(self, pixels: float) -> int:
+        """A measure at 100 % as pixels in this style's size."""
+        return round(pixels * self.body.pixelSize() / _BODY)
+
     @property
     def gap(self) -> int:
         """Space between paragraphs, in pixels."""
@@ -39,7 +45,7 @@ def make_style(zoom: float = 1.0) -> ChatStyle:
     """The style of the current theme; ``zoom`` 1.0 is the size of the rest of the window."""
     zoom *= theme.notifier().zoom
     body, mono, small = QFont(), QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont), QFont()
-    body.setPixelSize(round(15 * zoom))
+    body.setPixelSize(round(_BODY * zoom))
     mono.setPixelSize(round(13 * zoom))
     small.setPixelSize(round(12 * zoom))
     return ChatStyle(

@@ -110,7 +110,6 @@ class CodeBlock(QWidget):
     def _button(self, icon: str, slot: object) -> QToolButton:
         button = QToolButton(self)
         button.setIcon(theme.icon(icon))
-        button.setIconSize(QSize(16, 16))
         button.setAutoRaise(True)
         button.clicked.connect(slot)
         return button
@@ -143,6 +142,7 @@ class CodeBlock(QWidget):
         palette.setColor(QPalette.ColorRole.WindowText, style.text_2)
         self._label.setPalette(palette)
         for button, icon in ((self._copy, "copy"), (self._save, "save"), (self._wrap, "wrap")):
+            button.setIconSize(QSize(style.px(16), style.px(16)))
             button.setIcon(theme.icon(icon))
         self._apply_spans()
         self.update()
@@ -208,15 +208,16 @@ class CodeBlock(QWidget):
             lines = self.text.document().blockCount()
             if self.text.document().size().width() > inner:
                 bar = self.text.horizontalScrollBar().sizeHint().height()
-        return int(_HEADER + lines * metrics.lineSpacing() + bar + _PAD + 2)
+        return int(self._style.px(_HEADER) + lines * metrics.lineSpacing() + bar + _PAD + 2)
 
     def resizeEvent(self, _event: object) -> None:
-        right = self.width() - 8
+        right, head = self.width() - 8, self._style.px(_HEADER)
+        side, gap = self._style.px(24), self._style.px(4)
         for button in (self._copy, self._save, self._wrap):
-            button.setGeometry(right - 24, 4, 24, 24)
-            right -= 28
-        self._label.setGeometry(_PAD, 0, max(0, right - _PAD), _HEADER)
-        self.text.setGeometry(_PAD, _HEADER, self.width() - 2 * _PAD, self.height() - _HEADER - 2)
+            button.setGeometry(right - side, gap, side, side)
+            right -= side + gap
+        self._label.setGeometry(_PAD, 0, max(0, right - _PAD), head)
+        self.text.setGeometry(_PAD, head, self.width() - 2 * _PAD, self.height() - head - 2)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -224,7 +225,8 @@ class CodeBlock(QWidget):
         painter.setPen(self._style.line)
         painter.setBrush(self._style.surface)
         painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 6, 6)
-        painter.drawLine(1, _HEADER - 3, self.width() - 2, _HEADER - 3)
+        line = self._style.px(_HEADER) - 3
+        painter.drawLine(1, line, self.width() - 2, line)
 
     def copy(self) -> None:
         """Put the code on the clipboard."""

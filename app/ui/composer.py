@@ -5,6 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import QElapsedTimer, QEvent, QMimeData, QObject, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFontMetrics,
+    QIcon,
     QImage,
     QInputMethodEvent,
     QKeyEvent,
@@ -34,7 +35,7 @@ MAX_LINES = 12
 _COMMIT_MS = 50
 """An Enter this soon after an input method committed its text is the one that committed it."""
 _BUTTON = """
-QToolButton {{ background: {accent}; border: 2px solid {accent}; border-radius: 16px; }}
+QToolButton {{ background: {accent}; border: 2px solid {accent}; border-radius: {radius}px; }}
 QToolButton:disabled {{ background: {line}; border-color: {line}; }}
 QToolButton:focus {{ border-color: {text}; }}
 """
@@ -280,13 +281,19 @@ class Composer(QWidget):
             palette.setColor(QPalette.ColorRole.WindowText, style.text_2)
             label.setPalette(palette)
             label.setFont(style.small)
-        self._button.setIcon(theme.icon("stop" if self._busy else "send", "on-accent"))
-        self._button.setStyleSheet(
-            _BUTTON.format(**{t: theme.color(t).name() for t in ("accent", "text", "line")})
-        )
+        self._button.setIcon(self._icon())
+        colours = {token: theme.color(token).name() for token in ("accent", "text", "line")}
+        self._button.setStyleSheet(_BUTTON.format(**colours, radius=theme.px(16)))
         self._attach.setIcon(theme.icon("attach"))
         self._text_changed()
         self.update()
+
+    def _icon(self) -> QIcon:
+        name, size = "stop" if self._busy else "send", self._button.iconSize()
+        made = QIcon(theme.icon(name, "on-accent"))
+        # Qt's own grey on the waiting button's grey could hardly be seen.
+        made.addPixmap(theme.icon(name, "text-2").pixmap(size), QIcon.Mode.Disabled)
+        return made
 
     def _retranslate(self) -> None:
         keys = self.tr("Enter sends, Shift+Enter starts a line")

@@ -28,7 +28,6 @@ class Footer(QWidget):
     """Under each message: its actions and, for an answer, the model and the figures."""
 
     action = Signal(str)
-    HEIGHT = 28
 
     def __init__(self, style: ChatStyle, parent: QWidget) -> None:
         super().__init__(parent)
@@ -47,7 +46,16 @@ class Footer(QWidget):
         tint(self._figures, style)
         tint(self._versions, style)
         for name, button in self._buttons.items():
-            button.setIcon(theme.icon(_ICONS[name]))
+            self._dress(name, button)
+
+    @property
+    def high(self) -> int:
+        """Pixels it needs, and each of its buttons in both directions."""
+        return self._style.px(28)
+
+    def _dress(self, name: Action, button: QToolButton) -> None:
+        button.setIconSize(QSize(self._style.px(16), self._style.px(16)))
+        button.setIcon(theme.icon(_ICONS[name]))
 
     def _show_level(self) -> None:
         if self._entry is not None:
@@ -78,8 +86,7 @@ class Footer(QWidget):
         if name not in self._buttons:
             button = QToolButton(self)
             button.setAutoRaise(True)
-            button.setIconSize(QSize(16, 16))
-            button.setIcon(theme.icon(_ICONS[name]))
+            self._dress(name, button)
             button.clicked.connect(lambda: self.action.emit(name))
             self._buttons[name] = button
         return self._buttons[name]
@@ -124,7 +131,8 @@ class Footer(QWidget):
         entry = self._entry
         if entry is None:
             return
-        x = -6  # the icons' own margin: what is seen begins where the text begins
+        side, margin = self.high, self._style.px(6)
+        x = -margin  # the icons' own margin: what is seen begins where the text begins
         order: list[Action] = [
             "previous",
             "next",
@@ -137,15 +145,15 @@ class Footer(QWidget):
             "more",
         ]
         shown = [name for name in order if name in self._buttons and not self._buttons[name].isHidden()]
-        width = 28 * len(shown) + (self._versions.sizeHint().width() + 8 if "previous" in shown else 0)
+        width = side * len(shown) + (self._versions.sizeHint().width() + 8 if "previous" in shown else 0)
         if entry.role == "user":
-            x = self.width() - width + 6
+            x = self.width() - width + margin
         for name in shown:
-            self._buttons[name].setGeometry(x, 0, 28, 28)
-            x += 28
+            self._buttons[name].setGeometry(x, 0, side, side)
+            x += side
             if name == "previous":
                 wide = self._versions.sizeHint().width() + 8
-                self._versions.setGeometry(x + 4, 0, wide - 4, self.HEIGHT)
+                self._versions.setGeometry(x + 4, 0, wide - 4, side)
                 x += wide
         self._versions.setVisible("previous" in shown)
         room = self.width() - x - 12
@@ -155,4 +163,4 @@ class Footer(QWidget):
             figures_line(entry), Qt.TextElideMode.ElideRight, max(0, room)
         )
         self._figures.setText(text)
-        self._figures.setGeometry(x + 12, 0, room, self.HEIGHT)
+        self._figures.setGeometry(x + 12, 0, room, side)

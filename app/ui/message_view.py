@@ -290,7 +290,7 @@ class MessageView(QWidget):
         if self._status is not None and self._status.text():
             y = self._place(self._status, 0, y, width, self._status.sizeHint().height()) + 8
         if self._footer is not None:
-            y = self._place(self._footer, 0, y, width, Footer.HEIGHT)
+            y = self._place(self._footer, 0, y, width, self._footer.high)
         return y
 
     def _arrange_bubble(self, width: int, y: int) -> int:

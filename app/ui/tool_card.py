@@ -27,7 +27,7 @@ class ToolCard(QWidget):
         self._head.setAutoRaise(True)
         self._head.setCheckable(True)
         self._head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._head.setIconSize(QSize(14, 14))
+        self._head.setIconSize(QSize(style.px(14), style.px(14)))
         self._head.setFont(style.small)
         self._head.toggled.connect(self._fold)
         self._body: CodeBlock | None = None

@@ -73,6 +73,40 @@ def test_every_error_speaks_vietnamese(qtbot: Any) -> None:
                 assert ("Errors", text) in known, text
 
 
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("[Errno -3] Temporary failure in name resolution", "its name is not known here"),
+        ("[Errno 111] Connection refused", "nothing answers there"),
+        ("The handshake operation timed out", "no answer came in time"),
+        ("certificate verify failed: self-signed certificate", "its certificate is not trusted"),
+        ("the proxy refused (407)", "the proxy refused"),
+        ("[Errno 101] Network is unreachable", "there is no way to it"),
+        ("Server disconnected without sending a response", "the connection broke off"),
+    ],
+)
+def test_the_systems_words_are_said_in_the_users_and_kept(raw: str, words: str) -> None:
+    described = errors.describe(HubUnreachableError(host="hub", detail=raw))
+    assert words in described.text
+    assert raw not in described.sentence
+    assert described.details == raw
+
+
+def test_the_offline_page_says_it_in_vietnamese(qtbot: Any, window: Any) -> None:
+    offline = window.open_page("discover").offline
+    translate.install("vi")
+    offline.show_reason(HubUnreachableError(host="hub", detail="[Errno 111] Connection refused"))
+    shown = offline._text.text()
+    translate.install("en")
+    assert "refused" not in shown
+    assert "hub" in shown
+    assert not offline.more.isHidden()
+    assert offline.details.isHidden()
+    offline.more.click()
+    assert offline.details.text() == "[Errno 111] Connection refused"
+    assert not offline.details.isHidden()
+
+
 def test_trying_again_does_what_was_tried(qtbot: Any, window: Any) -> None:
     tried: list[int] = []
     window.say_error(HubUnreachableError(host="hub", detail="no network"), "", lambda: tried.append(1))

@@ -40,6 +40,21 @@ def test_a_conflict_is_named_also_for_the_first_of_two() -> None:
     assert conflict(QKeySequence("Ctrl+K, Ctrl+L"), taken, "two") == "one"
 
 
+def test_one_key_may_do_different_things_on_different_pages() -> None:
+    taken = {name: sequences(keys) for name, keys in PAGE_KEYS.items()}
+    assert not any(conflict(key, taken, name) for name, keys in taken.items() for key in keys)
+    assert conflict(QKeySequence("F2"), taken, "chat_delete") == "chat_rename"
+    assert conflict(QKeySequence("Alt+Up"), taken, "find")
+
+
+def test_the_key_of_a_list_is_another_at_once(qtbot: Any, window: Any, dialog: ShortcutsDialog) -> None:
+    page = window.open_page("downloads")
+    _press(dialog, "queue_remove", "Ctrl+Del")
+    shortcut = page.table.findChild(PageKey, "queue_remove")
+    qtbot.waitUntil(lambda: shortcut.key().toString() == "Ctrl+Del")
+    assert window.page("chat").list.view.findChild(PageKey, "chat_delete").key().toString() == "Del"
+
+
 def test_every_command_and_page_key_is_listed(window: Any, dialog: ShortcutsDialog) -> None:
     assert set(dialog.rows) == {*window.actions_.by_name, *PAGE_KEYS}
     assert all(row.words for row in dialog.rows.values())

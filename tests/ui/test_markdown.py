@@ -22,6 +22,7 @@ PIECES = [
     "$$",
     "> q\n",
     "| a |\n",
+    "|---|\n",
     "\\[",
     "x" * 90,
 ]
@@ -61,6 +62,29 @@ def test_display_math_is_its_own_segment(text: str) -> None:
 def test_two_dollars_that_are_no_formula_stay_text() -> None:
     text = "$$ is the shell's own id\n\nand the text goes on"
     assert "".join(s.text for s in split(text) if s.kind == "prose").startswith("$$")
+
+
+TABLE = "| a | b |\n|---|--:|\n| 1 | 2 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (f"so:\n{TABLE}\n\nthen", ["prose", "table", "prose"]),
+        (f"{TABLE}\n# Next", ["table", "prose"]),
+        (f"{TABLE}\n```\nx\n```", ["table", "code"]),
+        ("a | b\n--- | ---\n1 | 2", ["table"]),
+        (f"- item\n\n  {TABLE}".replace("\n|", "\n  |"), ["prose"]),
+        ("a | b is a pipe\n\n---\nc | d", ["prose"]),
+        ("> | a | b |\n> |---|---|", ["prose"]),
+    ],
+)
+def test_a_table_is_its_own_segment(text: str, kinds: list[str]) -> None:
+    found = split(text)
+    assert [segment.kind for segment in found] == kinds
+    assert all(
+        segment.text == TABLE for segment in found if segment.kind == "table" and "| a" in segment.text
+    )
 
 
 def test_long_prose_is_cut_between_paragraphs_and_short_is_not() -> None:

@@ -103,6 +103,22 @@ def test_messages_never_overlap(qtbot: QtBot, transcript: Transcript) -> None:
         assert all(bottom < top for bottom, top in bottoms)
 
 
+def test_a_wide_table_keeps_its_words_and_scrolls(qtbot: QtBot, transcript: Transcript) -> None:
+    head = "| " + " | ".join(f"Wordwithoutanyspace{n}" for n in range(9)) + " |"
+    text = f"Before\n\n{head}\n{'|---' * 9}|\n{'| x ' * 9}|\n\nAfter {'word ' * 90}"
+    transcript.set_entries([Entry(1, "assistant", text)])
+    views = transcript.findChildren(ProseView)
+    bars = [view.horizontalScrollBar().maximum() > 0 for view in views]
+    assert bars == [False, True, False]
+    wide = views[1]
+    assert wide.verticalScrollBar().maximum() == 0
+    assert wide.horizontalScrollBar().value() == 0
+    block = wide.document().begin()
+    while block.isValid():
+        assert block.layout().lineCount() <= 1
+        block = block.next()
+
+
 # ------------------------------------------------------------------ streaming
 
 
@@ -170,7 +186,7 @@ def test_finished_blocks_are_not_parsed_again(
     parsed: list[int] = []
     original: Callable[[ProseView, str], None] = ProseView.set_markdown
     monkeypatch.setattr(
-        ProseView, "set_markdown", lambda self, text: (parsed.append(len(text)), original(self, text))[0]
+        ProseView, "set_markdown", lambda self, text, **_: (parsed.append(len(text)), original(self, text))[0]
     )
     stream(transcript, entry, " the end", 8)
     assert parsed

@@ -66,7 +66,7 @@ class ChatPage(QWidget):
         self.head = ChatHead(self.controller, self)
         self.picker = self.head.picker
         self._stack = QStackedWidget(self)
-        self._list_wanted = True
+        self._list_wanted, self._tight = True, False
         self._shown: tuple[object, int | None] = (None, None)
         self._arrange()
         self._undo = UndoBar(self._stack)
@@ -81,6 +81,7 @@ class ChatPage(QWidget):
         bridge.on(LibraryChanged, lambda _event: self._show_empty_text(), self)
         self.composer.set_enter_sends(services.settings.value.chat.enter_sends)
         self._retranslate()
+        theme.notifier().changed.connect(self._fit_list)
         self.controller.start()
 
     # ---------------------------------------------------------------- building
@@ -349,10 +350,14 @@ class ChatPage(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if event.oldSize().width() >= _LIST_HIDDEN_BELOW > event.size().width():
-            self.list.hide()
-        elif event.oldSize().width() < _LIST_HIDDEN_BELOW <= event.size().width():
-            self._show_list()
+        self._fit_list()
+
+    def _fit_list(self) -> None:
+        """Without room for both, the conversation has all of it; the button at its head brings the list back."""
+        tight = self.width() < theme.px(_LIST_HIDDEN_BELOW)
+        if tight != self._tight:
+            self._tight = tight
+            self.list.hide() if tight else self._show_list()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
