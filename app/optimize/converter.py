@@ -20,7 +20,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.core.errors import BadRequestError, DiskFullError, LabStoppedError
+from app.core.errors import (
+    BadRequestError,
+    ConverterMissingError,
+    DiskFullError,
+    LabStoppedError,
+    NotConvertibleError,
+)
 from app.core.lab import LabProgress
 from app.optimize.process import LabCancelledError
 from app.optimize.sizes import free_space
@@ -175,15 +181,15 @@ class Converter:
         cancel: threading.Event | None = None,
     ) -> Path:
         """Write ``target`` (GGUF) from the folder ``source``; ``auto`` keeps its 16-bit type. The target is renamed
-        last. Raises BadRequestError (no such folder, code of its own, no environment), LabStoppedError with the
-        converter's last words, DiskFullError, LabCancelledError."""
+        last. Raises NotConvertibleError (no such folder, code of its own), ConverterMissingError, LabStoppedError
+        with the converter's last words, DiskFullError, LabCancelledError."""
         check_folder(source)
         if out_type not in OUT_TYPES:
             raise BadRequestError(
                 detail=f"{out_type} is no type to convert to; there are {', '.join(OUT_TYPES)}"
             )
         if not self.state().ready:
-            raise BadRequestError(detail="converting needs its own environment: hearth lab setup makes it")
+            raise ConverterMissingError
         weights = sum(path.stat().st_size for path in source.glob("*.safetensors"))
         missing = weights * (2 if out_type == "f32" else 1) - free_space(target.parent)
         if missing > 0:
@@ -201,19 +207,23 @@ class Converter:
 
 
 def check_folder(source: Path) -> None:
-    """Refuse what can't be converted, and what would run code of its own. Raises BadRequestError."""
+    """Refuse what can't be converted, and what would run code of its own. Raises NotConvertibleError."""
     if not (source / "config.json").is_file():
-        raise BadRequestError(detail=f"{source} is no Hugging Face model: it has no config.json")
+        raise NotConvertibleError(
+            folder=str(source), detail="it is no Hugging Face model, it has no config.json"
+        )
     if not any(source.glob("*.safetensors")):
-        raise BadRequestError(
-            detail=f"{source} has no safetensors: other weights can hold programs and are not read"
+        raise NotConvertibleError(
+            folder=str(source),
+            detail="it has no safetensors, and other weights can hold programs and are not read",
         )
     for name in ("config.json", "tokenizer_config.json"):
         with suppress(OSError, ValueError):
             if "auto_map" in json.loads((source / name).read_text("utf-8")) and any(source.glob("*.py")):
-                raise BadRequestError(
-                    detail=f"{source.name} brings programs of its own, which the converter would run: read its *.py"
-                    " files, and delete them to convert without"
+                raise NotConvertibleError(
+                    folder=str(source),
+                    detail="it brings programs of its own, which the converter would run. Read its *.py files, and"
+                    " delete them to convert without",
                 )
 
 

@@ -11,7 +11,14 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from app.core.errors import BadRequestError
+from app.core.errors import (
+    BadRequestError,
+    ForeignMatrixError,
+    RecipeBytesError,
+    RecipeMatrixError,
+    RecipeSourceError,
+    TargetTakenError,
+)
 from app.core.lab import LabDone, LabProgress, MatrixJob, QuantizeJob
 from app.models.gguf import read_header
 from app.models.quants import parse_quant, split_prefix
@@ -87,15 +94,14 @@ def repeat(
     tell: Tell = lambda _progress: None,
     cancel: threading.Event | None = None,
 ) -> Made:
-    """Make a quant again from its recipe; the bytes are the same. Raises BadRequestError when the source or the matrix
-    is another one, or when another llama.cpp made other bytes of them (they are removed); and what ``make`` raises."""
-    _same(source, recipe.source_sha256, "source", recipe.source)
-    if recipe.matrix_sha256 and matrix is None:
-        raise BadRequestError(
-            detail=f"the recipe used the matrix {recipe.matrix}: give its file with --imatrix"
-        )
-    if matrix is not None:
-        _same(matrix, recipe.matrix_sha256, "matrix", recipe.matrix)
+    """Make a quant again from its recipe; the bytes are the same. Raises RecipeSourceError and RecipeMatrixError when
+    they are others, RecipeBytesError when another llama.cpp made other bytes of them (they are removed); and what
+    ``make`` raises."""
+    if sha256_of(source) != recipe.source_sha256:
+        raise RecipeSourceError(file=source.name, name=recipe.source)
+    given = sha256_of(matrix) if matrix is not None else ""
+    if given != recipe.matrix_sha256:
+        raise RecipeMatrixError(file=matrix.name if matrix else "-", name=recipe.matrix or "-")
     job = QuantizeJob(
         source=str(source), target=str(target), type=recipe.type, overrides=recipe.overrides,
         embedding=recipe.embedding, output=recipe.output, pure=recipe.pure, prune=recipe.prune, requantize=True,
@@ -105,16 +111,9 @@ def repeat(
     if made.recipe.result_sha256 != recipe.result_sha256:
         target.unlink()
         recipe_path(target).unlink()
-        raise BadRequestError(
-            detail=f"{target.name} came out with other bytes than the recipe's and was removed: that one was made with"
-            f" {recipe.engine} ({recipe.commit}), this is {engine} ({made.recipe.commit})"
-        )
+        theirs, ours = f"{recipe.engine} ({recipe.commit})", f"{engine} ({made.recipe.commit})"
+        raise RecipeBytesError(file=target.name, theirs=theirs, ours=ours)
     return made
-
-
-def _same(path: Path, digest: str, what: str, name: str) -> None:
-    if sha256_of(path) != digest:
-        raise BadRequestError(detail=f"{path.name} is not the {what} of the recipe ({name})")
 
 
 @contextmanager
@@ -124,7 +123,7 @@ def _alone(target: Path) -> Iterator[None]:
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
     if not lock.held:
-        raise BadRequestError(detail=f"{target.name} is being written by another job: wait for it")
+        raise TargetTakenError(file=target.name)
     try:
         yield
     finally:
@@ -157,7 +156,7 @@ def _refuse_foreign(matrix: matrix_file.Matrix, name: str, source: str) -> None:
     known = {tensor: sums for tensor, sums in matrix.sums.items() if tensor in shapes}
     wrong = [tensor for tensor, sums in known.items() if sums.size % shapes[tensor][0]]
     if not known or wrong:
-        raise BadRequestError(detail=f"the matrix {name} belongs to another model than {Path(source).name}")
+        raise ForeignMatrixError(matrix=name, model=Path(source).name)
 
 
 def _with_matrix(job: QuantizeJob, path: Path, work: Path) -> QuantizeJob:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.errors import BadRequestError, DiskFullError, HearthError, ReadOnlyError
+from app.core.errors import DiskFullError, HearthError, ReadOnlyError, TargetTakenError
 from app.core.events import Bus, ErrorInfo
 from app.optimize.orders import ENDED, MAKING, JobState, LabItem, Order, Result, Stage
 
@@ -89,7 +89,7 @@ class LabQueue:
     # ------------------------------------------------------------------ asking
 
     def submit(self, *orders: Order) -> tuple[LabItem, ...]:
-        """Put jobs at the end. Raises BadRequestError when a file is being written already."""
+        """Put jobs at the end. Raises TargetTakenError when a file is being written already."""
         now = time.time()
         with self._lock:
             items = [LabItem(id=uuid.uuid4().hex[:12], order=order, added_at=now) for order in orders]
@@ -106,7 +106,7 @@ class LabQueue:
         for order in orders:
             if isinstance(order, MAKING):
                 if order.target in taken:
-                    raise BadRequestError(detail=f"{Path(order.target).name} is in the lab's queue already")
+                    raise TargetTakenError(file=Path(order.target).name)
                 taken.add(order.target)
 
     def pause(self, key: str) -> None:
@@ -118,7 +118,7 @@ class LabQueue:
         self._end(key, "cancelled")
 
     def resume(self, key: str) -> None:
-        """Let a paused, failed or cancelled job run. Raises BadRequestError as ``submit`` does."""
+        """Let a paused, failed or cancelled job run. Raises TargetTakenError as ``submit`` does."""
         with self._lock:
             item = self._all().get(key)
             if item is None or item.state not in {"paused", "failed", "cancelled"}:

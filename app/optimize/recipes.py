@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from app.core.errors import BadRequestError
+from app.core.errors import NoRecipeError
 from app.core.types import ModelRecord
 from app.models.quants import split_names
 
@@ -49,13 +49,13 @@ def recipe_path(target: Path) -> Path:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe, or the one beside a quant. Raises BadRequestError."""
+    """A recipe, or the one beside a quant. Raises NoRecipeError."""
     found = recipe_path(path) if path.suffix.lower() == ".gguf" else path
     try:
         with found.open("rb") as file:
             return msgspec.json.decode(file.read(LARGEST), type=Recipe)
     except (OSError, msgspec.MsgspecError) as error:
-        raise BadRequestError(detail=f"{found} is no recipe of a quant: {error}") from error
+        raise NoRecipeError(file=str(found), detail=str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from app.core.errors import ConverterMissingError
 from app.core.lab import LabProgress, QuantizeJob
 from app.core.paths import Paths
 from app.models.gguf import read_header
@@ -161,6 +162,7 @@ class Work:
         if order.repo:
             tell(Step("download", order.repo, steps=steps))
             chosen = sources.best_source(self._hub.repo(order.repo), order.quant)
+            self._refuse_weights(chosen.quant, order)
             told = _teller(tell, "download", 0, steps)
             path = sources.fetch(self._hub, chosen, self._paths.models, tell=told, cancel=cancel)
             files = [path.with_name(part.name) for part in chosen.files]
@@ -168,6 +170,14 @@ class Work:
             files = [self._convert(path, order, tell, (steps - 1, steps), cancel)]
         record = self._library.adopt(files)
         return Result(record.id, record.path, record.bytes)
+
+    def _refuse_weights(self, quant: str, order: SourceOrder) -> None:
+        """Before they are fetched for nothing."""
+        from app.optimize.converter import Converter
+
+        ready = order.set_up or Converter(self._paths.data / "lab" / "converter").state().ready
+        if quant == "safetensors" and not ready:
+            raise ConverterMissingError
 
     def _convert(
         self, folder: Path, order: SourceOrder, tell: Tell, at: tuple[int, int], cancel: threading.Event

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from app.core.errors import BadRequestError, DiskFullError, QuantizeFailedError
+from app.core.errors import BadRequestError, DiskFullError, NeedsMatrixError, QuantizeFailedError
 from app.core.lab import LabDone, LabProgress, QuantizeJob
 from app.runtime.llama import fast, lib
 from app.runtime.llama_packs import engine_commit
@@ -68,9 +68,7 @@ def _say_why(job: QuantizeJob, reason: str, written: int) -> NoReturn:
 
 def _refuse(job: QuantizeJob, dry: LabDone) -> None:
     if dry.figures["needs_matrix"] and not job.matrix:
-        raise BadRequestError(
-            detail=f"{job.type} needs an importance matrix: give a text or a matrix file with --imatrix"
-        )
+        raise NeedsMatrixError(type=job.type)
     folder = next(parent for parent in Path(job.target).absolute().parents if parent.exists())
     missing = int(dry.figures["quant_bytes"]) + ROOM - shutil.disk_usage(folder).free
     if missing > 0:

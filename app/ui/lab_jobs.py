@@ -4,11 +4,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QTimer, Signal
 from PySide6.QtGui import QCursor, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from app.optimize.orders import ENDED, MAKING, LabItem, MeasureOrder, PriceOrder
+from app.core.errors import ConverterMissingError
+from app.optimize.orders import ENDED, MAKING, LabItem, MeasureOrder, PriceOrder, SourceOrder
 from app.ui import lab_job_words as said
 from app.ui import tasks, theme, words
 from app.ui.bridge import Bridge
@@ -205,6 +207,10 @@ class LabJobs(QWidget):
             self.banner.hide()
             return
         described = describe(self._failed.error)
+        if self._failed.error.code == ConverterMissingError.code:
+            text = f"{said.title(self._failed)}: {described.sentence}"
+            self.banner.show_words(text, "bad", self.tr("Set it up and go on"), "set_up")
+            return
         helps = described.action not in _NOT_HERE
         action, label = (
             described.action if helps else "retry",
@@ -219,9 +225,21 @@ class LabJobs(QWidget):
             return
         if action == "retry":
             self._do("retry", failed.id)
+        elif action == "set_up" and isinstance(failed.order, SourceOrder):
+            self._set_up(failed.id, replace(failed.order, set_up=True))
         else:
             about = str(failed.error.params.get("path", "")) if failed.error else ""
             self.asked.emit(action, about)
+
+    def _set_up(self, key: str, order: SourceOrder) -> None:
+        """The same once more, with the converter set up first."""
+        lab = self._services.lab
+
+        def work() -> None:
+            lab.submit(order)
+            lab.remove(key)
+
+        tasks.run(work, lambda _none: self.sweep(), self._show_failure, self)
 
     # ------------------------------------------------------------------ buttons
 

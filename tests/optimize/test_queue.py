@@ -99,7 +99,7 @@ def test_one_after_the_other_with_progress(bus: Bus, queue: LabQueue, hands: Han
 
 def test_another_order_and_the_same_file_twice(bus: Bus, queue: LabQueue, hands: Hands) -> None:
     first, second, third = queue.submit(order("A"), order("B"), order("C"))
-    with pytest.raises(BadRequestError, match=r"m-B.gguf is in the lab's queue already"):
+    with pytest.raises(BadRequestError, match=r"m-B.gguf is being written by another job"):
         queue.submit(order("B"))
     queue.move(third.id, second.id)
     assert [item.id for item in queue.snapshots()] == [first.id, third.id, second.id]
@@ -188,5 +188,5 @@ def test_measuring_orders_are_kept_too(tmp_path: Path, bus: Bus, hands: Hands) -
     )
     queue.submit(*orders)
     assert tuple(item.order for item in LabQueue(file, bus, hands).snapshots()) == orders
-    with pytest.raises(BadRequestError, match=r"b.gguf is in the lab's queue already"):
+    with pytest.raises(BadRequestError, match=r"b.gguf is being written by another job"):
         queue.submit(orders[1])
