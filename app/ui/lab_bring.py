@@ -113,14 +113,7 @@ class BringDialog(Dialog):
         )
         fetched, disk = words.size(found.download), words.size(found.disk)
         self.note.setText(text.format(download=fetched, disk=disk, time=span(*found.seconds)))
-        self._grow()
-
-    def _grow(self) -> None:
-        """As high as the wrapped texts need."""
-        layout = self.layout()
-        if layout is not None:
-            layout.activate()
-            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
+        self.grow()
 
     def order(self) -> SourceOrder | None:
         """What is asked for; None while nothing is entered."""
@@ -153,11 +146,11 @@ class BringDialog(Dialog):
     def _show_found(self, found: Found) -> None:
         self._found = found
         self._name_found()
-        self._grow()
+        self.grow()
 
     def _not_found(self, error: Exception) -> None:
         self._say(describe(error).sentence, "bad")
-        self._grow()
+        self.grow()
 
     def _say(self, text: str, role: str = "") -> None:
         self.found.setText(text)

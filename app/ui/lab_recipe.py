@@ -86,7 +86,7 @@ class RecipeDialog(Dialog):
         super().__init__("", parent)
         self._path, self._services = path, services
         self.recipe: Recipe | None = None
-        self.setMinimumWidth(theme.px(660))
+        self.setMinimumWidth(theme.px(700))
         self.what = make_label("secondary", self, wrap=True)
         self.grid = FactGrid(self)
         self.source, self.matrix = FileRow(self, ""), FileRow(self, "")
@@ -126,6 +126,7 @@ class RecipeDialog(Dialog):
         self._retranslate()
         self._enable()
         self.adjustSize()
+        self.again.setFocus()
 
     def choose(self, row: FileRow) -> None:
         """Ask for the file of a row."""
@@ -201,6 +202,7 @@ class RecipeDialog(Dialog):
         if self.recipe is not None:
             self.grid.show_facts(facts(self.recipe))
             self._explain(self.recipe)
+            self.grow()
         self.copy.setText(self.tr("Copy the recipe"))
         self.close_.setText(self.tr("Close"))
         self.again.setText(self.tr("Make it again from the recipe"))

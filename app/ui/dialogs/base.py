@@ -35,6 +35,13 @@ class Dialog(QDialog):
         column.addWidget(Hairline(self))
         column.addLayout(self.buttons)
 
+    def grow(self) -> None:
+        """As high as wrapped texts need that came later."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
+
     def showEvent(self, event: QShowEvent) -> None:
         zoom.resize_tree(self, theme.notifier().zoom)
         super().showEvent(event)
