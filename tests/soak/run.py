@@ -1,6 +1,7 @@
 """The soak: clients, a second model that comes and goes, and a look at the memory."""
 
 import collections
+import itertools
 import random
 import tempfile
 import threading
@@ -38,8 +39,11 @@ class Outcome(Struct):
         return self.resident_after / self.resident_before - 1 if self.resident_before else 0.0
 
 
-def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0, threads: int = 2) -> Outcome:
-    """Run for ``seconds``; two loads and unloads of a second model a minute. ``threads`` are each engine's."""
+def soak(
+    model: Path, seconds: float, clients: int = 8, seed: int = 0, threads: int = 2, rest: float = 30.0
+) -> Outcome:
+    """Run for ``seconds``; a second model is loaded and unloaded again ``rest`` seconds after the last time, and at
+    least twice. ``threads`` are each engine's."""
     bus, outcome = Bus(), Outcome()
     # The shelf of idle conversations is full after the warm-up: what grows then is a leak.
     plan = LoadPlan(
@@ -55,7 +59,7 @@ def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0, threads: 
         try:
             supervisor.ensure_ready(MAIN, plan).result(60)
             address = server.start("127.0.0.1", 0).address
-            _run(supervisor, address, plan, outcome, seconds, clients, seed)
+            _run(supervisor, address, plan, outcome, seconds, clients, seed, rest)
             outcome.left_active = _active(supervisor)
         finally:
             server.close()
@@ -64,7 +68,8 @@ def soak(model: Path, seconds: float, clients: int = 8, seed: int = 0, threads: 
 
 
 def _run(
-    supervisor: Supervisor, address: str, plan: LoadPlan, outcome: Outcome, seconds: float, clients: int, seed: int
+    supervisor: Supervisor, address: str, plan: LoadPlan, outcome: Outcome, seconds: float, clients: int, seed: int,
+    rest: float,
 ) -> None:  # fmt: skip
     end = time.monotonic() + seconds
     lock = threading.Lock()
@@ -84,7 +89,7 @@ def _run(
         threading.Thread(target=work, args=(number,), name=f"client {number}") for number in range(clients)
     ]
     threads.append(
-        threading.Thread(target=_come_and_go, args=(supervisor, plan, outcome, end), name="loader")
+        threading.Thread(target=_come_and_go, args=(supervisor, plan, outcome, end, rest), name="loader")
     )
     for thread in threads:
         thread.start()
@@ -95,15 +100,17 @@ def _run(
     outcome.resident_after = _resident(supervisor)
 
 
-def _come_and_go(supervisor: Supervisor, plan: LoadPlan, outcome: Outcome, end: float) -> None:
-    while time.monotonic() < end:
+def _come_and_go(supervisor: Supervisor, plan: LoadPlan, outcome: Outcome, end: float, rest: float) -> None:
+    for number in itertools.count():
+        if number >= 2 and time.monotonic() >= end:
+            return
         try:
             supervisor.ensure_ready(OTHER, plan).result(60)
             supervisor.unload(OTHER).result(60)
             outcome.loads += 1
         except Exception as error:
             outcome.wrongs.append(f"load: {error!r}")
-        time.sleep(max(0.0, min(30.0, end - time.monotonic())))
+        time.sleep(max(0.0, min(rest, end - time.monotonic())))
 
 
 def _resident(supervisor: Supervisor) -> int:
