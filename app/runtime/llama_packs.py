@@ -21,14 +21,15 @@ DRIVERS = {
 """Libraries of the system by the beginning of their names -> what it means that one is missing."""
 
 
-def load_packs(library: Any, packs: Iterable[str]) -> dict[str, str]:
+def load_packs(library: Any, packs: Iterable[str], *, whole: bool = True) -> dict[str, str]:
     """Add the packs (folders) to ggml's registry; returns those refused, each with the reason. ``library`` is the
-    loaded libllama. A driver that throws ends the process: packs are probed in one of their own before."""
+    loaded libllama; ``whole`` as for ``check_pack``. A driver that throws ends the process: packs are probed in one of
+    their own before."""
     commit = engine_commit(library)
     refused: dict[str, str] = {}
     for pack in packs:
         try:
-            _load(library, Path(pack), check_pack(Path(pack), commit))
+            _load(library, Path(pack), check_pack(Path(pack), commit, whole=whole))
         except PackError as error:
             refused[pack] = str(error)
     return refused
@@ -36,7 +37,7 @@ def load_packs(library: Any, packs: Iterable[str]) -> dict[str, str]:
 
 def load_from_environment(library: Any) -> None:
     """What a worker does at its start; a refused pack is a line in its log, and the model runs without it."""
-    for pack, why in load_packs(library, split(os.environ.get(VARIABLE, ""))).items():
+    for pack, why in load_packs(library, split(os.environ.get(VARIABLE, "")), whole=False).items():
         log.info("the backend pack %s is not used: %s", pack, why)
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -22,6 +23,27 @@ def test_a_changed_library_is_refused(tmp_path: Path) -> None:
     (pack / "libggml-vulkan.so").write_bytes(b"another")
     with pytest.raises(PackError, match="its hash differs"):
         check_pack(pack)
+
+
+def test_a_worker_hashes_the_backend_alone(tmp_path: Path) -> None:
+    """What lies beside it has been hashed by the probe; a worker's start looks at the sizes."""
+    pack = make_pack(tmp_path / "cuda", b"library", backend="cuda")
+    facts = json.loads((pack / "manifest.json").read_text())
+    facts["files"]["libcublas.so"] = {"sha256": hashlib.sha256(b"large").hexdigest(), "bytes": 5}
+    (pack / "manifest.json").write_text(json.dumps(facts))
+    (pack / "libcublas.so").write_bytes(b"LARGE")
+    assert check_pack(pack, whole=False).library == "libggml-cuda.so"
+    with pytest.raises(PackError, match=r"libcublas\.so is not the file .*hash"):
+        check_pack(pack)
+    (pack / "libcublas.so").write_bytes(b"short of it")
+    with pytest.raises(PackError, match=r"libcublas\.so is not the file .*size"):
+        check_pack(pack, whole=False)
+    (pack / "libcublas.so").unlink()
+    with pytest.raises(PackError, match=r"libcublas\.so can't be read"):
+        check_pack(pack, whole=False)
+    (pack / "libggml-cuda.so").write_bytes(b"another")
+    with pytest.raises(PackError, match=r"libggml-cuda\.so is not the file .*hash"):
+        check_pack(pack, whole=False)
 
 
 def test_another_llama_cpp_is_refused_by_name(tmp_path: Path) -> None:
