@@ -159,7 +159,7 @@ class ChatSession:
         self.store.reopen(message)
         conversation = self.store.conversation(found.conversation)
         started = TurnStarted(conversation.id, None, message)
-        return self._start(conversation, path, options, listener, after, started, goes_on=True)
+        return self._start(conversation, path, options, listener, after, started, goes_on=found)
 
     def write_title(self, conversation: int, model: str) -> "Future[str]":
         """Have the model name a conversation that has no title of a person's. Gives the title, empty when there is
@@ -304,11 +304,11 @@ class ChatSession:
         listener: Listener,
         after: "Future[Any] | None",
         started: TurnStarted,
-        goes_on: bool = False,
+        goes_on: StoredMessage | None = None,
     ) -> Turn:
-        request = self._request(conversation, path, options, goes_on)
+        request = self._request(conversation, path, options, goes_on is not None)
         pinned = _pinned(self.in_window(conversation, path))
-        turn = Turn(self.store, self.engine, started, request.id, listener, self._forget)
+        turn = Turn(self.store, self.engine, started, request.id, listener, self._forget, goes_on)
         with self._lock:
             self._turns[started.assistant] = turn
         turn.tell(started)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.chat.store import ChatStore
+from app.chat.store_types import StoredMessage
 from app.core.errors import HearthError, InternalError
 from app.core.events import ErrorInfo
 from app.core.generate import (
@@ -81,7 +82,10 @@ class Turn:
         request: str,
         listener: Listener,
         over: "Callable[[Turn], None]",
+        before: StoredMessage | None = None,
     ) -> None:
+        """``before`` is the answer so far, of one that is continued: its figures count on."""
+        self._before = before
         self.conversation, self.user, self.assistant = started.conversation, started.user, started.assistant
         self.request = request
         self.ended: Future[TurnEnded] = Future()
@@ -129,6 +133,11 @@ class Turn:
         elif event.choice == 0:
             usage = event.usage if event.usage != Usage() else None
             timings = event.timings if usage else None
+            if self._before is not None:
+                usage, timings = (
+                    both_usages(self._before.usage, usage),
+                    both_timings(self._before.timings, timings),
+                )
             self._end(TurnEnded(self.conversation, self.assistant, event.reason, usage, timings, event.seed))
 
     def _delta(self, delta: Delta) -> None:
@@ -190,6 +199,24 @@ class Turn:
             self._listener(event)
         except Exception:
             log.exception("a turn's listener failed")
+
+
+def both_usages(first: Usage | None, then: Usage | None) -> Usage | None:
+    """The tokens of an answer that was continued: all that were written, after the prompt of its beginning."""
+    if first is None or then is None:
+        return first or then
+    return Usage(
+        first.prompt, first.completion + then.completion, first.cached, first.reasoning + then.reasoning
+    )
+
+
+def both_timings(first: Timings | None, then: Timings | None) -> Timings | None:
+    """The times of an answer that was continued: how it began, and all the writing."""
+    if first is None or then is None:
+        return first or then
+    return structs.replace(
+        first, decode=first.decode + then.decode, decode_tokens=first.decode_tokens + then.decode_tokens
+    )
 
 
 def joined(before: ToolCallDelta | None, piece: ToolCallDelta) -> ToolCallDelta:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QTextCursor
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QTextBrowser, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QTextBrowser, QWidget
 
 from app.core.events import ErrorInfo
 from app.ui.chat_style import ChatStyle
@@ -199,6 +199,7 @@ class MessageView(QWidget):
         self._status = self._status or QLabel(self)
         tint(self._status, self._style)
         if self._footer is not None:
+            self._keep_focus(self._footer)
             self._footer.hide()
             self._footer.deleteLater()
             self._footer = None
@@ -263,11 +264,18 @@ class MessageView(QWidget):
     def end_edit(self) -> None:
         """Close the editor without a change."""
         if self._editor is not None:
+            self._keep_focus(self._editor)
             self._editor.hide()
             self._editor.deleteLater()
             self._editor = None
         self.pieces.set_visible(True)
         self._tell_resized()
+
+    def _keep_focus(self, going: QWidget) -> None:
+        """The keyboard stays in the conversation when what has it goes: Qt would hand it to whatever comes next."""
+        focused, holder = QApplication.focusWidget(), self.parentWidget()
+        if focused is not None and holder is not None and going.isAncestorOf(focused):
+            holder.setFocus()
 
     # ---------------------------------------------------------------- layout
 

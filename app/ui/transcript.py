@@ -18,7 +18,7 @@ from PySide6.QtGui import (
     QPalette,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QToolButton, QWidget
 
 from app.core.events import ErrorInfo
 from app.ui import theme
@@ -33,7 +33,7 @@ MAX_BUILT = 100
 _MARGIN = 24
 _NEAR_END = 24
 _JUMP = """
-QToolButton {{ background: {surface}; border: 1px solid {line}; border-radius: 16px; }}
+QToolButton {{ background: {surface}; border: 1px solid {line}; border-radius: {radius}px; }}
 QToolButton:hover {{ background: {raised}; }}
 QToolButton:focus {{ border: 2px solid {accent}; }}
 """
@@ -407,8 +407,11 @@ class Transcript(QAbstractScrollArea):
         self._drop_views(far[: len(self._views) - MAX_BUILT // 2])
 
     def _drop_views(self, keys: list[int]) -> None:
+        focused = QApplication.focusWidget()
         for key in keys:
             view = self._views.pop(key)
+            if focused is not None and view.isAncestorOf(focused):
+                self.setFocus()  # Qt would hand the keyboard to whatever comes next
             view.hide()
             view.setParent(None)
             view.deleteLater()
@@ -477,7 +480,7 @@ class Transcript(QAbstractScrollArea):
     def _dress_jump(self) -> None:
         self._jump.setIcon(theme.icon("arrow-down"))
         named = {token: theme.color(token).name() for token in ("surface", "line", "raised", "accent")}
-        self._jump.setStyleSheet(_JUMP.format(**named))
+        self._jump.setStyleSheet(_JUMP.format(**named, radius=theme.px(16)))
 
     def _show_jump(self) -> None:
         bar = self.verticalScrollBar()

@@ -180,11 +180,22 @@ def test_an_answer_goes_on_where_it_stopped(talk: Talk) -> None:
     turn = talk.ask("count")
     talk.engine.say("1, ", "2", reason="length")
     turn.ended.result(60)
-    talk.session.continue_answer(turn.assistant, OPTIONS, talk.events.append)
+    first = talk.store.message(turn.assistant)
+    more = talk.session.continue_answer(turn.assistant, OPTIONS, talk.events.append)
     assert talk.engine.requests[-1].continue_last
     assert talk.asked()[-1] == ("assistant", "1, 2")
     talk.engine.say(", 3")
     assert talk.texts() == ["count", "1, 2, 3"]
+    more.ended.result(60)
+    whole = talk.store.message(turn.assistant)
+    assert first.usage is not None
+    assert whole.usage is not None
+    assert whole.usage.prompt == first.usage.prompt
+    assert whole.usage.completion > first.usage.completion
+    assert first.timings is not None
+    assert whole.timings is not None
+    assert whole.timings.ttft == first.timings.ttft
+    assert whole.timings.decode_tokens > first.timings.decode_tokens
     with pytest.raises(UsageError):
         talk.session.continue_answer(turn.user, OPTIONS, talk.events.append)
 

@@ -334,6 +334,22 @@ def mouse(kind: QMouseEvent.Type, widget: QWidget, target: QPoint, buttons: Qt.M
     QApplication.sendEvent(widget, event)
 
 
+def test_the_keyboard_stays_in_the_conversation(qtbot: QtBot, transcript: Transcript) -> None:
+    transcript.set_entries(chat(4))
+    beside = QPushButton()
+    qtbot.addWidget(beside)
+    with qtbot.waitExposed(transcript):
+        transcript.activateWindow()
+    view = view_of(transcript, 2)
+    view.start_edit()
+    view.end_edit()
+    qtbot.waitUntil(transcript.hasFocus)
+    button = next(b for b in view.findChildren(QToolButton) if b.accessibleName() == "Delete")
+    button.setFocus()
+    transcript.truncate(2)
+    qtbot.waitUntil(transcript.hasFocus)
+
+
 def test_a_drag_selects_across_messages_and_copies(qtbot: QtBot, transcript: Transcript) -> None:
     transcript.set_entries(
         [
