@@ -75,15 +75,19 @@ def _said(made: making.Made) -> str:
     lines = [f"{made.path}: {size(made.bytes)}, {made.bits:.2f} bits per weight"]
     if made.fallbacks:
         lines.append(
-            f"  {len(made.fallbacks)} tensors have rows that {made.recipe.type} can't take and fell back, as"
+            f"  {_tensors(len(made.fallbacks))} with rows that {made.recipe.type} can't take got another type, as"
             f" {made.fallbacks[0]}"
         )
     return "\n".join(lines)
 
 
+def _tensors(count: int) -> str:
+    return "1 tensor" if count == 1 else f"{count} tensors"
+
+
 def _would(sized: Sized) -> str:
     needs = ", needs an importance matrix" if sized.needs_matrix else ""
-    fell = f", {len(sized.fallbacks)} tensors fall back" if sized.fallbacks else ""
+    fell = f", {_tensors(len(sized.fallbacks))} in another type" if sized.fallbacks else ""
     return f"{sized.type}: {size(sized.bytes)}, {sized.bits:.2f} bits per weight{fell}{needs}"
 
 

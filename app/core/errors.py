@@ -44,6 +44,8 @@
             BadConstraintError           bad_constraint
             BusyError                    busy
             BadRequestError              bad_request
+                LabRefusedError          lab_refused
+                UnknownTypeError         unknown_type
                 ConverterMissingError    converter_missing
                 NotConvertibleError      not_convertible
                 NeedsMatrixError         needs_matrix
@@ -386,6 +388,17 @@ class BadRequestError(EngineError):
     code = "bad_request"
     template = "The request can't be served: {detail}."
     action = ""
+
+
+class LabRefusedError(BadRequestError):
+    code = "lab_refused"
+    template = "The lab can't do this: {detail}."
+
+
+class UnknownTypeError(BadRequestError):
+    code = "unknown_type"
+    template = "{type} is not a type that llama.cpp can write."
+    hint = "It can write {known}."
 
 
 class ConverterMissingError(BadRequestError):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.errors import BadRequestError
+from app.core.errors import LabRefusedError
 from app.optimize.orders import Point, Price
 
 FORMAT = "hearth-run-card"
@@ -58,17 +58,17 @@ def export(card: RunCard) -> bytes:
 
 
 def read(data: bytes, name: str) -> RunCard:
-    """A card of this or another copy. Raises BadRequestError that says what is wrong."""
+    """A card of this or another copy. Raises LabRefusedError that says what is wrong."""
     if len(data) > LARGEST:
-        raise BadRequestError(detail=f"{name} is too large for a run card")
+        raise LabRefusedError(detail=f"{name} is too large for a run card")
     try:
         card = msgspec.json.decode(data, type=RunCard)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadRequestError(detail=f"{name} is no run card: {error}") from error
+        raise LabRefusedError(detail=f"{name} is no run card: {error}") from error
     if card.format != FORMAT:
-        raise BadRequestError(detail=f"{name} is no run card")
+        raise LabRefusedError(detail=f"{name} is no run card")
     if card.version > VERSION:
-        raise BadRequestError(detail=f"{name} was written by a newer Hearth: update to read it")
+        raise LabRefusedError(detail=f"{name} was written by a newer Hearth: update to read it")
     return card
 
 

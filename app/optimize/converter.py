@@ -21,9 +21,9 @@ import msgspec
 from msgspec import Struct
 
 from app.core.errors import (
-    BadRequestError,
     ConverterMissingError,
     DiskFullError,
+    LabRefusedError,
     LabStoppedError,
     NotConvertibleError,
 )
@@ -91,13 +91,13 @@ class Converter:
         archive: Path | None = None,
     ) -> Setup:
         """Make the environment; nothing half is left. ``torch``: another version than the one llama.cpp names, as
-        2.13.0+cpu; ``archive``: the engine's source archive, where it need not be fetched. Raises BadRequestError (no
+        2.13.0+cpu; ``archive``: the engine's source archive, where it need not be fetched. Raises LabRefusedError (no
         Python), DiskFullError, LabStoppedError with the installer's last words, LabCancelledError."""
         if self.state().ready:
             return self.state()
         python = find_python()
         if not python:
-            raise BadRequestError(detail="converting needs Python 3.10 or newer on this machine: install one")
+            raise LabRefusedError(detail="converting needs Python 3.10 or newer on this machine: install one")
         missing = DISK + DOWNLOAD - free_space(self._folder)
         if missing > 0:
             raise DiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
@@ -155,7 +155,7 @@ class Converter:
                     file.extract(member, target, filter="data")
         shutil.rmtree(self._folder / "archive", ignore_errors=True)
         if not (target / TOOLS[0]).exists():
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail=f"{archive.name} holds no converter: it is not {PACKAGE}'s source archive"
             )
 
@@ -185,7 +185,7 @@ class Converter:
         with the converter's last words, DiskFullError, LabCancelledError."""
         check_folder(source)
         if out_type not in OUT_TYPES:
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail=f"{out_type} is no type to convert to; there are {', '.join(OUT_TYPES)}"
             )
         if not self.state().ready:

@@ -12,8 +12,8 @@ import numpy as np
 from msgspec import Struct, structs
 
 from app.core.errors import (
-    BadRequestError,
     ForeignMatrixError,
+    LabRefusedError,
     RecipeBytesError,
     RecipeMatrixError,
     RecipeSourceError,
@@ -70,7 +70,7 @@ def make(
     tell: Tell = lambda _progress: None,
     cancel: threading.Event | None = None,
 ) -> Made:
-    """Quantize. Raises BadRequestError (a type that needs a matrix, a file another job writes), DiskFullError,
+    """Quantize. Raises LabRefusedError (a type that needs a matrix, a file another job writes), DiskFullError,
     QuantizeFailedError, LabStoppedError, LabCancelledError, and ModelErrors of a source that is no GGUF or cut short.
     Nothing half is left."""
     with _alone(Path(job.target)), tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(1) as pool:
@@ -133,11 +133,11 @@ def _alone(target: Path) -> Iterator[None]:
 
 def _refuse(job: QuantizeJob) -> None:
     if Path(job.target).resolve() == Path(job.source).resolve():
-        raise BadRequestError(detail="the result would replace its own source")
+        raise LabRefusedError(detail="the result would replace its own source")
     header = read_header(Path(job.source))
     layers = summarize(header).block_count or 0
     if wrong := [layer for layer in job.prune if not 0 <= layer < layers]:
-        raise BadRequestError(detail=f"there is no layer {wrong[0]} to prune: {job.source} has {layers}")
+        raise LabRefusedError(detail=f"there is no layer {wrong[0]} to prune: {job.source} has {layers}")
 
 
 def _recipe(job: QuantizeJob, matrix: Path | None, engine: str, done: LabDone, source: str) -> Recipe:
@@ -196,8 +196,8 @@ def make_matrix(
 
 
 def types_of(text: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``PATTERN=TYPE`` pairs. Raises BadRequestError."""
+    """``PATTERN=TYPE`` pairs. Raises LabRefusedError."""
     pairs = [item.rpartition("=") for item in text]
     if bad := [item for item, (pattern, _, kind) in zip(text, pairs, strict=True) if not pattern or not kind]:
-        raise BadRequestError(detail=f"{bad[0]} is not PATTERN=TYPE, as in ffn_down=Q6_K")
+        raise LabRefusedError(detail=f"{bad[0]} is not PATTERN=TYPE, as in ffn_down=Q6_K")
     return tuple((pattern, kind) for pattern, _, kind in pairs)

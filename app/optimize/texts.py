@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from app.core.errors import BadRequestError
+from app.core.errors import LabRefusedError
 
 FOLDER = Path(__file__).resolve().parents[2] / "resources" / "calibration"
 TEXTS = ("en", "vi", "code")
@@ -33,12 +33,12 @@ def path_of(key: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """A bundled text by its key, or a file. Raises BadRequestError naming what there is."""
+    """A bundled text by its key, or a file. Raises LabRefusedError naming what there is."""
     if name in (*TEXTS, *TESTS):
         return path_of(name)
     path = Path(name).absolute()
     if not path.is_file():
-        raise BadRequestError(
+        raise LabRefusedError(
             detail=f"there is no text {name}: name a file, or one of {', '.join((*TEXTS, *TESTS))}"
         )
     return path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from app.core.errors import BadRequestError, fill
+from app.core.errors import LabRefusedError, fill
 from app.core.lab import QuantizeJob
 from app.core.types import Forecast, ModelFile, ModelRecord
 from app.models.gguf import read_header
@@ -116,7 +116,7 @@ _UNITS = {"gb": 10**9, "mb": 10**6, "gib": 2**30, "mib": 2**20}
 
 
 def parse(text: str) -> Wish:
-    """``5GB``, ``30 t/s``, ``kl 0.05``. Raises BadRequestError."""
+    """``5GB``, ``30 t/s``, ``kl 0.05``. Raises LabRefusedError."""
     found = {name: pattern.fullmatch(text.strip()) for name, pattern in _WISHES.items()}
     try:
         if match := found["bytes"]:
@@ -127,7 +127,7 @@ def parse(text: str) -> Wish:
             return AtMostLoss(float(match[1]))
     except ValueError:
         pass
-    raise BadRequestError(detail=f"{text!r} is no wish: write 5GB, 30t/s or kl 0.05")
+    raise LabRefusedError(detail=f"{text!r} is no wish: write 5GB, 30t/s or kl 0.05")
 
 
 def record_of(source: Path) -> ModelRecord:
@@ -150,11 +150,11 @@ def plan_wish(
     ``speed`` (see ``speed_here``) is needed for ``AtLeastSpeed``. ``sensitivity`` (a measurement on a text: minutes
     or hours) is needed for ``AtMostLoss``; with it ``AtMostBytes`` gives a mix of types too. ``has_matrix``: an
     importance matrix will be used. Otherwise four or five dry runs decide, about a second each.
-    Raises BadRequestError when what is needed is missing, QuantizeFailedError, LabCancelledError.
+    Raises LabRefusedError when what is needed is missing, QuantizeFailedError, LabCancelledError.
     """
     if isinstance(wish, AtLeastSpeed):
         if speed is None:
-            raise BadRequestError(detail="a wish for speed needs this machine's speed: measure it first")
+            raise LabRefusedError(detail="a wish for speed needs this machine's speed: measure it first")
         return _for_speed(_Types(source, cancel), wish.tokens_per_second, speed, has_matrix)
     if sensitivity is not None:
         from app.optimize import mixing
@@ -163,7 +163,7 @@ def plan_wish(
             return mixing.for_bytes(source, wish.bytes, sensitivity, speed)
         return mixing.for_loss(source, wish.kl, sensitivity, speed)
     if isinstance(wish, AtMostLoss):
-        raise BadRequestError(detail="a wish for a loss needs a text to measure it on")
+        raise LabRefusedError(detail="a wish for a loss needs a text to measure it on")
     return _for_bytes(_Types(source, cancel), wish.bytes, speed, has_matrix)
 
 
@@ -220,7 +220,7 @@ def _for_speed(types: _Types, wish: float, speed: SpeedOf, has_matrix: bool) -> 
     def found(sized: Sized) -> Forecast:
         forecast = speed(sized.type, sized.bytes)
         if forecast is None:
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail="this machine's speed is not measured yet: hearth estimate --measure"
             )
         return forecast

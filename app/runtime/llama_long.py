@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from app.core.errors import BadRequestError, LoadFailedError, TextTooShortError
+from app.core.errors import LabRefusedError, LoadFailedError, TextTooShortError
 from app.core.lab import CHUNK, LabDone, LabProgress, PriceJob
 from app.core.rope import stretched
 from app.core.types import LoadPlan
@@ -49,7 +49,7 @@ class _Pricing:
         self.job, self.model, self.tell, self.done = job, model, tell, 0
         self.trained = job.trained or int(lib.llama_model_n_ctx_train(model.pointer))
         if min(job.plan.n_ctx, self.trained) < LEAST:
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail=f"a context of {job.plan.n_ctx} tokens with a trained length of {self.trained} has no price: both"
                 f" must be {LEAST} tokens or more"
             )

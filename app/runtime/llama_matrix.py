@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.core.errors import BadRequestError
+from app.core.errors import LabRefusedError
 from app.core.lab import LabDone, LabProgress, MatrixJob
 from app.runtime.llama import ggml, lib
 from app.runtime.llama_pieces import Pieces
@@ -156,7 +156,7 @@ def collect(job: MatrixJob, tell: Callable[[LabProgress], None]) -> LabDone:
 def _refuse_nonsense(sums: Sums) -> None:
     for name, values in sums.sums.items():
         if not np.isfinite(values).all():
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail=f"the activations of {name} are not finite: the model is broken here"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from app.core.errors import BadRequestError, DiskFullError, NeedsMatrixError, QuantizeFailedError
+from app.core.errors import DiskFullError, NeedsMatrixError, QuantizeFailedError, UnknownTypeError
 from app.core.lab import LabDone, LabProgress, QuantizeJob
 from app.runtime.llama import fast, lib
 from app.runtime.llama_packs import engine_commit
@@ -15,7 +15,7 @@ from app.runtime.llama_packs import engine_commit
 FILE_TYPES: dict[str, int] = {
     name.removeprefix("LLAMA_FTYPE_").removeprefix("MOSTLY_").removeprefix("ALL_"): value
     for name, value in vars(lib).items()
-    if name.startswith("LLAMA_FTYPE_") and isinstance(value, int)
+    if name.startswith("LLAMA_FTYPE_") and isinstance(value, int) and name != "LLAMA_FTYPE_GUESSED"
 }
 TENSOR_TYPES: dict[str, int] = {
     name.removeprefix("GGML_TYPE_"): value
@@ -34,7 +34,7 @@ _quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctype
 
 def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], None]) -> LabDone:
     """Run the job: first dry, to know the size and what it needs, then for good; the target is renamed last. Raises
-    BadRequestError (a matrix is needed, a type that is none), DiskFullError, QuantizeFailedError."""
+    NeedsMatrixError, UnknownTypeError, DiskFullError, QuantizeFailedError."""
     params, alive = _params(job)
     dry = _run(job, lines, params, dry=True)
     if job.dry_run:
@@ -162,9 +162,7 @@ def _array(kind: Any, items: list[Any], alive: list[Any]) -> Any:
 
 def _known(table: dict[str, int], name: str) -> int:
     if name.upper() not in table:
-        raise BadRequestError(
-            detail=f"{name} is not a type llama.cpp can write; known are {', '.join(sorted(table))}."
-        )
+        raise UnknownTypeError(type=name, known=", ".join(sorted(table)))
     return table[name.upper()]
 
 

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from app.core.errors import BadRequestError
+from app.core.errors import LabRefusedError
 from app.core.lab import CHUNK, LabDone, LabProgress, ScoreJob
 from app.runtime.llama_pieces import Pieces
 
@@ -57,7 +57,7 @@ class Rows(msgspec.Struct, frozen=True):
 def score(job: ScoreJob, tell: Callable[[LabProgress], None]) -> LabDone:
     """Run the job; the figures are those of ``_figures``, and with a reference those of ``_compared``."""
     if job.write and job.against:
-        raise BadRequestError(detail="a score writes a reference or is compared with one, not both")
+        raise LabRefusedError(detail="a score writes a reference or is compared with one, not both")
     pieces = Pieces(
         job.model, job.text, threads=job.threads, layers=job.n_gpu_layers, chunks=job.chunks, every=False,
         types=(job.type_k, job.type_v), ubatch=job.ubatch,
@@ -171,7 +171,7 @@ class _Scoring:
 
     def _compare(self, tokens: list[int], logits: Floats, rows: Rows) -> None:
         if rows.tokens.tolist() != tokens:
-            raise BadRequestError(
+            raise LabRefusedError(
                 detail="the reference was made from another text, or with another vocabulary"
             )
         following = np.array(tokens[FIRST + 1 :])
@@ -294,11 +294,11 @@ def write_rows(file: BinaryIO, rows: Rows) -> None:
 
 
 def read_reference(file: BinaryIO, n_vocab: int, skip: int = 0) -> Iterator[Rows]:
-    """The pieces of a reference, one at a time, from number ``skip`` on. Raises BadRequestError when it does not fit
+    """The pieces of a reference, one at a time, from number ``skip`` on. Raises LabRefusedError when it does not fit
     or is cut short."""
     head = _read_head(file)
     if head.n_vocab != n_vocab:
-        raise BadRequestError(
+        raise LabRefusedError(
             detail=f"its vocabulary has {head.n_vocab} tokens, the model's {n_vocab}: they can't be compared"
         )
     file.seek(skip * _piece_bytes(head), os.SEEK_CUR)
@@ -311,7 +311,7 @@ def go_on_writing(file: BinaryIO, head: Head) -> Iterator[Rows]:
     file gets its head."""
     try:
         same = _read_head(file) == head
-    except (BadRequestError, msgspec.MsgspecError):
+    except (LabRefusedError, msgspec.MsgspecError):
         same = False
     if not same:
         file.seek(0)
@@ -329,7 +329,7 @@ def go_on_writing(file: BinaryIO, head: Head) -> Iterator[Rows]:
 def _read_head(file: BinaryIO) -> Head:
     start = file.read(8)
     if start[:4] != MAGIC or len(start) < 8:
-        raise BadRequestError(detail="the reference is no file of log-probabilities")
+        raise LabRefusedError(detail="the reference is no file of log-probabilities")
     return msgspec.json.decode(file.read(struct.unpack("<I", start[4:])[0]), type=Head)
 
 
@@ -349,5 +349,5 @@ def _read_rows(file: BinaryIO, head: Head) -> Rows:
 def _read(file: BinaryIO, kind: Any, count: int) -> Any:
     data = file.read(count * np.dtype(kind).itemsize)
     if len(data) != count * np.dtype(kind).itemsize:
-        raise BadRequestError(detail="the reference ends too soon: make it again from the same text")
+        raise LabRefusedError(detail="the reference ends too soon: make it again from the same text")
     return np.frombuffer(data, kind)

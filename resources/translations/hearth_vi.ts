@@ -2210,6 +2210,10 @@
         <translation>Cài đặt không thành công: {detail}.</translation>
     </message>
     <message>
+        <source>It can write {known}.</source>
+        <translation>Có thể ghi {known}.</translation>
+    </message>
+    <message>
         <source>It goes on by itself.</source>
         <translation>Nó sẽ tự tiếp tục.</translation>
     </message>
@@ -2388,6 +2392,10 @@
     <message>
         <source>The header of {path} can't be read: {detail}.</source>
         <translation>Không đọc được phần đầu của {path}: {detail}.</translation>
+    </message>
+    <message>
+        <source>The lab can't do this: {detail}.</source>
+        <translation>Phòng thí nghiệm không làm được việc này: {detail}.</translation>
     </message>
     <message>
         <source>The list of updates from {host} is not signed by the key that you trust: nothing of it was used.</source>
@@ -2596,6 +2604,10 @@
     <message>
         <source>{repo} has no {wanted}. There is: {found}.</source>
         <translation>{repo} không có {wanted}. Hiện có: {found}.</translation>
+    </message>
+    <message>
+        <source>{type} is not a type that llama.cpp can write.</source>
+        <translation>{type} không phải kiểu mà llama.cpp ghi được.</translation>
     </message>
     <message>
         <source>{type} needs an importance matrix.</source>
