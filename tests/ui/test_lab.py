@@ -400,6 +400,10 @@ def test_the_load_dialog_tells_what_a_cache_and_a_long_context_cost(qtbot: Any, 
     cache, context = (item.order for item in services.lab.snapshots())
     assert cache.caches == (("f16", "f16"), ("q4_0", "q4_0"))
     assert (context.plan.model_path, context.trained) == (record.path, 8192)
+    services.lab.cancel(services.lab.snapshots()[0].id)
+    services.lab.cancel(services.lab.snapshots()[1].id)
+    qtbot.waitUntil(lambda: "not measured yet" in line.text.text())
+    assert line.measure.isVisibleTo(page), "a job that was given up can be asked for again"
     full = Point(model="m", print=mark, bytes=1, reference_print=mark, figures={"same_top": 1.0})
     measurements(services).add([full, replace(full, cache=("q4_0", "q4_0"), figures={"same_top": 0.95})])
     Prices(services.paths.data / "lab" / "prices.json").add(

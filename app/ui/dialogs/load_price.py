@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.core.types import ModelRecord
 from app.optimize.cards import Measurements, Prices
-from app.optimize.orders import FULL_CACHE, MeasureOrder, Order, Point, Price, PriceOrder
+from app.optimize.orders import ENDED, FULL_CACHE, LabItem, MeasureOrder, Order, Point, Price, PriceOrder
 from app.ui import tasks, words
 from app.ui.errors import describe
 from app.ui.lab_job_words import price as price_words
@@ -26,6 +26,7 @@ WHOLE = frozenset({"f32", "f16", "bf16"})
 """Cache types that lose nothing to speak of."""
 NEAR = 1.3
 """A price measured in a context up to so many times shorter or longer is told."""
+_LOOK_MS = 1000
 
 
 class Known(Struct, frozen=True):
@@ -79,6 +80,9 @@ class PriceLine(QWidget):
         self._wishes: Wishes | None = None
         self._asked: tuple[str, int, int] = ("f16", 0, 0)
         self._note = ""
+        self._jobs: tuple[str, ...] = ()
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._look_after)
         self.text = make_label("secondary", self, wrap=True)
         self.measure = make_button(self._measure, "link", self, compact=True)
         row = QHBoxLayout(self)
@@ -161,7 +165,9 @@ class PriceLine(QWidget):
         services = self._services
         self.measure.hide()
 
-        def done(_items: object) -> None:
+        def done(items: tuple[LabItem, ...]) -> None:
+            self._jobs = tuple(item.id for item in items)
+            self._look.start()
             self._note = self.tr("It is in the lab's queue; the price stands here when it is done.")
             self._show()
 
@@ -170,6 +176,17 @@ class PriceLine(QWidget):
             self._show()
 
         tasks.run(lambda: services.lab.submit(*self.orders()), done, failed, self)
+
+    def _look_after(self) -> None:
+        """Show the price once the jobs have ended."""
+        found = [item for key in self._jobs if (item := self._services.lab.get(key)) is not None]
+        if not all(item.state in ENDED for item in found):
+            return
+        self._look.stop()
+        failed = next((item.error for item in found if item.error is not None), None)
+        self._note = describe(failed).sentence if failed is not None else ""
+        record, services = self._record, self._services
+        tasks.run(lambda: known_of(record, services), self._learn, self._unknown, self)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
