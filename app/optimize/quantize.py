@@ -27,6 +27,7 @@ from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
 from app.optimize.process import run_job
 from app.optimize.recipes import Recipe, recipe_path, sha256_of
+from app.optimize.sizes import bits_of
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
@@ -81,7 +82,8 @@ def make(
         recipe = _recipe(job, matrix, engine, done, source.result())
     target = Path(job.target)
     recipe_path(target).write_bytes(msgspec.json.format(msgspec.json.encode(recipe)))
-    return Made(str(target), target.stat().st_size, done.figures["quant_bits"], tuple(done.notes), recipe)
+    bits = bits_of(read_header(target).tensors)
+    return Made(str(target), target.stat().st_size, bits, tuple(done.notes), recipe)
 
 
 def repeat(

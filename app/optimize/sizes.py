@@ -2,13 +2,14 @@
 
 import shutil
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.lab import CHUNK, QuantizeJob
-from app.models.gguf import Header
+from app.models.gguf import Header, TensorInfo, read_header
 from app.models.summary import summarize
 from app.optimize.process import run_job
 from app.runtime.kvstore import fingerprint
@@ -59,11 +60,27 @@ def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
     done = run_job(asked, cancel=cancel)
     figures = done.figures
     sized = Sized(
-        job.type, int(figures["quant_bytes"]), figures["quant_bits"], tuple(done.notes), bool(figures["needs_matrix"])
+        job.type, int(figures["quant_bytes"]), _bits(job, figures), tuple(done.notes), bool(figures["needs_matrix"])
     )  # fmt: skip
     with _lock:
         _known[key] = sized
     return sized
+
+
+def _bits(job: QuantizeJob, figures: Mapping[str, float]) -> float:
+    """llama.cpp divides by the source's weights, those of pruned layers too."""
+    if not job.prune:
+        return figures["quant_bits"]
+    gone = tuple(f"blk.{layer}." for layer in job.prune)
+    tensors = read_header(Path(job.source)).tensors
+    left = sum(tensor.elements for tensor in tensors if not tensor.name.startswith(gone))
+    return 8 * figures["quant_bytes"] / max(1, left)
+
+
+def bits_of(tensors: Iterable[TensorInfo]) -> float:
+    """Real bits per weight of a file."""
+    found = list(tensors)
+    return 8 * sum(tensor.bytes for tensor in found) / max(1, sum(tensor.elements for tensor in found))
 
 
 def free_space(folder: Path) -> int:
