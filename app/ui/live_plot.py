@@ -117,7 +117,7 @@ class LivePlot(QWidget):
             painter.setPen(QPen(theme.color("text-2"), 1))
             painter.drawLine(QPointF(self._pointer, 0), QPointF(self._pointer, self.height()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for curve in self.curves:
+        for curve in reversed(self.curves):  # the first one lies on top
             if curve.times:
                 self._draw(painter, curve)
 

@@ -106,7 +106,7 @@ class MemoryPanel(Panel):
         for (name, token), size in zip(parts, [*sizes, 0], strict=True):
             text = f"{name}&nbsp;{words.fine_memory(size)}".replace(" ", "&nbsp;") if size else name
             squares.append(f'<span style="color:{theme.color(token).name()}">■</span>&nbsp;{text}')
-        legend = " &nbsp;".join(squares)
+        legend = "&nbsp; ".join(squares)
         if legend != self._legend.text():
             self._legend.setText(legend)
 

@@ -2,8 +2,9 @@
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from app.ui import theme
 from app.ui.chat_style import make_style
 from app.ui.figures import DASH
 from app.ui.message_parts import tint
@@ -42,6 +43,15 @@ class Panel(QWidget):
         self.strip = False
         """Lies low above the status line: no room for curves."""
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    def add_headline(self, number: BigNumber, words: QLabel) -> None:
+        """A large number and its words beside it; both begin at the top, however many lines the words take."""
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(number, 0, Qt.AlignmentFlag.AlignTop)
+        words.setContentsMargins(0, theme.px(7), 0, 0)  # on the number's base line
+        row.addWidget(words, 1, Qt.AlignmentFlag.AlignTop)
+        self.column.addLayout(row)
 
     def small(self, parent: QWidget | None = None) -> QLabel:
         """A secondary text that follows the theme."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QEvent, QLocale, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from app.core.series import SeriesStore
 from app.ui import theme
@@ -38,11 +38,7 @@ class ContextPanel(Panel):
         self._reused.setWordWrap(True)
         self._parts.setTextFormat(Qt.TextFormat.RichText)
         self._parts.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self._number)
-        row.addWidget(self._rest, 1, Qt.AlignmentFlag.AlignBottom)
-        self.column.addLayout(row)
+        self.add_headline(self._number, self._rest)
         for widget in (self._bar, self._parts, self._reused):
             self.column.addWidget(widget)
         self.restyle()
@@ -82,7 +78,7 @@ class ContextPanel(Panel):
             for name, size, text, token in parts[:-1]
             if size
         ]
-        self._parts.setText(" &nbsp;".join(squares))
+        self._parts.setText("&nbsp; ".join(squares))
         self._parts.setVisible(bool(squares) and not self.strip)
 
 

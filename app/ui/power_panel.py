@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QLocale, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtCore import QLocale
+from PySide6.QtWidgets import QLabel, QWidget
 
 from app.core.series import SeriesStore
 from app.hardware.facts import Throttle
@@ -25,11 +25,7 @@ class _Row:
         self.number, self.rest, self.plot = BigNumber(panel), panel.small(), LivePlot(panel)
         self.curve: Curve = self.plot.add_curve("", "plot-3")
         self.rest.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.number)
-        row.addWidget(self.rest, 1, Qt.AlignmentFlag.AlignBottom)
-        panel.column.addLayout(row)
+        panel.add_headline(self.number, self.rest)
         panel.column.addWidget(self.plot)
 
 

@@ -3,7 +3,7 @@
 import html
 
 from PySide6.QtCore import QCoreApplication, QLocale, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from app.core.series import SeriesStore
 from app.ui import theme
@@ -32,11 +32,7 @@ class SpeedPanel(Panel):
         for name, token in (("decode_tps", "plot-1"), ("prefill_tps", "plot-2")):
             number, label, plot = BigNumber(self), self.small(), LivePlot(self)
             label.setWordWrap(True)
-            row = QHBoxLayout()
-            row.setSpacing(8)
-            row.addWidget(number)
-            row.addWidget(label, 1, Qt.AlignmentFlag.AlignBottom)
-            self.column.addLayout(row)
+            self.add_headline(number, label)
             self.column.addWidget(plot)
             self._rows.append((name, number, label, plot, plot.add_curve("", token)))
         self.answers = {name: AnswerLines(series, name, plot) for name, _, _, plot, _ in self._rows}
@@ -85,7 +81,7 @@ class SpeedPanel(Panel):
             squares.append(f'<span style="color:{theme.color(token).name()}">■</span>&nbsp;{text}')
         if len(shown) > MOST_LINES:
             squares.append(self.tr("and %n more", "", len(shown) - MOST_LINES))
-        legend = " &nbsp;".join(squares)
+        legend = "&nbsp; ".join(squares)
         if legend != self.legend.text():
             self.legend.setText(legend)
         self.legend.setVisible(bool(parts) and not self.strip)
@@ -162,11 +158,7 @@ class BatchPanel(Panel):
         self._plot, self._cells, self._bar = LivePlot(self), self.small(), StackBar(self)
         self._curve = self._plot.add_curve("", "plot-4")
         self._rest.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self._number)
-        row.addWidget(self._rest, 1, Qt.AlignmentFlag.AlignBottom)
-        self.column.addLayout(row)
+        self.add_headline(self._number, self._rest)
         self.column.addWidget(self._plot)
         self.column.addWidget(self._cells)
         self.column.addWidget(self._bar)

@@ -77,14 +77,16 @@ class OutcomeView(QWidget):
         self.reasons.setText("\n".join(lines))
         self._show_grid(found)
         decode = found.after.empty.decode
-        self.origin.setText(words.forecast_words(decode) if decode is not None else "")
-        self.origin.setVisible(decode is not None)
+        self.origin.setText(words.forecast_words(decode) if decode is not None else self._why_unknown())
 
     def show_failure(self, sentence: str) -> None:
         """Why there is no estimate."""
         self.verdict.setText(sentence)
         set_property(self.verdict, "role", "bad")
         self.reasons.setText("")
+
+    def _why_unknown(self) -> str:
+        return self.tr("The speed of a device this uses has not been measured.")
 
     def _show_grid(self, found: Outcome) -> None:
         before, after = found.before, found.after
@@ -107,7 +109,7 @@ class OutcomeView(QWidget):
                 _seconds(after.full.first_token),
             ),
         )
-        why = self.tr("The speed of a device this uses has not been measured.")
+        why = self._why_unknown()
         for row, texts in enumerate(rows, 1):
             for column, text in enumerate(texts):
                 self._cells[row, column].setText(text)
