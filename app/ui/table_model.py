@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionHeader, QTableView, QWidget
 
 from app.ui import theme
 
@@ -185,6 +185,24 @@ _ARROW = 20
 """Pixels of a header's arrow and the gap before it."""
 
 
+class _Header(QHeaderView):
+    """The sorted column's arrow stands beside its words: the style's own covers those of a column of numbers."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self.setSectionsClickable(True)
+
+    def initStyleOptionForIndex(self, option: QStyleOptionHeader, section: int) -> None:
+        super().initStyleOptionForIndex(option, section)
+        none = QStyleOptionHeader.SortIndicator.None_
+        if option.sortIndicator == none:
+            return
+        arrow = "↓" if self.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder else "↑"
+        right = bool(option.textAlignment & Qt.AlignmentFlag.AlignRight)
+        words = (arrow, option.text) if right else (option.text, arrow)
+        option.text, option.sortIndicator = " ".join(words), none
+
+
 class Table(QTableView):
     """A table as LOOK asks for it: whole rows, 36 px, no vertical lines, numbers right."""
 
@@ -194,6 +212,7 @@ class Table(QTableView):
         super().__init__(parent)
         self.source = model
         self.proxy: SortFilter | None = SortFilter(model, self) if sortable else None
+        self.setHorizontalHeader(_Header(self))
         self.setModel(self.proxy or model)
         self.setSortingEnabled(sortable)
         self.setShowGrid(False)
