@@ -27,6 +27,9 @@ TYPES = {
 KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
 VOCABULARY = 512
 PREFILL = 256
+SMALL_BATCH = 16
+"""Prefill in one piece on a device that takes ``_LONG`` for a token: a whole batch could take it minutes."""
+_LONG = 0.1
 DEPTH = 2048
 SECONDS = 50.0
 """All of it takes about so long at most: a slow device is measured with fewer weight types and smaller models."""
@@ -226,12 +229,12 @@ class Session:
             found.append(self.decode(1))
         return _quickest(found)
 
-    def fill(self, count: int, seconds: float = 60.0) -> float:
+    def fill(self, count: int, seconds: float = 60.0, batch: int = PREFILL) -> float:
         """Seconds for a token of prefill, in full batches up to ``count`` tokens, or fewer after so many seconds."""
         found: list[float] = []
-        for _ in range(-(-count // PREFILL)):
-            found.append(self.decode(PREFILL) / PREFILL)
-            if sum(found) * PREFILL > seconds:
+        for _ in range(-(-count // batch)):
+            found.append(self.decode(batch) / batch)
+            if sum(found) * batch > seconds:
                 break
         return _quickest(found)
 
@@ -298,10 +301,16 @@ def _weights(bench: Bench, kind: str, megabytes: int) -> dict[str, Any]:
         layers = max(2, int(megabytes * share * 1e6) // one)
         shape = Shape(layers, width, width // 64, width // 256, 3 * width)
         with bench.open(shape, kind, 512) as session:
-            points.append([weight_bytes(shape, kind), rows(shape), layers, session.step()])
+            took = session.step()
+            points.append([weight_bytes(shape, kind), rows(shape), layers, took])
             if not prefill[0]:
-                prefill = [2.0 * parameters(shape), session.fill(PREFILL)]
+                prefill = [2.0 * parameters(shape), session.fill(PREFILL, 8.0, _batch(took))]
     return {"points": points, "prefill": prefill}
+
+
+def _batch(token: float) -> int:
+    """Tokens of prefill at once on a device that takes so many seconds for one."""
+    return SMALL_BATCH if token > _LONG else PREFILL
 
 
 def _attention(bench: Bench, kv: str) -> list[float]:
@@ -310,7 +319,7 @@ def _attention(bench: Bench, kv: str) -> list[float]:
     with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
         shallow = session.step(0.25)
         before = session.position
-        session.fill(DEPTH, max(2.0, bench.left / 4))
+        session.fill(DEPTH, max(2.0, bench.left / 4), _batch(shallow))
         filled = session.position - before
         deep = session.step(0.5)
     return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * filled, shallow, deep]

@@ -7,7 +7,17 @@ import pytest
 from app.models.gguf import read_header
 from app.planning.model_facts import from_header
 from app.planning.rates import Raw, solve
-from app.runtime.llama_rates import TYPES, Shape, measure, parameters, rows, weight_bytes, write
+from app.runtime.llama_rates import (
+    PREFILL,
+    SMALL_BATCH,
+    TYPES,
+    Shape,
+    measure,
+    parameters,
+    rows,
+    weight_bytes,
+    write,
+)
 
 SHAPE = Shape(3, 512, 8, 2, 1536)
 
@@ -51,7 +61,8 @@ class SlowSession:
     def step(self, *_: object) -> float:
         return self.token
 
-    def fill(self, count: int, *_: object) -> float:
+    def fill(self, count: int, seconds: float, batch: int) -> float:
+        assert batch == (PREFILL if self.token < 0.1 else SMALL_BATCH)  # a batch must not take the whole time
         self.position += count
         return 1e-3
 
