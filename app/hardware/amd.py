@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.hardware import sysfs
-from app.hardware.facts import Fact, Found, Gpu, Reading, Throttle, VendorName
+from app.hardware.facts import Fact, Found, Gpu, Reading, Throttle, VendorName, memory_words
 
 PCI_VENDOR = 0x1002
 
@@ -29,7 +29,7 @@ class Amd:
         """Every card of the amdgpu driver."""
         cards = sysfs.cards(self._root, PCI_VENDOR)
         gpus = tuple(self._detect_one(index, card) for index, card in enumerate(cards))
-        facts = [Fact(f"gpu.{gpu.name}", _bytes(gpu.memory_total), f"{gpu.key}/device") for gpu in gpus]
+        facts = [Fact(f"gpu.{gpu.name}", memory_words(gpu.memory_total), f"{gpu.key}/device") for gpu in gpus]
         if cards and not (self._root / "dev/kfd").exists():
             facts.append(
                 Fact("amd.kfd", None, f"there is no {self._root / 'dev/kfd'}: ROCm can't be used, Vulkan can")
@@ -119,10 +119,6 @@ def properties(path: Path) -> dict[str, int]:
 def _location(node: dict[str, int]) -> str:
     where = node.get("location_id", 0)
     return f"{node.get('domain', 0):04x}:{where >> 8 & 0xFF:02x}:{where >> 3 & 0x1F:02x}.{where & 7}"
-
-
-def _bytes(value: int | None) -> str | None:
-    return None if value is None else f"{value} bytes"
 
 
 def _driver(root: Path) -> str | None:

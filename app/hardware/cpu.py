@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.hardware.facts import Cpu, Fact, Memory
+from app.hardware.facts import Cpu, Fact, Memory, memory_words
 from app.hardware.sysfs import ROOT, read_int, read_text
 
 # Instruction sets that llama.cpp has kernels for, in the order a person would name them.
@@ -42,7 +42,7 @@ def _cpu_facts(cpu: Cpu, how: str, why: str) -> list[Fact]:
         Fact("cpu.threads", _words(cpu.threads), "psutil.cpu_count()"),
         Fact("cpu.usable_threads", _words(cpu.usable_threads), why),
         Fact("cpu.features", " ".join(cpu.features or ()) or None, how),
-        Fact("cpu.l3", _words(cpu.l3), "/sys/devices/system/cpu/cpu*/cache/index3"),
+        Fact("cpu.l3", memory_words(cpu.l3), "/sys/devices/system/cpu/cpu*/cache/index3"),
     ]
     if cpu.performance_cores:
         facts.append(Fact("cpu.performance_cores", str(cpu.performance_cores), "/sys/devices/cpu_core/cpus"))
@@ -213,4 +213,5 @@ def detect_memory(root: Path = ROOT) -> tuple[Memory, list[Fact]]:
         limit, how = bound[0], "the container's limit (cgroup)"
         total, available = bound[0], min(available, bound[1])
     memory = Memory(total, available, limit)
-    return memory, [Fact("memory.total", str(total), how), Fact("memory.available", str(available), how)]
+    sizes = {"memory.total": total, "memory.available": available}
+    return memory, [Fact(name, memory_words(size), how) for name, size in sizes.items()]

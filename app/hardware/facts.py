@@ -20,6 +20,13 @@ class Fact(Struct, frozen=True):
     how: str
 
 
+def memory_words(count: int | None) -> str | None:
+    """Bytes for a Fact: ``24.0 GiB``, ``32.0 MiB``."""
+    if count is None:
+        return None
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 class Cpu(Struct, frozen=True, omit_defaults=True):
     """The processor. ``features`` are instruction sets llama.cpp can use, in the system's spelling."""
 

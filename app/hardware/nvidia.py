@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-import msgspec
-
-from app.hardware.facts import Fact, Found, Gpu, Reading, Throttle, VendorName
+from app.hardware.facts import Fact, Found, Gpu, Reading, Throttle, VendorName, memory_words
 
 log = logging.getLogger(__name__)
 
@@ -187,4 +185,4 @@ def _text(value: Any) -> str | None:
 
 
 def _size(gpu: Gpu) -> str:
-    return msgspec.json.encode({"memory": gpu.memory_total, "pci": gpu.pci}).decode()
+    return ", ".join(text for text in (memory_words(gpu.memory_total), gpu.pci) if text)
