@@ -179,6 +179,8 @@ class LabJobs(QWidget):
             self._place_cell(at, item)
         if item.state == "failed" and old != "failed":
             self.table.select(item.id)
+        if item.state == "running" and old != "running" and at is not None and not self.table.hasFocus():
+            self.table.scrollTo(self.model.index(at, 0))
         self._after()
 
     def _after(self) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
+    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -54,7 +55,8 @@ class Section(QFrame):
         self.column.setSpacing(8)
         self.column.addWidget(self.heading)
         for part in parts:
-            self.column.addWidget(part)
+            link = isinstance(part, QPushButton)
+            self.column.addWidget(part, 0, Qt.AlignmentFlag.AlignLeft if link else Qt.AlignmentFlag(0))
 
 
 class MatrixBox(QWidget):

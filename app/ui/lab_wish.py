@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
-from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QLocale, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.types import ModelRecord
@@ -79,7 +79,7 @@ class WishBox(QWidget):
         pad_spin(self.value)
         self.look = make_button(self.ask, "", self)
         self.mix = QCheckBox(self)
-        self.text = QComboBox(self)
+        self.text, self.text_name = QComboBox(self), make_label("secondary", self)
         self.reasons = make_label("secondary", self, wrap=True)
         self.measure = make_button(self._measure, "link", self, compact=True)
         self.measure.hide()
@@ -99,8 +99,8 @@ class WishBox(QWidget):
         row.addStretch(1)
         measure = QHBoxLayout()
         measure.setSpacing(12)
-        measure.addWidget(self.mix)
-        measure.addWidget(self.text)
+        for widget in (self.mix, self.text_name, self.text):
+            measure.addWidget(widget)
         measure.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -211,6 +211,7 @@ class WishBox(QWidget):
         needs = self.measured() is not None
         self.mix.setVisible(kind == "bytes")
         self.text.setVisible(needs)
+        self.text_name.setVisible(needs)
         self.look.setVisible(not needs)
         if needs:
             self._say(
@@ -246,7 +247,9 @@ class WishBox(QWidget):
         for text in bundled(tests=True):
             self.text.addItem(text.name, text)
         self.text.setCurrentIndex(at)
-        self.text.setAccessibleName(self.tr("Text to measure on"))
+        self.text_name.setText(self.tr("Text to measure on"))
+        self.text.setAccessibleName(self.text_name.text())
+        self.value.setLocale(QLocale())
         self._name_fields()
         self._explain()
 

@@ -285,7 +285,8 @@ class LibraryDetails(QScrollArea):
         self.show_file.set_words(self.tr("Show file"))
         self.page.set_words(self.tr("Page on the Hub"))
         self.file.setText(self.tr("Tensors, template and all keys…"))
-        self.recipe.setText(self.tr("How it was made, and again from the recipe…"))
+        self.recipe.setText(self.tr("How it was made…"))
+        self.recipe.setToolTip(self.tr("Its recipe, and the same bytes again"))
         titles = (self.tr("Bytes by tensor type"), self.tr("Profiles"), self.tr("Tags and notes"))
         for label, title in zip(self._headings, titles, strict=True):
             label.setText(title)

@@ -4286,8 +4286,12 @@
         <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
     </message>
     <message>
-        <source>How it was made, and again from the recipe…</source>
-        <translation>Cách đã tạo, và tạo lại theo công thức…</translation>
+        <source>How it was made…</source>
+        <translation>Cách đã tạo ra…</translation>
+    </message>
+    <message>
+        <source>Its recipe, and the same bytes again</source>
+        <translation>Công thức của nó, và tạo lại đúng từng byte</translation>
     </message>
     <message>
         <source>Bytes by tensor type</source>
