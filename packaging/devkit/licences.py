@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devkit import engine
-from devkit.folders import ROOT
+from devkit.folders import REQUIREMENTS, ROOT
 from devkit.say import Problem, tell
 from devkit.stamps import remove
 from devkit.venvs import Environment
@@ -52,13 +52,25 @@ class Package:
 
 
 def packages(environment: Environment) -> list[Package]:
-    """The Python packages that the environment freezes, in the order of their names."""
+    """The Python packages that the environment freezes, in the order of their names. What an older requirement left
+    behind in it is none of them."""
     out = subprocess.run([environment.python, "-c", _LIST], capture_output=True, check=True, text=True).stdout
     rows: list[tuple[str, str, str, str, list[str]]] = json.loads(out)
     found = [Package(*row[:4], tuple(Path(path) for path in row[4])) for row in rows]
-    return sorted(
-        (item for item in found if item.name.lower() not in DEVELOPERS), key=lambda item: item.name.lower()
-    )
+    ours = locked(environment) - DEVELOPERS
+    return sorted((item for item in found if normal(item.name) in ours), key=lambda item: item.name.lower())
+
+
+def locked(environment: Environment) -> set[str]:
+    """The names in the environment's requirement files, and the engine's."""
+    texts = [(REQUIREMENTS / name).read_text(encoding="utf-8") for name in environment.requirements]
+    names = [name for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)]
+    return {normal(name) for name in (*names, engine.PACKAGE)}
+
+
+def normal(name: str) -> str:
+    """A package's name in the one spelling that registries compare."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def collect(inside: Path, environment: Environment, folder: Path) -> None:
@@ -92,7 +104,7 @@ def _engine(folder: Path) -> None:
     source = engine.unpacked(work)
     llama = source / "vendor" / "llama.cpp"
     _copy("llama.cpp", [llama / "LICENSE", *sorted((llama / "licenses").glob("*"))], folder)
-    _copy("llama-cpp-python", [source / "LICENSE.md", source / "LICENSE"], folder)
+    _copy("llama_cpp_python", [source / "LICENSE.md", source / "LICENSE"], folder)
     remove(work)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from devkit import engine, packs
-from devkit.licences import Package
+from devkit.licences import Package, normal
 from devkit.stamps import key_of, write_text
 
 SPDX = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
@@ -41,7 +41,7 @@ def document(version: str, packages: Iterable[Package], epoch: int) -> dict[str,
 
 
 def _python(package: Package) -> dict[str, object]:
-    name = re.sub(r"[-_.]+", "-", package.name).lower()
+    name = normal(package.name)
     found: dict[str, object] = {
         "type": "library", "name": package.name, "version": package.version,
         "purl": f"pkg:pypi/{name}@{package.version}", "bom-ref": f"{name}@{package.version}",

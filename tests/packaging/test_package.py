@@ -227,6 +227,16 @@ class TestBeside:
         assert found["components"][1]["purl"] == f"pkg:github/ggml-org/llama.cpp@{'c' * 40}"
         assert found == json.loads(json.dumps(sbom.document("0.1.0", [package], 0)))
 
+    def test_only_what_the_requirements_name_is_listed(self, tmp_path: Path, monkeypatch) -> None:
+        """pip leaves what an older requirement named in the environment: nobody gets that."""
+        (tmp_path / "core.txt").write_text("Foo_Bar==1.0 \\\n    --hash=sha256:0\npip==25.0\n")
+        monkeypatch.setattr(licences, "REQUIREMENTS", tmp_path)
+        rows = [[name, "1", "MIT", "", []] for name in ("foo-bar", "left-over", "llama_cpp_python", "pip")]
+        done = subprocess.CompletedProcess([], 0, stdout=json.dumps(rows))
+        monkeypatch.setattr(subprocess, "run", lambda *_given, **_more: done)
+        found = licences.packages(venvs.Environment("here", tmp_path, ("core.txt",)))
+        assert [item.name for item in found] == ["foo-bar", "llama_cpp_python"]
+
     @pytest.mark.skipif(not shutil.which("gpg"), reason="gpg is not here (apt-get install gnupg)")
     def test_every_artefact_and_the_sums_are_signed(self, monkeypatch) -> None:
         """With a key made for this test in a home of its own, which is then checked by gpg itself."""
