@@ -17,12 +17,15 @@ from app.core.errors import HearthError, OutOfMemoryError
 from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.planning.eviction import Eviction, Loaded, choose
+from app.planning.memory import HOST, PROCESS_OVERHEAD
 
 if TYPE_CHECKING:
     from app.planning.planner import Planned, Wishes
 
 log = logging.getLogger(__name__)
 
+PROCESS = {HOST: PROCESS_OVERHEAD}
+"""What a worker takes beside its model, and gives back when it ends. (A forecast has it too.)"""
 ALIVE = ("starting", "loading", "ready")
 FREED_WITHIN = 10.0
 """Seconds the system may take to give an ended worker's memory back."""
@@ -227,7 +230,9 @@ class Residency:
 
 def _allowed(record: ModelRecord, planned: "Planned") -> "Planned":
     if planned.verdict == "refuse":
-        raise OutOfMemoryError(model=record.name, detail=" ".join(reason.text for reason in planned.reasons))
+        raise OutOfMemoryError(
+            model=record.name, detail=" ".join(reason.text for reason in planned.reasons).rstrip(".")
+        )
     return planned
 
 
@@ -237,7 +242,7 @@ def _as_loaded(item: InstanceChanged, now: float, pinned: bool) -> Loaded:
         id=item.model,
         idle=max(0.0, now - item.last_used),
         load_seconds=item.load_seconds or 0.0,
-        weights={use.device: use.weights for use in item.memory},
+        weights=_sum([{use.device: use.weights for use in item.memory}, PROCESS]),
         cache={use.device: use.kv + use.compute for use in item.memory},
         busy=busy,
         pinned=pinned or item.pinned,
@@ -251,7 +256,7 @@ def _all_of(item: Loaded) -> dict[str, int]:
 
 
 def _held(item: InstanceChanged) -> dict[str, int]:
-    return {device.device: device.total for device in item.memory}
+    return _sum([{device.device: device.total for device in item.memory}, PROCESS])
 
 
 def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -109,12 +109,14 @@ class Model:
         """Read the plan's LoRA adapters: (pointer, scale) each. They are freed with the model."""
         found = []
         for adapter in plan.adapters:
-            check_file(Path(adapter.path))
+            try:
+                check_file(Path(adapter.path))
+            except ModelNotFoundError as error:
+                detail = f"there is no adapter {adapter.path}"
+                raise LoadFailedError(model=self.name, detail=detail) from error
             pointer = _adapter(self.pointer, os.fsencode(adapter.path))
             if not pointer:
-                raise LoadFailedError(
-                    model=plan.model_path, detail=f"the adapter {adapter.path} does not fit it"
-                )
+                raise LoadFailedError(model=self.name, detail=f"the adapter {adapter.path} does not fit it")
             found.append((pointer, adapter.scale))
         return found
 

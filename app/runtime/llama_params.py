@@ -3,6 +3,7 @@
 import ctypes
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.core.errors import LoadFailedError
@@ -81,7 +82,7 @@ def _device_list(plan: LoadPlan) -> Any:
     known = devices()
     if missing := [name for name in plan.devices if name not in known]:
         detail = f"there is no device {missing[0]}; known are {', '.join(known)}"
-        raise LoadFailedError(model=plan.model_path, detail=detail)
+        raise LoadFailedError(model=Path(plan.model_path).name, detail=detail)
     handles = [known[name] for name in plan.devices]
     return (ctypes.c_void_p * (len(handles) + 1))(*handles, None)
 
@@ -102,7 +103,7 @@ def _overrides(plan: LoadPlan) -> Any:
 def _find(known: dict[str, int], name: str, plan: LoadPlan) -> int:
     if name not in known:
         detail = f"there is no buffer type {name}; known are {', '.join(known)}"
-        raise LoadFailedError(model=plan.model_path, detail=detail)
+        raise LoadFailedError(model=Path(plan.model_path).name, detail=detail)
     return known[name]
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.core.errors import BusyError, OutOfMemoryError
 from app.core.events import InstanceChanged, MemoryUse
 from app.core.types import LoadPlan, ModelFile, ModelRecord
-from app.planning.memory import DeviceMemory
+from app.planning.memory import PROCESS_OVERHEAD, DeviceMemory
 from app.planning.planner import Planned, Wishes
 from app.planning.reasons import Reason
 from app.planning.residency import Residency
@@ -177,6 +177,12 @@ def test_one_that_is_asked_at_the_last_moment_stays(engine: Engine, residency: R
     engine.asked = {"old"}
     assert residency.prepare(record("b", 4 * GB)).verdict == "ok"
     assert set(engine.instances) == {"old"}
+
+
+def test_what_a_process_takes_is_given_back_with_it(engine: Engine, residency: Residency) -> None:
+    engine.add("a", 6 * GB)
+    assert residency.gives("b") == ({}, {"a": {"CPU": 6 * GB + PROCESS_OVERHEAD}})
+    assert residency.gives("a") == ({"CPU": 6 * GB + PROCESS_OVERHEAD}, {})
 
 
 def test_nobody_is_unloaded_in_vain(engine: Engine, residency: Residency) -> None:

@@ -132,3 +132,5 @@ def test_a_plan_may_fix_the_seed(starter: Path, tmp_path: Path) -> None:
 def test_what_is_no_adapter_is_refused(starter: Path, tmp_path: Path) -> None:
     with pytest.raises(LoadFailedError, match="does not fit"):
         Worker(starter, tmp_path, adapters=(Adapter(str(starter)),))
+    with pytest.raises(LoadFailedError, match="there is no adapter /no/such"):
+        Worker(starter, tmp_path, adapters=(Adapter("/no/such.gguf"),))
