@@ -22,6 +22,8 @@ from devkit.stamps import key_of, locked, remove
 from devkit.venvs import BUILDER
 
 ON = ("BUILD_SHARED_LIBS", "GGML_BACKEND_DL", "GGML_CUDA")
+# Many compilers leave out libraries that nothing was taken from when linking, which is so of the driver's stand-in.
+LINKER = "-DCMAKE_MODULE_LINKER_FLAGS=-Wl,--no-as-needed"
 ARCHITECTURES = "HEARTH_CUDA_ARCHITECTURES"
 RUNTIME = ("libcudart", "libcublas", "libcublasLt")
 DRIVER_FLOOR = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
@@ -100,7 +102,7 @@ def toolkit(nvcc: Path) -> str:
 def switches(nvcc: Path, kit: cudakit.Kit) -> list[str]:
     """cmake's arguments; ``kit`` is what the toolkit lacks."""
     cuda = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={architectures()}"]
-    return [*packbuild.switches(ON), *packbuild.BESIDE_ITSELF, *cuda, *kit.switches]
+    return [*packbuild.switches(ON), *packbuild.BESIDE_ITSELF, LINKER, *cuda, *kit.switches]
 
 
 def _build(key: str) -> Path:
@@ -112,6 +114,10 @@ def _build(key: str) -> Path:
     kit = cudakit.ensure(nvcc, toolkit(nvcc))
     arguments, llama = switches(nvcc, kit), source / "vendor" / "llama.cpp"
     library = packbuild.compiled(llama, work / "cmake", "cuda", arguments, [nvcc.parent])
+    if not asks_for_driver(library):
+        raise Problem(
+            f"The built library does not ask for {cudakit.DRIVER}: no GPU could be used with it. {library}"
+        )
     beside = {path.name: path for path in (*runtime_libraries(library, kit.folders), *kit.licences)}
     facts = packs.manifest("cuda", source, library, key, beside=beside)
     facts["driver_floor"] = {"nvidia": DRIVER_FLOOR.get(int(toolkit(nvcc).split(".")[0]), "")}
@@ -123,13 +129,21 @@ def _build(key: str) -> Path:
     return folder
 
 
+def asks_for_driver(library: Path) -> bool:
+    """Whether loading it loads the driver, whose functions it calls; true where ``ldd`` is missing."""
+    return not shutil.which("ldd") or f"{cudakit.DRIVER} =>" in _ldd(library)
+
+
 def runtime_libraries(library: Path, folders: Sequence[Path] = ()) -> list[Path]:
     """CUDA's own libraries that this one loads, under the names by which it asks for them; ``folders`` hold them."""
     if not shutil.which("ldd"):
         return []
-    searched = os.pathsep.join([*map(str, folders), os.environ.get("LD_LIBRARY_PATH", "")]).strip(os.pathsep)
-    env = {**os.environ, "LD_LIBRARY_PATH": searched}
-    done = subprocess.run(["ldd", library], capture_output=True, text=True, check=False, env=env)
-    found = re.findall(r"^\s*(\S+) => (/\S+)", done.stdout, re.MULTILINE)
+    found = re.findall(r"^\s*(\S+) => (/\S+)", _ldd(library, folders), re.MULTILINE)
     wanted = {name: Path(path) for name, path in found if name.partition(".")[0] in RUNTIME}
     return [path.with_name(name) if path.with_name(name).exists() else path for name, path in wanted.items()]
+
+
+def _ldd(library: Path, folders: Sequence[Path] = ()) -> str:
+    searched = os.pathsep.join([*map(str, folders), os.environ.get("LD_LIBRARY_PATH", "")]).strip(os.pathsep)
+    env = {**os.environ, "LD_LIBRARY_PATH": searched}
+    return subprocess.run(["ldd", library], capture_output=True, text=True, check=False, env=env).stdout

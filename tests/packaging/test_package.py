@@ -334,6 +334,17 @@ class TestBeside:
             "-DCUDA_cublas_LIBRARY=/cublas/libcublas.so.13",
         } <= set(found)
 
+    @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="a C compiler of Linux")
+    def test_the_driver_s_stand_in_is_asked_for_by_name(self, tmp_path: Path, monkeypatch) -> None:
+        """Also by a compiler that leaves out what nothing was taken from."""
+        monkeypatch.setattr(cudakit, "cache_dir", lambda: tmp_path)
+        stub, library = cudakit._driver_stub(), tmp_path / "libggml-cuda.so"
+        link = ["cc", "-shared", "-x", "c", "/dev/null", "-x", "none", "-o", library, "-Wl,--as-needed"]
+        subprocess.run([*link, stub], check=True)
+        assert not cuda.asks_for_driver(library)
+        subprocess.run([*link, cuda.LINKER.partition("=")[2], stub], check=True)
+        assert cuda.asks_for_driver(library)
+
     def test_the_cards_to_build_for_are_an_option(self, monkeypatch) -> None:
         monkeypatch.setenv(cuda.ARCHITECTURES, "75")
         cuda.choose([])
