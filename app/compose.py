@@ -91,11 +91,16 @@ class Services:
         """The supervisor, with every request noted in the usage history as coming from ``source``."""
         return Recorded(self.supervisor, self.recorder, source)
 
-    def load(self, name: str, wishes: "Wishes | None" = None) -> Future[InstanceChanged]:
+    def load(
+        self, name: str, wishes: "Wishes | None" = None, told: "Callable[[Planned], None] | None" = None
+    ) -> Future[InstanceChanged]:
         """Load a model by id, prefix or path, making room first (which may take seconds: not on the GUI thread).
-        Raises ModelNotFoundError or ModelAmbiguousError; what goes wrong later is the future's exception."""
+        ``told`` gets the plan and its reasons. Raises ModelNotFoundError or ModelAmbiguousError; what goes wrong later
+        is the future's exception."""
         record = self.library.get(name)
         planned = self.residency.prepare(record, wishes)
+        if told is not None:
+            told(planned)
         self.library.touched(record.id)
         return self.supervisor.ensure_ready(record.id, planned.plan)
 

@@ -6,6 +6,7 @@ import uuid
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,6 +15,20 @@ from app.core.engine_settings import Engine
 from app.core.errors import UsageError, from_code
 from app.core.events import InstanceChanged
 from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
+
+if TYPE_CHECKING:
+    from app.planning.planner import Planned
+
+WARNINGS = (
+    "ctx_trained",
+    "ctx_beyond",
+    "ctx_smaller",
+    "kv_smaller",
+    "does_not_fit",
+    "from_disk",
+    "gpu_tight",
+)
+"""Reasons of a plan that say it is not what was asked for, or will not be good."""
 
 
 @contextmanager
@@ -47,7 +62,7 @@ def load(running: Services, model: str, quiet: bool) -> InstanceChanged:
     show = not quiet and sys.stderr.isatty()
     subscription = running.bus.subscribe(InstanceChanged, _progress if show else _ignore)
     try:
-        loaded = running.load(model).result()
+        loaded = running.load(model, told=warn).result()
         if loaded.blind:
             print(f"{model} does not see images: {loaded.blind}.", file=sys.stderr)
         return loaded
@@ -55,6 +70,13 @@ def load(running: Services, model: str, quiet: bool) -> InstanceChanged:
         subscription.close()
         if show:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def warn(planned: "Planned") -> None:
+    """Say on standard error what of a plan is not as it was asked for, or will not be good."""
+    for reason in planned.reasons:
+        if reason.code in WARNINGS:
+            print(reason.text, file=sys.stderr)
 
 
 def _progress(event: InstanceChanged) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from app.cli.main import build_parser
+from app.cli.run import warn
 from app.core.engine_settings import Engine
 from app.core.settings import describe
 from app.core.types import Adapter, LoadPlan, ModelFile, ModelRecord
@@ -76,3 +77,12 @@ def test_a_flag_reaches_the_plan(name: str, command: str) -> None:
 
 def test_every_setting_of_a_load_has_help() -> None:
     assert all(info.title and info.help for info in describe() if info.group == "engine")
+
+
+def test_what_is_not_as_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    args = build_parser().parse_args(["chat", "m", "-c", "16384", "--rope-scaling", "yarn"])
+    asked = from_settings(Engine(n_ctx=args.n_ctx, rope_scaling=args.rope_scaling))
+    warn(plan(RECORD, MACHINE, asked, facts=FACTS))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("The context of 16384 tokens goes past the 8192")
