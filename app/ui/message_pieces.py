@@ -43,9 +43,7 @@ class MessagePieces(QObject):
     def show_plain(self, text: str, *, mono: bool) -> None:
         """The text as it was written, in one piece."""
         view = self._prose()
-        view.set_plain(text)
-        if mono:
-            view.setFont(self._style.mono)
+        view.set_plain(text, mono=mono)
         self.all = [view]
         self.made.emit(view)
 
@@ -173,8 +171,8 @@ class MessagePieces(QObject):
 
 
 def _fill(view: ProseView, segment: Segment) -> None:
-    if segment.kind == "prose":
-        view.set_markdown(segment.text)
+    if segment.kind in {"prose", "table"}:
+        view.set_markdown(segment.text, table=segment.kind == "table")
     elif segment.closed:
         view.set_display(segment.text, math_source(segment))
     else:

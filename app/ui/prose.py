@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QTextDocument,
     QTextFormat,
     QTextFrameFormat,
+    QTextOption,
     QTextTable,
     QTextTableCellFormat,
     QWheelEvent,
@@ -29,13 +30,16 @@ from app.ui.formula import formulas
 
 _FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
+_ROOMY = 1.4
+"""How much wider than the column a table is drawn that can't be fitted into it."""
 _HEADING_SCALE = {1: 1.4, 2: 1.25, 3: 1.12}
 # An image would be asked for by the document: what stands in for it is its description, as a link.
 _IMAGE = re.compile(r"(`+)(?s:.*?)\1|!\[")
 
 
 class ProseView(QTextBrowser):
-    """Read-only, without scroll bars: ``height_for`` tells its owner what it needs. Fetches nothing, ever."""
+    """Read-only and as high as ``height_for`` says; only a table that is too wide is scrolled, sideways. Fetches
+    nothing, ever."""
 
     link_activated = Signal(QUrl)
     resized = Signal()
@@ -71,11 +75,13 @@ class ProseView(QTextBrowser):
         self.document().setDefaultFont(style.body)
         self.document().setIndentWidth(style.body.pixelSize() * 1.75)
 
-    def set_markdown(self, text: str) -> None:
-        """Show formatted text in place of what is there; a selection by the reader is kept where it still fits."""
+    def set_markdown(self, text: str, *, table: bool = False) -> None:
+        """Show formatted text in place of what is there; a selection by the reader is kept where it still fits.
+        ``table``: it is one table, whose words stay whole."""
         self._measured = None
-        kept = self._selection()
-        document = self.document()
+        self._keep_words(table)
+        kept, document, bar = self._selection(), self.document(), self.horizontalScrollBar()
+        aside = bar.value()
         marked, found = math_text.take_out(text)
         document.setMarkdown(_without_images(marked), _FEATURES)
         _polish(document, self._style, with_code="`" in text, with_tables="|" in text)
@@ -83,11 +89,24 @@ class ProseView(QTextBrowser):
         # A drawing says nothing to a screen reader.
         self.setAccessibleDescription(text if found else "")
         self._await("" if prose_formulas.put_in(document, found, self._style, self.ink) else text)
+        # Qt leaves its caret at the end, and a wide table would be shown from there.
+        self.moveCursor(QTextCursor.MoveOperation.Start)
         self._select(kept)
+        bar.setValue(aside)
+
+    def _keep_words(self, keep: bool) -> None:
+        modes, policies = QTextOption.WrapMode, Qt.ScrollBarPolicy
+        mode = modes.WordWrap if keep else modes.WrapAtWordBoundaryOrAnywhere
+        if mode != self.wordWrapMode():
+            self.setWordWrapMode(mode)
+            self.setHorizontalScrollBarPolicy(
+                policies.ScrollBarAsNeeded if keep else policies.ScrollBarAlwaysOff
+            )
 
     def set_display(self, tex: str, source: str) -> None:
         """Show one formula in a paragraph of its own; ``source`` is how it was written."""
         self._measured = None
+        self._keep_words(False)
         self._has_quotes = False
         self.setAccessibleDescription(source)
         formula = math_text.Formula(tex, True, source)
@@ -103,7 +122,8 @@ class ProseView(QTextBrowser):
 
     def _drawn(self) -> None:
         text, source = self._awaited, self._awaited_source
-        self.set_display(text, source) if source else self.set_markdown(text)
+        table = self.wordWrapMode() == QTextOption.WrapMode.WordWrap
+        self.set_display(text, source) if source else self.set_markdown(text, table=table)
         self.resized.emit()
 
     def createMimeDataFromSelection(self) -> QMimeData:
@@ -111,9 +131,11 @@ class ProseView(QTextBrowser):
         data.setText(prose_formulas.selected_text(self.textCursor()))
         return data
 
-    def set_plain(self, text: str) -> None:
+    def set_plain(self, text: str, *, mono: bool = False) -> None:
         """Show text exactly as it was written."""
+        self.document().setDefaultFont(self._style.mono if mono else self._style.body)
         self._measured = None
+        self._keep_words(False)
         self._await("")
         self.setPlainText(text)
         _tighten(self.document(), self._style)
@@ -123,7 +145,12 @@ class ProseView(QTextBrowser):
         if self._measured is None or self._measured[0] != width:
             # Not document().setTextWidth: an unshown QTextEdit answers that by laying out at its own width again.
             self.setLineWrapColumnOrWidth(width)
-            self._measured = width, int(self.document().size().height() + 0.999)
+            size, bar = self.document().size(), 0
+            if size.width() > width and self.wordWrapMode() == QTextOption.WrapMode.WordWrap:
+                # It must be scrolled in any case: room for whole phrases then.
+                self.setLineWrapColumnOrWidth(round(width * _ROOMY))
+                size, bar = self.document().size(), self.horizontalScrollBar().sizeHint().height()
+            self._measured = width, int(size.height() + 0.999) + bar
         return self._measured[1]
 
     def ideal_width(self, most: int) -> int:
@@ -150,7 +177,11 @@ class ProseView(QTextBrowser):
         self.setTextCursor(cursor)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
+        sideways = abs(event.angleDelta().x()) > abs(event.angleDelta().y())
+        if sideways or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            super().wheelEvent(event)
+        else:
+            event.ignore()
 
     def changeEvent(self, event: QEvent) -> None:
         # A font or palette change re-lays the text; the owner sets both through set_style.
@@ -303,6 +334,15 @@ def _polish_table(table: QTextTable, style: ChatStyle) -> None:
             merged.merge(cell.format())
             merged.merge(cell_form)
             cell.setFormat(merged)
+            if row == 1:
+                _align_head(table, column)
+
+
+def _align_head(table: QTextTable, column: int) -> None:
+    """A heading stands over its numbers."""
+    form = QTextBlockFormat()
+    form.setAlignment(table.cellAt(1, column).firstCursorPosition().blockFormat().alignment())
+    table.cellAt(0, column).firstCursorPosition().mergeBlockFormat(form)
 
 
 def _mend_first_cell(table: QTextTable) -> None:

@@ -334,6 +334,17 @@ def mouse(kind: QMouseEvent.Type, widget: QWidget, target: QPoint, buttons: Qt.M
     QApplication.sendEvent(widget, event)
 
 
+def test_text_as_it_was_written_is_in_a_fixed_width(transcript: Transcript) -> None:
+    transcript.set_entries([Entry(1, "assistant", "Some **bold** words.")])
+    view = view_of(transcript, 1)
+    view.toggle_raw()
+    (raw,) = view.text_widgets()
+    assert raw.toPlainText() == "Some **bold** words."
+    assert raw.document().defaultFont() == transcript._style.mono
+    view.toggle_raw()
+    assert view.text_widgets()[0].document().defaultFont() == transcript._style.body
+
+
 def test_the_keyboard_stays_in_the_conversation(qtbot: QtBot, transcript: Transcript) -> None:
     transcript.set_entries(chat(4))
     beside = QPushButton()

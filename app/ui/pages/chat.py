@@ -362,6 +362,7 @@ class ChatPage(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
+            self.controller.models.load()  # the picker's notes are words, too
         super().changeEvent(event)
 
     def _setting_changed(self, event: SettingChanged) -> None:
