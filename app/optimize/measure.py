@@ -16,6 +16,8 @@ from app.runtime.kvstore import fingerprint
 
 NOISE = 4
 NOISE_UBATCH = 128
+MANY = 0.6
+"""Where fewer tokens than this are the same, "1 in 2" says too little."""
 Tell = Callable[[str, LabProgress], None]
 
 
@@ -137,9 +139,8 @@ def sentence(found: Measured) -> str:
         return f"{found.model}: perplexity {found.figures['ppl']:.2f}."
     if same >= 0.9995:
         return f"{found.model}: practically every token would be the same as {found.reference}'s."
-    return (
-        f"{found.model}: 1 in {max(1, round(1 / (1 - same)))} tokens would differ from {found.reference}'s."
-    )
+    share = f"1 in {round(1 / (1 - same))}" if same >= MANY else f"{round(10 * (1 - same))} in 10"
+    return f"{found.model}: {share} tokens would differ from {found.reference}'s."
 
 
 def price_sentence(model: str, figures: Mapping[str, float]) -> str:

@@ -4,7 +4,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -120,7 +120,8 @@ def repeat(
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """One job at a time for a file."""
+    """One job at a time for a file. A folder that was made for nothing goes again."""
+    made = not target.parent.exists()
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
@@ -131,6 +132,9 @@ def _alone(target: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+        if made:
+            with suppress(OSError):  # not empty: the result is there
+                target.parent.rmdir()
 
 
 def _refuse(job: QuantizeJob) -> None:

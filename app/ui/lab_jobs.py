@@ -106,8 +106,8 @@ class LabJobs(QWidget):
 
     asked = Signal(str, object)
     results = Signal()
-    recipe_asked = Signal(str)
-    """The path of a quant whose recipe is to be shown."""
+    recipe_asked = Signal(str, str)
+    """The path of a quant whose recipe is to be shown, and why it was made so."""
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -290,7 +290,8 @@ class LabJobs(QWidget):
         elif name == "results":
             self.results.emit()
         elif name == "recipe":
-            self.recipe_asked.emit(item.result.path if item.result else "")
+            reasons = [reason_words(why) for why in item.result.reasons] if item.result else []
+            self.recipe_asked.emit(item.result.path if item.result else "", "\n".join(reasons))
         elif name == "cancel" and item.state == "running" and self._watch.since(item) > _WORTH_ASKING:
             self._ask_cancel(item)
         else:

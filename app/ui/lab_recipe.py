@@ -78,17 +78,21 @@ class FileRow:
 
 
 class RecipeDialog(Dialog):
-    """``started`` after the job was put into the queue. ``path``: a recipe, or the quant beside which one lies."""
+    """``started`` after the job was put into the queue. ``path``: a recipe, or the quant beside which one lies;
+    ``why``: reasons in words, where a wish chose the types."""
 
     started = Signal()
 
-    def __init__(self, path: Path, services: "Services", parent: QWidget | None) -> None:
+    def __init__(self, path: Path, services: "Services", parent: QWidget | None, why: str = "") -> None:
         super().__init__("", parent)
         self._path, self._services = path, services
         self.recipe: Recipe | None = None
         self.setMinimumWidth(theme.px(700))
         self.what = make_label("secondary", self, wrap=True)
         self.grid = FactGrid(self)
+        self.why = make_label("secondary", self, wrap=True)
+        self.why.setText(why)
+        self.why.setVisible(bool(why))
         self.source, self.matrix = FileRow(self, ""), FileRow(self, "")
         self.note = make_label("secondary", self, wrap=True)
         self.copy = make_button(self._copy, "", self)
@@ -110,6 +114,7 @@ class RecipeDialog(Dialog):
                 self._files.addWidget(widget, at, column)
         self.body.addWidget(self.what)
         self.body.addWidget(self.grid)
+        self.body.addWidget(self.why)
         self.body.addWidget(Hairline(self))
         self.body.addLayout(self._files)
         self.body.addWidget(self.note)

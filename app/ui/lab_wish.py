@@ -74,6 +74,7 @@ class WishBox(QWidget):
         self._matrix = False
         self._task: tasks.Task[Any] | None = None
         self.kind, self.value = QComboBox(self), QDoubleSpinBox(self)
+        self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         for kind in KINDS:
             self.kind.addItem("", kind)
         pad_spin(self.value)
@@ -99,8 +100,8 @@ class WishBox(QWidget):
         row.addStretch(1)
         measure = QHBoxLayout()
         measure.setSpacing(12)
-        for widget in (self.mix, self.text_name, self.text):
-            measure.addWidget(widget)
+        for part in (self.mix, self.text_name, self.text):
+            measure.addWidget(part)
         measure.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -15,6 +15,7 @@ from app.ui.lab_draft import short_name
 from app.ui.resources import resource
 
 translate = QCoreApplication.translate
+_MANY = 0.6
 _SAME = 0.9995
 
 
@@ -63,12 +64,19 @@ def sentence(point: Point, label: str = "") -> str:
     if same >= _SAME:
         text = translate("Lab", "{name}: practically every token would be the same as {reference}'s.")
         return text.format(name=name, reference=reference)
-    every = max(2, round(1 / (1 - same)))
-    if label:
+    return _differ(name, same, "" if label else reference)
+
+
+def _differ(name: str, same: float, reference: str) -> str:
+    if same >= _MANY:
+        count = words.number(max(2, round(1 / (1 - same))))
         text = translate("Lab", "{name}: 1 in {count} tokens would differ.")
-        return text.format(name=name, count=words.number(every))
-    text = translate("Lab", "{name}: 1 in {count} tokens would differ from {reference}'s.")
-    return text.format(name=name, count=words.number(every), reference=reference)
+        other = translate("Lab", "{name}: 1 in {count} tokens would differ from {reference}'s.")
+    else:  # "1 in 2" would say too little
+        count = words.number(round(10 * (1 - same)))
+        text = translate("Lab", "{name}: {count} in 10 tokens would differ.")
+        other = translate("Lab", "{name}: {count} in 10 tokens would differ from {reference}'s.")
+    return (other if reference else text).format(name=name, count=count, reference=reference)
 
 
 def figure(point: Point, name: str, digits: int, factor: float = 1.0) -> str:

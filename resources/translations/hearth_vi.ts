@@ -612,6 +612,130 @@
         <source>the disk could not read or write it</source>
         <translation>ổ đĩa không đọc hay ghi được</translation>
     </message>
+    <message>
+        <source>{name} is neither text nor an image.</source>
+        <translation>{name} không phải văn bản cũng không phải ảnh.</translation>
+    </message>
+    <message>
+        <source>{name} is too large to put into the prompt ({size}).</source>
+        <translation>{name} quá lớn để đưa vào lời nhắc ({size}).</translation>
+    </message>
+    <message>
+        <source>{name} is too large to attach ({size} pixels).</source>
+        <translation>{name} quá lớn để đính kèm ({size} điểm ảnh).</translation>
+    </message>
+    <message>
+        <source>{name} is too large to attach ({size}).</source>
+        <translation>{name} quá lớn để đính kèm ({size}).</translation>
+    </message>
+    <message>
+        <source>{name} can't be attached: {why}.</source>
+        <translation>Không đính kèm được {name}: {why}.</translation>
+    </message>
+    <message>
+        <source>{name} can't be shown: {why}.</source>
+        <translation>Không hiển thị được {name}: {why}.</translation>
+    </message>
+    <message>
+        <source>{name} can't be read: {why}.</source>
+        <translation>Không đọc được {name}: {why}.</translation>
+    </message>
+    <message>
+        <source>{name} can't be read.</source>
+        <translation>Không đọc được {name}.</translation>
+    </message>
+    <message>
+        <source>{name} is damaged.</source>
+        <translation>{name} bị hỏng.</translation>
+    </message>
+    <message>
+        <source>{name} is not a text file.</source>
+        <translation>{name} không phải tệp văn bản.</translation>
+    </message>
+    <message>
+        <source>{name} is too large to put into a prompt.</source>
+        <translation>{name} quá lớn để đưa vào lời nhắc.</translation>
+    </message>
+    <message>
+        <source>{name} is not JSON: {why}.</source>
+        <translation>{name} không phải JSON: {why}.</translation>
+    </message>
+    <message>
+        <source>{name} is too large to be a chat export.</source>
+        <translation>{name} quá lớn để là một tệp xuất trò chuyện.</translation>
+    </message>
+    <message>
+        <source>No chats were found in {name}.</source>
+        <translation>Không tìm thấy cuộc trò chuyện nào trong {name}.</translation>
+    </message>
+    <message>
+        <source>This export was written by a newer Hearth.</source>
+        <translation>Tệp xuất này do một bản Hearth mới hơn ghi.</translation>
+    </message>
+    <message>
+        <source>This export is damaged: {why}.</source>
+        <translation>Tệp xuất này bị hỏng: {why}.</translation>
+    </message>
+    <message>
+        <source>A number in these chats is too large.</source>
+        <translation>Có một con số trong các cuộc trò chuyện này quá lớn.</translation>
+    </message>
+    <message>
+        <source>A prompt's name has letters, digits, spaces and dashes, 60 at most.</source>
+        <translation>Tên câu lệnh gồm chữ cái, chữ số, dấu cách và gạch nối, nhiều nhất 60 ký tự.</translation>
+    </message>
+    <message>
+        <source>The last answer is still being written.</source>
+        <translation>Câu trả lời cuối vẫn đang được viết.</translation>
+    </message>
+    <message>
+        <source>This answer is still being written.</source>
+        <translation>Câu trả lời này vẫn đang được viết.</translation>
+    </message>
+    <message>
+        <source>This answer is being written already.</source>
+        <translation>Câu trả lời này đang được viết rồi.</translation>
+    </message>
+    <message>
+        <source>There is no question to answer again.</source>
+        <translation>Không có câu hỏi nào để trả lời lại.</translation>
+    </message>
+    <message>
+        <source>There is no such conversation or message.</source>
+        <translation>Không có cuộc trò chuyện hay tin nhắn đó.</translation>
+    </message>
+    <message>
+        <source>{name} is not a folder.</source>
+        <translation>{name} không phải thư mục.</translation>
+    </message>
+    <message>
+        <source>{name} is no longer in the bin.</source>
+        <translation>{name} không còn trong thùng rác.</translation>
+    </message>
+    <message>
+        <source>There is another {name} in its place.</source>
+        <translation>Đã có một {name} khác ở chỗ đó.</translation>
+    </message>
+    <message>
+        <source>There is a profile called {name} already.</source>
+        <translation>Đã có một hồ sơ tên {name}.</translation>
+    </message>
+    <message>
+        <source>{name} is not a preset this version can read.</source>
+        <translation>{name} không phải hồ sơ mà phiên bản này đọc được.</translation>
+    </message>
+    <message>
+        <source>{name} is not a preset: {why}.</source>
+        <translation>{name} không phải hồ sơ: {why}.</translation>
+    </message>
+    <message>
+        <source>{name} is too large to be a preset.</source>
+        <translation>{name} quá lớn để là một hồ sơ.</translation>
+    </message>
+    <message>
+        <source>That is not a token: it begins with hf_ and has no spaces.</source>
+        <translation>Đó không phải token: token bắt đầu bằng hf_ và không có dấu cách.</translation>
+    </message>
 </context>
 <context>
     <name>ChatActs</name>
@@ -3670,6 +3794,14 @@
     <message>
         <source>{name}: 1 in {count} tokens would differ from {reference}'s.</source>
         <translation>{name}: cứ {count} token có 1 token khác với {reference}.</translation>
+    </message>
+    <message>
+        <source>{name}: {count} in 10 tokens would differ.</source>
+        <translation>{name}: cứ 10 token có {count} token khác.</translation>
+    </message>
+    <message>
+        <source>{name}: {count} in 10 tokens would differ from {reference}'s.</source>
+        <translation>{name}: cứ 10 token có {count} token khác với {reference}.</translation>
     </message>
     <message>
         <source>{text}, against {reference}</source>

@@ -132,9 +132,10 @@ def test_a_matrix_is_computed_written_and_used(full: Path, text: Path, tmp_path:
     assert len(matrix.sums) == 210
     assert all(counts.tolist() == [512] for counts in matrix.counts.values())
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
-    job = QuantizeJob(source=str(full), target=str(tmp_path / "iq2.gguf"), type="IQ2_XXS")
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "iq2" / "iq2.gguf"), type="IQ2_XXS")
     with pytest.raises(BadRequestError, match="importance matrix"):
         quantize.make(job, engine="test")
+    assert not (tmp_path / "iq2").exists()
     job = QuantizeJob(source=str(full), target=str(tmp_path / "q4_0.gguf"), type="Q4_0")
     made = quantize.make(job, engine="test", matrix=target)
     header = read_header(Path(made.path))

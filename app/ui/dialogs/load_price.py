@@ -26,7 +26,7 @@ WHOLE = frozenset({"f32", "f16", "bf16"})
 """Cache types that lose nothing to speak of."""
 NEAR = 1.3
 """A price measured in a context up to so many times shorter or longer is told."""
-_LOOK_MS = 1000
+_LOOK_MS, _MANY = 1000, 0.4
 
 
 class Known(Struct, frozen=True):
@@ -67,6 +67,8 @@ def known_of(record: ModelRecord, services: "Services") -> Known:
 def every(point: Point) -> str:
     """``1 in 20``; or ``none`` where practically all are the same."""
     lost = 1 - point.figures["same_top"]
+    if lost > _MANY:
+        return f"{words.number(round(10 * lost))} / 10"
     return f"1 / {words.number(max(1, round(1 / lost)))}" if lost > 0.0005 else "0"
 
 

@@ -70,7 +70,7 @@ class LabPage(Page):
         self.make.started.connect(self.jobs.sweep)
         self.compare.started.connect(self.jobs.sweep)
         self.jobs.asked.connect(self.asked)
-        self.jobs.recipe_asked.connect(lambda path: self.open_recipe(Path(path)))
+        self.jobs.recipe_asked.connect(lambda path, why: self.open_recipe(Path(path), why))
         self.make.recipe_asked.connect(self.choose_recipe)
         self.compare.asked.connect(self.asked)
         self.jobs.results.connect(partial(self.show_view, "compare"))
@@ -143,9 +143,9 @@ class LabPage(Page):
         if path:
             self.open_recipe(Path(path))
 
-    def open_recipe(self, path: Path) -> RecipeDialog:
-        """Show a recipe, or the one beside a quant."""
-        dialog = RecipeDialog(path, self.services, self)
+    def open_recipe(self, path: Path, why: str = "") -> RecipeDialog:
+        """Show a recipe, or the one beside a quant; ``why`` a wish chose it."""
+        dialog = RecipeDialog(path, self.services, self, why)
         dialog.started.connect(self.jobs.sweep)
         dialog.started.connect(partial(self.show_view, "make"))
         dialog.open()
