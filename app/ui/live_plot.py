@@ -4,6 +4,7 @@ A plotting library would cost 0.4 s on the GUI thread to import, 40 MB, and more
 """
 
 import bisect
+import itertools
 import statistics
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
@@ -38,14 +39,10 @@ class Curve:
         known = drawn and drawn[0] is self.times and drawn[1] is self.values and drawn[2:] == (across, up)
         if not known:
             self._drawn, first = (self.times, self.values, across, up), self.times[0] if self.times else 0.0
-            pieces: list[list[QPointF]] = []
-            before = -gap - 1
-            for t, v in zip(self.times, self.values, strict=False):
-                if t - before > gap:
-                    pieces.append([])
-                pieces[-1].append(QPointF((t - first) * across, -v * up))
-                before = t
-            self._lines = [QPolygonF([*piece, piece[-1] + QPointF(1, 0)]) for piece in pieces]
+            pairs = zip(self.times, self.values, strict=False)
+            points = [QPointF((t - first) * across, -v * up) for t, v in pairs]
+            cuts = itertools.pairwise((0, *_gaps(self.times, gap), len(points)))
+            self._lines = [_polygon(points, begin, end) for begin, end in cuts if end > begin]
         return self._lines
 
     def at(self, t: float, near: float) -> float | None:
@@ -53,6 +50,20 @@ class Curve:
         right = bisect.bisect_left(self.times, t)
         found = [i for i in (right - 1, right) if 0 <= i < len(self.times) and abs(self.times[i] - t) <= near]
         return self.values[min(found, key=lambda i: abs(self.times[i] - t))] if found else None
+
+
+def _gaps(times: list[float], gap: float) -> list[int]:
+    """Where the time since the point before is longer than ``gap``."""
+    if len(times) > 1 and times[-1] - times[0] < (len(times) - 1) * min(gap, 1.001 * (times[1] - times[0])):
+        return []  # evenly spaced, as nearly always
+    return [at for at, (before, t) in enumerate(itertools.pairwise(times), 1) if t - before > gap]
+
+
+def _polygon(points: list[QPointF], begin: int, end: int) -> QPolygonF:
+    piece = points if end - begin == len(points) else points[begin:end]
+    if len(piece) == 1:  # seen all the same
+        piece = [*piece, piece[0] + QPointF(1, 0)]
+    return QPolygonF(piece)
 
 
 class LivePlot(QWidget):

@@ -26,7 +26,7 @@ class SpeedPanel(Panel):
 
     def __init__(self, series: SeriesStore, parent: QWidget) -> None:
         super().__init__(parent)
-        self._series, self._clock = series, Clock()
+        self._series, self._clock, self._slow_clock = series, Clock(), Clock(2)
         self._rows: list[tuple[str, BigNumber, QLabel, LivePlot, Curve]] = []
         self._sums = {name: Binned(series, name) for name in ("decode_tps", "prefill_tps")}
         for name, token in (("decode_tps", "plot-1"), ("prefill_tps", "plot-2")):
@@ -54,10 +54,12 @@ class SpeedPanel(Panel):
 
     def refresh(self, now: float) -> None:
         sources = instance_sources(self._series)
-        fresh = self._clock.due(now, self._rows[0][3].span)
+        span = self._rows[0][3].span
+        fresh, anew = self._clock.due(now, span), self._slow_clock.due(now, span)
         for name, number, label, plot, curve in self._rows:
             if fresh:
                 self._sums[name].follow(curve, sources, now, plot.span)
+            if anew:  # there may be many of these: half as often
                 self.answers[name].follow(now)
                 alone = not self.answers[name].lines
                 curve.name = self._names[name] if alone else self.tr("all together")
@@ -135,14 +137,14 @@ def _words(source: str, number: int, several: bool) -> str:
 
 
 class Clock:
-    """Curves are made of half seconds: made anew when one has passed, moved along in between."""
+    """Curves are made of half seconds: made anew when ``count`` have passed, moved along in between."""
 
-    def __init__(self) -> None:
-        self._last = (0, 0.0)
+    def __init__(self, count: int = 1) -> None:
+        self._count, self._last = count, (0, 0.0)
 
     def due(self, now: float, span: float) -> bool:
         """Whether a curve over ``span`` seconds has a new point."""
-        key = (int(now / bin_width(span)), span)
+        key = (int(now / bin_width(span) / self._count), span)
         fresh, self._last = key != self._last, key
         return fresh
 

@@ -129,7 +129,7 @@ def test_each_open_answer_has_a_line_of_its_own(panels: LivePanels, series: Seri
     assert panels.speed.legend.isHidden()
     each = {"decode_tps/1": 12.0, "decode_tps/2": 18.0, "prefill_tps/1": 0.0, "prefill_tps/2": 0.0}
     series.add(Sample("instance:m", now, {"decode_tps": 30.0, "prefill_tps": 0.0, **each}))
-    panels.speed._clock = Clock()
+    panels.speed._clock, panels.speed._slow_clock = Clock(), Clock(2)
     panels.refresh()
     assert [(curve.name, curve.values[-1]) for curve in plot.curves] == [
         ("all together", 30.0),
@@ -141,7 +141,7 @@ def test_each_open_answer_has_a_line_of_its_own(panels: LivePanels, series: Seri
     assert len(panels.speed._rows[1][3].curves) == 1  # neither reads a prompt
     assert "decode_tps/2" in series_csv(series)
     series.add(Sample("instance:n", now, {"decode_tps": 5.0, "decode_tps/1": 5.0}))
-    panels.speed._clock = Clock()
+    panels.speed._clock, panels.speed._slow_clock = Clock(), Clock(2)
     panels.refresh()
     assert [curve.name for curve in plot.curves[1:]] == ["answer 1, m", "answer 2, m", "answer 1, n"]
     panels.hide()
@@ -149,8 +149,10 @@ def test_each_open_answer_has_a_line_of_its_own(panels: LivePanels, series: Seri
 
 def test_nothing_is_drawn_where_nothing_was_read() -> None:
     curve = Curve("", "")
-    curve.times, curve.values = [10.0, 11.0, 30.0, 31.0], [1.0, 2.0, 3.0, 4.0]
-    assert [line.size() for line in curve.lines(1.0, 1.0, 3.0)] == [3, 3]  # each ends with one more pixel
+    curve.times, curve.values = [10.0, 11.0, 30.0, 40.0, 41.0], [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [line.size() for line in curve.lines(1.0, 1.0, 3.0)] == [2, 2, 2]  # a lonely point is a dash
+    curve.times, curve.values = [10.0, 10.5, 11.0, 11.5], [1.0, 2.0, 3.0, 4.0]
+    assert [line.size() for line in curve.lines(1.0, 1.0, 3.0)] == [4]
 
 
 def test_memory_shows_a_processor_s_parts_and_the_forecast(
