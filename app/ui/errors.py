@@ -10,6 +10,7 @@ from PySide6.QtCore import QCoreApplication
 from app.core.errors import HearthError, fill, from_code
 from app.core.events import ErrorInfo
 from app.core.generate import Failed
+from app.ui import causes
 
 ACTION_LABELS: dict[str, str] = {
     "free_space": "Open the folder",
@@ -73,7 +74,13 @@ def _described(error: BaseException | ErrorInfo | Failed) -> Described:
 
 
 def _describe(error: HearthError, details: str) -> Described:
-    text = fill(QCoreApplication.translate("Errors", error.template), error.params)
+    params, raw = error.params, str(error.params.get("detail", ""))
+    if own := causes.ours(raw):
+        params = {**params, "detail": own}
+    elif cause := causes.said(raw):
+        params = {**params, "detail": cause}
+        details = "\n\n".join(part for part in (raw, details) if part)
+    text = fill(QCoreApplication.translate("Errors", error.template), params)
     hint = fill(QCoreApplication.translate("Errors", error.hint), error.params) if error.hint else ""
     return Described(text, hint, error.action, action_label(error.action), details)
 

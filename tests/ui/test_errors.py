@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QGuiApplication
 
-from app.core.errors import HearthError, HubUnreachableError, _tree, all_errors
+from app.core.errors import HearthError, HubUnreachableError, UsageError, _tree, all_errors
 from app.core.events import ErrorInfo
 from app.planning.watch import ACTIONS
 from app.ui import errors, translate
@@ -90,6 +90,23 @@ def test_the_systems_words_are_said_in_the_users_and_kept(raw: str, words: str) 
     assert words in described.text
     assert raw not in described.sentence
     assert described.details == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("data.bin is neither text nor an image.", "data.bin không phải văn bản cũng không phải ảnh."),
+        ("a.txt can't be read: Permission denied.", "Không đọc được a.txt: hệ thống không cho phép."),
+        ("{x} is damaged.", "{x} bị hỏng."),
+    ],
+)
+def test_our_own_sentences_are_said_with_their_names(qtbot: Any, raw: str, shown: str) -> None:
+    translate.install("vi")
+    try:
+        assert errors.describe(UsageError(detail=raw)).sentence == shown
+    finally:
+        translate.install("en")
+    assert errors.describe(UsageError(detail="Something else.")).text == "Something else."
 
 
 def test_the_offline_page_says_it_in_vietnamese(qtbot: Any, window: Any) -> None:
