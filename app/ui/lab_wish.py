@@ -71,6 +71,7 @@ class WishBox(QWidget):
         self._services = services
         self._record: ModelRecord | None = None
         self._plan: WishPlan | None = None
+        self._error: Exception | None = None
         self._matrix = False
         self._task: tasks.Task[Any] | None = None
         self.kind, self.value = QComboBox(self), QDoubleSpinBox(self)
@@ -155,7 +156,7 @@ class WishBox(QWidget):
 
     def _take(self, plan: "WishPlan") -> None:
         self.look.setEnabled(True)
-        self._plan = plan
+        self._plan, self._error = plan, None
         self._explain()
         self.found.emit(plan)
 
@@ -166,6 +167,10 @@ class WishBox(QWidget):
 
     def _failed(self, error: Exception) -> None:
         self.look.setEnabled(True)
+        self._error = error
+        self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
         if isinstance(error, NotMeasuredError):
             self._say(self.tr("How quick this machine is was not measured yet."), "warn")
             self.measure.show()
@@ -184,7 +189,7 @@ class WishBox(QWidget):
         set_property(self.reasons, "role", role)
 
     def _forget(self) -> None:
-        self._plan = None
+        self._plan = self._error = None
         if self._task is not None:
             self._task.cancel()
         self.look.setEnabled(True)
@@ -221,6 +226,8 @@ class WishBox(QWidget):
                     " least get the smallest types. This takes a while."
                 )
             )
+        elif self._error is not None:
+            self._tell(self._error)
         elif self._plan is None:
             self._say("")
         self.changed.emit()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 
 from app.core.types import Source
 from app.optimize import cards
@@ -309,6 +309,8 @@ def test_a_wish_finds_types_and_says_why(qtbot: Any, page: Any) -> None:
     make.wish.ask()
     qtbot.waitUntil(make.wish.measure.isVisible)
     assert "was not measured yet" in make.wish.reasons.text()
+    make.wish.changeEvent(QEvent(QEvent.Type.LanguageChange))
+    assert make.wish.measure.isVisible()
     make.wish.choose("loss", 0.05)
     assert make.wish.measure.isHidden()
     make.forecast.stop()
