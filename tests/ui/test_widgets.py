@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QStyleOptionHeader, QVBoxLayout, QWidget
 
 from app.core.errors import DiskFullError
 from app.ui import translate
 from app.ui.errors import describe
+from app.ui.table_model import Column, Table, TableModel
 from app.ui.widgets import Banner
 
 
@@ -57,3 +58,22 @@ def test_escape_closes_the_last_banner_first(qtbot: Any, place: Any) -> None:
     assert (first.isVisible(), fixed.isVisible()) == (False, True)
     qtbot.keyClick(place.line, Qt.Key.Key_Escape)
     assert fixed.isVisible()
+
+
+def test_a_sorted_column_keeps_its_words(place: Any) -> None:
+    columns = [
+        Column[str](lambda: "Model", str, width=90),
+        Column[str](lambda: "Written", str, right=True, width=90),
+    ]
+    table = Table(TableModel(columns, str, place), place)
+    header = table.horizontalHeader()
+
+    def words(at: int) -> tuple[str, bool]:
+        option = QStyleOptionHeader()
+        header.initStyleOptionForIndex(option, at)
+        return option.text, option.sortIndicator == QStyleOptionHeader.SortIndicator.None_
+
+    table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert [words(0), words(1)] == [("Model", True), ("↓ Written", True)]
+    table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+    assert [words(0), words(1)] == [("Model ↑", True), ("Written", True)]
