@@ -50,8 +50,8 @@ class _Pricing:
         self.trained = job.trained or int(lib.llama_model_n_ctx_train(model.pointer))
         if min(job.plan.n_ctx, self.trained) < LEAST:
             raise LabRefusedError(
-                detail=f"a context of {job.plan.n_ctx} tokens with a trained length of {self.trained} has no price: both"
-                f" must be {LEAST} tokens or more"
+                detail=f"a context of {job.plan.n_ctx} tokens with a trained length of {self.trained} has no price:"
+                f" both must be {LEAST} tokens or more"
             )
         words = Path(job.text).read_text(encoding="utf-8", errors="replace")
         self.tokens = model.tokenize(words, add_special=True, parse_special=False)[: job.plan.n_ctx]
