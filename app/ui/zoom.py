@@ -80,8 +80,13 @@ def _note_font(widget: QWidget, zoom: float) -> None:
 def _measures(widget: QWidget, ratio: float) -> None:
     low, high = widget.minimumSize(), widget.maximumSize()
     if not widget.isWindow():
-        widget.setMaximumSize(_side(high.width(), ratio), _side(high.height(), ratio))
-        widget.setMinimumSize(_side(low.width(), ratio), _side(low.height(), ratio))
+        largest, smallest = (high.width(), high.height()), (low.width(), low.height())
+        widget.setMaximumSize(
+            *(_own(widget, f"max{name}", side, ratio) for name, side in zip("wh", largest, strict=True))
+        )
+        widget.setMinimumSize(
+            *(_own(widget, f"min{name}", side, ratio) for name, side in zip("wh", smallest, strict=True))
+        )
     if isinstance(widget, QAbstractButton):
         size = widget.iconSize()
         widget.setIconSize(QSize(round(size.width() * ratio), round(size.height() * ratio)))
@@ -89,6 +94,11 @@ def _measures(widget: QWidget, ratio: float) -> None:
         _table(widget, ratio)
     if isinstance(widget, QSplitter) and widget.isVisible():
         _split(widget, ratio)
+
+
+def _own(widget: QWidget, name: str, length: int, ratio: float) -> int:
+    """A limit of the widget's own in the new size; one that the style sheet has given is in it already."""
+    return length if widget.property(f"_q_stylesheet_{name}") is not None else _side(length, ratio)
 
 
 def _side(length: int, ratio: float) -> int:

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QWidget
 
 from app.ui import look, theme, zoom
+from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.levels import Levels, levels
 
 
@@ -73,6 +74,15 @@ def test_own_measures_and_fonts_follow_whatever_the_way(qtbot: Any, services: An
     _set(services, zoom=100)
     assert label.font().pixelSize() == 20
     assert button.maximumHeight() == 32
+
+
+def test_a_dialog_opened_at_another_zoom_is_sized_once(qtbot: Any, window: Any, services: Any) -> None:
+    _set(services, zoom=200)
+    dialog = ShortcutsDialog(window.actions_, services.settings, window)
+    dialog.open()
+    assert 56 <= dialog.search.minimumHeight() <= 64
+    assert dialog.reset_all.height() <= 80
+    dialog.close()
 
 
 def test_a_page_built_at_another_zoom_is_sized_once(qtbot: Any, window: Any, services: Any) -> None:

@@ -44,4 +44,6 @@ class Dialog(QDialog):
 
     def showEvent(self, event: QShowEvent) -> None:
         zoom.resize_tree(self, theme.notifier().zoom)
+        room = self.screen().availableSize()
+        self.resize(self.size().boundedTo(room))  # a large zoom on a small screen
         super().showEvent(event)

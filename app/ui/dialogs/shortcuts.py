@@ -72,6 +72,7 @@ class ShortcutsDialog(Dialog):
             self.rows[name] = row
             for column, widget in enumerate((row.label, row.field, row.reset)):
                 grid.addWidget(widget, at, column)
+        grid.setRowStretch(len(names), 1)
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -188,4 +189,7 @@ class ShortcutsDialog(Dialog):
             fits = all(word in about for word in words)
             for widget in (row.label, row.field):
                 widget.setVisible(fits)
+            policy = row.reset.sizePolicy()
+            policy.setRetainSizeWhenHidden(fits)  # an empty place would keep the row's height
+            row.reset.setSizePolicy(policy)
             row.reset.setVisible(fits and row.name in keymap().own)
