@@ -14,6 +14,8 @@ def test_the_hottest_package_and_the_mean_clock(tmp_path: Path) -> None:
             f"{hwmon}/hwmon0/temp1_input": "90000",
             f"{hwmon}/hwmon1/name": "k10temp",
             f"{hwmon}/hwmon1/temp1_input": "61250",
+            f"{hwmon}/hwmon2/name": "k10temp",
+            f"{hwmon}/hwmon2/temp1_input": "58000",
             f"{cpus}/cpu0/cpufreq/scaling_cur_freq": "3000000",
             f"{cpus}/cpu1/cpufreq/scaling_cur_freq": "4000000",
             f"{cpus}/cpufreq/policy0/scaling_cur_freq": "1",

@@ -84,6 +84,21 @@ def test_devices_join_their_card_by_pci_address() -> None:
     assert gpu.memory_free == 18 << 30
 
 
+def test_the_address_decides_between_equal_cards() -> None:
+    second = Gpu(1, "nvidia", CARD.name, memory_total=24 << 30, pci="0000:02:00.0")
+    devices = (_device("CUDA0", pci="0000:02:00.0"), _device("CUDA1", pci="0000:01:00.0"))
+    gpus = merge([CARD, second], [Backend("CUDA", devices)])
+    assert [(gpu.pci, gpu.devices) for gpu in gpus] == [
+        ("0000:01:00.0", ("CUDA1",)),
+        ("0000:02:00.0", ("CUDA0",)),
+    ]
+
+
+def test_another_amount_of_memory_is_another_card() -> None:
+    device = _device("Vulkan0", description="NVIDIA GeForce RTX 3090", total=12 << 30)
+    assert [gpu.devices for gpu in merge([CARD], [Backend("Vulkan", (device,))])] == [(), ("Vulkan0",)]
+
+
 def test_without_an_address_name_and_memory_decide() -> None:
     near = _device("Vulkan0", description="NVIDIA GeForce RTX 3090", total=int(24.4 * 2**30))
     far = _device("Vulkan1", description="NVIDIA GeForce RTX 3090", total=12 << 30)
