@@ -70,7 +70,8 @@ class Eyes(Struct):
 
 class Intake:
     """Prepares requests for one model; ``n_ctx`` is what one conversation may hold. ``find`` looks a conversation's
-    state up on disk; ``seed`` is for requests without one (-1: a random one each time)."""
+    state up on disk; ``seed`` is for requests without one (-1: a random one each time). A model that was loaded for
+    vectors (``writes`` is false) answers nothing."""
 
     def __init__(
         self,
@@ -79,7 +80,10 @@ class Intake:
         find: Callable[[str], Stored | None] = lambda _: None,
         seed: int = -1,
         eyes: Eyes | None = None,
+        *,
+        writes: bool = True,
     ) -> None:
+        self._writes = writes
         self._model, self._n_ctx, self._find, self._seed = model, n_ctx, find, seed
         self._eyes = eyes or Eyes()
         self._template: ChatTemplate | None = None
@@ -95,6 +99,8 @@ class Intake:
     def prepare(self, key: int, request: GenerateRequest) -> Prepared:
         """Template, tokenize, check, and make a sampler and an answer for each choice. Raises HearthError."""
         arrived = time.monotonic()
+        if not self._writes:
+            raise BadRequestError(detail="this model was loaded for embeddings, not to write text")
         found = self._fitted(request)
         prompt, tokens = found.text or "", found.tokens
         self._check_length(tokens)

@@ -89,7 +89,7 @@ def load(command: Load, send: Callable[[Report], None]) -> Loaded:
         here = store is None or conversation in engine.names()
         return None if here or store is None else store.find(conversation)
 
-    intake = Intake(model, context.n_ctx, find, command.plan.seed, eyes)
+    intake = Intake(model, context.n_ctx, find, command.plan.seed, eyes, writes=not plan.embeddings)
     embedder = Embedder(model, context)
     return Loaded(model, context, engine, intake, embedder, ready, store)
 

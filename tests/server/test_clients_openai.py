@@ -229,3 +229,10 @@ def dot(left: list[float], right: list[float]) -> float:
 def test_a_model_that_writes_embeds_nothing(client, real) -> None:
     with pytest.raises(openai.BadRequestError, match="not for embeddings"):
         client.embeddings.create(model=real.model, input="Hello")
+
+
+def test_a_model_for_vectors_writes_nothing(client, real) -> None:
+    with pytest.raises(openai.BadRequestError, match="for embeddings, not to write"):
+        client.chat.completions.create(model=real.vectors, messages=CAPITAL)
+    with pytest.raises(openai.BadRequestError, match="for embeddings, not to write"):
+        client.completions.create(model=real.vectors, prompt="Hello")
