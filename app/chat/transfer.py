@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from app.chat import store_tree
+from app.chat.answer_energy import AnswerEnergy, EnergyBook, of_answers
 from app.chat.store import ChatStore
 from app.chat.store_rows import to_json
 from app.chat.store_types import AttachmentKind, ContextMark, Conversation, StoredMessage
@@ -67,6 +68,8 @@ class OurMessage(Struct, frozen=True, omit_defaults=True):
     thought: float | None = None
     context: ContextMark = ""
     summary: str = ""
+    energy: AnswerEnergy | None = None
+    """For the reader of the file; an import does not take it over."""
     attachments: tuple[OurAttachment, ...] = ()
 
 
@@ -109,29 +112,26 @@ class OurFile(Struct, frozen=True):
 # ---------------------------------------------------------------------------------------------- export
 
 
-EnergyOf = Callable[[str], "Day"]
-"""The energy of a conversation, by its key: ``UsageStore.chat``."""
-
-
-def to_chats(store: ChatStore, conversations: Sequence[int], energy: EnergyOf | None = None) -> OurFile:
-    """Conversations as data, with their energy where it was measured."""
+def to_chats(store: ChatStore, conversations: Sequence[int], energy: EnergyBook | None = None) -> OurFile:
+    """Conversations as data, with the energy of each and of its answers where it was measured."""
     return OurFile(FORMAT, VERSION, tuple(_chat(store, number, energy) for number in conversations))
 
 
-def to_json_text(store: ChatStore, conversations: Sequence[int], energy: EnergyOf | None = None) -> str:
+def to_json_text(store: ChatStore, conversations: Sequence[int], energy: EnergyBook | None = None) -> str:
     """Our JSON, indented."""
     return msgspec.json.format(msgspec.json.encode(to_chats(store, conversations, energy))).decode()
 
 
-def _chat(store: ChatStore, number: int, energy: EnergyOf | None) -> OurChat:
+def _chat(store: ChatStore, number: int, energy: EnergyBook | None) -> OurChat:
     found, tree = store.conversation(number), store.tree(number)
+    used = of_answers(tree, energy.answers(found.key)) if energy is not None else {}
     places = {message.id: place for place, message in enumerate(tree)}
     leaf = store.leaf(number)
     same = {name: getattr(found, name) for name in OurChat.__struct_fields__ if name not in _OWN}
     return OurChat(
         **same,
-        messages=tuple(_message(store, message, places) for message in tree),
-        energy=_energy(energy(found.key)) if energy is not None else None,
+        messages=tuple(_message(store, message, places, used.get(message.id)) for message in tree),
+        energy=_energy(energy.chat(found.key)) if energy is not None else None,
         shown=places.get(leaf) if leaf is not None else None,
     )
 
@@ -142,14 +142,16 @@ def _energy(sums: "Day") -> OurEnergy | None:
     return OurEnergy(sums.joules, sums.measured, sums.requests)
 
 
-def _message(store: ChatStore, message: StoredMessage, places: dict[int, int]) -> OurMessage:
+def _message(
+    store: ChatStore, message: StoredMessage, places: dict[int, int], energy: AnswerEnergy | None
+) -> OurMessage:
     same = {name: getattr(message, name) for name in OurMessage.__struct_fields__ if name not in _OWN}
     files = tuple(
         OurAttachment(a.name, a.kind, a.mime, a.text, store.attachment_data(a.id))
         for a in message.attachments
     )
     parent = places[message.parent] if message.parent is not None else None
-    return OurMessage(**same, parent=parent, attachments=files)
+    return OurMessage(**same, parent=parent, energy=energy, attachments=files)
 
 
 _OWN = frozenset({"parent", "attachments", "messages", "energy", "shown"})

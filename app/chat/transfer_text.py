@@ -3,10 +3,11 @@
 import base64
 import datetime as dt
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.chat import markdown_html
+from app.chat.answer_energy import AnswerEnergy
 from app.chat.store_types import Attachment, Conversation, StoredMessage
 from app.core.generate import SamplingParams
 
@@ -38,6 +39,8 @@ footer, details { font-size: .8rem; color: #55555c; }
 
 Data = Callable[[int], bytes]
 """The bytes of an attachment, by its id."""
+Answers = Mapping[int, AnswerEnergy]
+"""The energy of the answers of which it is known, by their ids."""
 
 
 def to_markdown(
@@ -45,9 +48,11 @@ def to_markdown(
     messages: Sequence[StoredMessage],
     energy: "Day | None" = None,
     data: Data | None = None,
+    answers: Answers | None = None,
 ) -> str:
-    """A document with a heading per message, a line of figures below each answer, and the chat's energy where it
-    was measured. Pictures stand at the end as data: references; without ``data`` only their names do."""
+    """A document with a heading per message, a line of figures below each answer, and the energy of the chat and of
+    its ``answers`` where it was measured. Pictures stand at the end as data: references; without ``data`` only their
+    names do."""
     pictures: list[str] = []
     parts = [f"# {conversation.title or 'Chat'}", facts(conversation, energy)]
     if conversation.system:
@@ -64,7 +69,7 @@ def to_markdown(
                 parts.append(f"*[{file.name}]*")
         parts.append(message.text)
         parts += [f"`{call.name}({call.arguments})`" for call in message.tool_calls]
-        if line := figures(message):
+        if line := figures(message, (answers or {}).get(message.id)):
             parts.append(f"*{line}*")
     return "\n\n".join(part for part in (*parts, "\n".join(pictures)) if part) + "\n"
 
@@ -85,11 +90,12 @@ def to_html(
     messages: Sequence[StoredMessage],
     energy: "Day | None" = None,
     data: Data | None = None,
+    answers: Answers | None = None,
 ) -> str:
     """The same as a page without scripts and without anything fetched; every text is escaped, and pictures are in
     it."""
     title = html.escape(conversation.title or "Chat")
-    body = "\n".join(_article(message, data) for message in messages)
+    body = "\n".join(_article(message, data, (answers or {}).get(message.id)) for message in messages)
     system = f"<p>{html.escape(conversation.system)}</p>" if conversation.system else ""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
@@ -107,7 +113,7 @@ def _file(file: Attachment, data: Data | None) -> str:
     return f'<p><img src="{html.escape(url)}" alt="{name}"></p>' if url else f"<p>[{name}]</p>"
 
 
-def _article(message: StoredMessage, data: Data | None) -> str:
+def _article(message: StoredMessage, data: Data | None, energy: AnswerEnergy | None) -> str:
     thinking = (
         f"<details><summary>Thinking</summary><p>{html.escape(message.reasoning)}</p></details>"
         if message.reasoning
@@ -118,7 +124,7 @@ def _article(message: StoredMessage, data: Data | None) -> str:
         f"<pre><code>{html.escape(f'{call.name}({call.arguments})')}</code></pre>"
         for call in message.tool_calls
     )
-    line = figures(message)
+    line = figures(message, energy)
     footer = f"<footer>{html.escape(line)}</footer>" if line else ""
     head = f'<article class="{message.role}"><h2>{html.escape(who(message))}</h2>'
     text = markdown_html.to_html(message.text) if message.role == "assistant" else _typed(message.text)
@@ -149,12 +155,20 @@ def energy_words(energy: "Day | None") -> str:
     """What the chat's answers used, "" where nothing was measured."""
     if energy is None or energy.joules is None or not energy.measured:
         return ""
-    watt_hours = energy.joules / 3600
-    return f"Energy {watt_hours:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
+    return (
+        f"Energy {energy.joules / 3600:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
+    )
 
 
-def figures(message: StoredMessage) -> str:
-    """Tokens, speeds, settings, seed and why it stopped: what is known."""
+def answer_words(energy: AnswerEnergy | None) -> str:
+    """What one answer used, "" where that is not known."""
+    if energy is None:
+        return ""
+    return f"energy {energy.joules / 3600:.3g} Wh" + (" (from entered watts)" if energy.entered else "")
+
+
+def figures(message: StoredMessage, energy: AnswerEnergy | None = None) -> str:
+    """Tokens, speeds, energy, settings, seed and why it stopped: what is known."""
     parts: list[str] = []
     if message.usage:
         parts.append(f"{message.usage.prompt} + {message.usage.completion} tokens")
@@ -162,6 +176,7 @@ def figures(message: StoredMessage) -> str:
         speeds = {"prefill": message.timings.prefill_per_second, "decode": message.timings.decode_per_second}
         parts += [f"{name} {speed:.1f} tokens/s" for name, speed in speeds.items() if speed]
         parts.append(f"first token {message.timings.ttft:.2f} s")
+    parts += filter(None, (answer_words(energy),))
     if message.sampling and message.role == "assistant":
         parts += settings_of(message.sampling)
     if message.seed is not None:

@@ -131,6 +131,15 @@ class UsageStore:
         found = self._sums("'chat'", "chat = ?", (conversation,))
         return found[0] if found else Day("chat", 0, 0, 0, 0.0, None, 0)
 
+    def answers(self, conversation: str) -> Sequence[Request]:
+        """The requests of one conversation whose energy is known, oldest first."""
+        where = "chat = ? AND joules_decode IS NOT NULL ORDER BY at"
+        query = f"SELECT {', '.join(_FIELDS)} FROM requests WHERE {where}"
+        with self._open() as db:
+            return [
+                Request(**dict(zip(_FIELDS, row, strict=True))) for row in db.execute(query, (conversation,))
+            ]
+
     def month_kwh(self, now: float | None = None) -> float:
         """Electricity of our own requests this local month, for stepped tariffs."""
         start = dt.datetime.fromtimestamp(now or time.time()).astimezone()

@@ -19,18 +19,19 @@ SUFFIXES = (".md", ".html", ".pdf", ".json")
 def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | None" = None) -> str | bytes:
     """The conversation in the format of a file name's ending; anything unknown is Markdown. ``usage`` knows what
     energy the answers took."""
-    from app.chat import transfer, transfer_text  # noqa: PLC0415 - only when something is exported
+    from app.chat import answer_energy, transfer, transfer_text  # noqa: PLC0415 - only when something is exported
 
     if suffix == ".json":
-        return transfer.to_json_text(store, [chat], usage.chat if usage else None)
+        return transfer.to_json_text(store, [chat], usage)
     conversation, messages = store.conversation(chat), store.messages(chat)
     energy = usage.chat(conversation.key) if usage is not None else None
+    answers = answer_energy.of_answers(messages, usage.answers(conversation.key)) if usage is not None else {}
     if suffix == ".pdf":
         from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
 
-        return chat_pdf.to_pdf(conversation, messages, energy, store.attachment_data)
+        return chat_pdf.to_pdf(conversation, messages, energy, store.attachment_data, answers)
     draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
-    return draw(conversation, messages, energy, store.attachment_data)
+    return draw(conversation, messages, energy, store.attachment_data, answers)
 
 
 def ask_and_write(
@@ -89,9 +90,7 @@ def write_all(store: "ChatStore", folder: Path, usage: "UsageStore | None" = Non
         for suffix in (".md", ".html", ".pdf"):
             transfer.write(folder / f"{name}{suffix}", content(store, chat.id, suffix, usage))
     numbers = [chat.id for chat in chats]
-    transfer.write(
-        folder / "hearth-chats.json", transfer.to_json_text(store, numbers, usage.chat if usage else None)
-    )
+    transfer.write(folder / "hearth-chats.json", transfer.to_json_text(store, numbers, usage))
     return len(chats)
 
 

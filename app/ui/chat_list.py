@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.ui import chat_list_menus, theme
+from app.ui import chat_list_menus, keys, theme
 from app.ui.chat_row_delegate import RowDelegate, when_text
 from app.ui.chat_rows import ChatListModel, ChatRow, Heading
 from app.ui.chat_shelf import Narrow
@@ -51,18 +51,6 @@ class _Nothing:
         self.folders: list[str] = []
         self.tags: list[str] = []
         self.models: list[str] = []
-
-
-class _View(QListView):
-    """Del deletes, F2 renames, Return opens, the menu key opens the menu."""
-
-    delete_pressed = Signal()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Delete:
-            self.delete_pressed.emit()
-        else:
-            super().keyPressEvent(event)
 
 
 class ChatList(QWidget):
@@ -99,7 +87,7 @@ class ChatList(QWidget):
         self._filter = IconButton("filter", self._filters, self)
         self._more = IconButton("more", self._all, self)
         self.model = ChatListModel(self)
-        self.view = _View(self)
+        self.view = QListView(self)
         self._empty = QLabel(self)
         self._narrowed = make_button(lambda: self.narrowed.emit(Narrow()), "link", self, compact=True)
         self._narrowed.hide()
@@ -116,7 +104,7 @@ class ChatList(QWidget):
         self.view.setFrameShape(QListView.Shape.NoFrame)
         self.view.setObjectName("chatList")
         self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.viewport().setAutoFillBackground(False)
         # The style sheet frames lists; this one is a part of the window.
@@ -148,9 +136,12 @@ class ChatList(QWidget):
         self.model.renamed.connect(self.renamed)
         self.view.clicked.connect(self._open)
         self.view.activated.connect(self._open)
-        self.view.delete_pressed.connect(self._delete_current)
+        only_here = Qt.ShortcutContext.WidgetShortcut
+        keys.bind(self.view, "chat_delete", self._delete_current, only_here)
+        keys.bind(self.view, "chat_rename", self._rename_current, only_here)
         self.view.customContextMenuRequested.connect(self._menu)
         theme.notifier().changed.connect(self._restyle)
+        keys.keymap().changed.connect(self._retranslate)
 
     def set_rows(self, rows: Sequence[ChatRow], current: int | None) -> None:
         """List these and mark the one that is open."""
@@ -193,7 +184,10 @@ class ChatList(QWidget):
         if isinstance(item, Heading):
             if item.folder:
                 self.model.fold(item.folder)
-        elif not item.binned:
+        elif item.binned:  # it can't be opened: say what can be done with it
+            rect = self.view.visualRect(index)
+            self._menu(rect.bottomLeft() + QPoint(16, 0))
+        else:
             self.opened.emit(item.id)
 
     def _delete_current(self) -> None:
@@ -201,6 +195,11 @@ class ChatList(QWidget):
         item = self.model.shown[index.row()] if index.isValid() else None
         if isinstance(item, ChatRow):
             self.purge_requested.emit(item.id) if item.binned else self.delete_requested.emit(item.id)
+
+    def _rename_current(self) -> None:
+        index = self.view.currentIndex()
+        if index.isValid() and index.flags() & Qt.ItemFlag.ItemIsEditable:
+            self.view.edit(index)
 
     def rename_row(self, chat: int) -> None:
         """Let the reader type another title."""
@@ -250,7 +249,7 @@ class ChatList(QWidget):
     def _retranslate(self) -> None:
         self.search.setPlaceholderText(self.tr("Search chats"))
         self.search.setAccessibleName(self.tr("Search chats"))
-        self._new.set_words(self.tr("New chat (Ctrl+N)"))
+        self._new.set_words(keys.with_key(self.tr("New chat"), keys.key_text("new_chat", "Ctrl+N")))
         self._filter.set_words(self.tr("Filter by model, date, folder or tag"))
         self._more.set_words(self.tr("Import, export, bin and more"))
         self.view.setAccessibleName(self.tr("Chats"))

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from app.ui import theme
 from app.ui.chat_rows import COLOURS, ChatRow
 from app.ui.chat_shelf import Narrow
+from app.ui.keys import menu_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,8 @@ def row_menu(chats: "ChatList", row: ChatRow) -> QMenu:
         menu.addAction(translate("ChatList", "Take out of the bin"), lambda: chats.restored.emit(row.id))
         menu.addAction(translate("ChatList", "Delete for good…"), lambda: chats.purge_requested.emit(row.id))
         return menu
-    menu.addAction(translate("ChatList", "Rename"), lambda: chats.rename_row(row.id))
+    rename, delete = translate("ChatList", "Rename"), translate("ChatList", "Delete")
+    menu.addAction(rename + menu_key("chat_rename"), lambda: chats.rename_row(row.id))
     pin = translate("ChatList", "Unpin") if row.pinned else translate("ChatList", "Pin")
     menu.addAction(pin, lambda: chats.changed.emit(row.id, {"pinned": not row.pinned}))
     _folder_menu(chats, row, menu.addMenu(translate("ChatList", "Folder")))
@@ -46,7 +48,7 @@ def row_menu(chats: "ChatList", row: ChatRow) -> QMenu:
     menu.addSeparator()
     menu.addAction(translate("ChatList", "Export…"), lambda: chats.export_requested.emit(row.id))
     menu.addSeparator()
-    menu.addAction(translate("ChatList", "Delete"), lambda: chats.delete_requested.emit(row.id))
+    menu.addAction(delete + menu_key("chat_delete"), lambda: chats.delete_requested.emit(row.id))
     return menu
 
 

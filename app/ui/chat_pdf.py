@@ -39,6 +39,7 @@ from app.ui.markdown import Segment, split, split_reasoning
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from app.chat.answer_energy import AnswerEnergy
     from app.chat.store_types import Conversation, StoredMessage
     from app.planning.usage import Day
 
@@ -72,13 +73,14 @@ def to_pdf(
     messages: "Sequence[StoredMessage]",
     energy: "Day | None" = None,
     data: "Callable[[int], bytes] | None" = None,
+    answers: "transfer_text.Answers | None" = None,
 ) -> bytes:
-    """The active path with model, quant, settings and speed of each answer, and the chat's energy where it was
-    measured. ``data`` gives the bytes of a picture. Any thread that may take its time."""
+    """The active path with model, quant, settings and speed of each answer, and the energy of the chat and of its
+    ``answers`` where it was measured. ``data`` gives the bytes of a picture. Any thread that may take its time."""
     paper = _Paper(data)
     paper.head(conversation, energy)
     for message in messages:
-        paper.message(message)
+        paper.message(message, (answers or {}).get(message.id))
     return paper.print_pages(conversation.title or "Chat")
 
 
@@ -155,7 +157,7 @@ class _Paper:
         if conversation.system:
             self._line(conversation.system, _font(_SMALL), "text-2", below=10)
 
-    def message(self, message: "StoredMessage") -> None:
+    def message(self, message: "StoredMessage", energy: "AnswerEnergy | None" = None) -> None:
         """One message with all that is known of it."""
         token = "accent" if message.role == "user" else "text"
         self._line(transfer_text.who(message), _font(_SMALL, bold=True), token, above=16)
@@ -171,7 +173,7 @@ class _Paper:
             self._segment(segment)
         for call in message.tool_calls:
             self._code(f"{call.name}({call.arguments})", "")
-        if figures := transfer_text.figures(message):
+        if figures := transfer_text.figures(message, energy):
             self._line(figures, _font(_SMALL), "text-2", above=4)
 
     def _picture(self, attachment: int) -> bool:

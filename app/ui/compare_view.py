@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QUrl, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.ui.entries import Entry
 from app.ui.message_view import ErrorWords
@@ -13,7 +13,7 @@ from app.ui.widgets import Elided, make_button
 
 
 class _Column(QWidget):
-    """One answer with its model's name above and the button below."""
+    """One answer with its model's name above it, and below it the button that goes on with it."""
 
     kept = Signal()
 
@@ -25,13 +25,15 @@ class _Column(QWidget):
         self.keep = make_button(self.kept.emit, "primary", self)
         self.answer = 0
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 8, 0, 0)
-        head = QHBoxLayout()
-        head.setContentsMargins(24, 0, 24, 0)
-        head.addWidget(self.model, 1)
-        head.addWidget(self.keep)
-        column.addLayout(head)
-        column.addWidget(self.transcript, 1)
+        column.setContentsMargins(0, 8, 0, 8)
+        for part, stretch in ((self.model, 1), (self.keep, 0)):
+            row = QHBoxLayout()
+            row.setContentsMargins(24, 0, 24, 0)
+            row.addWidget(part, stretch)
+            if not stretch:
+                row.addStretch(1)
+            column.addLayout(row)
+        column.insertWidget(1, self.transcript, 1)
 
     def start(self, question: Entry, answer: Entry, name: str) -> None:
         """Show a question with an answer, perhaps still empty."""
@@ -69,10 +71,13 @@ class CompareView(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
+        line = QFrame(self)
+        line.setProperty("role", "vline")
         for column in self.columns:
             row.addWidget(column, 1)
             column.kept.connect(lambda column=column: self.kept.emit(column.answer))
             column.transcript.link_activated.connect(self.link_activated)
+        row.insertWidget(1, line)
         self._retranslate()
 
     def start(self, question: Entry, answers: list[Entry], names: list[str]) -> None:

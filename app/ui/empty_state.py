@@ -6,10 +6,12 @@ from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.ui import theme
 from app.ui.chat_style import make_style
+from app.ui.widgets import make_button
 
 
 class EmptyState(QWidget):
-    """Title, a sentence or two, a primary button and perhaps a plain one below it."""
+    """Title, a sentence or two, a primary button and perhaps a plain one below it. ``show_details`` adds technical
+    words that fold out."""
 
     primary = Signal()
     secondary = Signal()
@@ -33,6 +35,18 @@ class EmptyState(QWidget):
         column.addSpacing(4)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self.other, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.more = make_button(self._unfold, "link", self, compact=True)
+        self.details = QLabel(self)
+        self.details.setTextFormat(Qt.TextFormat.PlainText)
+        self.details.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.details.setWordWrap(True)
+        self.details.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self.details)
+        self.more.hide()
+        self.details.hide()
         column.addStretch(3)
         theme.notifier().changed.connect(self._restyle)
         self._restyle()
@@ -45,11 +59,23 @@ class EmptyState(QWidget):
             widget.setText(words)
             widget.setVisible(bool(words))
 
+    def show_details(self, text: str) -> None:
+        """Technical words behind a button; "" takes both away."""
+        self.more.setText(self.tr("Details"))
+        self.more.setVisible(bool(text))
+        self.details.setText(text)
+        self.details.setVisible(bool(text) and not self.details.isHidden())
+
+    def _unfold(self) -> None:
+        self.details.setVisible(self.details.isHidden())
+
     def _restyle(self) -> None:
         font = QFont(self.font())
-        font.setPixelSize(20)
+        font.setPixelSize(theme.px(20))
         font.setWeight(QFont.Weight.DemiBold)
         self._title.setFont(font)
         palette = self._text.palette()
         palette.setColor(QPalette.ColorRole.WindowText, make_style().text_2)
         self._text.setPalette(palette)
+        self.details.setPalette(palette)
+        self.details.setFont(theme.font("mono"))

@@ -1,6 +1,6 @@
 """Cuts a model's markdown into segments that are drawn apart, while it is still being written. No Qt.
 
-A message is a list of segments: prose, fenced code, display math. All but the last are frozen: later text can't
+A message is a list of segments: prose, tables, fenced code, display math. All but the last are frozen: later text can't
 change them, so a view draws each once and parses only the open tail again. Prose is cut at a blank line outside a
 fence once it is long enough; a list is kept whole as long as it stays short.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-SegmentKind = Literal["prose", "code", "math"]
+SegmentKind = Literal["prose", "code", "math", "table"]
 
 SOFT_LIMIT = 1200
 """Characters of prose after which it is cut at the next paragraph."""
@@ -21,6 +21,13 @@ _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _MATH = re.compile(r"^[ \t]*(\$\$|\\\[|\\begin\{(?:equation|align|gather|multline|eqnarray)\*?\})(.*)$")
 _ENVIRONMENT = "\\begin{"
 _CONTINUES = re.compile(r"^(?:[ \t]|[-*+][ \t]|\d{1,9}[.)][ \t]|>|\|)")
+_OTHER = r"#{1,6}[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t]"
+_ROW = re.compile(rf"^(?![ \t]|{_OTHER}).*\|")
+"""A line that can be a table's head: no heading, and not in a list or a quote."""
+_AFTER_TABLE = re.compile(_OTHER)
+"""What ends a table without a blank line; any other line is a row of it."""
+_RULE = re.compile(r"^(?=.*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+"""The line below a table's head."""
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 
@@ -82,24 +89,37 @@ class Splitter:
             self._take_code(line)
         elif self._kind == "math":
             self._take_math(line)
+        elif self._kind == "table" and not line.strip():
+            self._close()
         else:
             self._take_prose(line)
 
     def _take_prose(self, line: str) -> None:
+        if self._kind == "table" and _AFTER_TABLE.match(line):
+            self._close()
         if fence := _FENCE.match(line):
             self._close()
             self._open_code(fence)
         elif math := _MATH.match(line):
             self._close()
             self._open_math(math)
+        elif self._kind == "prose" and _RULE.match(line) and self._lines and _ROW.match(self._lines[-1]):
+            self._open_table(line)
         else:
             line = self._strip(line)
             if line.strip() and self._may_cut(line):
                 self._close()
             self._push(line)
 
+    def _open_table(self, rule: str) -> None:
+        head = self._lines.pop()
+        self._close()
+        self._kind = "table"
+        self._push(head)
+        self._push(rule)
+
     def _may_cut(self, line: str) -> bool:
-        after_blank = bool(self._lines) and not self._lines[-1].strip()
+        after_blank = self._kind == "prose" and bool(self._lines) and not self._lines[-1].strip()
         if not after_blank or self._size < SOFT_LIMIT:
             return False
         return not _CONTINUES.match(line) or (self._size >= HARD_LIMIT and line[0] not in " \t")

@@ -40,7 +40,6 @@ class ReasoningFold(QWidget):
         self._head.setAutoRaise(True)
         self._head.setCheckable(True)
         self._head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._head.setIconSize(QSize(12, 12))
         self._head.toggled.connect(self._toggle)
         self._body: ProseView | None = None
         self.set_style(style)
@@ -48,6 +47,7 @@ class ReasoningFold(QWidget):
     def set_style(self, style: ChatStyle) -> None:
         self._style = style
         self._head.setFont(style.small)
+        self._head.setIconSize(QSize(style.px(12), style.px(12)))
         if self._body is not None:
             self._dress_body()
         self._retitle()
@@ -156,7 +156,7 @@ class ErrorCard(QWidget):
 
     def set_style(self, style: ChatStyle) -> None:
         self._style = style
-        self._icon.setPixmap(theme.icon("error", "bad").pixmap(18, 18))
+        self._icon.setPixmap(theme.icon("error", "bad").pixmap(style.px(18), style.px(18)))
         self._details.setFont(style.mono)
         self.update()
 
@@ -167,10 +167,12 @@ class ErrorCard(QWidget):
         self._button.setText(button)
         self._button.setVisible(bool(button))
         self._action = action
+        raw = str(error.params.get("detail", ""))  # the words may say it in another language
+        details = "\n\n".join(part for part in ("" if raw in words else raw, error.details) if part)
         self._more.setText(self.tr("Details"))
-        self._copy.setText(self.tr("Copy details") if error.details else self.tr("Copy"))
-        self._more.setVisible(bool(error.details))
-        self._details.setPlainText(error.details)
+        self._copy.setText(self.tr("Copy details") if details else self.tr("Copy"))
+        self._more.setVisible(bool(details))
+        self._details.setPlainText(details)
         self._details.setAccessibleName(self.tr("Details"))
 
     def _copy_all(self) -> None:
@@ -206,6 +208,7 @@ class Editor(QWidget):
         self._style = style
         self.text = QPlainTextEdit(text, self)
         self.text.setFont(style.body)
+        self.text.setProperty("role", "field")
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName(self.tr("Edit the message"))
         accept = QPushButton(self.tr("Send again") if ask_again else self.tr("Keep the change"), self)

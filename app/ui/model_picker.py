@@ -32,7 +32,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.ui import theme
+from app.ui import keys, theme
 from app.ui.chat_style import make_style
 
 State = Literal["loaded", "loading", "disk", "damaged"]
@@ -41,10 +41,12 @@ _DATA = Qt.ItemDataRole.UserRole
 _ROW, _HEADER = 44, 28
 _BUTTON = """
 QToolButton {{ background: {surface}; color: {text}; border: 1px solid {line}; border-radius: 6px;
-  padding: 0 30px 0 8px; min-height: 30px; }}
+  padding: 0 {right}px 0 8px; min-height: {high}px; }}
 QToolButton:hover {{ background: {raised}; }}
-QToolButton:focus {{ border: 2px solid {accent}; padding: 0 29px 0 7px; min-height: 28px; }}
+QToolButton:focus {{ border: 2px solid {accent}; padding: 0 {inner_right}px 0 7px;
+  min-height: {inner_high}px; }}
 """
+_SIZES = {"right": 30, "high": 30, "inner_right": 29, "inner_high": 28}
 
 
 class ModelChoice(Struct, frozen=True):
@@ -61,7 +63,8 @@ class _Delegate(QStyledItemDelegate):
 
     def sizeHint(self, _option: QStyleOptionViewItem, index: Index) -> QSize:
         choice = index.data(_DATA)
-        return QSize(200, _ROW if isinstance(choice, ModelChoice) else _HEADER if choice is None else 36)
+        high = _ROW if isinstance(choice, ModelChoice) else _HEADER if choice is None else 36
+        return QSize(200, theme.px(high))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         choice = index.data(_DATA)
@@ -85,8 +88,7 @@ class _Delegate(QStyledItemDelegate):
 
     def _paint_model(self, painter: QPainter, rect: QRect, choice: ModelChoice) -> None:
         style = make_style()
-        font = painter.font()
-        font.setPixelSize(13)
+        font = theme.font("text")
         upper = QRect(rect.left(), rect.top() + 2, rect.width(), rect.height() // 2 - 1)
         lower = QRect(rect.left(), upper.bottom() + 1, rect.width(), rect.height() // 2 - 2)
         painter.setFont(font)
@@ -237,8 +239,9 @@ class ModelPicker(QWidget):
         popup.chosen.connect(self.chosen)
         popup.search_requested.connect(self.search_requested)
         rows = len(self._choices)
-        popup.resize(420, min(480, 150 + rows * _ROW))
-        corner = self.button.mapToGlobal(QPoint(self.button.width() - 420, self.button.height() + 4))
+        wide = min(theme.px(420), self.window().width())
+        popup.resize(wide, min(theme.px(480), theme.px(150 + rows * _ROW)))
+        corner = self.button.mapToGlobal(QPoint(self.button.width() - wide, self.button.height() + 4))
         popup.move(max(0, corner.x()), corner.y())
         popup.show()
         popup.line.setFocus()
@@ -253,7 +256,7 @@ class ModelPicker(QWidget):
         loaded = self._current is not None and self._current.state == "loaded"
         self.button.setIcon(theme.icon("model", "good" if loaded else "text-2"))
         note = self._current.note if self._current else self.tr("Pick what answers you")
-        self.button.setToolTip(f"{name}\n{note}\n" + self.tr("Ctrl+L"))
+        self.button.setToolTip(f"{name}\n{note}\n{keys.page_key_text('chat_model')}".strip())
         self.button.setAccessibleName(self.tr("Model: {name}").format(name=name))
         self.button.setAccessibleDescription(note)
         self._cancel.setIcon(theme.icon("close"))
@@ -265,13 +268,20 @@ class ModelPicker(QWidget):
         named = {
             token: theme.color(token).name() for token in ("surface", "line", "raised", "accent", "text")
         }
-        self.button.setStyleSheet(_BUTTON.format(**named))
-        self._fold.setPixmap(theme.icon("chevron-down").pixmap(14, 14))
-        self._fold.setFixedSize(14, 14)
+        sizes = {name: theme.px(size) for name, size in _SIZES.items()}
+        self.button.setStyleSheet(_BUTTON.format(**named, **sizes))
+        side = theme.px(14)
+        self._fold.setPixmap(theme.icon("chevron-down").pixmap(side, side))
+        self._fold.resize(side, side)
+        self._place_fold()
+
+    def _place_fold(self) -> None:
+        left = self.button.width() - theme.px(24)
+        self._fold.move(left, (self.button.height() - self._fold.height()) // 2)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.button and event.type() == QEvent.Type.Resize:
-            self._fold.move(self.button.width() - 24, (self.button.height() - 14) // 2)
+            self._place_fold()
         return False
 
     def changeEvent(self, event: QEvent) -> None:

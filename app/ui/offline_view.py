@@ -46,7 +46,8 @@ class OfflineView(EmptyState):
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
-        why = describe(self._error).text if self._error else ""
+        described = describe(self._error) if self._error else None
+        why = described.text if described else ""
         if self._models > 0:
             here = self.tr(
                 "%n model(s) on this machine, your chats and the local server work as always.",
@@ -64,6 +65,7 @@ class OfflineView(EmptyState):
             self.tr("Try again"),
             self.tr("Go to the library"),
         )
+        self.show_details(described.details if described else "")
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QMimeData, QModelIndex, QObject, Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
+from app.ui import keys
 from app.ui.table_model import Column, Index, Table, TableModel
 
 _KIND = "application/x-hearth-queued"
@@ -103,31 +103,9 @@ class QueueTable(Table):
         self.setDropIndicatorShown(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(lambda _where: self._actions())
-
-    def event(self, event: QEvent) -> bool:
-        # Alt with an arrow may belong to a command of the window: here it moves the row.
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and _step(event) is not None
+        for name, slot in (
+            ("queue_up", lambda: self.shift.emit(-1)),
+            ("queue_down", lambda: self.shift.emit(1)),
+            ("queue_remove", self.removed.emit),
         ):
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        step = _step(event)
-        if step is not None:
-            self.shift.emit(step)
-        elif event.key() == Qt.Key.Key_Delete:
-            self.removed.emit()
-        elif event.key() == Qt.Key.Key_Menu:
-            self._actions()
-        else:
-            super().keyPressEvent(event)
-
-
-def _step(event: QKeyEvent) -> int | None:
-    if event.modifiers() & Qt.KeyboardModifier.AltModifier:
-        return {Qt.Key.Key_Up.value: -1, Qt.Key.Key_Down.value: 1}.get(event.key())
-    return None
+            keys.bind(self, name, slot, Qt.ShortcutContext.WidgetShortcut)

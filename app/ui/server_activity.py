@@ -4,7 +4,6 @@ import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -16,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import InstanceChanged, RequestLogged
-from app.ui import theme, words
+from app.ui import keys, theme, words
 from app.ui.bridge import Bridge
 from app.ui.figures import DASH, seconds_text, speed_text
 from app.ui.polled import Polled
@@ -96,8 +95,7 @@ class ServerActivity(Polled):
         self.filter.textChanged.connect(self._filter)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._show_prompt())
         self.live_table.selectionModel().selectionChanged.connect(lambda *_: self._enable())
-        delete = QShortcut(QKeySequence.StandardKey.Delete, self.live_table, self._cancel)
-        delete.setContext(Qt.ShortcutContext.WidgetShortcut)
+        keys.bind(self.live_table, "server_cancel", self._cancel, Qt.ShortcutContext.WidgetShortcut)
 
     # ------------------------------------------------------------------ now
 

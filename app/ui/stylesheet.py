@@ -129,6 +129,7 @@ QFrame[role="banner"][tone="bad"] {{ border-left-color: {bad}; }}
 QFrame[role="banner"][tone="warn"] {{ border-left-color: {warn}; }}
 QFrame[role="banner"][tone="good"] {{ border-left-color: {good}; }}
 QFrame[role="hairline"] {{ background: {line}; border: none; max-height: 1px; min-height: 1px; }}
+QFrame[role="vline"] {{ background: {line}; border: none; max-width: 1px; min-width: 1px; }}
 QFrame[role="bar"] {{ background: {window}; border: none; }}
 QLabel[role="title"] {{ font-size: 20px; font-weight: 600; }}
 QLabel[role="heading"] {{ font-size: 15px; font-weight: 600; }}

@@ -22,6 +22,7 @@ class Ways(QObject):
         self.forward = IconButton("chevron-right", self.go_forward, page)
         keys.bind(page, "discover_back", self.go_back)
         keys.bind(page, "discover_forward", self.go_forward)
+        keys.keymap().changed.connect(self.retranslate)
         self.show_state()
 
     def watch(self, areas: tuple[QAbstractScrollArea, ...]) -> None:
@@ -76,5 +77,5 @@ class Ways(QObject):
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
-        self.back.set_words(self.tr("Back (Alt+Left)"))
-        self.forward.set_words(self.tr("Forward (Alt+Right)"))
+        self.back.set_words(keys.with_key(self.tr("Back"), keys.page_key_text("discover_back")))
+        self.forward.set_words(keys.with_key(self.tr("Forward"), keys.page_key_text("discover_forward")))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.chat import transfer
+from app.chat.answer_energy import AnswerEnergy
 from app.chat.store import ChatStore
 from app.chat.store_types import Conversation, StoredMessage
 from app.core.events import Bus
@@ -148,13 +149,22 @@ def test_quotes_are_set_back(text: str, margins: dict[str, int]) -> None:
 def test_all_chats_are_written_in_every_format(tmp_path: Any, bus: Bus) -> None:
     store, usage = ChatStore(None, bus), UsageStore(tmp_path.parent / "usage.sqlite")
     made = store.create("One")
-    store.append(made.id, None, "user", "Why?")
-    usage.add(Request(at=1e9, model="m", chat=made.key, joules_prefill=3600.0, joules_decode=3600.0))
+    question = store.append(made.id, None, "user", "Why?")
+    answer = store.append(made.id, question.id, "assistant", "So.", model="m", writing=True)
+    store.finish(answer.id, "stop", Usage(9, 4)).result()
+    ended = store.message(answer.id).finished_at
+    for tokens, joules in ((4, 3600.0), (5, None)):  # the second is another answer's, not measured
+        spent = {"joules_prefill": joules, "joules_decode": joules}
+        told = Request(at=ended, model="m", chat=made.key, prompt_tokens=9, completion_tokens=tokens, **spent)
+        usage.add(told)
     assert chat_export.write_all(store, tmp_path, usage) == 1
     for name in ("One.md", "One.html"):
-        assert "Energy 2 Wh, measured in 1 of 1 requests" in (tmp_path / name).read_text("utf-8")
+        text = (tmp_path / name).read_text("utf-8")
+        assert "Energy 2 Wh, measured in 1 of 2 requests" in text
+        assert "9 + 4 tokens, energy 2 Wh" in text
     (chat,) = transfer.read(tmp_path / "hearth-chats.json")
-    assert chat.energy == transfer.OurEnergy(7200.0, 1, 1)
+    assert chat.energy == transfer.OurEnergy(7200.0, 1, 2)
+    assert [message.energy for message in chat.messages] == [None, AnswerEnergy(7200.0)]
     usage.close()
     store.close()
     names = sorted(path.name for path in tmp_path.iterdir())

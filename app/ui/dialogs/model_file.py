@@ -52,7 +52,7 @@ class ModelFileDialog(Dialog):
     def __init__(self, record: ModelRecord, parent: QWidget | None) -> None:
         super().__init__(record.name or record.id, parent)
         self._record = record
-        self.resize(820, 560)
+        self.resize(theme.px(820), theme.px(560))
         self.tensors = TableModel(self._tensor_columns(), lambda tensor: tensor.name, self)
         self.keys = TableModel(self._key_columns(), lambda pair: pair[0], self)
         self.template = QPlainTextEdit(self, readOnly=True)

@@ -61,7 +61,7 @@ class PromptsDialog(Dialog):
         self.problem.hide()
         self._lay_out()
         self.list.currentItemChanged.connect(self._show)
-        self.resize(760, 520)
+        self.resize(theme.px(760), theme.px(520))
         self._read()
 
     def _lay_out(self) -> None:
@@ -241,7 +241,7 @@ class SystemDialog(Dialog):
         use.setText(self.tr("Use it"))
         self.buttons.addWidget(cancel)
         self.buttons.addWidget(use)
-        self.resize(600, 420)
+        self.resize(theme.px(600), theme.px(420))
         tasks.run(lambda: library.all(system=True), self._fill, None, self)
 
     def _fill(self, found: "Sequence[Prompt]") -> None:
@@ -280,7 +280,7 @@ class VariablesDialog(Dialog):
         take.setDefault(True)
         self.buttons.addWidget(cancel)
         self.buttons.addWidget(take)
-        self.resize(420, 100)
+        self.resize(theme.px(420), theme.px(100))
 
     def _take(self) -> None:
         self.filled.emit({name: field.text() for name, field in self._fields.items()})

@@ -44,7 +44,7 @@ class TokensDialog(Dialog):
         self.buttons.addWidget(self.close_button)
         self.text.viewport().installEventFilter(self)
         self.text.cursorPositionChanged.connect(self._say)
-        self.resize(720, 520 if self._tokens else 180)
+        self.resize(theme.px(720), theme.px(520 if self._tokens else 180))
 
     def _fill(self, count: int | None) -> None:
         number = QLocale().toString(count) if count is not None else "–"

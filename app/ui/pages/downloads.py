@@ -18,6 +18,7 @@ from app.ui.download_details import DownloadDetails
 from app.ui.download_words import all_states, progress
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
+from app.ui.keys import page_key_text
 from app.ui.limits_button import LimitsButton
 from app.ui.page import Page
 from app.ui.queue_table import QueueModel, QueueTable
@@ -176,10 +177,10 @@ class DownloadsPage(Page):
             action = menu.addAction(theme.icon(icon), text)
             action.triggered.connect(lambda _on, name=name: self._act(name, row.id))
         menu.addSeparator()
-        first = self.model.rows[0].id
+        first, last = self.model.rows[0].id, self.model.rows[-1].id
         ways = (
-            (self.tr("Move up"), "Alt+Up", lambda: self._shift(-1), row.id != first),
-            (self.tr("Move down"), "Alt+Down", lambda: self._shift(1), row.id != self.model.rows[-1].id),
+            (self.tr("Move up"), page_key_text("queue_up"), lambda: self._shift(-1), row.id != first),
+            (self.tr("Move down"), page_key_text("queue_down"), lambda: self._shift(1), row.id != last),
             (self.tr("Move to the top"), "", lambda: self._move(row.id, first), row.id != first),
         )
         for text, keys, run, on in ways:
