@@ -24,6 +24,8 @@ FITS = {
     "fits_in_memory": "fits in memory, runs on the processor",
     "too_large": "is too large for this machine",
 }
+UNMEASURED = "This machine's speed has not been measured yet: add --measure (under a minute when idle)."
+IMAGINED = "The speed of a GPU that is not here is not known."
 
 
 def estimate(args: Namespace) -> int:
@@ -40,11 +42,13 @@ def estimate(args: Namespace) -> int:
         estimator = running.outlook.estimator(record, machine, facts=facts)
         found = estimator.estimate(wishes, record.name)
         errors = running.outlook.errors()
-        disturbed = any(rates.disturbed for rates in running.outlook.rates().values())
+        known = running.outlook.rates()
+        disturbed = any(rates.disturbed for rates in known.values())
     warned = (
         ["Other programs were busy when this machine was measured: --measure again."] if disturbed else []
     )
-    emit(found, args.json, "\n".join([text(found), *_errors(errors), *warned]))
+    unknown = IMAGINED if args.what_if_gpu and known else UNMEASURED
+    emit(found, args.json, "\n".join([text(found, unknown), *_errors(errors), *warned]))
     return 0
 
 
@@ -80,8 +84,8 @@ def remote(running: Services, target: str) -> tuple[ModelRecord, ModelFacts]:
     return ModelRecord(chosen.id, chosen.id, files, chosen.bytes), from_header(headers[0], headers[1:])
 
 
-def text(found: Estimate) -> str:
-    """The estimate for people."""
+def text(found: Estimate, unknown: str = UNMEASURED) -> str:
+    """The estimate for people; ``unknown`` stands where there is no speed."""
     chosen = found.planned.plan
     lines = [
         f"{found.name} ({size(found.bytes)}) {FITS[found.planned.fit]} with {chosen.n_ctx} tokens of context.",
@@ -100,10 +104,7 @@ def text(found: Estimate) -> str:
     if found.empty.decode is not None:
         lines.append(f"Source        a forecast from {found.empty.decode.source} of this machine")
     else:
-        lines += [
-            "",
-            "This machine's speed has not been measured yet: add --measure (under a minute when idle).",
-        ]
+        lines += ["", unknown]
     return "\n".join(lines)
 
 

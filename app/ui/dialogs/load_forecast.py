@@ -40,7 +40,8 @@ class Forecaster:
             roomy = self._estimator(imagine(machine) if imagine else machine, _sum([own, *others.values()]))
             if not _tight(roomy.plan(wishes)) or estimator.plan(wishes).verdict != "ok":
                 estimator, unloads = roomy, tuple(others)
-        before, loaded = self._before(estimator)
+        # What is set or loaded is on this machine, whatever is imagined.
+        before, loaded = self._before(self._estimator(machine, own) if imagine else estimator)
         return Outcome(estimator.estimate(wishes), before, loaded, unloads)
 
     def _here(self) -> "Machine":
