@@ -88,11 +88,19 @@ def _freeze(icons: Path) -> Path:
 
 def _complete(folder: Path) -> None:
     inside = folder / INTERNAL
+    check_engine(inside / "llama_cpp" / "lib")
     trim.trim(inside)
     link_twins(inside)
     _beside_the_engine(inside)
     licences.collect(inside, PACKAGER, folder / "licenses")
     sbom.write(folder / "licenses" / "sbom.cdx.json", version(), licences.packages(PACKAGER), epoch())
+
+
+def check_engine(folder: Path) -> None:
+    """Refuse a program without llama.cpp, or without our part of the engine, which nobody would miss but by speed."""
+    for name in ("llama", "hearth"):
+        if not any(path.name.removeprefix("lib").startswith(f"{name}.") for path in folder.glob("*")):
+            raise Problem(f"The frozen program has no library {name} in {folder}.")
 
 
 def _beside_the_engine(inside: Path) -> None:

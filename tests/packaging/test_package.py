@@ -83,6 +83,14 @@ class TestWhatGoesIn:
         assert not set(portable.VARIANTS) & {*portable.AMX_VARIANTS, *portable.SPARE_VARIANTS}
         assert "-DGGML_METAL=ON" in portable.args("arm64", "darwin")
 
+    @pytest.mark.parametrize("names", [("libllama.so.0", "libhearth.so"), ("llama.dll", "hearth.dll")])
+    def test_the_engine_is_whole(self, tmp_path: Path, names: tuple[str, str]) -> None:
+        (tmp_path / names[0]).touch()
+        with pytest.raises(Problem, match="no library hearth"):
+            freeze.check_engine(tmp_path)
+        (tmp_path / names[1]).touch()
+        freeze.check_engine(tmp_path)
+
     def test_icu_keeps_what_the_program_speaks(self) -> None:
         assert trim.wanted("vi.res")
         assert trim.wanted("coll/ucadata.icu")
