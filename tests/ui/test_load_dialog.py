@@ -136,7 +136,9 @@ def test_another_machine_is_imagined_and_nothing_is_loaded_on_it(qtbot: Any, ope
     dialog.what_if.gpu.setCurrentIndex(dialog.what_if.gpu.findData(24))
     qtbot.waitUntil(lambda: dialog._outcome.after.planned.fit == "full_gpu", timeout=LONG)
     assert not dialog.load.isEnabled()
-    assert [device.device for device in dialog._outcome.before.memory] == ["CPU"]  # as it is set, on this machine
+    assert [device.device for device in dialog._outcome.before.memory] == [
+        "CPU"
+    ]  # as it is set, on this machine
     dialog.what_if.gpu.setCurrentIndex(0)
     qtbot.waitUntil(dialog.load.isEnabled, timeout=LONG)
 
