@@ -131,9 +131,10 @@ def test_unload_while_busy_ends_the_answers(bus: Bus, supervisor: Supervisor, st
     bus.subscribe(Sample, samples.append)
     supervisor.ensure_ready(MODEL, small_plan(starter)).result(60)
     replies = [ask(supervisor, request("Tell a story.", ENDLESS)).begun() for _ in range(2)]
-    until(lambda: all(samples[-1].values.get(f"decode_tps/{number}") for number in (1, 2)))
+    until(lambda: samples and all(samples[-1].values.get(f"decode_tps/{number}") for number in (1, 2)))
     supervisor.unload(MODEL).result(60)
-    assert not any(samples[-1].values.values())  # readings of a worker that is gone would look as if it went on
+    # Readings of a worker that is gone would look as if it went on.
+    assert not any(samples[-1].values.values())
     assert [reply.wait(60).finished().reason for reply in replies] == ["cancelled"] * 2
     assert [reply.after_the_end for reply in replies] == [0, 0]
 
