@@ -105,6 +105,19 @@ def test_a_prediction_is_streamed_counted_and_logged(served) -> None:
     assert served.host.usage()[0].completion_tokens == 3
 
 
+def test_a_prediction_says_what_becomes_of_a_full_context(served) -> None:
+    field = {"key": "llm.prediction.contextOverflowPolicy", "value": "truncateMiddle"}
+    stack = {"layers": [{"layerName": "apiOverride", "config": {"fields": [field]}}]}
+    with opened(served) as client:
+        client.greet()
+        client.say(
+            PREDICT | {"creationParameter": PREDICT["creationParameter"] | {"predictionConfigStack": stack}}
+        )
+        while client.hear()["type"] != "channelClose":
+            pass
+    assert served.supervisor.requests[0].context_policy == "drop_middle"
+
+
 def test_a_client_that_goes_frees_its_sequence(served) -> None:
     served.supervisor.delay = 0.05
     with opened(served) as client:
