@@ -25,6 +25,7 @@ from app.optimize.process import LabCancelledError, run_job
 from app.optimize.sizes import dry_run
 from tests.fakes.gguf_writer import Tensor, write_gguf
 from tests.fakes.moe import EXPERTS, write_moe
+from tests.fakes.tiny_models import write_windowed
 from tests.lab_proof import Proof, find_peers
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
@@ -191,18 +192,17 @@ def test_a_long_context_has_a_price(starter: Path, text: Path, tmp_path: Path) -
 def test_a_short_trained_length_has_a_price_too_and_is_stretched(
     starter: Path, text: Path, tmp_path: Path
 ) -> None:
-    measurer = Measurer(tmp_path)
-    plain = measurer.price(LoadPlan(str(starter), n_ctx=384), text, trained=256)
+    measurer, tiny = Measurer(tmp_path), str(write_windowed(tmp_path / "tiny.gguf", starter))
+    plain = measurer.price(LoadPlan(tiny, n_ctx=384), text, trained=256)
     assert all(map(math.isfinite, plain.values()))
     assert {"ppl_inside", "ppl_past", "ppl_within"} <= plain.keys()
     assert plain["rope_freq_scale"] == 0
-    # The model was really trained for 8192: positions squeezed by yarn must hurt, and only where they are squeezed.
-    yarn = measurer.price(LoadPlan(str(starter), n_ctx=384, rope_scaling="yarn"), text, trained=256)
+    yarn = measurer.price(LoadPlan(tiny, n_ctx=384, rope_scaling="yarn"), text, trained=256)
     assert yarn["rope_freq_scale"] == pytest.approx(2 / 3)
     assert yarn["ppl_past"] != plain["ppl_past"]
     assert yarn["ppl_within"] == pytest.approx(plain["ppl_within"], rel=1e-6)
     with pytest.raises(BadRequestError, match="8 tokens or more"):
-        measurer.price(LoadPlan(str(starter), n_ctx=384), text, trained=3)
+        measurer.price(LoadPlan(tiny, n_ctx=384), text, trained=3)
 
 
 def test_what_is_lost_is_measured_and_kept(
