@@ -162,8 +162,7 @@ class _Paper:
         token = "accent" if message.role == "user" else "text"
         self._line(transfer_text.who(message), _font(_SMALL, bold=True), token, above=16)
         thought, text = split_reasoning(message.text)
-        thought = message.reasoning or thought
-        if thought:
+        if thought := message.reasoning or thought:
             self._line("Thinking", _font(_SMALL, bold=True), "text-2")
             self._line(thought.strip(), _font(_SMALL), "text-2", below=8)
         for attachment in message.attachments:
