@@ -429,6 +429,16 @@
     </message>
 </context>
 <context>
+    <name>SpeedPanel</name>
+    <message numerus="yes">
+        <source>and %n more</source>
+        <translation>
+            <numerusform>and %n more</numerusform>
+            <numerusform>and %n more</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>Unloading</name>
     <message numerus="yes">
         <source>%n answer(s) would break off; what is written of them is kept.</source>
