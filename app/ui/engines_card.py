@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.errors import PackRefusedError
 from app.ui import tasks, words
 from app.ui.dialogs import confirm
 from app.ui.errors import describe
@@ -85,7 +86,7 @@ class EnginesCard(QFrame):
         stopped = self.fetch.stopped and not self.fetch.isHidden()
         self._say("")
         if not stopped:
-            self.problem.setText(describe(error).sentence)
+            self.problem.setText(describe(_in_words(error)).sentence)
             self.problem.show()
 
     def _say(self, text: str) -> None:
@@ -306,3 +307,10 @@ class EnginesCard(QFrame):
         self.title.setText(self.tr("Engines"))
         self.file.setText(self.tr("Install from a file…"))
         self.address.setText(self.tr("Install from an address…"))
+
+
+def _in_words(error: Exception) -> Exception:
+    """A refusal whose reason is in the reader's language."""
+    if not isinstance(error, PackRefusedError):
+        return error
+    return PackRefusedError(**{**error.params, "detail": why_words(str(error.params["detail"]))})

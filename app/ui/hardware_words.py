@@ -54,6 +54,26 @@ PACKS = (
     QT_TRANSLATE_NOOP("Hardware", "the engine has {backend} already: its devices would be listed twice"),
     QT_TRANSLATE_NOOP("Hardware", "ggml refused {file}: {why}"),
     QT_TRANSLATE_NOOP("Hardware", "it is of another version, or its driver is missing"),
+    QT_TRANSLATE_NOOP("Hardware", "its manifest.json has {name} where a plain name must be"),
+    QT_TRANSLATE_NOOP("Hardware", "{file} is not the file that its manifest names (its size differs)"),
+    QT_TRANSLATE_NOOP("Hardware", "it is for {wanted}, and this is {here}"),
+    QT_TRANSLATE_NOOP(
+        "Hardware", "it needs {vendor}'s driver {floor} or newer, and {have} is here: update the driver"
+    ),
+    QT_TRANSLATE_NOOP("Hardware", "what was fetched is not what #sha256= names"),
+    QT_TRANSLATE_NOOP("Hardware", "an http address needs #sha256=HEX at its end, or use https"),
+    QT_TRANSLATE_NOOP("Hardware", "it is larger than {size}"),
+    QT_TRANSLATE_NOOP("Hardware", "it is neither a folder nor a .tar.xz, .tar.gz or .zip archive"),
+    QT_TRANSLATE_NOOP("Hardware", "the archive is damaged: {why}"),
+    QT_TRANSLATE_NOOP("Hardware", "the archive has {name}, which is not in a pack"),
+    QT_TRANSLATE_NOOP("Hardware", "it has no manifest.json: it is no backend pack"),
+    QT_TRANSLATE_NOOP("Hardware", "there is no such file"),
+    QT_TRANSLATE_NOOP("Hardware", "turned off by you"),
+    QT_TRANSLATE_NOOP("Hardware", "no NVIDIA driver is here, which it needs ({said})"),
+    QT_TRANSLATE_NOOP("Hardware", "AMD's ROCm is not here, which it needs ({said})"),
+    QT_TRANSLATE_NOOP(
+        "Hardware", "the Vulkan loader is not here, which it needs (Debian: libvulkan1) ({said})"
+    ),
 )
 """What is said of backend packs and of the process that tries them out."""
 

@@ -3338,6 +3338,70 @@
         <source>it is of another version, or its driver is missing</source>
         <translation>nó thuộc phiên bản khác, hoặc thiếu trình điều khiển</translation>
     </message>
+    <message>
+        <source>its manifest.json has {name} where a plain name must be</source>
+        <translation>manifest.json của nó ghi {name} ở chỗ phải là một tên thường</translation>
+    </message>
+    <message>
+        <source>{file} is not the file that its manifest names (its size differs)</source>
+        <translation>{file} không phải tệp mà manifest của nó nêu (kích thước khác)</translation>
+    </message>
+    <message>
+        <source>it is for {wanted}, and this is {here}</source>
+        <translation>nó dành cho {wanted}, còn máy này là {here}</translation>
+    </message>
+    <message>
+        <source>it needs {vendor}'s driver {floor} or newer, and {have} is here: update the driver</source>
+        <translation>nó cần trình điều khiển {vendor} từ {floor} trở lên, ở đây là {have}: hãy cập nhật trình điều khiển</translation>
+    </message>
+    <message>
+        <source>what was fetched is not what #sha256= names</source>
+        <translation>thứ tải về không khớp với #sha256= đã ghi</translation>
+    </message>
+    <message>
+        <source>an http address needs #sha256=HEX at its end, or use https</source>
+        <translation>địa chỉ http cần có #sha256=HEX ở cuối, hoặc hãy dùng https</translation>
+    </message>
+    <message>
+        <source>it is larger than {size}</source>
+        <translation>nó lớn hơn {size}</translation>
+    </message>
+    <message>
+        <source>it is neither a folder nor a .tar.xz, .tar.gz or .zip archive</source>
+        <translation>nó không phải thư mục, cũng không phải tệp nén .tar.xz, .tar.gz hay .zip</translation>
+    </message>
+    <message>
+        <source>the archive is damaged: {why}</source>
+        <translation>tệp nén bị hỏng: {why}</translation>
+    </message>
+    <message>
+        <source>the archive has {name}, which is not in a pack</source>
+        <translation>tệp nén chứa {name}, thứ không thuộc về một gói</translation>
+    </message>
+    <message>
+        <source>it has no manifest.json: it is no backend pack</source>
+        <translation>nó không có manifest.json nên không phải gói bộ máy</translation>
+    </message>
+    <message>
+        <source>there is no such file</source>
+        <translation>không có tệp này</translation>
+    </message>
+    <message>
+        <source>turned off by you</source>
+        <translation>do bạn tắt</translation>
+    </message>
+    <message>
+        <source>no NVIDIA driver is here, which it needs ({said})</source>
+        <translation>nó cần trình điều khiển của NVIDIA, ở đây không có ({said})</translation>
+    </message>
+    <message>
+        <source>AMD's ROCm is not here, which it needs ({said})</source>
+        <translation>nó cần ROCm của AMD, ở đây không có ({said})</translation>
+    </message>
+    <message>
+        <source>the Vulkan loader is not here, which it needs (Debian: libvulkan1) ({said})</source>
+        <translation>nó cần bộ nạp Vulkan, ở đây không có (Debian: libvulkan1) ({said})</translation>
+    </message>
 </context>
 <context>
     <name>KeepButton</name>

@@ -19,10 +19,11 @@ from app.core.events import Bus  # noqa: E402
 from app.core.settings import SettingsStore  # noqa: E402
 from app.hardware.facts import Backend, Cpu, Device, Gpu, Machine, Memory  # noqa: E402
 from app.runtime.pack_store import PackStore  # noqa: E402
-from app.ui import tasks  # noqa: E402
+from app.ui import tasks, translate  # noqa: E402
 from app.ui.dialogs.confirm import ConfirmDialog  # noqa: E402
 from app.ui.dialogs.report import ReportDialog  # noqa: E402
 from app.ui.engines_card import EnginesCard  # noqa: E402
+from app.ui.hardware_words import why_words  # noqa: E402
 from tests.fakes.packs import make_pack  # noqa: E402
 
 CARD = Gpu(0, "nvidia", "A card", 8 << 30, 8 << 30, devices=("CUDA0", "Vulkan0"))
@@ -135,6 +136,19 @@ def test_a_download_is_told_and_stopped(card: EnginesCard, endless: str, tmp_pat
     qtbot.waitUntil(lambda: card.fetch.isHidden() and card.file.isEnabled())
     assert not card.problem.isVisible()
     assert not list(tmp_path.glob("packs*"))
+
+
+def test_a_refusal_s_reason_is_in_the_reader_s_language(card: EnginesCard, tmp_path: Path, qtbot) -> None:
+    translate.install("vi")
+    try:
+        card.install(str(tmp_path))
+        qtbot.waitUntil(card.problem.isVisible)
+        assert "nó không có manifest.json" in card.problem.text()
+        driver = "no NVIDIA driver is here, which it needs (libcuda.so.1: cannot open)"
+        assert "trình điều khiển của NVIDIA" in why_words(f"ggml refused libggml-cuda.so: {driver}")
+        assert why_words("turned off by you") == "do bạn tắt"
+    finally:
+        translate.install("en")
 
 
 def test_the_report_is_shown_to_read_and_copy(tmp_path: Path, qtbot) -> None:
