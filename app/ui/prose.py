@@ -89,8 +89,8 @@ class ProseView(QTextBrowser):
         # A drawing says nothing to a screen reader.
         self.setAccessibleDescription(text if found else "")
         self._await("" if prose_formulas.put_in(document, found, self._style, self.ink) else text)
-        # Qt leaves its caret at the end, and a wide table would be shown from there.
-        self.moveCursor(QTextCursor.MoveOperation.Start)
+        if table:  # Qt leaves its caret at the end, and a wide one would be shown from there
+            self.moveCursor(QTextCursor.MoveOperation.Start)
         self._select(kept)
         bar.setValue(aside)
 

@@ -51,7 +51,7 @@ def test_the_key_of_a_list_is_another_at_once(qtbot: Any, window: Any, dialog: S
     page = window.open_page("downloads")
     _press(dialog, "queue_remove", "Ctrl+Del")
     shortcut = page.table.findChild(PageKey, "queue_remove")
-    qtbot.waitUntil(lambda: shortcut.key().toString() == "Ctrl+Del")
+    qtbot.waitUntil(lambda: shortcut.key().toString() == "Ctrl+Del", timeout=30_000)
     assert window.page("chat").list.view.findChild(PageKey, "chat_delete").key().toString() == "Del"
 
 

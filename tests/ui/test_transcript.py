@@ -354,11 +354,11 @@ def test_the_keyboard_stays_in_the_conversation(qtbot: QtBot, transcript: Transc
     view = view_of(transcript, 2)
     view.start_edit()
     view.end_edit()
-    qtbot.waitUntil(transcript.hasFocus)
+    qtbot.waitUntil(transcript.hasFocus, timeout=30_000)
     button = next(b for b in view.findChildren(QToolButton) if b.accessibleName() == "Delete")
     button.setFocus()
     transcript.truncate(2)
-    qtbot.waitUntil(transcript.hasFocus)
+    qtbot.waitUntil(transcript.hasFocus, timeout=30_000)
 
 
 def test_a_drag_selects_across_messages_and_copies(qtbot: QtBot, transcript: Transcript) -> None:
