@@ -1,7 +1,11 @@
 """llama.cpp's sampler chains and grammars as objects that free themselves. ``sampling`` decides what is in a chain."""
 
 import ctypes
-from collections.abc import Sequence
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,11 @@ _lazy_grammar = fast(
     "llama_sampler_init_grammar_lazy_patterns", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
     ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t,
 )  # fmt: skip
+
+_WRONG = re.compile(
+    r"error parsing grammar: (?P<what>[^\n]{1,160})|grammar does not contain a '[^'\n]*' symbol|left recursion"
+)
+"""What llama-grammar.cpp says of a grammar that it can't use."""
 
 
 class Candidates:
@@ -132,7 +141,8 @@ class Grammar:
         else:
             self._pointer = _grammar(model.vocab, text, b"root")
         if not self._pointer:
-            raise ValueError("llama.cpp can't read the grammar")
+            said = _overheard(lambda: _grammar(model.vocab, text, b"root"))
+            raise ValueError(f"llama.cpp can't read the grammar{_reason(said)}")
 
     def apply(self, array: Any) -> None:
         """Rule out candidates that the grammar does not allow next."""
@@ -147,3 +157,31 @@ class Grammar:
         if self._pointer:
             _free(self._pointer)
             self._pointer = None
+
+
+def _overheard(call: Callable[[], object]) -> str:
+    """What is written to standard error meanwhile: llama.cpp says nowhere else what is wrong with a grammar."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                call()
+                sys.stderr.flush()
+            finally:
+                os.dup2(kept, 2)
+            file.seek(0)
+            said = file.read()
+    finally:
+        os.close(kept)
+    os.write(2, said)
+    return said.decode("utf-8", "replace")
+
+
+def _reason(said: str) -> str:
+    found = _WRONG.search(said)
+    if found is None:
+        return ""
+    text = found.group("what") or found.group()
+    return f": {text.rstrip()} the end" if text.endswith(" at ") else f": {text.strip()}"

@@ -316,6 +316,15 @@ def test_a_grammar_is_kept_to(engine: Supervisor) -> None:
     assert reply.finished().reason == "stop"
     broken = ResponseFormat("gbnf", grammar="root ::= (((")
     assert ask(engine, request("Hi", response_format=broken)).wait().failed.code == "bad_constraint"
+    for grammar, why in (
+        ("root ::= (", "expecting ')' at the end"),
+        ("root ::= there", "Undefined rule identifier 'there'"),
+        ('rot ::= "a"', "does not contain a 'root' symbol"),
+        ('root ::= root "a" | "b"', "left recursion"),
+        ('root ::= "a"}', "expecting newline or end at }"),
+    ):
+        refused = ask(engine, request("Hi", response_format=ResponseFormat("gbnf", grammar=grammar))).wait()
+        assert why in refused.failed.message, refused.failed.message
 
 
 def test_a_raw_prompt_goes_on(engine: Supervisor) -> None:
