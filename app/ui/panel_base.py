@@ -49,8 +49,11 @@ class Panel(QWidget):
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(number, 0, Qt.AlignmentFlag.AlignTop)
-        words.setContentsMargins(0, theme.px(7), 0, 0)  # on the number's base line
-        row.addWidget(words, 1, Qt.AlignmentFlag.AlignTop)
+        beside = QVBoxLayout()  # a label's own margins are lost when the style is set anew
+        beside.setContentsMargins(0, theme.px(7), 0, 0)  # on the number's base line
+        beside.addWidget(words)
+        beside.addStretch(1)
+        row.addLayout(beside, 1)
         self.column.addLayout(row)
 
     def small(self, parent: QWidget | None = None) -> QLabel:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QLocale, Qt, QTimer
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from app.core.series import SeriesStore
@@ -134,6 +134,7 @@ class LivePanels(QWidget):
             self._layout.setStretchFactor(panel, 1 if strip else 0)
         self.batch.setHidden(strip)
         self.context.retranslate()
+        self._take_height()
 
     def show_context(self, use: ContextUse) -> None:
         """What fills the current chat's context."""
@@ -166,6 +167,12 @@ class LivePanels(QWidget):
             if not plot.property("followed"):
                 plot.setProperty("followed", True)
                 plot.zoomed.connect(self.zoom)
+        self._take_height()
+
+    def _take_height(self) -> None:
+        """What the words need in this width: a scroll area only asks for the least height, and would squeeze them."""
+        strip = self._layout.direction() == QBoxLayout.Direction.LeftToRight
+        self.setMinimumHeight(0 if strip else self._layout.totalHeightForWidth(self.width()))
 
     def pause(self, on: bool) -> None:
         """Hold what is shown; readings go on being kept."""
@@ -208,6 +215,10 @@ class LivePanels(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()
         super().hideEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._take_height()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
