@@ -33,10 +33,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 WITH_WINDOW = {"ui", "integration"}
 """The folders that the pass with Qt looks into."""
 LONG = (
-    "server/test_suites.py", "optimize/test_lab.py", "integration/test_soak.py", "integration/test_vulkan.py",
-    "runtime/test_supervisor.py", "cli/test_commands.py", "runtime/test_answers.py", "runtime/test_grammar.py",
-    "integration/test_kills.py", "runtime/test_kvstore.py", "models/test_transfer.py", "models/test_kill.py",
-    "runtime/test_template.py", "runtime/test_sight.py", "models/test_downloads.py", "integration/test_story.py",
+    "server/test_suites.py", "optimize/test_lab.py", "runtime/test_supervisor.py", "integration/test_vulkan.py",
+    "integration/test_soak.py", "runtime/test_answers.py", "cli/test_commands.py", "models/test_transfer.py",
+    "runtime/test_template.py", "integration/test_kills.py", "runtime/test_grammar.py", "server/test_hostile.py",
+    "models/test_downloads.py", "models/test_kill.py", "runtime/test_kvstore.py", "runtime/test_sight.py",
+    "runtime/test_formats.py", "runtime/test_families.py", "integration/test_story.py",
     "ui/test_app.py", "ui/test_chat_parts.py", "ui/test_chat_page.py", "ui/test_fit.py", "integration/test_faults.py",
     "ui/test_windows.py", "ui/test_errors.py", "ui/test_lab.py", "ui/test_pages.py", "ui/test_transcript.py",
 )  # fmt: skip
