@@ -20,6 +20,7 @@ class ComposerDesk(QObject):
     def __init__(self, page: QWidget, composer: Composer, controller: "ChatController") -> None:
         super().__init__(page)
         self._page, self._composer, self._controller = page, composer, controller
+        self._too_long = False
         composer.stop_requested.connect(controller.stop)
         composer.text_changed.connect(self._typed)
         composer.files_dropped.connect(self._dropped)
@@ -42,10 +43,12 @@ class ComposerDesk(QObject):
         self.show_sight()
 
     def _show_size(self, tokens: int | None, exact: bool) -> None:
+        text, limit = QLocale().toString, self._controller.window.use().limit
+        self._too_long = bool(limit and tokens and tokens > limit)
+        self.show_sight()
         if tokens is None:
             self._composer.set_hint("")
             return
-        text, limit = QLocale().toString, self._controller.window.use().limit
         words = (
             translate("ChatPage", "{count} tokens")
             if exact
@@ -65,11 +68,15 @@ class ComposerDesk(QObject):
         self._composer.attachments.set_tokens(tokens)
 
     def show_sight(self) -> None:
-        """Say so when the model can't see what is attached."""
+        """Say so when the model can't see what is attached, or the context can't hold it."""
         images = any(item.kind == "image" for item in self._composer.attachments.items)
         models = self._controller.models
         if not images or models.sees_images():
-            self._composer.set_note("")
+            words = translate(
+                "ChatPage",
+                "This is more than the model's context holds: shorten it, or load the model with more context.",
+            )
+            self._composer.set_note(words if self._too_long else "")
             return
         words = translate(
             "ChatPage",

@@ -1139,6 +1139,10 @@
         <translation>Phần ngữ cảnh mà câu hỏi này chiếm.</translation>
     </message>
     <message>
+        <source>This is more than the model's context holds: shorten it, or load the model with more context.</source>
+        <translation>Phần này dài hơn mức ngữ cảnh của mô hình chứa được: hãy rút ngắn, hoặc nạp mô hình với ngữ cảnh lớn hơn.</translation>
+    </message>
+    <message>
         <source>This model can't see images: the picture is kept with the chat, only the text is sent. Choose a model that sees images, or download the projector (mmproj) of this one beside it.</source>
         <translation>Mô hình này không xem được ảnh: ảnh vẫn được giữ trong cuộc trò chuyện, chỉ văn bản được gửi đi. Hãy chọn một mô hình xem được ảnh, hoặc tải bộ chiếu (mmproj) của mô hình này về cạnh nó.</translation>
     </message>

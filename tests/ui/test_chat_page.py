@@ -267,6 +267,17 @@ def test_files_go_with_the_question(qtbot: QtBot, page: ChatPage, services: Any,
     assert any("notes.txt" in label.text() for label in page.transcript.findChildren(QLabel))
 
 
+def test_a_question_longer_than_the_context_is_told_before(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "q")
+    until(qtbot, lambda: page.controller.window.use().limit)
+    limit = page.controller.window.use().limit or 0
+    page.controller.sized.emit(limit + 1, True)
+    assert "more context" in page.composer._note.text()
+    assert page.composer._note.isVisible()
+    page.controller.sized.emit(limit, True)
+    assert not page.composer._note.isVisible()
+
+
 def test_a_file_that_is_no_text_is_refused_in_words(qtbot: QtBot, page: ChatPage, tmp_path: Path) -> None:
     binary = tmp_path / "data.bin"
     binary.write_bytes(bytes(range(256)) * 8)
