@@ -5,6 +5,8 @@ import os
 import re
 import sys
 import tempfile
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +23,11 @@ _sample = fast("llama_sampler_sample", ctypes.c_int32, ctypes.c_void_p, ctypes.c
 _accept = fast("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
 _apply = fast("llama_sampler_apply", None, ctypes.c_void_p, ctypes.c_void_p)
 _chain_add = fast("llama_sampler_chain_add", None, ctypes.c_void_p, ctypes.c_void_p)
+_clone = fast("llama_sampler_clone", ctypes.c_void_p, ctypes.c_void_p)
+_init_dry = fast(
+    "llama_sampler_init_dry", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float, ctypes.c_float,
+    ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t,
+)  # fmt: skip
 _free = fast("llama_sampler_free", None, ctypes.c_void_p)
 _grammar = fast(
     "llama_sampler_init_grammar", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p
@@ -74,6 +81,34 @@ class Candidates:
         return int(self._array.data[index].id) if index >= 0 else -1
 
 
+class _Dry:
+    """A DRY sampler to be cloned: for each breaker llama.cpp goes through the vocabulary (20 ms for a small one)."""
+
+    def __init__(self, vocab: int, numbers: tuple[float, float, int, int], breakers: tuple[str, ...]) -> None:
+        array = (ctypes.c_char_p * len(breakers))(*[text.encode() for text in breakers])
+        self.pointer = _init_dry(vocab, *numbers, ctypes.addressof(array), len(breakers))
+
+    def __del__(self) -> None:
+        _free(self.pointer)
+
+
+_Known = OrderedDict[tuple[tuple[float, float, int, int], tuple[str, ...]], _Dry]
+_known: weakref.WeakKeyDictionary[Model, _Known] = weakref.WeakKeyDictionary()
+MOST_KNOWN = 8
+
+
+def _dry(model: Model, numbers: tuple[float, float, int, int], breakers: tuple[str, ...]) -> _Dry:
+    """One of the latest of this model, or a new one. (Used by the one thread that prepares requests.)"""
+    known = _known.setdefault(model, OrderedDict())
+    key = numbers, breakers
+    found = known.get(key) or _Dry(model.vocab, numbers, breakers)
+    known[key] = found
+    known.move_to_end(key)
+    if len(known) > MOST_KNOWN:
+        known.popitem(last=False)
+    return found
+
+
 class Chain:
     """A sampler chain that owns its samplers."""
 
@@ -97,13 +132,7 @@ class Chain:
 
     def add_dry(self, model: Model, numbers: tuple[float, float, int, int], breakers: Sequence[str]) -> None:
         """Append DRY: (multiplier, base, allowed length, last n) and its sequence breakers."""
-        array = (ctypes.c_char_p * len(breakers))(*[text.encode() for text in breakers])
-        multiplier, base, allowed, last = numbers
-        call = fast(
-            "llama_sampler_init_dry", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float, ctypes.c_float,
-            ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t,
-        )  # fmt: skip
-        self.add(call(model.vocab, multiplier, base, allowed, last, ctypes.addressof(array), len(breakers)))
+        self.add(_clone(_dry(model, numbers, tuple(breakers)).pointer))
 
     def sample(self, context: Context, index: int) -> int:
         """Choose from the logits of a batch index, and accept the choice."""
