@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NARROW = 1100
 WIDTH = 280
+STRIP = 148
+"""Height of the strip in the beginning: its bar, and two lines of numbers."""
 
 
 class PanelDock(QDockWidget):
@@ -102,6 +104,8 @@ class PanelDock(QDockWidget):
         if self._panels is not None:
             self._panels.set_strip(strip)
         self.setMaximumHeight(theme.px(190) if strip else 16777215)
+        if strip:  # else it begins with the least a scroll area takes, in the middle of a line
+            self._window.resizeDocks([self], [theme.px(STRIP)], Qt.Orientation.Vertical)
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Live"))
