@@ -93,6 +93,7 @@ class Downloads:
             if resume:
                 self._load()
             self._manager = threading.Thread(target=self._manage, name="downloads", daemon=True)
+            self._wake.set()  # what was queued before goes on at once
             self._manager.start()
 
     def close(self) -> None:

@@ -65,23 +65,24 @@ class Mirrors:
         raise problem or HubUnreachableError(host="the Hub", detail="no address is set")
 
     def _race(self, addresses: list[str]) -> list[str]:
-        arrived: list[str] = []
+        arrived, away = list[str](), list[str]()
         done = threading.Condition()
 
         def run(address: str) -> None:
+            found = arrived
             try:
                 self._ping(address)
             except HearthError as error:
                 log.info("%s does not answer: %s", address, error)
-                return
+                found = away
             with done:
-                arrived.append(address)
+                found.append(address)
                 done.notify()
 
         runners = [threading.Thread(target=run, args=(a,), name="hub-race", daemon=True) for a in addresses]
         for runner in runners:
             runner.start()
         with done:
-            done.wait_for(lambda: arrived or not any(r.is_alive() for r in runners), RACE)
+            done.wait_for(lambda: arrived or len(away) == len(addresses), RACE)
             first = list(arrived)
         return [*first, *(address for address in addresses if address not in first)]
