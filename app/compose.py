@@ -31,6 +31,7 @@ from app.models.presets import Presets
 from app.models.token import Tokens
 from app.optimize.queue import LabQueue
 from app.planning.learned import Overheads
+from app.planning.pins import Pins
 from app.planning.recorder import Recorded, Recorder
 from app.planning.residency import Residency
 from app.planning.usage import UsageStore
@@ -332,13 +333,14 @@ def compose(paths: Paths | None = None) -> Services:
     presets = Presets(paths.config / "presets", bus)
     planner = Planner(settings, machine, overheads, presets)
     sampler = Sampler(bus, machine, supervisor.pids)
-    residency = Residency(supervisor, planner, planner.idle_seconds)
+    residency = Residency(supervisor, planner, planner.idle_seconds, Pins(paths.data / "pinned.json"))
     asked: Any = Recorded(supervisor, recorder, "server")
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
         sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings),
     )  # fmt: skip
+    residency.asked_to_keep = server.wants
     chats = ChatStore(paths.chats_file, bus)
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))
     return Services(

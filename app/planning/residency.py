@@ -18,6 +18,7 @@ from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.planning.eviction import Eviction, Loaded, choose
 from app.planning.memory import HOST, PROCESS_OVERHEAD
+from app.planning.pins import Pins
 
 if TYPE_CHECKING:
     from app.planning.planner import Planned, Wishes
@@ -64,9 +65,17 @@ MakePlan = Callable[[ModelRecord, "Wishes | None", Mapping[str, int]], "Planned"
 class Residency:
     """Plans loads and makes room for them; ``start`` begins the idle clock."""
 
-    def __init__(self, engine: Engine, plan: MakePlan, idle_seconds: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        plan: MakePlan,
+        idle_seconds: Callable[[], float | None],
+        pins: Pins | None = None,
+    ) -> None:
         self._engine, self._plan, self._idle_seconds = engine, plan, idle_seconds
-        self._pins: set[str] = set()
+        self._pins = pins or Pins()
+        self.asked_to_keep: Callable[[str], bool] = lambda _model: False
+        """Whether a client of the server wants a model loaded for some time yet: it is not unloaded when idle."""
         self._one_at_a_time = threading.Lock()
         self._promised: dict[str, tuple[float, dict[str, int]]] = {}
         """Model -> when its load was planned, and the bytes that it will take by device."""
@@ -75,7 +84,7 @@ class Residency:
 
     def pin(self, model: str, on: bool) -> None:
         """A pinned model is neither evicted nor unloaded when idle."""
-        (self._pins.add if on else self._pins.discard)(model)
+        self._pins.set(model, on)
 
     def pinned(self, model: str) -> bool:
         """Whether it stays."""
@@ -213,9 +222,8 @@ class Residency:
         limit = self._idle_seconds()
         if limit is None:
             return []
-        gone = [
-            item.id for item in self._loaded(now) if item.idle >= limit and not item.busy and not item.pinned
-        ]
+        idle = [item for item in self._loaded(now) if item.idle >= limit and not item.busy]
+        gone = [item.id for item in idle if not item.pinned and not self.asked_to_keep(item.id)]
         for model in gone:
             log.info("%s is unloaded: idle for %.0f s", model, limit)
             self._engine.release(model)

@@ -16,8 +16,8 @@ MOST_K, MOST_LOWERED = 128, 32
 """The largest ``k``, and how many tokens that penalties lower are reckoned with (with more, the choice is not sure)."""
 ROOM = 4096
 """Candidates of one row at most."""
-LEAST_VOCAB = 8192
-"""Below it, blocks of 64 logits are too few for the largest ``k``."""
+LEAST_VOCAB = 64 * (MOST_K + MOST_LOWERED)
+"""Below it, blocks of 64 logits (choose.c) are too few for the largest ``k``."""
 UNSURE = -1
 
 

@@ -166,6 +166,7 @@ class Backend:
 
     async def unload(self, model: str) -> None:
         """End its worker."""
+        self.keeper.forget(model)
         await finished(self.supervisor.unload(model))
 
     # ------------------------------------------------------------------------------ requests

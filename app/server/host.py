@@ -124,6 +124,11 @@ class ServerHost:
         running = self._running
         return [item.snapshot() for item in running.registry.all()] if running else []
 
+    def wants(self, model: str) -> bool:
+        """A client asked to keep this model loaded for a time that is not over (Ollama's ``keep_alive``)."""
+        running = self._running
+        return running is not None and running.wants(model)
+
     def cancel(self, request_id: str) -> None:
         """End a live request: its client gets what was written so far. Unknown or over: nothing happens."""
         running = self._running
@@ -195,6 +200,9 @@ class _Running:
             self._server.run(sockets=[self._listener])
         finally:
             self._listener.close()
+
+    def wants(self, model: str) -> bool:
+        return self._backend.keeper.wanted(model)
 
     def stop(self, grace: float) -> None:
         self._backend.closing = True

@@ -1,5 +1,6 @@
 """How long the server keeps a model loaded that a request loaded: Ollama's ``keep_alive``."""
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -19,16 +20,17 @@ class Keeper:
         """Keep it this long after each use; negative: for ever; None: as before."""
         if seconds is None:
             return
-        if seconds < 0:
-            self._seconds.pop(model, None)
-            self._until.pop(model, None)
-        else:
-            self._seconds[model] = seconds
-            self.used(model)
+        self._seconds[model] = seconds if seconds >= 0 else math.inf
+        self.used(model)
 
     def loaded(self, model: str) -> None:
         """It begins a new life."""
         self.used(model)
+
+    def forget(self, model: str) -> None:
+        """It was unloaded on request."""
+        self._seconds.pop(model, None)
+        self._until.pop(model, None)
 
     def used(self, model: str) -> None:
         """A request of it has ended."""
@@ -37,8 +39,12 @@ class Keeper:
 
     def left(self, model: str) -> float | None:
         """Seconds until it is unloaded, or None for never."""
-        until = self._until.get(model)
-        return None if until is None else max(0.0, until - time.monotonic())
+        until = self._until.get(model, math.inf)
+        return None if until == math.inf else max(0.0, until - time.monotonic())
+
+    def wanted(self, model: str) -> bool:
+        """A time was asked for that is not over."""
+        return self._until.get(model, 0.0) > time.monotonic()
 
     def sweep(self, busy: "frozenset[str] | set[str]") -> list[str]:
         """Unload what is over and not busy; returns the models."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from app.core.errors import BusyError, OutOfMemoryError
 from app.core.events import InstanceChanged, MemoryUse
 from app.core.types import LoadPlan, ModelFile, ModelRecord
 from app.planning.memory import PROCESS_OVERHEAD, DeviceMemory
+from app.planning.pins import Pins
 from app.planning.planner import Planned, Wishes
 from app.planning.reasons import Reason
 from app.planning.residency import Residency
@@ -213,6 +215,25 @@ def test_idle_models_go_after_the_time_set(engine: Engine, residency: Residency)
     residency.pin("pinned", True)
     assert residency.unload_idle(time.time()) == ["idle"]
     assert set(engine.instances) == {"fresh", "busy", "pinned"}
+
+
+def test_pins_outlive_the_program(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "pinned.json"
+    for model, on in (("a", True), ("b", True), ("a", False)):
+        Residency(engine, engine.plan, lambda: 1.0, Pins(file)).pin(model, on)
+    again = Residency(engine, engine.plan, lambda: 1.0, Pins(file))
+    assert [again.pinned(model) for model in "ab"] == [False, True]
+    file.write_text("{not json")
+    assert not Residency(engine, engine.plan, lambda: 1.0, Pins(file)).pinned("b")
+    lost = Pins(tmp_path / "nowhere" / "pinned.json")
+    lost.set("a", True)
+    assert "a" in lost
+
+
+def test_what_a_client_wants_kept_is_not_idle(engine: Engine, residency: Residency) -> None:
+    engine.add("wanted", GB, idle=4000)
+    residency.asked_to_keep = lambda model: model == "wanted"
+    assert residency.unload_idle(time.time()) == []
 
 
 def test_without_a_limit_nobody_goes(engine: Engine) -> None:

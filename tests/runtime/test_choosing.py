@@ -13,7 +13,7 @@ from app.runtime.choosing import Chooser
 from app.runtime.llama_sampler import Candidates, Chain
 from app.runtime.sampling import Sampler
 
-N_VOCAB = 9 * 1024 + 77
+N_VOCAB = 10 * 1024 + 77
 MODEL: Any = SimpleNamespace(n_vocab=N_VOCAB, suppressed=(), eog_tokens=frozenset({2, 7}), n_ctx_train=512)
 ROWS = 6
 Numbers = npt.NDArray[Any]

@@ -103,8 +103,12 @@ def test_a_call_is_told_whole(scripted, served) -> None:
 def test_keep_alive_loads_and_unloads(scripted, served) -> None:
     assert scripted.generate(MODEL, "", keep_alive="1h").done_reason == "load"
     assert 3500 < _left(scripted) <= 3600
+    assert served.host.wants(MODEL)
     assert scripted.generate(MODEL, "", keep_alive=0).done_reason == "unload"
     assert scripted.ps().models == []
+    assert not served.host.wants(MODEL)
+    scripted.generate(MODEL, "", keep_alive=-1)
+    assert served.host.wants(MODEL)
     with pytest.raises(ollama.ResponseError, match="keep_alive"):
         scripted.chat(MODEL, CAPITAL, keep_alive="soon")
     scripted.chat(MODEL, CAPITAL, keep_alive="100ms")
