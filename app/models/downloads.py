@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 TICK: Final = 0.1
 CLOSE_LIMIT: Final = 1.0
 WORTHWHILE: Final = 256 * 1024 * 1024  # free bytes for which a full disk is tried again
+UNDER_WAY: Final[tuple[DownloadState, ...]] = ("queued", "running", "waiting", "verifying")
 ENDED: Final = ("done", "cancelled")
 ACCESS: Final = (HubGatedError.code, HubUnauthorizedError.code)
 ASK_AGAIN: dict[type[HearthError], float] = {
@@ -162,7 +163,7 @@ class Downloads:
 
     def pause(self, download: str) -> None:
         """Stop it for now and keep the bytes."""
-        self._halt(download, "paused", ("queued", "running", "waiting", "verifying"))
+        self._halt(download, "paused", UNDER_WAY)
 
     def resume(self, download: str) -> None:
         """Go on with a paused one, or try a waiting one now."""
@@ -179,9 +180,7 @@ class Downloads:
 
     def cancel(self, download: str) -> None:
         """Give it up: the bytes that are not a whole verified file are deleted."""
-        entry = self._halt(
-            download, "cancelled", ("queued", "running", "waiting", "verifying", "paused", "failed")
-        )
+        entry = self._halt(download, "cancelled", (*UNDER_WAY, "paused", "failed"))
         if entry is not None:
             self._delete_rest(entry)
 
