@@ -10,6 +10,7 @@ unload and question, a last event for each request.
 """
 
 import logging
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -310,7 +311,10 @@ class Instance:
         try:
             file, path = open_log(self.around.logs, self.model)
             with file:
-                popen, pipe = spawn(["worker"], file, child_environ(self.around.environ))
+                # (Fixed threads that leave a core to others may wait as they like, too.)
+                spins = plan.n_threads is None or plan.n_threads < (os.cpu_count() or 1)
+                environ = child_environ(self.around.environ, spins=spins)
+                popen, pipe = spawn(["worker"], file, environ)
         except OSError as error:
             self._failed(error_info(error))
             return

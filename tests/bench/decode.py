@@ -57,7 +57,8 @@ def _pairs(threads: int) -> list[tuple[dict[str, float], dict[str, float]]]:
         [sys.executable, "-m", "tests.bench.bare", str(find_starter()), *map(str, (PROMPT, TOKENS, threads, N_CTX))],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with engine(threads) as ours:
+    # All cores: as the engine chooses by itself. Only fixed threads are told not to wait for each other for long.
+    with engine(threads if threads < CORES else None) as ours:
         pairs = [(_bare(bare), ours(seed)) for seed in range(PAIRS + 1)][1:]
     bare.communicate()
     return pairs

@@ -67,6 +67,7 @@ def test_a_child_does_not_spin_for_long_unless_the_user_says_so() -> None:
     assert child_environ({})["GOMP_SPINCOUNT"] == "1000"
     assert child_environ({"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
     assert "GOMP_SPINCOUNT" not in child_environ({"OMP_WAIT_POLICY": "active"})
+    assert "GOMP_SPINCOUNT" not in child_environ({}, spins=True)
 
 
 def test_a_child_finds_this_program() -> None:
