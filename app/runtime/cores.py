@@ -70,6 +70,15 @@ class CoreWatch:
         self.threads = choose(self._wanted, self._cores, self.others, before)
         return self.threads != before
 
+    def rested(self) -> bool:
+        """As ``changed``, when the engine had nothing to do for a while: what others did meanwhile gives a core back,
+        but takes none away, since it says little of now."""
+        before = self.threads
+        self.changed()
+        self.threads = max(before, self.threads)
+        self._look()
+        return self.threads != before
+
 
 def system_seconds() -> float:
     """CPU seconds that all programs together have used since the system started."""

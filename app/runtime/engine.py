@@ -15,7 +15,7 @@ from collections.abc import Callable
 from app.core.events import ErrorInfo
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.burst import Burst
-from app.runtime.cores import CoreWatch
+from app.runtime.cores import EVERY, CoreWatch
 from app.runtime.idle import copy_steps, free_memory
 from app.runtime.intake import Prepared
 from app.runtime.jobs import Chunk, Job, Span, Step
@@ -141,10 +141,13 @@ class Engine:
             self._quiet = True
             self._send(Stats(self.readings()))
             gc.collect(1)
+        began = time.monotonic()
         if self._wake.wait(None if self._saved else SAVE_AFTER):
             self._wake.clear()
         else:
             self._saved = not self._save_one()
+        if self._watch is not None and time.monotonic() - began > EVERY and self._watch.rested():
+            self._context.set_threads(self._watch.decode, self._watch.threads)
 
     def _stop(self) -> None:
         for key in tuple(self._open):

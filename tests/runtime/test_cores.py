@@ -50,5 +50,19 @@ def test_it_looks_twice_a_second_and_counts_others_only() -> None:
     assert watch.threads == 4
 
 
+def test_what_others_did_during_a_rest_takes_no_core_away() -> None:
+    now, system, own = [0.0], [0.0], [0.0]
+    watch = CoreWatch(4, 4, system=lambda: system[0], own=lambda: own[0], clock=lambda: now[0])
+    now[0], system[0] = 60.0, 180.0  # three cores were busy
+    assert not watch.rested()
+    assert not watch.changed()
+    now[0], system[0], own[0] = 61.0, 184.0, 1.0  # they still are
+    assert watch.changed()
+    assert watch.threads == 1
+    now[0], system[0] = 120.0, 184.0  # and were not any more
+    assert watch.rested()
+    assert watch.threads == 4
+
+
 def test_the_system_tells_its_seconds() -> None:
     assert 0 < system_seconds() <= system_seconds() + 1
