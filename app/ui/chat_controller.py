@@ -218,8 +218,13 @@ class ChatController(QObject):
         def work() -> tuple[Conversation, tuple[StoredMessage, ...]]:
             return place.store.conversation(chat), place.store.messages(chat)
 
+        typed = self.drafts.on_its_way(chat)  # which the reading may come before
+
         def show(found: tuple[Conversation, tuple[StoredMessage, ...]]) -> None:
-            self._show(place, chat, only_if_changed, found)
+            conversation, messages = found
+            if typed is not None:
+                conversation = msgspec.structs.replace(conversation, draft=typed)
+            self._show(place, chat, only_if_changed, (conversation, messages))
             if then is not None:
                 then()
 

@@ -46,6 +46,10 @@ class ChatDrafts(QObject):
         self._now = self._unsaved.get(chat, conversation.draft)
         return self._now
 
+    def on_its_way(self, chat: int) -> str | None:
+        """The draft of a conversation that is not on the disk yet."""
+        return self._unsaved.get(chat)
+
     def was_asked(self) -> None:
         """The new conversation's draft has become its first question."""
         if not self._owner.place.temporary:

@@ -58,6 +58,7 @@ def _one_request(peers: Path) -> list[Figure]:
 
 
 def _llama_bench(peers: Path) -> dict[str, float]:
+    """A prompt of 512 tokens from nothing, and 128 tokens behind such a prompt: what ours does."""
     command = [
         peers / "llama-bench",
         "-m",
@@ -68,6 +69,8 @@ def _llama_bench(peers: Path) -> dict[str, float]:
         "128",
         "-t",
         THREADS,
+        "-d",
+        "0,512",
         "-r",
         "1",
         "-o",
@@ -75,7 +78,8 @@ def _llama_bench(peers: Path) -> dict[str, float]:
     ]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     rows = json.loads(done.stdout)
-    return {"prefill" if row["n_prompt"] else "decode": row["avg_ts"] for row in rows}
+    speeds = {("prefill" if row["n_prompt"] else "decode", row["n_depth"]): row["avg_ts"] for row in rows}
+    return {"prefill": speeds["prefill", 0], "decode": speeds["decode", 512]}
 
 
 def _servers(peers: Path) -> list[Figure]:

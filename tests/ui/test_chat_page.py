@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
+from app.chat.store_types import Conversation
 from app.core.errors import OutOfMemoryError
 from app.core.events import Bus
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
 from app.ui.message_parts import ErrorCard
 from app.ui.pages.chat import ChatPage
 from app.ui.undo_bar import UndoBar
+from tests import waiting
 from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
 from tests.fakes.engine import RECORD
 
@@ -131,6 +134,28 @@ def test_drafts_stay_with_their_chat(qtbot: QtBot, page: ChatPage, services: Any
     qtbot.keyClicks(page.composer.edit, "half a thought")
     page.new_chat()
     until(qtbot, lambda: page.composer.text() == "")
+    page.open_chat(first)
+    until(qtbot, lambda: page.composer.text() == "half a thought")
+
+
+def test_a_draft_is_not_lost_to_a_reading_that_began_before_it_was_written(
+    qtbot: QtBot, page: ChatPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(qtbot, page, "a chat")
+    first, drafts, store = page.controller.chat, page.controller.drafts, page.controller.place.store
+    assert first is not None
+    qtbot.keyClicks(page.composer.edit, "half a thought")
+    plain = store.conversation
+
+    def early(chat: int) -> Conversation:
+        found = replace(plain(chat), draft="")
+        waiting.until(
+            lambda: drafts.on_its_way(chat) is None
+        )  # written, and the window knows it, before this is shown
+        return found
+
+    monkeypatch.setattr(store, "conversation", early)
+    page.new_chat()
     page.open_chat(first)
     until(qtbot, lambda: page.composer.text() == "half a thought")
 
