@@ -214,17 +214,13 @@ class ChatController(QObject):
         chat, place = self.chat, self.place
         if chat is None:
             return
+        known = self.drafts.reading(chat)
 
         def work() -> tuple[Conversation, tuple[StoredMessage, ...]]:
             return place.store.conversation(chat), place.store.messages(chat)
 
-        typed = self.drafts.on_its_way(chat)  # which the reading may come before
-
         def show(found: tuple[Conversation, tuple[StoredMessage, ...]]) -> None:
-            conversation, messages = found
-            if typed is not None:
-                conversation = msgspec.structs.replace(conversation, draft=typed)
-            self._show(place, chat, only_if_changed, (conversation, messages))
+            self._show(place, chat, only_if_changed, (known(found[0]), found[1]))
             if then is not None:
                 then()
 

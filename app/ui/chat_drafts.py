@@ -1,8 +1,10 @@
 """What is typed and not sent: kept with its conversation, or for the next new one."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from PySide6.QtCore import QObject, QTimer
 
 from app.chat.store_types import Conversation
@@ -49,6 +51,11 @@ class ChatDrafts(QObject):
     def on_its_way(self, chat: int) -> str | None:
         """The draft of a conversation that is not on the disk yet."""
         return self._unsaved.get(chat)
+
+    def reading(self, chat: int) -> Callable[[Conversation], Conversation]:
+        """A conversation is read now, maybe before its draft is written: returns what puts that into what was read."""
+        typed = self.on_its_way(chat)
+        return lambda found: found if typed is None else replace(found, draft=typed)
 
     def was_asked(self) -> None:
         """The new conversation's draft has become its first question."""
