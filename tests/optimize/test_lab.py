@@ -178,13 +178,13 @@ def test_the_very_bytes_of_llama_quantize(full: Path, text: Path, tmp_path: Path
 
 
 def test_a_long_context_has_a_price(starter: Path, text: Path, tmp_path: Path) -> None:
-    plan = LoadPlan(str(starter), n_ctx=384, type_k="q8_0", type_v="q8_0")
-    figures = Measurer(tmp_path).price(plan, text, trained=256)
-    assert figures["tokens"] == 384
+    plan = LoadPlan(str(starter), n_ctx=768, type_k="q8_0", type_v="q8_0")
+    figures = Measurer(tmp_path).price(plan, text, trained=512)
+    assert figures["tokens"] == 768
     assert {"ppl_inside", "ppl_past", "ppl_within", "ln_price_error"} <= figures.keys()
     # It was trained for more: the longer context must help here, or at least not hurt.
     assert figures["ln_price"] < 0.1
-    assert "past the trained 256 tokens" in price_sentence("m", figures)
+    assert "past the trained 512 tokens" in price_sentence("m", figures)
     with pytest.raises(TextTooShortError):
         Measurer(tmp_path).price(LoadPlan(str(starter), n_ctx=100_000), text)
 

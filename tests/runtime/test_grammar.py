@@ -285,7 +285,7 @@ def test_integers(low: int | None, width: int | None, rng: random.Random) -> Non
 DECIMALS = st.decimals(-20, 20, places=2, allow_nan=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.none() | DECIMALS,
     st.none() | DECIMALS,
@@ -413,7 +413,7 @@ def _options(inner: Any) -> Any:
     return st.lists(inner, min_size=1, max_size=3).map(lambda options: {"anyOf": options})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(schemas(), st.randoms(use_true_random=False))
 def test_random_schemas(schema: Any, rng: random.Random) -> None:
     grammar = Grammar(schema_to_gbnf(schema))

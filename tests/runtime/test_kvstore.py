@@ -45,7 +45,7 @@ _FILE = build("key", "chat", TOKENS, b"state" * 100)
 
 
 @given(st.integers(0, len(_FILE) - 1), st.integers(1, 255))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_a_changed_byte_is_noticed(at: int, change: int) -> None:
     damaged = _FILE[:at] + bytes([_FILE[at] ^ change]) + _FILE[at + 1 :]
     with pytest.raises(ValueError, match="it"):

@@ -94,7 +94,7 @@ def test_errors_travel_with_their_parameters() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_any_bytes_are_a_message_or_a_decode_error(frame: bytes) -> None:
     assert isinstance(read(decode_command, frame), Command | msgspec.DecodeError)
     assert isinstance(read(decode_report, frame), Report | msgspec.DecodeError)
@@ -113,7 +113,7 @@ _VALID = [
 
 
 @given(st.sampled_from(_VALID), st.integers(0, 10_000), st.integers(0, 255), st.booleans())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_a_damaged_frame_is_a_message_or_a_decode_error(frame: bytes, at: int, value: int, cut: bool) -> None:
     at %= len(frame)
     damaged = frame[:at] if cut else frame[:at] + bytes([value]) + frame[at + 1 :]

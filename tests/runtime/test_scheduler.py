@@ -563,6 +563,6 @@ class ShelfMachine(SchedulerMachine):
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestScheduler.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestShelf = ShelfMachine.TestCase
-TestShelf.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestShelf.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

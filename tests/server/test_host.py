@@ -57,8 +57,8 @@ def test_small_answers_do_not_wait_for_acknowledgements(served) -> None:
             began = time.monotonic()
             client.get("/health")
             took.append(time.monotonic() - began)
-    # Each of the later ones would; on a busy machine most may take long for other reasons.
-    assert sorted(took[20:])[2] < 0.04
+    # Each of the later ones would; on a busy machine some take long for other reasons.
+    assert sorted(took[20:])[10] < 0.04
 
 
 def test_the_free_port_can_be_bound() -> None:
