@@ -28,7 +28,7 @@ from app.runtime.sampling import NO_TOKEN, Logprobs
 from app.runtime.scheduler import Scheduler
 from app.runtime.shelf import StateShelf
 from app.runtime.sight import Sight
-from app.runtime.writers import Open, Writer
+from app.runtime.writers import Open, Writer, held_back
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ class Engine:
         return True
 
     def _look_further(self) -> None:
-        step = self.scheduler.step(self._prompt_budget())
+        step = self._next_step()
         if self._holding and not len(self._writers) == len(step.chunks) == step.tokens:
             self._release()  # a prompt may take longer than text should wait
         for job in step.full:
@@ -290,11 +290,12 @@ class Engine:
             self.sight.drop(span)
         return code
 
-    def _prompt_budget(self) -> int:
-        """Prompt tokens that a step may compute: all that fit when nobody is waiting for the next word."""
-        if not any(job.gap == 1 for job in self.scheduler.running):
-            return self._context.n_ubatch
-        return self.meter.piece(self._context.n_ubatch)
+    def _next_step(self) -> Step:
+        scheduler, meter, most = self.scheduler, self.meter, self._context.n_ubatch
+        held = held_back(self._writers.values(), time.monotonic())
+        writing = sum(job.gap == 1 for job in scheduler.running) - len(held)
+        reading = len(scheduler.running) - writing - len(held) + len(scheduler.waiting)
+        return scheduler.step(meter.piece(most, writing, reading) if writing else most, held)
 
     def _fill(self, step: Step) -> list[int]:
         batch = self._context.batch

@@ -14,6 +14,7 @@ an answer 12 % on a small model). So a job that will write enough sends the idle
 the *shelf*, in main memory, and gets its own state from there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.runtime.jobs import Cache, Chunk, Job, Saved, Shelf, Step
@@ -120,8 +121,9 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------ one step
 
-    def step(self, prompt_budget: int | None = None) -> Step:
-        """Choose what to compute next; at most ``n_batch`` tokens, of them at most ``prompt_budget`` of prompts.
+    def step(self, prompt_budget: int | None = None, held: Sequence[Job] = ()) -> Step:
+        """Choose what to compute next; at most ``n_batch`` tokens, of them at most ``prompt_budget`` of prompts,
+        nothing of the jobs ``held`` while another can go on.
         The caller computes it and then calls ``done``, or ``no_room`` and ``step`` again.
         An image is a step of its own, every other one at most where others write."""
         if self.waiting and not (self._full_up and self.running):
@@ -135,27 +137,29 @@ class Scheduler:
         step = Step(unseen=self._unseen())
         if not self._showed and self._show(step):
             return step
-        self._fill(step, prompt_budget)
+        self._fill(step, prompt_budget, held)
+        if held and not step.chunks:
+            self._fill(step, prompt_budget, ())
         if not step.chunks:
             self._show(step)
         self._showed = step.span is not None
         return step
 
-    def _fill(self, step: Step, prompt_budget: int | None) -> None:
+    def _fill(self, step: Step, prompt_budget: int | None, held: Sequence[Job]) -> None:
         budget = self._n_batch if self._squeezed is None else self._squeezed
         prompts = budget if prompt_budget is None else prompt_budget
         for job in (
             sorted(self.running, key=_decoding_first) if len(self.running) > 1 else tuple(self.running)
         ):
             left = budget - step.tokens
-            if left <= 0 or job.seq < 0 or not job.gap:
+            if left <= 0 or job.seq < 0 or not job.gap or job in held:
                 continue
             if job.gap == 1:
                 self._place_one(step, job)
             elif prompts > 0:
                 wanted = min(job.gap, left, prompts)
                 wanted = job.stretch(wanted) if job.spans else wanted
-                prompts -= self._place_piece(step, job, wanted) if wanted else 0
+                prompts -= self._place_piece(step, job, wanted, last=not held) if wanted else 0
 
     # ------------------------------------------------------------------------------ images
 
@@ -234,11 +238,12 @@ class Scheduler:
         step.chunks.append(Chunk(job, job.computed, 1))
         return None
 
-    def _place_piece(self, step: Step, job: Job, count: int) -> int:
+    def _place_piece(self, step: Step, job: Job, count: int, *, last: bool) -> int:
+        # ``last``: nobody else could end and give room.
         count = min(count, self._room(step, count))
         if count:
             step.chunks.append(Chunk(job, job.computed, count))
-        elif not step.chunks:
+        elif not step.chunks and last:
             self._stuck(step, job)
         return count
 

@@ -1,6 +1,7 @@
 """What the engine knows about the answers it is writing: one Writer for each choice of each open request."""
 
 import time
+from collections.abc import Collection
 
 from app.core.generate import Delta, Timings, Usage
 from app.runtime.intake import Choice, Prepared
@@ -8,6 +9,9 @@ from app.runtime.jobs import Job
 
 MOST_PATIENCE = 0.25
 """Seconds that text may wait for more: what a worker that is killed loses."""
+
+HOLD = 5.0
+"""Seconds that an answer waits at most, after its first word, for others to get theirs."""
 
 
 class Writer:
@@ -83,3 +87,26 @@ class Open:
     def __init__(self, prepared: Prepared) -> None:
         self.key, self.prepared = prepared.key, prepared
         self.writers: list[Writer] = []
+
+
+def held_back(writers: Collection[Writer], now: float) -> list[Job]:
+    """Answers that go on when those who had asked before their first word have a first word too.
+
+    When many ask at once each sees the beginning as early as one prompt after the other allows, and then all write
+    together, which costs less than writing beside every prompt. Somebody who asks while an answer is being written does
+    not hold it. Prompts that have no place yet hold nobody.
+    """
+    reading = [
+        (writer.owner.prepared.arrived, writer.job.priority)
+        for writer in writers
+        if writer.job.gap > 1 and writer.job.seq >= 0
+    ]
+    if not reading:
+        return []
+    return [
+        writer.job
+        for writer in writers
+        if now - writer.first_at < HOLD
+        and writer.job.gap == 1
+        and any(came < writer.first_at and priority >= writer.job.priority for came, priority in reading)
+    ]

@@ -56,6 +56,36 @@ def test_jobs_that_write_go_before_prompts() -> None:
     assert scheduler.step(prompt_budget=4).tokens == 5
 
 
+def test_held_answers_wait_until_the_prompts_are_computed() -> None:
+    cells = Cells(64)
+    scheduler, first, second = make(cells), Job("a", [1, 2, 3]), Job("b", list(range(100, 120)))
+    scheduler.add(first)
+    run(scheduler, cells, first, 1)
+    scheduler.add(second)
+    for size in (16, 4):
+        step = scheduler.step(held=[first])
+        assert [(chunk.job.key, chunk.count) for chunk in step.chunks] == [("b", size)]
+        assert cells.decode(step)
+        scheduler.done(step)
+    scheduler.push(second, 7)
+    assert [chunk.job.key for chunk in scheduler.step().chunks] == ["a", "b"]
+
+
+def test_held_answers_go_on_when_the_prompt_finds_no_room() -> None:
+    cells = Cells(32)
+    scheduler, first, second = make(cells), Job("a", list(range(10))), Job("b", list(range(100, 125)))
+    for job in (first, second):
+        scheduler.add(job)
+    run(scheduler, cells, first, 1)
+    while second in scheduler.running and (step := scheduler.step(held=[first])):
+        if step.chunks[0].job is first:
+            break
+        assert cells.decode(step)
+        scheduler.done(step)
+    assert [chunk.job for chunk in scheduler.step(held=[first]).chunks] == [first]
+    assert first.preempted == 0
+
+
 def test_the_next_turn_takes_the_idle_sequence_over() -> None:
     cells = Cells(64)
     scheduler, first = make(cells), Job("a", list(range(20)))
@@ -478,9 +508,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.scheduler.remove(job)
         self.jobs.remove(job)
 
-    @rule(budget=st.one_of(st.none(), st.integers(1, 12)), refuse=st.booleans(), token=st.integers(0, 5))
-    def step(self, budget: int | None, refuse: bool, token: int) -> None:
-        step = self.scheduler.step(budget)
+    @rule(
+        budget=st.one_of(st.none(), st.integers(1, 12)),
+        refuse=st.booleans(),
+        token=st.integers(0, 5),
+        hold=st.booleans(),
+    )
+    def step(self, budget: int | None, refuse: bool, token: int, hold: bool) -> None:
+        held = [job for job in self.scheduler.running if job.gap == 1] if hold else []
+        step = self.scheduler.step(budget, held)
         assert step.tokens <= 12
         self._end(step.full)
         if not step.chunks:

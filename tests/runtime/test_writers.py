@@ -5,7 +5,7 @@ import pytest
 from app.core.generate import GenerateRequest
 from app.runtime.intake import Prepared
 from app.runtime.jobs import Job
-from app.runtime.writers import MOST_PATIENCE, Open, Writer
+from app.runtime.writers import HOLD, MOST_PATIENCE, Open, Writer, held_back
 
 
 class _Answer:
@@ -20,11 +20,16 @@ class _Choice:
     answer, sampler, seed = _Answer(), None, 1
 
 
+def _writer(arrived: float, *, computed: int = 0, priority: int = 0, flush_ms: int = 0) -> Writer:
+    request = GenerateRequest("r", prompt="x", flush_ms=flush_ms)
+    owner = Open(Prepared(1, request, [1, 2, 3], [], arrived))
+    job = Job(1, [1, 2, 3], priority, computed=computed, seq=0)
+    return Writer(owner, _Choice(), job, frozenset())  # type: ignore[arg-type]
+
+
 def _sent(flush_ms: int, times: list[float]) -> list[float]:
     """Those of the tokens' times at which something is sent."""
-    request = GenerateRequest("r", prompt="x", flush_ms=flush_ms)
-    owner = Open(Prepared(1, request, [1], [], 0.0))
-    writer = Writer(owner, _Choice(), Job(1, [1]), frozenset())  # type: ignore[arg-type]
+    writer = _writer(0.0, flush_ms=flush_ms)
     sent = []
     for now in times:
         writer.wrote(now)
@@ -57,3 +62,24 @@ def test_a_pause_sends_the_next_word_at_once() -> None:
 def test_nothing_waits_long() -> None:
     assert _sent(60_000, _every(0.25, 5)) == _every(0.25, 5)
     assert MOST_PATIENCE <= 0.25
+
+
+def test_an_answer_waits_for_the_first_words_of_those_who_asked_before_its_own() -> None:
+    writing, reading, later = _writer(100.0, computed=2), _writer(100.1), _writer(101.1)
+    assert held_back([writing, reading], 100.5) == []  # it has no word yet
+    writing.wrote(101.0)
+    assert held_back([writing], 101.0) == []
+    assert held_back([writing, later], 101.2) == []
+    assert held_back([writing, reading], 101.2) == [writing.job]
+    reading.job.computed = 3
+    assert held_back([writing, reading], 101.3) == []
+
+
+def test_it_waits_neither_for_long_nor_for_lesser_ones_nor_for_those_without_a_place() -> None:
+    writing, lesser, placeless = _writer(100.0, computed=2), _writer(100.0, priority=-1), _writer(100.0)
+    placeless.job.seq = -1
+    writing.wrote(101.0)
+    assert held_back([writing, lesser, placeless], 101.1) == []
+    lesser.job.priority = 0
+    assert held_back([writing, lesser], 101 + HOLD - 0.01) == [writing.job]
+    assert held_back([writing, lesser], 101 + HOLD) == []
