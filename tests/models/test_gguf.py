@@ -306,13 +306,26 @@ def fuzz(rounds: int, seed: int = 1) -> int:
         header_bytes({"a": [1.0], "b": ["x"] * 9}, [Tensor("t", (32,))], version=1) + bytes(256),
         header_bytes({"a": [1.0], "b": ["x"] * 9}, [Tensor("t", (32,))], big_endian=True) + bytes(256),
     ]
-    return sum(survives(mutate(rng.choice(bases), rng)) for _ in range(rounds))
+    accepted = 0
+    for _ in range(rounds):
+        raw = mutate(rng.choice(bases), rng)
+        tracemalloc.reset_peak()
+        began, before = time.thread_time(), tracemalloc.get_traced_memory()[0]
+        accepted += survives(raw)
+        taken = tracemalloc.get_traced_memory()[1] - before
+        assert taken < MEMORY, f"{taken} bytes for {raw[:400]!r}"
+        assert time.thread_time() - began < SECONDS, raw[:400]
+    return accepted
 
 
 def test_mutated_headers() -> None:
-    rounds = int(os.environ.get("HEARTH_FUZZ", "1000"))
-    accepted = fuzz(rounds)
-    assert accepted < rounds
+    rounds = int(os.environ.get("HEARTH_FUZZ", "10000"))
+    tracemalloc.start()
+    try:
+        accepted = fuzz(rounds)
+    finally:
+        tracemalloc.stop()
+    assert 0 < accepted < rounds
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
