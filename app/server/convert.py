@@ -50,7 +50,7 @@ REASONS: dict[FinishReason, str] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_calls",
-    "cancelled": "stop",
+    "cancelled": "length",  # cut short: "stop" would say that it is complete
     "context_full": "length",
 }
 # The wire's name -> ours: the same for most.

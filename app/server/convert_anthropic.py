@@ -49,7 +49,7 @@ REASONS: dict[FinishReason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_calls": "tool_use",
-    "cancelled": "end_turn",
+    "cancelled": "max_tokens",  # cut short: "end_turn" would say that it is complete
     "context_full": "model_context_window_exceeded",
 }
 

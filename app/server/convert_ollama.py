@@ -39,7 +39,7 @@ REASONS: dict[FinishReason, str] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "stop",
-    "cancelled": "stop",
+    "cancelled": "length",  # cut short: "stop" would say that it is complete
     "context_full": "length",
 }
 SAME = (

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app import __version__
+from app.core.events import InstanceChanged
 from app.core.types import ModelRecord
 from app.server import completions, lmstudio_chat, lmstudio_models
 from app.server.answer import Answer
@@ -34,6 +35,14 @@ STOPS = {
     "context_full": "contextLengthReached",
 }
 TYPES = {"embedding": "embeddings", "reranker": "embeddings"}
+
+
+def why_stopped(answer: Answer, instance: InstanceChanged | None) -> str:
+    """In LM Studio's words."""
+    end, reason = answer.first.end, answer.first.reason
+    if reason == "cancelled" and (instance is None or instance.state != "ready"):
+        return "modelUnloaded"
+    return "stopStringFound" if end is not None and end.stop else STOPS[reason]
 
 
 def endpoints(backend: Backend) -> list[Endpoint]:
@@ -130,7 +139,7 @@ class _V0:
     def _figures(self, record: ModelRecord, answer: Answer) -> dict[str, Any]:
         timings, summary = answer.timings, record.summary
         instance = self._backend.instance(record.id)
-        reason = STOPS[answer.first.reason]
+        reason = why_stopped(answer, instance)
         return {
             "stats": V0Stats(timings.decode_per_second, timings.ttft, timings.decode, reason),
             "model_info": V0Info(

@@ -25,7 +25,7 @@ from app.server.convert import limited, over_defaults, to_request
 from app.server.errors import Problem, from_failed, problem_of
 from app.server.keys import Checker
 from app.server.live import Live, Registry
-from app.server.lmstudio import STOPS
+from app.server.lmstudio import why_stopped
 from app.server.lmstudio_files import Files
 from app.server.run import HangUpError, Run
 from app.server.sight import check_sight, sees
@@ -322,8 +322,8 @@ class _Session:
             await say(type="toolCallGenerationEnd", toolCallRequest=request)
 
     def _result(self, record: ModelRecord, answer: Answer) -> dict[str, Any]:
-        usage, timings, end = answer.usage, answer.timings, answer.first.end
-        reason = "stopStringFound" if end is not None and end.stop else STOPS[answer.first.reason]
+        usage, timings = answer.usage, answer.timings
+        reason = why_stopped(answer, self._backend.instance(record.id))
         stats = {
             "stopReason": reason,
             "tokensPerSecond": timings.decode_per_second,

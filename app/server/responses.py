@@ -198,7 +198,7 @@ class ResponseWriter:
 
     def _end(self, end: Finished) -> bytes:
         response = self._response
-        full = end.reason in ("length", "context_full")
+        full = end.reason in ("length", "context_full", "cancelled")
         out = b"" if response.output else self._text("message", "")
         out += self._close("incomplete" if full else "completed")
         response.usage = usage_of(end.usage)

@@ -1,6 +1,7 @@
 """What is done around an answer: aliases, the queue's bound, time-outs, pings, live requests, graceful stops."""
 
 import json
+import re
 import threading
 
 import httpx2 as httpx
@@ -104,6 +105,47 @@ def test_live_requests_are_seen_and_can_be_cancelled(served) -> None:
     assert answers[0].status_code == 200
     assert 3 < answers[0].json()["usage"]["completion_tokens"] < 200
     until(lambda: not served.host.live())
+
+
+MESSAGES = [{"role": "user", "content": "x"}]
+CUT = {
+    CHAT: ({"messages": MESSAGES}, "finish_reason", "length"),
+    "/v1/completions": ({"prompt": "x"}, "finish_reason", "length"),
+    "/v1/responses": ({"input": "x"}, "status", "incomplete"),
+    "/v1/messages": ({"messages": MESSAGES, "max_tokens": 99}, "stop_reason", "max_tokens"),
+    "/api/chat": ({"messages": MESSAGES}, "done_reason", "length"),
+    "/api/generate": ({"prompt": "x"}, "done_reason", "length"),
+    "/api/v0/chat/completions": ({"messages": MESSAGES}, "stop_reason", "userStopped"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", CUT)
+def test_an_answer_that_was_cut_short_is_not_called_complete(http, served, path: str, stream: bool) -> None:
+    asked, field, reason = CUT[path]
+    served.supervisor.script = [Delta(text="Half a"), Finished("cancelled", Usage(), Timings())]
+    answer = http.post(path, json=asked | {"model": MODEL, "stream": stream})
+    assert answer.status_code == 200
+    said = answer.text
+    assert "Half a" in said
+    if not (stream and "v0" in path):  # its chunks are OpenAI's
+        assert re.search(rf'"{field}": ?"{reason}"', said), said
+    assert not re.search('"(finish_reason|done_reason)": ?"stop"|end_turn|"response.completed"', said), said
+
+
+def test_lm_studio_is_told_that_the_model_was_unloaded(http, served) -> None:
+    served.supervisor.script = [Delta(text="Half a"), Finished("cancelled", Usage(), Timings())]
+    asked = {"model": MODEL, "messages": MESSAGES}
+    http.post(CHAT, json=asked)
+    submit = served.supervisor.submit
+
+    def unloaded(model: str, *more: object) -> None:
+        del served.supervisor.loaded[model]
+        submit(model, *more)
+
+    served.supervisor.submit = unloaded
+    answer = http.post("/api/v0/chat/completions", json=asked)
+    assert answer.json()["stats"]["stop_reason"] == "modelUnloaded"
 
 
 def test_a_graceful_stop_lets_an_answer_end(served) -> None:
