@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from app.planning.fit import Fitter
     from app.planning.outlook import Outlook
     from app.planning.planner import Planned, Wishes
+    from app.runtime.pack_fit import Card
     from app.updates.service import Updates
 
 log = logging.getLogger(__name__)
@@ -189,12 +190,14 @@ def _probe(packs: tuple[str, ...]) -> bytes:
 
 def _machine(packs: PackStore, workers: dict[str, str]) -> "Machine":
     """The machine with the backends of the packs; workers load those that the probe could use, and no others."""
+    from app.planning.pack_devices import without_code  # noqa: PLC0415 - see _detect
+
     chosen = packs.current()
     found = _detect(chosen)
     problems = {backend.name: backend.problem for backend in found.backends if backend.problem}
     workers[VARIABLE] = working(chosen, problems)
     packs.learn(problems)
-    return found
+    return without_code(found, chosen)
 
 
 def _try_out(pack: Path) -> str:
@@ -208,8 +211,10 @@ def _try_out(pack: Path) -> str:
     return problem_of(answer, str(pack))
 
 
-def _drivers() -> dict[str, str]:
-    return {gpu.vendor: gpu.driver for gpu in _detect(()).gpus if gpu.driver}
+def _cards() -> "tuple[Card, ...]":
+    from app.planning.pack_devices import cards  # noqa: PLC0415 - see _detect
+
+    return cards(_detect(()))
 
 
 MEASURING = 240.0
@@ -320,7 +325,7 @@ def compose(paths: Paths | None = None) -> Services:
     hub = Hub(None, Tokens(), lambda: settings.value.hub, HeaderCache(paths.cache / "headers"))
     downloads = Downloads(paths, hub, library, bus, settings)
     workers = dict(os.environ)
-    packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _drivers, workers.copy())
+    packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _cards, workers.copy())
     machine = functools.partial(_machine, packs, workers)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")

@@ -78,6 +78,7 @@ class Amd:
             uuid=sysfs.read_text(device / "unique_id") or None,
             unified=self._integrated(pci),
             key=str(card),
+            target=gfx_name(self._kfd_node(pci).get("gfx_target_version", 0)),
         )
 
     def _integrated(self, pci: str | None) -> bool:
@@ -108,6 +109,11 @@ class Amd:
         if found is None:
             missing["memory_us"] = "/proc/<pid>/fdinfo can't be read"
         return found
+
+
+def gfx_name(number: int) -> str:
+    """The compiler's name for KFD's ``gfx_target_version``: 110003 is gfx1103, 90010 is gfx90a; nothing for 0."""
+    return f"gfx{number // 10000}{number // 100 % 100:x}{number % 100:x}" if number else ""
 
 
 def properties(path: Path) -> dict[str, int]:

@@ -78,6 +78,8 @@ class Gpu(Struct, frozen=True, omit_defaults=True):
     """What its vendor's reader finds it by (a sysfs folder, an NVML UUID)."""
     unused: str = ""
     """Why the engine has no device on it, in words."""
+    target: str = ""
+    """What code for it is compiled for: ``sm_90`` (CUDA's compute capability), ``gfx1100`` (ROCm)."""
 
 
 class Device(Struct, frozen=True, omit_defaults=True):

@@ -92,6 +92,7 @@ class Nvidia:
         memory = self._ask("nvmlDeviceGetMemoryInfo", handle)
         pci = self._ask("nvmlDeviceGetPciInfo", handle)
         uuid = _text(self._ask("nvmlDeviceGetUUID", handle))
+        capability = self._ask("nvmlDeviceGetCudaComputeCapability", handle)
         self._handles[uuid or str(index)] = handle
         return Gpu(
             index,
@@ -103,6 +104,7 @@ class Nvidia:
             driver=driver,
             uuid=uuid,
             key=uuid or str(index),
+            target="sm_{}{}".format(*capability) if capability else "",
         )
 
     def _handle(self, gpu: Gpu, missing: dict[str, str]) -> Any:

@@ -8,12 +8,11 @@ program (what an installer brought). Nothing here loads a library: ``try_out`` d
 import contextlib
 import logging
 import os
-import platform
 import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from app.core.errors import PackRefusedError
 from app.runtime.pack_archive import Progress, bring, copy_pack
+from app.runtime.pack_fit import Card, check_here
 from app.runtime.packs import (
     MANIFEST,
     VARIABLE,
@@ -64,19 +64,19 @@ class _State(Struct):
 
 
 class PackStore:
-    """Thread-safe. ``setting`` gives the folders of ``engine.packs``; ``drivers`` the vendor's driver versions."""
+    """Thread-safe. ``setting`` gives the folders of ``engine.packs``, ``cards`` the GPUs."""
 
     def __init__(
         self,
         data: Path,
         setting: Callable[[], str],
         try_out: TryOut,
-        drivers: Callable[[], Mapping[str, str]] = dict,
+        cards: Callable[[], Sequence[Card]] = tuple,
         environ: Mapping[str, str] = os.environ,
         bundled: Path = BUNDLED,
     ) -> None:
         self._data, self._setting, self._try_out = data, setting, try_out
-        self._drivers, self._bundled = drivers, bundled
+        self._cards, self._bundled = cards, bundled
         self._chosen = environ.get(VARIABLE)
         self._lock = threading.RLock()
 
@@ -144,7 +144,7 @@ class PackStore:
 
     def _prove(self, brought: Path, ready: Path) -> Manifest:
         manifest = check_pack(brought)
-        check_here(manifest, self._drivers())
+        check_here(manifest, self._cards())
         copy_pack(brought, list(manifest.files), ready)
         if why := self._try_out(ready):
             raise PackError(why)
@@ -261,26 +261,6 @@ class PackStore:
             return msgspec.json.decode((self._data / "packs.json").read_bytes(), type=_State)
         except (OSError, msgspec.MsgspecError):
             return _State()
-
-
-def check_here(manifest: Manifest, drivers: Mapping[str, str]) -> None:
-    """Whether this system can run it, as far as it says. Raises PackError."""
-    for what, here in (("system", platform.system()), ("machine", platform.machine())):
-        wanted = manifest.built_for.get(what)
-        if wanted and wanted.lower() != here.lower():
-            raise PackError(f"it is for {wanted}, and this is {here}")
-    for vendor, floor in manifest.driver_floor.items():
-        have = drivers.get(vendor, "")
-        if "Linux" in have:  # the kernel's own driver, whose number is not on its maker's scale
-            continue
-        if have and floor and _version(have) < _version(floor):
-            raise PackError(
-                f"it needs {vendor.upper()}'s driver {floor} or newer, and {have} is here: update the driver"
-            )
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
 def _look(path: Path, origin: Origin, off: Mapping[str, str]) -> Pack:

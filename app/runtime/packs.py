@@ -29,6 +29,18 @@ class PackFile(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Cuda(msgspec.Struct, frozen=True):
+    """``architectures`` as cmake wrote them: ``75-real;90-virtual``."""
+
+    architectures: str = ""
+
+
+class Rocm(msgspec.Struct, frozen=True):
+    """``targets`` as the compiler names GPUs: ``gfx1100``, ``gfx90a:xnack-``."""
+
+    targets: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What a pack says of itself; further fields are for people."""
 
@@ -41,6 +53,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """``system``, ``machine`` and ``libc``, as Python's ``platform`` names them."""
     driver_floor: dict[str, str] = {}
     """Vendor (``nvidia``, ``amd``) to the oldest driver that runs it."""
+    cuda: Cuda = Cuda()
+    rocm: Rocm = Rocm()
 
 
 def split(text: str) -> tuple[str, ...]:

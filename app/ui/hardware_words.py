@@ -33,6 +33,9 @@ READINGS = (
     QT_TRANSLATE_NOOP("Hardware", "{path} is closed to this user, who is not in the group {group}"),
     QT_TRANSLATE_NOOP("Hardware", "the engine has no backend for it ({names}): a pack brings one"),
     QT_TRANSLATE_NOOP("Hardware", "its driver {version} is too old: CUDA {cuda} needs {least} or newer"),
+    QT_TRANSLATE_NOOP(
+        "Hardware", "the {backend} pack has no code for it ({target}): it was built for {built}"
+    ),
     QT_TRANSLATE_NOOP("Hardware", "{backend} shows no device for it: its driver for {same} is missing"),
 )
 """What ``app.hardware`` says of readings."""
@@ -60,6 +63,7 @@ PACKS = (
     QT_TRANSLATE_NOOP(
         "Hardware", "it needs {vendor}'s driver {floor} or newer, and {have} is here: update the driver"
     ),
+    QT_TRANSLATE_NOOP("Hardware", "it has no code for the GPU here ({cards}): it was built for {built}"),
     QT_TRANSLATE_NOOP("Hardware", "what was fetched is not what #sha256= names"),
     QT_TRANSLATE_NOOP("Hardware", "an http address needs #sha256=HEX at its end, or use https"),
     QT_TRANSLATE_NOOP("Hardware", "it is larger than {size}"),

@@ -35,7 +35,20 @@ def architectures() -> str:
     ones of today with code for later ones."""
     if chosen := os.environ.get(ARCHITECTURES):
         return chosen
-    return "native" if find_cuda().driver else "75-real;80-real;86-real;89-real;90-real;90-virtual"
+    return cards_here() if find_cuda().driver else "75-real;80-real;86-real;89-real;90-real;90-virtual"
+
+
+def cards_here() -> str:
+    """The cards in this machine by the driver's own tool; by number, so that the pack says what it is for."""
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return "native"
+    found = sorted(
+        {f"{major}{minor}-real" for major, minor in re.findall(r"^(\d+)\.(\d)$", said, re.MULTILINE)}
+    )
+    return ";".join(found) or "native"
 
 
 def choose(arguments: Sequence[str]) -> argparse.Namespace:

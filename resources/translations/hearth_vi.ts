@@ -2776,6 +2776,90 @@
         <source>A folder for all chats</source>
         <translation>Thư mục cho mọi cuộc trò chuyện</translation>
     </message>
+    <message>
+        <source>Assistant</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Chat</source>
+        <translation type="unfinished">Trò chuyện</translation>
+    </message>
+    <message>
+        <source>Energy {energy} Wh, measured in {measured} of {requests} requests</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>System</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation type="unfinished">Đang nghĩ</translation>
+    </message>
+    <message>
+        <source>Tool</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>User</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>broke off</source>
+        <translation type="unfinished">bị ngắt</translation>
+    </message>
+    <message>
+        <source>decode {speed} tokens/s</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>energy {energy} Wh</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>energy {energy} Wh (from entered watts)</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>first token {seconds} s</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>interrupted when the program ended</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>prefill {speed} tokens/s</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>seed {seed}</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>stopped at the most tokens allowed</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>stopped because the context was full</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>stopped by hand</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>stopped to call a tool</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>temperature {value}</source>
+        <translation type="unfinished">nhiệt độ {value}</translation>
+    </message>
+    <message>
+        <source>{prompt} + {completion} tokens</source>
+        <translation type="unfinished" />
+    </message>
 </context>
 <context>
     <name>Figures</name>
@@ -3271,6 +3355,10 @@
         <translation>trình điều khiển {version} của nó quá cũ: CUDA {cuda} cần {least} trở lên</translation>
     </message>
     <message>
+        <source>the {backend} pack has no code for it ({target}): it was built for {built}</source>
+        <translation>gói {backend} không có mã cho nó ({target}): gói được dựng cho {built}</translation>
+    </message>
+    <message>
         <source>{backend} shows no device for it: its driver for {same} is missing</source>
         <translation>{backend} không thấy thiết bị nào cho nó: thiếu trình điều khiển cho {same}</translation>
     </message>
@@ -3357,6 +3445,10 @@
     <message>
         <source>it needs {vendor}'s driver {floor} or newer, and {have} is here: update the driver</source>
         <translation>nó cần trình điều khiển {vendor} từ {floor} trở lên, ở đây là {have}: hãy cập nhật trình điều khiển</translation>
+    </message>
+    <message>
+        <source>it has no code for the GPU here ({cards}): it was built for {built}</source>
+        <translation>nó không có mã cho GPU ở đây ({cards}): nó được dựng cho {built}</translation>
     </message>
     <message>
         <source>what was fetched is not what #sha256= names</source>

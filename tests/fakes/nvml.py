@@ -54,6 +54,9 @@ class FakeNvml:
     def nvmlDeviceGetName(self, _: int) -> bytes:
         return b"NVIDIA GeForce RTX 3090"
 
+    def nvmlDeviceGetCudaComputeCapability(self, _: int) -> list[int]:
+        return [8, 6]
+
     def nvmlDeviceGetUUID(self, handle: int) -> str:
         return f"GPU-0000000{handle}"
 

@@ -54,7 +54,8 @@ def amd_card(root: Path, card: str = "card1", slot: str = "0000:03:00.0", **more
         root,
         {
             f"{nodes}/0/properties": "cpu_cores_count 16\nsimd_count 0\nlocation_id 0\ndomain 0",
-            f"{nodes}/1/properties": "cpu_cores_count 0\nsimd_count 192\nlocation_id 768\ndomain 0\nvendor_id 4098",
+            f"{nodes}/1/properties": "cpu_cores_count 0\nsimd_count 192\nlocation_id 768\ndomain 0\nvendor_id 4098"
+            "\ngfx_target_version 110000",
             f"{nodes}/1/mem_banks/0/properties": "heap_type 1\nsize_in_bytes 25753026560\nwidth 384\nmem_clk_max 1249",
             "dev/kfd": "",
             "proc/sys/kernel/osrelease": "6.8.0",

@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from app.hardware.amd import Amd
+import pytest
+
+from app.hardware.amd import Amd, gfx_name
 from app.hardware.facts import Throttle
 from tests.fakes.sysroot import amd_card, drm_client, gpu_metrics, write
 
@@ -12,7 +14,15 @@ def test_detects_a_card_with_its_memory(tmp_path: Path) -> None:
     assert gpu.memory_free == 25753026560 - 8589934592
     assert gpu.pci == "0000:03:00.0"
     assert gpu.uuid == "4dd2a61c3f2b0c11"
+    assert gpu.target == "gfx1100"
     assert not gpu.unified
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(110003, "gfx1103"), (90010, "gfx90a"), (90402, "gfx942"), (0, "")]
+)
+def test_the_kernel_s_number_of_a_gpu_is_the_compiler_s_name(number: int, name: str) -> None:
+    assert gfx_name(number) == name
 
 
 def test_the_name_comes_from_pci_ids_when_the_card_has_none(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ def test_detects_every_gpu_with_its_identity() -> None:
     assert first.memory_free == 18 << 30
     assert first.pci == "0000:01:00.0"
     assert first.driver == "570.124"
+    assert first.target == "sm_86"
 
 
 def test_reads_what_the_card_does_now() -> None:

@@ -361,6 +361,16 @@ class TestBeside:
         assert cuda.architectures() == "86-real;89-real"
 
     @LINUX_ONLY
+    def test_else_it_is_for_the_cards_here_by_number(self, tmp_path: Path, monkeypatch) -> None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text("#!/bin/sh\nprintf '9.0\\n8.6\\n9.0\\n'\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+        assert cuda.cards_here() == "86-real;90-real"
+        tool.write_text("#!/bin/sh\necho 'no driver' >&2; exit 9\n")
+        assert cuda.cards_here() == "native"
+
+    @LINUX_ONLY
     def test_a_toolkit_is_found_behind_a_script_and_lends_what_it_has(self, tmp_path: Path) -> None:
         top = tmp_path / "cuda-13.0"
         for name in ("include/cublas_v2.h", "lib64/stubs/libcuda.so"):

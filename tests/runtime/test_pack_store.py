@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import PackRefusedError
+from app.runtime.pack_fit import Card
 from app.runtime.pack_store import BY_USER, PackStore
 from app.runtime.packs import VARIABLE
 from tests.fakes.packs import make_pack
@@ -135,17 +136,21 @@ class TestInstalling:
                 {"driver_floor": {"nvidia": "580.65.06"}},
                 "NVIDIA's driver 580.65.06 or newer, and 535.1 is here",
             ),
+            (
+                {"cuda": {"toolkit": "13.0", "architectures": "90-real"}},
+                r"no code for the GPU here \(T4, sm_75\): it was built for sm_90",
+            ),
         ],
     )
     def test_one_for_elsewhere_is_refused(self, data: Path, tmp_path: Path, changed: dict, said: str) -> None:
         pack = make_pack(tmp_path / "new", b"new", backend="cuda", **changed)
         with pytest.raises(PackRefusedError, match=said):
-            store(data, drivers=lambda: {"nvidia": "535.1"}).install(str(pack))
+            store(data, cards=lambda: (Card("nvidia", "T4", "535.1", "sm_75"),)).install(str(pack))
 
     def test_one_for_here_is_taken(self, data: Path, tmp_path: Path) -> None:
         here = {"system": platform.system(), "machine": platform.machine(), "libc": "2.36"}
         pack = make_pack(tmp_path / "new", b"new", built_for=here, driver_floor={"nvidia": "580.65.06"})
-        assert store(data, drivers=lambda: {"nvidia": "580.105"}).install(str(pack)).used
+        assert store(data, cards=lambda: (Card("nvidia", driver="580.105"),)).install(str(pack)).used
 
     @pytest.mark.parametrize(
         ("driver", "taken"), [("amdgpu 6.7.0", False), ("amdgpu (Linux 6.1.0-18)", True)]
@@ -155,7 +160,7 @@ class TestInstalling:
     ) -> None:
         """AMD's own driver is numbered; the one in Linux has the kernel's number, which says nothing."""
         pack = make_pack(tmp_path / "new", b"new", backend="rocm", driver_floor={"amd": "6.8.5"})
-        found = store(data, drivers=lambda: {"amd": driver})
+        found = store(data, cards=lambda: (Card("amd", driver=driver),))
         if taken:
             assert found.install(str(pack)).used
             return
