@@ -5,6 +5,7 @@ python -m tests.make_core_strings
 
 from pathlib import Path
 
+from app.chat.transfer_words import WORDS as EXPORT
 from app.core.errors import all_errors
 from app.core.settings import GROUP_TITLES, describe
 from app.models.quants import DESCRIPTION, all_notes
@@ -40,6 +41,7 @@ def collect() -> list[tuple[str, str]]:
     found |= {("Quants", text) for text in (DESCRIPTION, *all_notes())}
     found |= {("Planning", text) for text in (*REASONS.values(), *FINDINGS.values(), *VERDICTS.values())}
     found |= {("Lab", text) for text in WISHES.values()}
+    found |= {("Export", text) for text in EXPORT}
     found |= {("Notes", text) for text in NOTES.values()}
     found |= {("Tariffs", text) for tariff in read_tariffs() for text in (tariff.name, tariff.source)}
     found |= {("Tariffs", api.source) for api in read_api_prices()}

@@ -1,7 +1,6 @@
 """The active path of a conversation as Markdown or as one HTML page that needs nothing else."""
 
 import base64
-import datetime as dt
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.chat import markdown_html
 from app.chat.answer_energy import AnswerEnergy
 from app.chat.store_types import Attachment, Conversation, StoredMessage
-from app.core.generate import SamplingParams
+from app.chat.transfer_words import CHAT, ENGLISH, THINKING, Speech, facts, figures, who
 
 if TYPE_CHECKING:
     from app.planning.usage import Day
@@ -49,18 +48,21 @@ def to_markdown(
     energy: "Day | None" = None,
     data: Data | None = None,
     answers: Answers | None = None,
+    speech: Speech = ENGLISH,
 ) -> str:
     """A document with a heading per message, a line of figures below each answer, and the energy of the chat and of
     its ``answers`` where it was measured. Pictures stand at the end as data: references; without ``data`` only their
     names do."""
     pictures: list[str] = []
-    parts = [f"# {conversation.title or 'Chat'}", facts(conversation, energy)]
+    parts = [f"# {conversation.title or speech.say(CHAT)}", facts(conversation, energy, speech)]
     if conversation.system:
         parts.append("> " + conversation.system.replace("\n", "\n> "))
     for message in messages:
-        parts.append(f"## {who(message)}")
+        parts.append(f"## {who(message, speech)}")
         if message.reasoning:
-            parts.append(f"<details><summary>Thinking</summary>\n\n{message.reasoning}\n\n</details>")
+            parts.append(
+                f"<details><summary>{speech.say(THINKING)}</summary>\n\n{message.reasoning}\n\n</details>"
+            )
         for file in message.attachments:
             if url := data_url(file, data):
                 pictures.append(f"[picture-{file.id}]: {url}")
@@ -69,7 +71,7 @@ def to_markdown(
                 parts.append(f"*[{file.name}]*")
         parts.append(message.text)
         parts += [f"`{call.name}({call.arguments})`" for call in message.tool_calls]
-        if line := figures(message, (answers or {}).get(message.id)):
+        if line := figures(message, (answers or {}).get(message.id), speech):
             parts.append(f"*{line}*")
     return "\n\n".join(part for part in (*parts, "\n".join(pictures)) if part) + "\n"
 
@@ -91,18 +93,20 @@ def to_html(
     energy: "Day | None" = None,
     data: Data | None = None,
     answers: Answers | None = None,
+    speech: Speech = ENGLISH,
 ) -> str:
     """The same as a page without scripts and without anything fetched; every text is escaped, and pictures are in
     it."""
-    title = html.escape(conversation.title or "Chat")
-    body = "\n".join(_article(message, data, (answers or {}).get(message.id)) for message in messages)
+    title = html.escape(conversation.title or speech.say(CHAT))
+    body = "\n".join(_article(message, data, (answers or {}).get(message.id), speech) for message in messages)
     system = f"<p>{html.escape(conversation.system)}</p>" if conversation.system else ""
+    about = html.escape(facts(conversation, energy, speech))
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         f'<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>\n<style>{_STYLE}</style></head>\n'
-        f"<body><header><h1>{title}</h1>{system}<p>{html.escape(facts(conversation, energy))}</p></header>\n{body}\n"
+        f"<body><header><h1>{title}</h1>{system}<p>{about}</p></header>\n{body}\n"
         f"</body></html>\n"
     )
 
@@ -113,9 +117,9 @@ def _file(file: Attachment, data: Data | None) -> str:
     return f'<p><img src="{html.escape(url)}" alt="{name}"></p>' if url else f"<p>[{name}]</p>"
 
 
-def _article(message: StoredMessage, data: Data | None, energy: AnswerEnergy | None) -> str:
+def _article(message: StoredMessage, data: Data | None, energy: AnswerEnergy | None, speech: Speech) -> str:
     thinking = (
-        f"<details><summary>Thinking</summary><p>{html.escape(message.reasoning)}</p></details>"
+        f"<details><summary>{html.escape(speech.say(THINKING))}</summary><p>{html.escape(message.reasoning)}</p></details>"
         if message.reasoning
         else ""
     )
@@ -124,9 +128,9 @@ def _article(message: StoredMessage, data: Data | None, energy: AnswerEnergy | N
         f"<pre><code>{html.escape(f'{call.name}({call.arguments})')}</code></pre>"
         for call in message.tool_calls
     )
-    line = figures(message, energy)
+    line = figures(message, energy, speech)
     footer = f"<footer>{html.escape(line)}</footer>" if line else ""
-    head = f'<article class="{message.role}"><h2>{html.escape(who(message))}</h2>'
+    head = f'<article class="{message.role}"><h2>{html.escape(who(message, speech))}</h2>'
     text = markdown_html.to_html(message.text) if message.role == "assistant" else _typed(message.text)
     return f"{head}{thinking}{files}{text}{calls}{footer}</article>"
 
@@ -134,65 +138,3 @@ def _article(message: StoredMessage, data: Data | None, energy: AnswerEnergy | N
 def _typed(text: str) -> str:
     """What a person wrote, line by line as they did."""
     return f'<p class="typed">{html.escape(text.strip())}</p>' if text.strip() else ""
-
-
-def who(message: StoredMessage) -> str:
-    """Who wrote it: a role, and for an answer the model with its quant."""
-    names = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System"}
-    model = message.model + (
-        f" ({message.quant})" if message.quant and message.quant not in message.model else ""
-    )
-    return f"{names[message.role]}: {model}" if model else names[message.role]
-
-
-def facts(conversation: Conversation, energy: "Day | None" = None) -> str:
-    """The day it was begun, its model, and what its answers used."""
-    day = dt.datetime.fromtimestamp(conversation.created_at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return " | ".join(filter(None, (day, conversation.model, energy_words(energy))))
-
-
-def energy_words(energy: "Day | None") -> str:
-    """What the chat's answers used, "" where nothing was measured."""
-    if energy is None or energy.joules is None or not energy.measured:
-        return ""
-    return (
-        f"Energy {energy.joules / 3600:.3g} Wh, measured in {energy.measured} of {energy.requests} requests"
-    )
-
-
-def answer_words(energy: AnswerEnergy | None) -> str:
-    """What one answer used, "" where that is not known."""
-    if energy is None:
-        return ""
-    return f"energy {energy.joules / 3600:.3g} Wh" + (" (from entered watts)" if energy.entered else "")
-
-
-def figures(message: StoredMessage, energy: AnswerEnergy | None = None) -> str:
-    """Tokens, speeds, energy, settings, seed and why it stopped: what is known."""
-    parts: list[str] = []
-    if message.usage:
-        parts.append(f"{message.usage.prompt} + {message.usage.completion} tokens")
-    if message.timings:
-        speeds = {"prefill": message.timings.prefill_per_second, "decode": message.timings.decode_per_second}
-        parts += [f"{name} {speed:.1f} tokens/s" for name, speed in speeds.items() if speed]
-        parts.append(f"first token {message.timings.ttft:.2f} s")
-    parts += filter(None, (answer_words(energy),))
-    if message.sampling and message.role == "assistant":
-        parts += settings_of(message.sampling)
-    if message.seed is not None:
-        parts.append(f"seed {message.seed}")
-    if message.error:
-        parts.append(message.error.message)
-    elif message.reason not in {"", "stop"}:
-        parts.append(message.reason)
-    return ", ".join(parts)
-
-
-def settings_of(sampling: SamplingParams) -> list[str]:
-    """The temperature, and what was set otherwise than usual, by llama.cpp's names."""
-    usual, parts = SamplingParams(), [f"temperature {sampling.temperature:g}"]
-    for name in SamplingParams.__struct_fields__:
-        value = getattr(sampling, name)
-        if name not in {"temperature", "seed", "logprobs"} and value != getattr(usual, name):
-            parts.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
-    return parts

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.ui import tasks
+from app.ui.errors import describe
 
 if TYPE_CHECKING:
     from app.chat.store import ChatStore
+    from app.chat.transfer_words import Speech
     from app.planning.usage import UsageStore
 
 SUFFIXES = (".md", ".html", ".pdf", ".json")
@@ -29,9 +31,20 @@ def content(store: "ChatStore", chat: int, suffix: str, usage: "UsageStore | Non
     if suffix == ".pdf":
         from app.ui import chat_pdf  # noqa: PLC0415 - only when something is exported
 
-        return chat_pdf.to_pdf(conversation, messages, energy, store.attachment_data, answers)
+        return chat_pdf.to_pdf(conversation, messages, energy, store.attachment_data, answers, _speech())
     draw = transfer_text.to_html if suffix == ".html" else transfer_text.to_markdown
-    return draw(conversation, messages, energy, store.attachment_data, answers)
+    return draw(conversation, messages, energy, store.attachment_data, answers, _speech())
+
+
+def _speech() -> "Speech":
+    """The window's language, for what stands around the messages."""
+    from app.chat.transfer_words import Speech  # noqa: PLC0415 - only when something is exported
+
+    return Speech(
+        lambda text: QCoreApplication.translate("Export", text),
+        QLocale().decimalPoint(),
+        lambda error: describe(error).sentence,
+    )
 
 
 def ask_and_write(

@@ -6,18 +6,15 @@ Made on the task pool with QtGui alone, whatever the window's theme and zoom: pa
 import re
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QRectF, QSize, QSizeF, Qt, QUrl
+from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRectF, QSize, QSizeF, Qt, QUrl
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
-    QColor,
     QFont,
-    QFontDatabase,
     QPageLayout,
     QPageSize,
     QPainter,
     QPalette,
     QPdfWriter,
-    QPyTextObject,
     QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
@@ -30,10 +27,10 @@ from PySide6.QtGui import (
     QTextLength,
     QTextOption,
 )
-from PySide6.QtSvg import QSvgRenderer
 
-from app.chat import transfer_text
-from app.ui import formula, highlight, math_text, picture_files, theme
+from app.chat import transfer_words as words
+from app.ui import formula, highlight, math_text, picture_files
+from app.ui.chat_pdf_parts import NUMBER, Document, Formulas, font, ink
 from app.ui.markdown import Segment, split, split_reasoning
 
 if TYPE_CHECKING:
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
 
     from app.chat.answer_energy import AnswerEnergy
     from app.chat.store_types import Conversation, StoredMessage
+    from app.chat.transfer_text import Answers
     from app.planning.usage import Day
 
 _SIZE, _SMALL, _CODE, _TITLE = 13, 11, 11, 22
@@ -50,7 +48,6 @@ _MARGIN_MM = 18.0
 _TALLEST = 360
 """Of a picture, in pixels."""
 _OBJECT = QTextFormat.ObjectTypes.UserObject.value + 2
-_NUMBER = QTextFormat.Property.UserProperty.value + 11
 _QUOTE = QTextFormat.Property.BlockQuoteLevel
 _MARKDOWN = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _CODE_COLOURS = {
@@ -63,8 +60,6 @@ _CODE_COLOURS = {
     "inserted": "good",
     "deleted": "bad",
 }
-_THIN = '<svg stroke="currentColor" stroke-width="0.01" '
-"""QtSvg's "no stroke" is a pen without a brush, which a PDF draws a whole pixel wide: a hair's breadth instead."""
 _IMAGE = re.compile(r"!(\[[^\]]*\])")
 
 
@@ -73,54 +68,25 @@ def to_pdf(
     messages: "Sequence[StoredMessage]",
     energy: "Day | None" = None,
     data: "Callable[[int], bytes] | None" = None,
-    answers: "transfer_text.Answers | None" = None,
+    answers: "Answers | None" = None,
+    speech: words.Speech = words.ENGLISH,
 ) -> bytes:
     """The active path with model, quant, settings and speed of each answer, and the energy of the chat and of its
     ``answers`` where it was measured. ``data`` gives the bytes of a picture. Any thread that may take its time."""
-    paper = _Paper(data)
+    paper = _Paper(data, speech)
     paper.head(conversation, energy)
     for message in messages:
         paper.message(message, (answers or {}).get(message.id))
-    return paper.print_pages(conversation.title or "Chat")
-
-
-class _Document(QTextDocument):
-    def loadResource(self, _kind: int, _name: object) -> object:
-        return None  # nothing is fetched, from the network or the disk
-
-
-class _Formula(QPyTextObject):
-    """Draws what a formula's character stands for, straight from its SVG."""
-
-    def __init__(self, parent: QTextDocument) -> None:
-        super().__init__(parent)
-        self.drawings: list[formula.Drawing] = []
-
-    def intrinsicSize(self, document: QTextDocument, _position: int, form: QTextFormat) -> QSizeF:
-        drawing = self.drawings[int(form.property(_NUMBER))]
-        scale = self._scale(document, drawing)
-        return QSizeF(drawing.width * scale, (drawing.ascent + drawing.descent) * scale)
-
-    @staticmethod
-    def _scale(document: QTextDocument, drawing: formula.Drawing) -> float:
-        return min(1.0, (document.pageSize().width() - 24) / drawing.width)
-
-    def drawObject(
-        self, painter: QPainter, rect: QRectF | QRect, _doc: QTextDocument, _at: int, form: QTextFormat
-    ) -> None:
-        drawing = self.drawings[int(form.property(_NUMBER))]
-        svg = drawing.svg.replace("<svg ", _THIN, 1).replace("currentColor", _ink("text").name())
-        painter.save()
-        painter.setPen(Qt.PenStyle.NoPen)
-        QSvgRenderer(svg.encode()).render(painter, QRectF(rect))
-        painter.restore()
+    return paper.print_pages(conversation.title or speech.say(words.CHAT))
 
 
 class _Paper:
     """A document that grows message by message, then is cut into pages."""
 
-    def __init__(self, data: "Callable[[int], bytes] | None" = None) -> None:
-        self._data = data
+    def __init__(
+        self, data: "Callable[[int], bytes] | None" = None, speech: words.Speech = words.ENGLISH
+    ) -> None:
+        self._data, self._speech = data, speech
         self._buffer = QBuffer()
         self._buffer.open(QIODevice.OpenModeFlag.WriteOnly)
         self._writer = QPdfWriter(self._buffer)
@@ -133,17 +99,17 @@ class _Paper:
                 QPageLayout.Unit.Millimeter,
             )
         )
-        self._document = _Document()
+        self._document = Document()
         self._document.setUseDesignMetrics(True)
         self._document.setDocumentMargin(0)
-        self._document.setDefaultFont(_font(_SIZE))
+        self._document.setDefaultFont(font(_SIZE))
         option = QTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self._document.setDefaultTextOption(option)
         self._foot = 24
         room = self._writer.pageLayout().paintRectPixels(_DPI)
         self._document.setPageSize(QSizeF(room.width(), room.height() - self._foot))
-        self._formulas = _Formula(self._document)
+        self._formulas = Formulas(self._document)
         self._document.documentLayout().registerHandler(_OBJECT, self._formulas)
         self._cursor = QTextCursor(self._document)
         self._fresh = True
@@ -152,28 +118,28 @@ class _Paper:
 
     def head(self, conversation: "Conversation", energy: "Day | None") -> None:
         """Title, date, model, energy, system prompt."""
-        self._line(conversation.title or "Chat", _font(_TITLE, bold=True), "text")
-        self._line(transfer_text.facts(conversation, energy), _font(_SMALL), "text-2", below=10)
+        self._line(conversation.title or self._speech.say(words.CHAT), font(_TITLE, bold=True), "text")
+        self._line(words.facts(conversation, energy, self._speech), font(_SMALL), "text-2", below=10)
         if conversation.system:
-            self._line(conversation.system, _font(_SMALL), "text-2", below=10)
+            self._line(conversation.system, font(_SMALL), "text-2", below=10)
 
     def message(self, message: "StoredMessage", energy: "AnswerEnergy | None" = None) -> None:
         """One message with all that is known of it."""
         token = "accent" if message.role == "user" else "text"
-        self._line(transfer_text.who(message), _font(_SMALL, bold=True), token, above=16)
+        self._line(words.who(message, self._speech), font(_SMALL, bold=True), token, above=16)
         thought, text = split_reasoning(message.text)
         if thought := message.reasoning or thought:
-            self._line("Thinking", _font(_SMALL, bold=True), "text-2")
-            self._line(thought.strip(), _font(_SMALL), "text-2", below=8)
+            self._line(self._speech.say(words.THINKING), font(_SMALL, bold=True), "text-2")
+            self._line(thought.strip(), font(_SMALL), "text-2", below=8)
         for attachment in message.attachments:
             if attachment.kind != "image" or not self._picture(attachment.id):
-                self._line(f"[{attachment.name}]", _font(_SMALL), "text-2")
+                self._line(f"[{attachment.name}]", font(_SMALL), "text-2")
         for segment in split(text):
             self._segment(segment)
         for call in message.tool_calls:
             self._code(f"{call.name}({call.arguments})", "")
-        if figures := transfer_text.figures(message, energy):
-            self._line(figures, _font(_SMALL), "text-2", above=4)
+        if figures := words.figures(message, energy, self._speech):
+            self._line(figures, font(_SMALL), "text-2", above=4)
 
     def _picture(self, attachment: int) -> bool:
         """Put a picture in; False: it can't be drawn."""
@@ -203,7 +169,7 @@ class _Paper:
         shape.setTopMargin(above)
         shape.setBottomMargin(below)
         form.setFont(font)
-        form.setForeground(_ink(token))
+        form.setForeground(ink(token))
         self._block(shape, form)
         self._cursor.insertText(text)
 
@@ -232,7 +198,7 @@ class _Paper:
     def _shape_first(self, start: int, marked: str) -> None:
         """What is inserted into a block that is there keeps that block's shape: a quote or a heading that comes first
         would be a plain line."""
-        alone = _Document()
+        alone = Document()
         alone.setMarkdown(marked, _MARKDOWN)
         shape = QTextBlockFormat()
         for name in (_QUOTE, QTextFormat.Property.HeadingLevel):
@@ -250,9 +216,9 @@ class _Paper:
             for fragment in _fragments(block):
                 form = QTextCharFormat()
                 if fragment.charFormat().fontFixedPitch():
-                    form.setFont(_font(_CODE, mono=True))
+                    form.setFont(font(_CODE, mono=True))
                 if level:
-                    form.setForeground(_ink("text-2"))
+                    form.setForeground(ink("text-2"))
                 cursor = QTextCursor(self._document)
                 cursor.setPosition(fragment.position())
                 cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)
@@ -266,8 +232,8 @@ class _Paper:
     def _start(self) -> int:
         shape, form = QTextBlockFormat(), QTextCharFormat()
         shape.setBottomMargin(6)
-        form.setFont(_font(_SIZE))
-        form.setForeground(_ink("text"))
+        form.setFont(font(_SIZE))
+        form.setForeground(ink("text"))
         self._block(shape, form)
         return self._cursor.position()
 
@@ -281,7 +247,7 @@ class _Paper:
             return
         self._formulas.drawings.append(drawing)
         form.setObjectType(_OBJECT)
-        form.setProperty(_NUMBER, len(self._formulas.drawings) - 1)
+        form.setProperty(NUMBER, len(self._formulas.drawings) - 1)
         form.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignMiddle)
         place.insertText(chr(0xFFFC), form)
 
@@ -297,15 +263,15 @@ class _Paper:
         self._formulas.drawings.append(drawing)
         form = QTextCharFormat()
         form.setObjectType(_OBJECT)
-        form.setProperty(_NUMBER, len(self._formulas.drawings) - 1)
+        form.setProperty(NUMBER, len(self._formulas.drawings) - 1)
         self._cursor.insertText(chr(0xFFFC), form)
 
     def _code(self, text: str, language: str) -> None:
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
         frame = QTextFrameFormat()
-        frame.setBackground(_ink("window"))
+        frame.setBackground(ink("window"))
         frame.setBorder(0.75)
-        frame.setBorderBrush(_ink("line"))
+        frame.setBorderBrush(ink("line"))
         frame.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
         frame.setPadding(6)
         frame.setTopMargin(4)
@@ -314,8 +280,8 @@ class _Paper:
         self._fresh = False
         inside = QTextCursor(self._cursor.insertFrame(frame))
         form = QTextCharFormat()
-        form.setFont(_font(_CODE, mono=True))
-        form.setForeground(_ink("text"))
+        form.setFont(font(_CODE, mono=True))
+        form.setForeground(ink("text"))
         inside.setBlockCharFormat(form)
         start = inside.position()
         inside.insertText(text.replace("\r", ""), form)
@@ -334,7 +300,7 @@ class _Paper:
             cursor.setPosition(lines[span.line] + span.start)
             cursor.setPosition(cursor.position() + span.length, QTextCursor.MoveMode.KeepAnchor)
             form = QTextCharFormat()
-            form.setForeground(_ink(_CODE_COLOURS[span.kind]))
+            form.setForeground(ink(_CODE_COLOURS[span.kind]))
             cursor.mergeCharFormat(form)
 
     # ------------------------------------------------------------------ pages
@@ -364,15 +330,15 @@ class _Paper:
         context = QAbstractTextDocumentLayout.PaintContext()
         context.clip = area
         palette = QPalette()
-        palette.setColor(QPalette.ColorRole.Text, _ink("text"))
+        palette.setColor(QPalette.ColorRole.Text, ink("text"))
         context.palette = palette
         self._document.documentLayout().draw(painter, context)
         painter.restore()
 
     def _draw_foot(self, painter: QPainter, left: str, right: str) -> None:
         size = self._document.pageSize()
-        painter.setFont(_font(_SMALL - 1))
-        painter.setPen(_ink("text-2"))
+        painter.setFont(font(_SMALL - 1))
+        painter.setPen(ink("text-2"))
         line = QRectF(0, size.height() + 6, size.width(), self._foot - 6)
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, left)
         painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, right)
@@ -384,17 +350,3 @@ def _fragments(block: QTextBlock) -> list[QTextFragment]:
         found.append(inside.fragment())
         inside += 1
     return found
-
-
-def _font(pixels: int, *, bold: bool = False, mono: bool = False) -> QFont:
-    system = QFontDatabase.SystemFont
-    made = QFontDatabase.systemFont(system.FixedFont if mono else system.GeneralFont)
-    made.setPixelSize(pixels)
-    made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-    if bold:
-        made.setWeight(QFont.Weight.DemiBold)
-    return made
-
-
-def _ink(token: str) -> QColor:
-    return QColor(theme.PALETTES["light"][token])

@@ -2778,87 +2778,87 @@
     </message>
     <message>
         <source>Assistant</source>
-        <translation type="unfinished" />
+        <translation>Trợ lý</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished">Trò chuyện</translation>
+        <translation>Trò chuyện</translation>
     </message>
     <message>
         <source>Energy {energy} Wh, measured in {measured} of {requests} requests</source>
-        <translation type="unfinished" />
+        <translation>Điện năng {energy} Wh, đo được ở {measured} trong {requests} yêu cầu</translation>
     </message>
     <message>
         <source>System</source>
-        <translation type="unfinished" />
+        <translation>Hệ thống</translation>
     </message>
     <message>
         <source>Thinking</source>
-        <translation type="unfinished">Đang nghĩ</translation>
+        <translation>Suy nghĩ</translation>
     </message>
     <message>
         <source>Tool</source>
-        <translation type="unfinished" />
+        <translation>Công cụ</translation>
     </message>
     <message>
         <source>User</source>
-        <translation type="unfinished" />
+        <translation>Người dùng</translation>
     </message>
     <message>
         <source>broke off</source>
-        <translation type="unfinished">bị ngắt</translation>
+        <translation>bị ngắt</translation>
+    </message>
+    <message>
+        <source>called a tool</source>
+        <translation>đã gọi công cụ</translation>
+    </message>
+    <message>
+        <source>context is full</source>
+        <translation>ngữ cảnh đã đầy</translation>
     </message>
     <message>
         <source>decode {speed} tokens/s</source>
-        <translation type="unfinished" />
+        <translation>viết (decode) {speed} token/giây</translation>
     </message>
     <message>
         <source>energy {energy} Wh</source>
-        <translation type="unfinished" />
+        <translation>điện năng {energy} Wh</translation>
     </message>
     <message>
         <source>energy {energy} Wh (from entered watts)</source>
-        <translation type="unfinished" />
+        <translation>điện năng {energy} Wh (theo số watt đã nhập)</translation>
     </message>
     <message>
         <source>first token {seconds} s</source>
-        <translation type="unfinished" />
+        <translation>token đầu sau {seconds} giây</translation>
     </message>
     <message>
-        <source>interrupted when the program ended</source>
-        <translation type="unfinished" />
+        <source>interrupted when Hearth ended</source>
+        <translation>bị ngắt khi Hearth kết thúc</translation>
+    </message>
+    <message>
+        <source>stopped by the user</source>
+        <translation>người dùng đã dừng</translation>
     </message>
     <message>
         <source>prefill {speed} tokens/s</source>
-        <translation type="unfinished" />
+        <translation>đọc (prefill) {speed} token/giây</translation>
+    </message>
+    <message>
+        <source>reached the longest answer</source>
+        <translation>đạt độ dài tối đa</translation>
     </message>
     <message>
         <source>seed {seed}</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>stopped at the most tokens allowed</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>stopped because the context was full</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>stopped by hand</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
-        <source>stopped to call a tool</source>
-        <translation type="unfinished" />
+        <translation>hạt giống {seed}</translation>
     </message>
     <message>
         <source>temperature {value}</source>
-        <translation type="unfinished">nhiệt độ {value}</translation>
+        <translation>nhiệt độ {value}</translation>
     </message>
     <message>
         <source>{prompt} + {completion} tokens</source>
-        <translation type="unfinished" />
+        <translation>{prompt} + {completion} token</translation>
     </message>
 </context>
 <context>

@@ -4,7 +4,7 @@ import pytest
 
 from app.chat.answer_energy import AnswerEnergy, of_answers
 from app.chat.store_types import StoredMessage
-from app.chat.transfer_text import answer_words
+from app.chat.transfer_words import answer_words
 from app.core.generate import Usage
 from app.planning.usage import Request
 

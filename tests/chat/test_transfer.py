@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chat import transfer, transfer_text
+from app.chat import transfer, transfer_text, transfer_words
 from app.chat.store import ChatStore
 from app.chat.store_types import NewAttachment
 from app.chat.transfer_formats import recognise
@@ -272,7 +272,7 @@ def test_markdown_shows_the_path_with_its_figures(store: ChatStore) -> None:
     assert "## Assistant: o/m:Q4_K_M" in text
     assert "print('<x>')" in text
     assert "10 + 21 tokens, prefill 10.0 tokens/s, decode 10.0 tokens/s, first token 1.00 s" in text
-    assert "seed 5, length" in text
+    assert "seed 5, reached the longest answer" in text
     assert "other version" not in text
     assert "*[a.txt]*" in text
 
@@ -289,8 +289,8 @@ def test_html_is_one_safe_page(store: ChatStore) -> None:
 
 
 def test_unmeasured_energy_is_not_claimed() -> None:
-    assert transfer_text.energy_words(None) == ""
-    assert transfer_text.energy_words(Day("chat", 3, 0, 0, 0.0, None, 0)) == ""
+    assert transfer_words.energy_words(None) == ""
+    assert transfer_words.energy_words(Day("chat", 3, 0, 0, 0.0, None, 0)) == ""
 
 
 def test_an_error_is_exported_in_words(store: ChatStore) -> None:
@@ -327,7 +327,7 @@ def test_any_json_gives_chats_or_nothing(data: object) -> None:
 
 
 def test_settings_that_are_not_the_usual_ones_are_exported() -> None:
-    from app.chat.transfer_text import settings_of
+    from app.chat.transfer_words import settings_of
     from app.core.generate import SamplingParams
 
     made = settings_of(SamplingParams(temperature=0.3, top_k=10, min_p=0.1, seed=4, stop=("x",)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
@@ -15,6 +15,7 @@ from app.chat.prompts import Prompt
 from app.chat.store_types import NewAttachment
 from app.core.events import Bus
 from app.core.generate import Delta, Finished, Timings, TokenLogprob, ToolCallDelta, Usage
+from app.ui import translate
 from app.ui.bridge import Bridge
 from app.ui.chat_list_menus import filter_menu, row_menu
 from app.ui.chat_rows import ChatRow, Heading, arrange
@@ -167,6 +168,30 @@ def test_all_chats_are_exported(services: Any, tmp_path: Path) -> None:
     assert chat_export.write_all(services.chats, folder) == 2
     assert len(list(folder.glob("*.md"))) == 2
     assert len(json.loads((folder / "hearth-chats.json").read_text("utf-8"))["chats"]) == 2
+
+
+def test_exports_speak_the_window_s_language(services: Any) -> None:
+    from app.chat.transfer_words import WORDS
+    from app.ui import chat_export
+
+    chat = services.chats.create(model="tiny")
+    asked = services.chats.append(chat.id, None, "user", "hello")
+    answer = services.chats.append(chat.id, asked.id, "assistant", model="tiny", writing=True)
+    timings = Timings(prefill=0.5, decode=2.0, ttft=0.5, prefill_tokens=40, decode_tokens=9)
+    services.chats.finish(answer.id, "length", Usage(40, 9), timings).result()
+    try:
+        translate.install("vi")
+        text = str(chat_export.content(services.chats, chat.id, ".md"))
+        page = str(chat_export.content(services.chats, chat.id, ".html"))
+        kept = [words for words in WORDS if QCoreApplication.translate("Export", words) == words]
+    finally:
+        translate.install("en")
+    assert "## Người dùng" in text
+    assert "## Trợ lý: tiny" in text
+    assert "đọc (prefill) 80,0 token/giây" in text
+    assert "đạt độ dài tối đa" in text
+    assert "<h2>Trợ lý: tiny</h2>" in page
+    assert kept == []
 
 
 # ------------------------------------------------------------------------------------------- places
