@@ -216,7 +216,8 @@ class Engine:
         self._context.abort(False)
         opened = self._open.get(key)
         if opened is None:
-            return  # not here yet (``_begin`` will see the flag), or over
+            self._cancelled.discard(key)  # over, or ``_begin``, which came before this, has seen the flag
+            return
         for writer in tuple(opened.writers):
             self._finish(writer, "cancelled")
 
@@ -329,7 +330,8 @@ class Engine:
         if sampled == step.tokens == len(writers):
             found = [writers.get(id(chunk.job)) for chunk in step.chunks]
             open_ones = [one for one in found if one is not None]
-            if len(open_ones) == sampled and Burst.fits(open_ones):
+            room = self.scheduler.n_cells - self.scheduler.ledger.used
+            if len(open_ones) == sampled <= room and Burst.fits(open_ones):
                 self._burst = Burst(self._context, self.scheduler, open_ones)
 
     def _sample(self, writer: Writer, index: int) -> None:

@@ -128,7 +128,7 @@ class Intake:
         parser = parser_for(self.template.source, request, prompt[-TAIL:]) if request.messages else None
         answer = Answer(self._model, request, parser, index)
         seed = choose_seed(request.sampling, index, self._seed)
-        sampler = Sampler(self._model, request.sampling, seed, constraint)
+        sampler = Sampler(self._model, request.sampling, seed, constraint, self._n_ctx)
         sampler.prime(plain(tokens))
         return Choice(sampler, answer, seed)
 

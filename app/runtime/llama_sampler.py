@@ -110,9 +110,10 @@ def _dry(model: Model, numbers: tuple[float, float, int, int], breakers: tuple[s
 
 
 class Chain:
-    """A sampler chain that owns its samplers."""
+    """A sampler chain that owns its samplers. Freed by ``close``, or with the object."""
 
     def __init__(self) -> None:
+        self._inside = False
         params = lib.llama_sampler_chain_default_params()
         params.no_perf = True
         self.pointer = ctypes.cast(lib.llama_sampler_chain_init(params), ctypes.c_void_p).value
@@ -124,6 +125,7 @@ class Chain:
     def add_chain(self, chain: "Chain") -> None:
         """Append all of another chain; it is freed with this one, and can be applied by itself until then."""
         self.add(chain.pointer)
+        chain._inside = True
 
     def add_bias(self, model: Model, bias: dict[int, float]) -> None:
         """Append a logit bias."""
@@ -147,10 +149,12 @@ class Chain:
         _accept(self.pointer, token)
 
     def close(self) -> None:
-        """Free the chain. Idempotent."""
-        if self.pointer:
+        """Free the chain. Idempotent; one that is inside another goes with that."""
+        if self.pointer and not self._inside:
             _free(self.pointer)
-            self.pointer = None
+        self.pointer = None
+
+    __del__ = close
 
 
 class Grammar:
@@ -160,6 +164,7 @@ class Grammar:
     def __init__(
         self, model: Model, source: str, patterns: Sequence[str] = (), tokens: Sequence[int] = ()
     ) -> None:
+        self._pointer: Any = None
         text = source.encode()
         if patterns or tokens:
             texts = (ctypes.c_char_p * len(patterns))(*[pattern.encode() for pattern in patterns])
@@ -186,6 +191,8 @@ class Grammar:
         if self._pointer:
             _free(self._pointer)
             self._pointer = None
+
+    __del__ = close
 
 
 def _overheard(call: Callable[[], object]) -> str:

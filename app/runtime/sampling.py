@@ -39,8 +39,9 @@ class Sampler:
     """Chooses the tokens of one answer. ``close`` frees what llama.cpp holds."""
 
     def __init__(
-        self, model: Model, params: SamplingParams, seed: int, constraint: Constraint | None = None
-    ) -> None:
+        self, model: Model, params: SamplingParams, seed: int, constraint: Constraint | None = None, n_ctx: int = 0
+    ) -> None:  # fmt: skip
+        """``n_ctx``: how far back "all" of a penalty's ``last_n`` (-1) is; 0: as the model was trained."""
         check(params, model.n_vocab)
         self._model, self._params = model, params
         self._min_tokens = NEVER if params.ignore_eos else params.min_tokens
@@ -51,7 +52,7 @@ class Sampler:
         self._greedy = self._grammar is None and not self._suppressed and is_plain_greedy(params)
         self._chain, self._memory, self._rest = None, None, None
         if not self._greedy:
-            self._chain, self._memory, self._rest = build_chains(model, params, seed)
+            self._chain, self._memory, self._rest = build_chains(model, params, seed, n_ctx)
         self._candidates = Candidates(model.n_vocab) if self._grammar else None
         self._k = 0 if self._greedy else best_of(params, model)
         self.few = self._grammar is None and (self._k > 0 or (self._greedy and llama_choose.available()))
@@ -212,7 +213,9 @@ def _is_greedy(params: SamplingParams) -> bool:
     return params.temperature <= 0 and params.dynatemp_range <= 0
 
 
-def build_chains(model: Model, params: SamplingParams, seed: int) -> tuple[Chain, Chain | None, Chain]:
+def build_chains(
+    model: Model, params: SamplingParams, seed: int, n_ctx: int = 0
+) -> tuple[Chain, Chain | None, Chain]:
     """The chain for these parameters, and its two parts, which it owns: what changes single logits (bias, penalties,
     DRY; None without any) and the rest. Neutral samplers are left out."""
     chain, rest = Chain(), build_rest(model, params, seed)
@@ -223,7 +226,7 @@ def build_chains(model: Model, params: SamplingParams, seed: int) -> tuple[Chain
         if bias:
             memory.add_bias(model, bias)
         if not params.mirostat:
-            _add_memory(memory, model, params)
+            _add_memory(memory, model, params, n_ctx or model.n_ctx_train)
         chain.add_chain(memory)
     chain.add_chain(rest)
     return chain, memory, rest
@@ -257,19 +260,19 @@ def _add_mirostat(chain: Chain, model: Model, params: SamplingParams, seed: int)
         chain.add(lib.llama_sampler_init_mirostat_v2(seed, tau, eta))
 
 
-def _add_memory(chain: Chain, model: Model, params: SamplingParams) -> None:
+def _add_memory(chain: Chain, model: Model, params: SamplingParams, n_ctx: int) -> None:
     if has_penalties(params):
-        last = _reach(params.penalty_last_n, model)
+        last = _reach(params.penalty_last_n, n_ctx)
         penalties = (last, params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
         chain.add(lib.llama_sampler_init_penalties(model.n_vocab, *penalties))
     if params.dry_multiplier > 0:
-        last = _reach(params.dry_penalty_last_n, model)
+        last = _reach(params.dry_penalty_last_n, n_ctx)
         numbers = (params.dry_multiplier, params.dry_base, params.dry_allowed_length, last)
         chain.add_dry(model, numbers, params.dry_sequence_breakers)
 
 
-def _reach(last_n: int, model: Model) -> int:
-    return min(model.n_ctx_train if last_n < 0 else last_n, MOST_REMEMBERED)
+def _reach(last_n: int, n_ctx: int) -> int:
+    return min(n_ctx if last_n < 0 else last_n, MOST_REMEMBERED)
 
 
 def _add_truncation(chain: Chain, params: SamplingParams, seed: int) -> None:

@@ -1,5 +1,6 @@
 """What several samplers choose at once from the best tokens is what each chooses from the whole vocabulary."""
 
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from app.core.generate import SamplingParams
-from app.runtime import llama_choose
+from app.runtime import llama_choose, llama_sampler
 from app.runtime.choosing import Chooser
 from app.runtime.llama_sampler import Candidates, Chain
 from app.runtime.sampling import Sampler
@@ -175,6 +176,46 @@ def test_ends_come_when_they_may(ignore_eos: bool) -> None:
         assert alone.sample(context, 0) == expected
         context.values[:] = values
         assert chooser.choose() == [expected]
+
+
+@pytest.mark.parametrize(("n_ctx", "expected"), [(2048, 9), (0, 5)])
+def test_all_of_a_penalty_reaches_over_the_whole_context(n_ctx: int, expected: int) -> None:
+    """512 is what the model was trained for: with a context stretched to 2048 a token from further back counts too."""
+    params = SamplingParams(temperature=0.0, frequency_penalty=2.0, penalty_last_n=-1)
+    sampler = Sampler(MODEL, params, 1, n_ctx=n_ctx)
+    sampler.prime([5] * 300 + list(range(1000, 1600)))
+    values = peaked(np.random.default_rng(5), 1)
+    values[0, [5, 9]] = 500, 100
+    context: Any = Rows(values)
+    assert sampler.sample(context, 0) == expected
+    sampler.close()
+
+
+def test_a_sampler_that_can_t_be_made_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    freed: list[int] = []
+    free = llama_sampler._free
+    monkeypatch.setattr(llama_sampler, "_free", lambda pointer: (freed.append(pointer), free(pointer)))
+    monkeypatch.setattr(Chain, "add_bias", lambda chain, *_more: made.append(chain.pointer) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Sampler(MODEL, SamplingParams(logit_bias={3: -1.0}), 1)
+    gc.collect()
+    assert made[0] in freed
+    assert len(set(freed)) == len(freed) == 3  # the whole chain and its two parts, which were not in it yet
+
+
+def test_a_chain_frees_what_is_in_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[int] = []
+    free = llama_sampler._free
+    monkeypatch.setattr(llama_sampler, "_free", lambda pointer: (freed.append(pointer), free(pointer)))
+    sampler = Sampler(MODEL, SamplingParams(logit_bias={3: -1.0}), 1)
+    assert sampler._chain is not None
+    whole = sampler._chain.pointer
+    sampler.close()
+    sampler.close()
+    del sampler
+    gc.collect()
+    assert freed == [whole]
 
 
 def test_greedy_takes_the_first_of_the_best() -> None:
