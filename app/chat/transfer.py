@@ -20,6 +20,7 @@ from app.chat.answer_energy import AnswerEnergy, EnergyBook, of_answers
 from app.chat.store import ChatStore
 from app.chat.store_rows import to_json
 from app.chat.store_types import AttachmentKind, ContextMark, Conversation, StoredMessage
+from app.chat.titles import from_question
 from app.chat.transfer_formats import ImportedChat, jan, lines_of, recognise
 from app.core.errors import DiskFullError, ReadOnlyError, UsageError
 from app.core.events import ErrorInfo
@@ -269,6 +270,7 @@ def _ours(chat: ImportedChat) -> OurChat:
             reasoning=m.reasoning,
             model=m.model,
             created_at=m.created_at,
+            thought=m.thought,
         )
         for m in chat.messages
     )
@@ -280,6 +282,8 @@ def _ours(chat: ImportedChat) -> OurChat:
         created_at=chat.created_at,
         updated_at=chat.updated_at,
         shown=places.get(chat.shown) if chat.shown is not None else None,
+        pinned=chat.pinned,
+        tags=chat.tags,
     )
 
 
@@ -297,8 +301,9 @@ def add(store: ChatStore, chats: Iterable[OurChat], folder: str | None = None) -
 def _add(connection: sqlite3.Connection, chat: OurChat, folder: str | None) -> int:
     now = time.time()
     created = chat.created_at or now
+    asked = next((message.text for message in chat.messages if message.role == "user"), "")
     columns = {
-        "key": secrets.token_hex(8), "title": chat.title, "auto_title": int(not chat.title), "model": chat.model,
+        "key": secrets.token_hex(8), "title": chat.title or from_question(asked), "auto_title": int(not chat.title), "model": chat.model,
         "system": chat.system, "folder": chat.folder if folder is None else folder, "pinned": int(chat.pinned),
         "colour": chat.colour, "tags": to_json(chat.tags) or "[]", "sampling": to_json(chat.sampling),
         "policy": chat.policy or "",

@@ -7,8 +7,10 @@ can't be recognised at all gives an empty list.
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct
 
+from app.chat.transfer_details import called, seconds_in, unfold
 from app.core.generate import Role
 
 Json = dict[str, Any]
@@ -26,6 +28,8 @@ class ImportedMessage(Struct, frozen=True):
     reasoning: str = ""
     model: str = ""
     created_at: float | None = None
+    thought: float | None = None
+    """Seconds of thinking before the answer."""
 
 
 class ImportedChat(Struct, frozen=True):
@@ -39,6 +43,8 @@ class ImportedChat(Struct, frozen=True):
     created_at: float | None = None
     updated_at: float | None = None
     shown: str | None = None
+    pinned: bool = False
+    tags: tuple[str, ...] = ()
 
 
 class _Node(Struct):
@@ -138,7 +144,7 @@ def _open_webui(data: Json) -> ImportedChat:
     for key, item in _dict(history.get("messages")).items():
         if isinstance(item, dict):
             made = _plain(key, item)
-            nodes[key] = _Node(_text(item.get("parentId")) or None, made)
+            nodes[key] = _Node(_text(item.get("parentId")) or None, made and _unfolded(made))
     messages, kept_as = _straighten(nodes)
     models = [_text(model) for model in _list(chat.get("models"))]
     return ImportedChat(
@@ -150,7 +156,23 @@ def _open_webui(data: Json) -> ImportedChat:
         created_at=_time(data.get("created_at") or chat.get("timestamp")),
         updated_at=_time(data.get("updated_at")),
         shown=kept_as.get(_text(history.get("currentId"))),
+        pinned=data.get("pinned") is True,
+        tags=_tags(_dict(data.get("meta")).get("tags") or chat.get("tags")),
     )
+
+
+def _unfolded(message: ImportedMessage) -> ImportedMessage:
+    """Thoughts and tool calls stand in the text of its answers."""
+    if message.role != "assistant":
+        return message
+    found = unfold(message.text)
+    reasoning = message.reasoning or found.reasoning
+    return msgspec.structs.replace(message, text=found.text, reasoning=reasoning, thought=found.thought)
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    names = [_text(tag) or _text(_dict(tag).get("name")) for tag in _list(value)]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _plain(key: str, item: Json) -> ImportedMessage | None:
@@ -204,24 +226,39 @@ def _lm_studio(data: Json) -> ImportedChat:
         model=_text(_dict(data.get("lastUsedModel")).get("identifier")),
         created_at=_time(data.get("createdAt")),
         shown=parent,
+        pinned=data.get("pinned") is True,
     )
 
 
 def _lm_studio_version(key: str, version: Json) -> ImportedMessage | None:
-    role = _ROLES.get(_text(version.get("role")))
+    role, thought = _ROLES.get(_text(version.get("role"))), None
     text, reasoning, model = _content(version.get("content")), "", _text(
         _dict(version.get("senderInfo")).get("senderName")
     )  # fmt: skip
     for step in map(_dict, _list(version.get("steps"))):
-        piece = _content(step.get("content"))
-        if _dict(step.get("style")).get("type") == "thinking":
+        piece, style = _content(step.get("content")), _dict(step.get("style"))
+        if style.get("type") == "thinking":
             reasoning += piece
+            thought = seconds_in(_text(style.get("title"))) or thought
         else:
-            text += piece
+            text += piece + _lm_studio_calls(step.get("content"))
         model = _text(_dict(step.get("genInfo")).get("identifier")) or model
     if role is None or not (text.strip() or reasoning):
         return None
-    return ImportedMessage(key, None, role, text, reasoning, model if role == "assistant" else "")
+    model = model if role == "assistant" else ""
+    return ImportedMessage(key, None, role, text, reasoning, model, thought=thought)
+
+
+def _lm_studio_calls(content: object) -> str:
+    """Calls of tools and what came back, as Markdown between the pieces of an answer."""
+    found = []
+    for part in map(_dict, _list(content)):
+        if part.get("type") == "toolCallRequest":
+            arguments = msgspec.json.encode(_dict(part.get("parameters"))).decode()
+            found.append(called(_text(part.get("name")), arguments))
+        elif part.get("type") == "toolCallResult":
+            found.append(f"```\n{_text(part.get('content'))}\n```")
+    return "".join(f"\n\n{piece}\n\n" for piece in found)
 
 
 # ----------------------------------------------------------------------------------------- plain lists
@@ -239,12 +276,15 @@ def _flat(data: Json) -> ImportedChat:
         if made is not None:
             messages.append(_below(made, messages[-1].key if messages else None))
     assistants = _list(data.get("assistants"))
-    model = data.get("model") or _dict(_dict(assistants[0] if assistants else None).get("model")).get("id")
+    assistant = _dict(assistants[0] if assistants else None)
+    model = data.get("model") or _dict(assistant.get("model")).get("id")
     return ImportedChat(
         _text(data.get("source")) or "JSON",
         _text(data.get("title")) or _text(data.get("name")),
         tuple(messages),
-        system=_text(data.get("system")) or "\n\n".join(filter(None, systems)),
+        system=_text(data.get("system"))
+        or "\n\n".join(filter(None, systems))
+        or _text(assistant.get("instructions")),
         model=_text(model) or _text(_dict(model).get("id")),
         created_at=_time(data.get("created_at") or data.get("created")),
         updated_at=_time(data.get("updated_at") or data.get("updated")),
@@ -294,16 +334,11 @@ def _straighten(nodes: dict[str, _Node]) -> tuple[tuple[ImportedMessage, ...], d
 
 
 def _below(message: ImportedMessage, parent: str | None) -> ImportedMessage:
-    return ImportedMessage(
-        message.key, parent, message.role, message.text, message.reasoning, message.model, message.created_at
-    )
+    return msgspec.structs.replace(message, parent=parent)
 
 
 def _with_reasoning(message: ImportedMessage, reasoning: str) -> ImportedMessage:
-    whole = message.reasoning or reasoning
-    return ImportedMessage(
-        message.key, message.parent, message.role, message.text, whole, message.model, message.created_at
-    )
+    return msgspec.structs.replace(message, reasoning=message.reasoning or reasoning)
 
 
 def _dict(value: object) -> Json:

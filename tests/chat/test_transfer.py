@@ -182,7 +182,7 @@ def test_jan(store: ChatStore, tmp_path: Path) -> None:
     ],
 )
 def test_plain_lists_of_messages(store: ChatStore, tmp_path: Path, data: object) -> None:
-    assert brought(store, save(tmp_path, "x.json", data)) == [("", [("user", "q")])]
+    assert brought(store, save(tmp_path, "x.json", data)) == [("q", [("user", "q")])]
     assert store.conversation(1).system == "S"
 
 
