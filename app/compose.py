@@ -327,7 +327,7 @@ def compose(paths: Paths | None = None) -> Services:
     workers = dict(os.environ)
     packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _cards, workers.copy())
     machine = functools.partial(_machine, packs, workers)
-    supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers)
+    supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers, packs=packs)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
     run = functools.partial(_measure, workers)
     learned = (paths.cache / "rates.json", overheads, usage)

@@ -33,7 +33,7 @@ def _list(running: Services, args: Namespace) -> int:
 
 def _row(pack: Pack, problem: str) -> tuple[str, ...]:
     why = problem or pack.why
-    state = f"not used: {why}" if why else "used"
+    state = f"not used: {why}" if why else "used; the engine crashed on it" if pack.crashes else "used"
     return pack.name, pack.backend or "?", size(pack.bytes), pack.origin, state
 
 

@@ -38,6 +38,7 @@
             LoadCancelledError           load_cancelled
             OutOfMemoryError             out_of_memory
             WorkerCrashedError           worker_crashed
+            PackCrashedError             pack_crashed
             NotLoadedError               not_loaded
             PromptTooLongError           prompt_too_long
             TemplateFailedError          template_failed
@@ -349,6 +350,12 @@ class WorkerCrashedError(EngineError):
     code = "worker_crashed"
     template = "The engine of {model} died ({why})."
     hint = "What was written so far is kept. Load it again to go on."
+
+
+class PackCrashedError(EngineError):
+    code = "pack_crashed"
+    template = "The engine of {model} died ({why}) for the second time in a row on the pack {pack}, which is off now."
+    hint = "Load it again to go on without the pack. Settings > Engines goes back to the pack before."
 
 
 class NotLoadedError(EngineError):

@@ -26,6 +26,7 @@ from app.core.errors import (
     HearthError,
     LoadCancelledError,
     NotLoadedError,
+    PackCrashedError,
     WorkerCrashedError,
     from_code,
 )
@@ -35,7 +36,8 @@ from app.core.types import LoadPlan, Sample
 from app.runtime.callers import Asked, deliver, refuse, settle
 from app.runtime.channel import Reader, child_environ, spawn
 from app.runtime.outbox import Outbox
-from app.runtime.postmortem import explain_death, is_crash, oom_kills, open_log, read_tail
+from app.runtime.pack_blame import Judge, backend_at_fault, kinds_of
+from app.runtime.postmortem import Death, explain_death, is_crash, name_status, oom_kills, open_log, read_tail
 from app.runtime.protocol import (
     Answer,
     CacheState,
@@ -72,6 +74,7 @@ class Surroundings:
     cache: Path | None
     environ: Mapping[str, str]
     """Of the workers; read anew for each, so that its owner may change it."""
+    packs: Judge | None = None
 
 
 @dataclass
@@ -357,6 +360,8 @@ class Instance:
         self._fall_silent()
         keys = list(self.requests)
         if was == "stopping":
+            if self.around.packs and process.ready and status == 0:
+                self.around.packs.worked(kinds_of(process.plan.devices))
             self._ended()
         else:
             self._broke(process, status)
@@ -379,6 +384,11 @@ class Instance:
             self._failed(msgspec.structs.replace(process.fatal, details=read_tail(process.log)))
             return
         death = explain_death(self.model, status, process.log, process.oom_kills)
+        if off := self._pack_turned_off(process, status, death):
+            self._failed(
+                error_info(PackCrashedError(model=self.model, why=death.why, pack=off), death.details)
+            )
+            return
         if process.stage == "projector" and process.ready is None and is_crash(status):
             log.info("%s: its projector ended the worker (%s); trying without", self.model, death.why)
             self._start(without=("projector",))
@@ -398,9 +408,19 @@ class Instance:
             return
         self._failed(error_info(death.error, death.details))
 
+    def _pack_turned_off(self, process: _Process, status: int, death: Death) -> str:
+        if self.around.packs is None or not isinstance(death.error, WorkerCrashedError):
+            return ""
+        backend = backend_at_fault(process.plan.devices, status, death.details)
+        return self.around.packs.crashed(backend, name_status(status)) if backend else ""
+
     def _failed(self, info: ErrorInfo) -> None:
         self.error = info
-        crashed = WorkerCrashedError(model=self.model, why=str(info.params.get("why", info.message)))
+        crashed: HearthError = WorkerCrashedError(
+            model=self.model, why=str(info.params.get("why", info.message))
+        )
+        if info.code == PackCrashedError.code:
+            crashed = from_code(info.code, info.params)
         requests, self.requests = self.requests, {}
         for asked in requests.values():
             deliver(asked.sink, Failed(crashed.code, crashed.message, crashed.params))

@@ -1,8 +1,8 @@
 """The backend packs of this machine: which there are, which are used and why not, installing, removing, going back.
 
 Files: ``packs/<backend>-<commit>`` in the data folder (installed), ``packs.previous/<backend>`` (what the last install
-replaced), ``packs.json`` (those that are off, by their library's sha256, with the reason), and ``packs`` beside the
-program (what an installer brought). Nothing here loads a library: ``try_out`` does, in a process of its own.
+replaced), ``packs.json`` (by their libraries' sha256: those that are off and why, and the crashes of others), and
+``packs`` beside the program (what an installer brought). Nothing here loads a library: ``try_out`` does, elsewhere.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,8 @@ Origin = Literal["environment", "setting", "installed", "bundled"]
 TryOut = Callable[[Path], str]
 """Loads a pack in a process of its own; returns what is wrong, or nothing."""
 BY_USER = "turned off by you"
+MOST_CRASHES = 2
+"""Times in a row that the engine may crash on a pack before it is turned off."""
 _CRASH = re.compile(r"crashed|did not answer")
 
 
@@ -57,10 +59,13 @@ class Pack(Struct, frozen=True):
     bytes: int = 0
     off: bool = False
     """Off until it is turned on again."""
+    crashes: int = 0
+    """Times in a row that the engine crashed while a model ran on it."""
 
 
 class _State(Struct):
     off: dict[str, str] = {}
+    crashes: dict[str, int] = {}
 
 
 class PackStore:
@@ -85,10 +90,10 @@ class PackStore:
     def packs(self) -> tuple[Pack, ...]:
         """All of them, those that are used first for each backend."""
         with self._lock:
-            off, seen = self._read().off, set[str]()
+            state, seen = self._read(), set[str]()
             found = []
             for path, origin in self._candidates():
-                pack = _look(Path(path), origin, off)
+                pack = _look(Path(path), origin, state)
                 if pack.used and pack.backend in seen:
                     why = f"another pack for {pack.backend} is used"
                     pack = msgspec.structs.replace(pack, used=False, why=why)
@@ -227,6 +232,36 @@ class PackStore:
                 with contextlib.suppress(PackError), self._lock:
                     self._set(read_manifest(Path(path)), why)
 
+    def crashed(self, backend: str, why: str) -> str:
+        """A model that ran on this backend has ended the engine. The second in a row turns the pack off: returns its
+        name then, else nothing."""
+        with self._lock:
+            pack = self._driving(backend)
+            if pack is None:
+                return ""
+            manifest, state = read_manifest(Path(pack.path)), self._read()
+            key = manifest.files[manifest.library].sha256
+            state.crashes[key] = state.crashes.get(key, 0) + 1
+            turned_off = state.crashes[key] >= MOST_CRASHES
+            if turned_off:
+                del state.crashes[key]
+                state.off[key] = f"the engine crashed on it twice in a row ({why})"
+            return pack.name if self._write(state) and turned_off else ""
+
+    def worked(self, backends: Iterable[str]) -> None:
+        """A model that ran on these backends was unloaded in order: crashes before it count no more."""
+        with self._lock:
+            state = self._read()
+            driving = [self._driving(backend) for backend in set(backends)] if state.crashes else []
+            for pack in driving:
+                if pack is not None and pack.crashes:
+                    manifest = read_manifest(Path(pack.path))
+                    del state.crashes[manifest.files[manifest.library].sha256]
+                    self._write(state)
+
+    def _driving(self, backend: str) -> Pack | None:
+        return next((pack for pack in self.packs() if pack.used and pack.backend == backend), None)
+
     def get(self, name: str) -> Pack:
         """By its name, its folder, or its backend (the one that is used). Raises PackRefusedError."""
         packs = self.packs()
@@ -246,15 +281,24 @@ class PackStore:
 
     def _set(self, manifest: Manifest, why: str) -> None:
         state, key = self._read(), manifest.files[manifest.library].sha256
-        if state.off.get(key, "") == why:
+        if state.off.get(key, "") == why and key not in state.crashes:
             return
         state.off.pop(key, None)
+        state.crashes.pop(key, None)
         if why:
             state.off[key] = why
+        self._write(state)
+
+    def _write(self, state: _State) -> bool:
         path = self._data / "packs.json"
         part = path.with_suffix(".tmp")
-        part.write_bytes(msgspec.json.encode(state))
-        part.replace(path)
+        try:
+            part.write_bytes(msgspec.json.encode(state))
+            part.replace(path)
+        except OSError as error:
+            log.info("what is known of packs can't be kept: %s", error)
+            return False
+        return True
 
     def _read(self) -> _State:
         try:
@@ -263,17 +307,19 @@ class PackStore:
             return _State()
 
 
-def _look(path: Path, origin: Origin, off: Mapping[str, str]) -> Pack:
+def _look(path: Path, origin: Origin, state: _State) -> Pack:
     """A pack as its manifest describes it. One that can't be read counts as used: the probe refuses it by name."""
     try:
         manifest = read_manifest(path)
     except PackError as error:
         return Pack(path.name, str(path), origin, used=True, why=str(error))
-    why = off.get(manifest.files[manifest.library].sha256, "")
+    key = manifest.files[manifest.library].sha256
+    why, crashes = state.off.get(key, ""), state.crashes.get(key, 0)
     total = sum(entry.bytes for entry in manifest.files.values())
     return Pack(
-        path.name, str(path), origin, not why, why, manifest.backend, manifest.llama_cpp, total, off=bool(why)
-    )
+        path.name, str(path), origin, not why, why, manifest.backend, manifest.llama_cpp, total,
+        off=bool(why), crashes=crashes,
+    )  # fmt: skip
 
 
 def _manifest(pack: Pack) -> Manifest:

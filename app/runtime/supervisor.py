@@ -26,6 +26,7 @@ from app.runtime.callers import Asked, Sink, deliver
 from app.runtime.channel import Waiter
 from app.runtime.instance import Instance, Surroundings
 from app.runtime.kvstore import STATES, drop_conversations
+from app.runtime.pack_blame import Judge
 from app.runtime.protocol import (
     Cancel,
     Command,
@@ -55,10 +56,16 @@ class Supervisor:
     """All instances. Constructing starts nothing; the first call starts the thread."""
 
     def __init__(
-        self, bus: Bus, logs: Path, *, cache: Path | None = None, environ: Mapping[str, str] | None = None
+        self,
+        bus: Bus,
+        logs: Path,
+        *,
+        cache: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        packs: Judge | None = None,
     ) -> None:
         self._around = Surroundings(
-            bus.publish, logs, cache, dict(os.environ) if environ is None else environ
+            bus.publish, logs, cache, dict(os.environ) if environ is None else environ, packs
         )
         self._instances: dict[str, Instance] = {}
         self._open: dict[str, tuple[Instance, int]] = {}

@@ -40,6 +40,7 @@ STATUS = {
     "busy": 503,
     "stopping": 503,
     "worker_crashed": 503,
+    "pack_crashed": 503,
     "out_of_memory": 503,
     "not_loaded": 503,
     "load_cancelled": 503,
@@ -48,7 +49,7 @@ STATUS = {
 }
 # The names OpenAI's clients test for.
 CODES = {"prompt_too_long": "context_length_exceeded", "rate_limited": "rate_limit_exceeded"}
-RETRY_AFTER = {"busy": 2, "stopping": 5, "worker_crashed": 1}
+RETRY_AFTER = {"busy": 2, "stopping": 5, "worker_crashed": 1, "pack_crashed": 1}
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class EnginesCard(QFrame):
-    """Reads the machine when it is first seen; every act runs in the background and is shown when it is done."""
+    """Reads the machine when it is seen; every act runs in the background and is shown when it is done."""
 
     def __init__(self, services: "Services", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -203,7 +203,7 @@ class EnginesCard(QFrame):
     def _add_pack(self, pack: "Pack", problem: str, has_previous: bool) -> None:
         name, why = self._words(f"{pack.name} · {words.size(pack.bytes)}", self._pack_words(pack, problem))
         store, controls = self._services.packs, list[QWidget]()
-        if pack.used and has_previous:
+        if has_previous and (pack.used or (pack.off and pack.origin == "installed")):
             controls.append(
                 self._button(self.tr("Go back to the one before"), lambda: store.roll_back(pack.backend))
             )
@@ -222,6 +222,10 @@ class EnginesCard(QFrame):
             "environment": self.tr("named by HEARTH_PACKS"),
         }[pack.origin]
         why = why_words(problem or pack.why)
+        if pack.crashes and not why:
+            return self.tr(
+                "Backend pack, {origin}: used. The engine crashed on it; the next time it is turned off."
+            ).format(origin=origin)
         if not why:
             return self.tr("Backend pack, {origin}: used.").format(origin=origin)
         return self.tr("Backend pack, {origin}: not used, {why}.").format(origin=origin, why=why)
@@ -295,7 +299,7 @@ class EnginesCard(QFrame):
         super().showEvent(event)
         if self._known is None:
             self._say(self.tr("Asking the devices…"))
-            self.refresh()
+        self.refresh()  # a crash may have turned a pack off since it was last seen
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

@@ -73,6 +73,7 @@ PACKS = (
     QT_TRANSLATE_NOOP("Hardware", "it has no manifest.json: it is no backend pack"),
     QT_TRANSLATE_NOOP("Hardware", "there is no such file"),
     QT_TRANSLATE_NOOP("Hardware", "turned off by you"),
+    QT_TRANSLATE_NOOP("Hardware", "the engine crashed on it twice in a row ({why})"),
     QT_TRANSLATE_NOOP("Hardware", "no NVIDIA driver is here, which it needs ({said})"),
     QT_TRANSLATE_NOOP("Hardware", "AMD's ROCm is not here, which it needs ({said})"),
     QT_TRANSLATE_NOOP(

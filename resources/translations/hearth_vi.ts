@@ -2160,6 +2160,10 @@
         <translation>ghi trong HEARTH_PACKS</translation>
     </message>
     <message>
+        <source>Backend pack, {origin}: used. The engine crashed on it; the next time it is turned off.</source>
+        <translation>Gói bộ máy, {origin}: đang dùng. Bộ máy đã bị sập trên nó; lần sau gói sẽ bị tắt.</translation>
+    </message>
+    <message>
         <source>Backend pack, {origin}: used.</source>
         <translation>Gói bộ máy, {origin}: đang dùng.</translation>
     </message>
@@ -2382,6 +2386,10 @@
         <translation>Hãy bỏ ảnh ra, hoặc lưu lại thành PNG hay JPEG.</translation>
     </message>
     <message>
+        <source>Load it again to go on without the pack. Settings &gt; Engines goes back to the pack before.</source>
+        <translation>Nạp lại để chạy tiếp mà không có gói này. Cài đặt &gt; Bộ máy quay về gói trước đó.</translation>
+    </message>
+    <message>
         <source>Load it first.</source>
         <translation>Hãy nạp nó trước.</translation>
     </message>
@@ -2496,6 +2504,10 @@
     <message>
         <source>The engine (llama.cpp) can't be started: {detail}.</source>
         <translation>Không khởi động được bộ máy (llama.cpp): {detail}.</translation>
+    </message>
+    <message>
+        <source>The engine of {model} died ({why}) for the second time in a row on the pack {pack}, which is off now.</source>
+        <translation>Bộ máy của {model} đã chết ({why}) lần thứ hai liên tiếp trên gói {pack}; gói này nay đã tắt.</translation>
     </message>
     <message>
         <source>The engine of {model} died ({why}).</source>
@@ -3485,6 +3497,10 @@
     <message>
         <source>turned off by you</source>
         <translation>do bạn tắt</translation>
+    </message>
+    <message>
+        <source>the engine crashed on it twice in a row ({why})</source>
+        <translation>bộ máy bị sập trên nó hai lần liên tiếp ({why})</translation>
     </message>
     <message>
         <source>no NVIDIA driver is here, which it needs ({said})</source>

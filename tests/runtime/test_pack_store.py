@@ -91,6 +91,34 @@ class TestChoosing:
         found.turn_all(on=True)
         assert len(found.current()) == 1
 
+    def test_the_second_crash_in_a_row_of_a_running_model_turns_it_off(self, data: Path) -> None:
+        make_pack(data / "packs" / "vulkan-1", b"ours", backend="vulkan")
+        found = store(data)
+        assert found.crashed("vulkan", "signal SIGSEGV") == ""
+        assert (found.packs()[0].used, found.packs()[0].crashes) == (True, 1)
+        found.worked(["cuda", "vulkan"])
+        assert found.packs()[0].crashes == 0
+        assert [store(data).crashed("vulkan", "signal SIGSEGV") for _ in range(2)] == ["", "vulkan-1"]
+        assert found.packs()[0].why == "the engine crashed on it twice in a row (signal SIGSEGV)"
+        assert found.current() == ()
+        assert found.turn("vulkan", on=True).crashes == 0
+        assert found.crashed("vulkan", "signal SIGSEGV") == ""
+
+    def test_a_crash_without_a_pack_or_a_place_to_note_it_turns_nothing_off(self, data: Path) -> None:
+        make_pack(data / "bundled" / "vulkan-0", b"bundled", backend="vulkan")
+        assert store(data).crashed("metal", "signal SIGSEGV") == ""
+        (data / "packs.json").mkdir()
+        assert [store(data).crashed("vulkan", "signal SIGSEGV") for _ in range(3)] == [""] * 3
+        assert len(store(data).current()) == 1
+
+    def test_a_pack_of_the_program_s_own_drives_on_when_the_installed_one_is_off(self, data: Path) -> None:
+        make_pack(data / "packs" / "vulkan-1", b"ours", backend="vulkan")
+        own = make_pack(data / "bundled" / "vulkan-0", b"bundled", backend="vulkan")
+        found = store(data)
+        for _ in range(2):
+            found.crashed("vulkan", "signal SIGABRT")
+        assert found.current() == (str(own),)
+
     def test_a_damaged_state_file_is_no_state(self, data: Path) -> None:
         make_pack(data / "packs" / "vulkan-1", b"ours", backend="vulkan")
         (data / "packs.json").write_text("{")

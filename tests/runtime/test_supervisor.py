@@ -18,6 +18,7 @@ from app.core.errors import (
     LoadFailedError,
     ModelNotFoundError,
     NotLoadedError,
+    PackCrashedError,
     TruncatedModelError,
     WorkerCrashedError,
     WrongMagicError,
@@ -25,8 +26,10 @@ from app.core.errors import (
 from app.core.events import Bus
 from app.core.generate import SamplingParams
 from app.core.types import Sample
+from app.runtime.pack_store import PackStore
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, States, ask, request, small_plan
+from tests.fakes.packs import make_pack
 from tests.waiting import until
 
 ENDLESS = SamplingParams(temperature=0.0, ignore_eos=True)
@@ -265,6 +268,13 @@ loading.try_decode = crash
 """
 
 
+FAULT = """
+import ctypes
+import app.runtime.llama_context as context
+context._decode = lambda *_: ctypes.string_at(0)
+"""
+
+
 def crashing(bus: Bus, tmp_path: Path, condition: str) -> Supervisor:
     """A supervisor whose workers crash at the first decode under a condition."""
     (tmp_path / "sitecustomize.py").write_text(CRASHING.format(condition=condition))
@@ -281,6 +291,30 @@ def test_a_first_decode_that_crashes_is_tried_once_more(bus: Bus, tmp_path: Path
         assert not changed.plan.use_extra_bufts
         assert supervisor.ensure_ready(MODEL, small_plan(starter)).result(60).pid == changed.pid
         assert states.names() == ["starting", "loading", "starting", "loading", "ready"]
+    finally:
+        supervisor.close()
+
+
+@POSIX
+def test_the_second_crash_in_a_row_turns_the_backend_s_pack_off(
+    bus: Bus, tmp_path: Path, starter: Path
+) -> None:
+    make_pack(
+        tmp_path / "packs" / "cpu-1", b"x", backend="cpu"
+    )  # of the one backend that is here in any case
+    packs = PackStore(tmp_path, str, lambda _pack: "", environ={}, bundled=tmp_path / "none")
+    (tmp_path / "sitecustomize.py").write_text(FAULT)
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    supervisor = Supervisor(bus, tmp_path / "logs", environ=environ, packs=packs)
+    states = States(bus)
+    plan = small_plan(starter, devices=("CPU",), split_mode="none")
+    try:
+        error = supervisor.ensure_ready(MODEL, plan).exception(60)
+        assert isinstance(error, PackCrashedError)
+        assert error.params["pack"] == "cpu-1"
+        assert states.names() == ["starting", "loading", "starting", "loading", "failed"]
+        assert packs.current() == ()
+        assert "SIGSEGV" in packs.packs()[0].why
     finally:
         supervisor.close()
 

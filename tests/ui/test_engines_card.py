@@ -91,6 +91,25 @@ def test_a_pack_is_installed_turned_off_and_undone(
     qtbot.waitUntil(lambda: not services.packs.packs())
 
 
+def test_a_pack_that_crashed_twice_says_so_and_the_one_before_is_a_click_away(
+    card: EnginesCard, services: SimpleNamespace, tmp_path: Path, qtbot
+) -> None:
+    for commit in ("f" * 40, "e" * 40):
+        made = make_pack(tmp_path / commit[0], commit.encode(), backend="vulkan", commit=commit)
+        services.packs.install(str(made))
+    services.packs.crashed("vulkan", "signal SIGSEGV")
+    card.hide()
+    card.show()
+    qtbot.waitUntil(lambda: "the next time it is turned off" in texts(card))
+    services.packs.crashed("vulkan", "signal SIGSEGV")
+    card.hide()
+    card.show()
+    qtbot.waitUntil(lambda: "not used, the engine crashed on it twice in a row (signal" in texts(card))
+    press(card, "Go back to the one before")
+    qtbot.waitUntil(lambda: "vulkan-ffffffffffff" in texts(card))
+    assert "crashed" not in texts(card)
+
+
 def test_a_refused_pack_says_why_where_it_was_tried(card: EnginesCard, tmp_path: Path, qtbot) -> None:
     card.install(str(tmp_path))
     qtbot.waitUntil(card.problem.isVisible)

@@ -1,0 +1,45 @@
+"""Which pack a crash points at: ggml's and faulthandler's own words, as they stand at the end of a worker's log."""
+
+import signal
+
+import pytest
+
+from app.runtime.pack_blame import backend_at_fault
+
+SEGV, ABRT, KILL = (-int(number) for number in (signal.SIGSEGV, signal.SIGABRT, 9))
+FATAL = "Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n"
+DECODING = FATAL + (
+    '  File "/opt/ctypes/__init__.py", line 519 in string_at\n'
+    '  File "/usr/lib/hearth/_internal/app/runtime/llama_context.py", line 200 in decode\n'
+    '  File "/usr/lib/hearth/_internal/app/runtime/engine.py", line 100 in step\n'
+)
+SAMPLING = DECODING.replace("llama_context.py", "llama_choose.py")
+WINDOWS = FATAL + r'  File "C:\Hearth\_internal\app\runtime\llama_sampler.py", line 2 in sample' + "\n"
+CUDA_ERROR = "/source/vendor/llama.cpp/ggml/src/ggml-cuda/ggml-cuda.cu:98: CUDA error\n"
+CPU_ASSERT = "/source/ggml/src/ggml-cpu/ops.cpp:4: GGML_ASSERT(a == b) failed\n"
+THROWN = "terminate called after throwing an instance of 'vk::DeviceLostError'\n"
+
+
+@pytest.mark.parametrize(
+    ("devices", "status", "details", "backend"),
+    [
+        (("Vulkan0",), SEGV, DECODING, "vulkan"),
+        (("Vulkan0",), SEGV, FATAL, "vulkan"),
+        (("Vulkan0",), ABRT, THROWN + DECODING.replace("Segmentation fault", "Aborted"), "vulkan"),
+        (("Vulkan0",), 0xC0000005, DECODING.replace("/", "\\"), "vulkan"),
+        (("Vulkan0",), 0xC0000005, WINDOWS, ""),
+        (("Vulkan0",), SEGV, SAMPLING, ""),
+        (("Vulkan0",), KILL, DECODING, ""),
+        (("Vulkan0",), 1, DECODING, ""),
+        ((), SEGV, DECODING, ""),
+        (("CUDA0", "CUDA1"), ABRT, CUDA_ERROR + DECODING, "cuda"),
+        (("ROCm0",), ABRT, CUDA_ERROR + DECODING, "rocm"),
+        (("Vulkan0",), ABRT, CPU_ASSERT + DECODING, ""),
+        (("CUDA0", "Vulkan1"), SEGV, DECODING, ""),
+        (("CUDA0", "Vulkan1"), ABRT, THROWN.replace("vk::", "vulkan ") + DECODING, "vulkan"),
+    ],
+)  # fmt: skip
+def test_a_crash_is_laid_at_the_door_of_what_the_log_names(
+    devices: tuple[str, ...], status: int, details: str, backend: str
+) -> None:
+    assert backend_at_fault(devices, status, details) == backend
