@@ -70,6 +70,15 @@ class InstanceChanged(Struct, frozen=True):
     """Why the projector of its plan can't be used."""
 
 
+class LoadWaits(Struct, frozen=True):
+    """There is room for a model only when others that are being asked have gone: its load waits for their answers.
+    Said once more with nobody to wait for when that is over."""
+
+    model: str
+    behind: tuple[str, ...] = ()
+    """The models it waits for."""
+
+
 class DownloadChanged(Struct, frozen=True):
     """A snapshot of one download (a file, or a split set as one)."""
 

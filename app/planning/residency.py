@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from app.core.errors import HearthError, OutOfMemoryError
-from app.core.events import InstanceChanged
+from app.core.errors import HearthError, LoadCancelledError, OutOfMemoryError
+from app.core.events import InstanceChanged, LoadWaits
 from app.core.types import ModelRecord
 from app.planning.eviction import Eviction, Loaded, choose
 from app.planning.memory import HOST, PROCESS_OVERHEAD
@@ -35,6 +35,10 @@ LOADS_WITHIN = 300.0
 """Seconds that a load waits for another one to take its memory, where both may be too much."""
 BEGINS_WITHIN = 1.0
 """Seconds after which a load that was planned and has not begun is not expected any more."""
+BUSY_WITHIN = 300.0
+"""Seconds that a load waits for models to answer what they are asked, where only their memory is enough."""
+LOOK_AGAIN = 5.0
+"""Seconds after which it is planned anew all the same: memory may come from elsewhere."""
 JUST_USED = 0.3
 """Seconds in which whoever had a model loaded asks it: one that is not asked by then is idle."""
 
@@ -71,9 +75,12 @@ class Residency:
         plan: MakePlan,
         idle_seconds: Callable[[], float | None],
         pins: Pins | None = None,
+        publish: Callable[[LoadWaits], None] = lambda _event: None,
     ) -> None:
         self._engine, self._plan, self._idle_seconds = engine, plan, idle_seconds
-        self._pins = pins or Pins()
+        self._pins, self._publish = pins or Pins(), publish
+        self._waits: list[tuple[str, threading.Event]] = []
+        """Models whose load is prepared, and what gives it up."""
         self.asked_to_keep: Callable[[str], bool] = lambda _model: False
         """Whether a client of the server wants a model loaded for some time yet: it is not unloaded when idle."""
         self._one_at_a_time = threading.Lock()
@@ -90,22 +97,73 @@ class Residency:
         """Whether it stays."""
         return model in self._pins
 
-    def prepare(self, record: ModelRecord, wishes: "Wishes | None" = None) -> "Planned":
-        """The plan to load with, after making room for it. Blocks while others unload. Raises OutOfMemoryError when
-        the guardrail forbids the load; wishes with the guardrail off load anyway."""
-        with self._one_at_a_time:
-            now = self._engine.snapshot(record.id)
-            alive = now is not None and now.state in ALIVE
-            if alive and wishes is None and now and now.plan:
-                # One that rests has its weights, and needs room for its cache again.
-                again = (
-                    self._with_room(record, None, _held(now)) if now.rests else self._plan(record, None, {})
-                )
-                return replace(again, plan=now.plan, verdict="ok")
-            planned = _allowed(record, self._with_room(record, wishes, _held(now) if now and alive else {}))
+    def prepare(
+        self, record: ModelRecord, wishes: "Wishes | None" = None, over: threading.Event | None = None
+    ) -> "Planned":
+        """The plan to load with, after making room for it. Blocks while others unload, and for ``BUSY_WITHIN`` seconds
+        at most while those answer that would have to go (``LoadWaits`` says so). Raises OutOfMemoryError when the
+        guardrail forbids the load (wishes with the guardrail off load anyway), and LoadCancelledError once ``over`` is
+        set, or after ``give_up``."""
+        end = time.monotonic() + BUSY_WITHIN
+        told: tuple[str, ...] = ()
+        wait = record.id, over or threading.Event()
+        self._waits.append(wait)
+        try:
+            while True:
+                with self._one_at_a_time:
+                    planned = self._planned(record, wishes)
+                behind = self._behind(record, wishes) if planned.verdict == "refuse" else ()
+                if not behind or time.monotonic() >= end:
+                    return _allowed(record, planned)
+                if behind != told:
+                    told = behind
+                    log.info("%s waits for room until %s are idle", record.id, ", ".join(behind))
+                    self._publish(LoadWaits(record.id, behind))
+                self._until_idle(behind, wait[1], end)
+                if wait[1].is_set() or self._stop.is_set():
+                    raise LoadCancelledError(model=record.name)
+        finally:
+            self._waits.remove(wait)
+            if told:
+                self._publish(LoadWaits(record.id))
+
+    def give_up(self, model: str) -> None:
+        """Whoever waits for room for this model stops waiting. Nobody: nothing happens."""
+        for name, over in tuple(self._waits):
+            if name == model:
+                over.set()
+
+    def _planned(self, record: ModelRecord, wishes: "Wishes | None") -> "Planned":
+        now = self._engine.snapshot(record.id)
+        alive = now is not None and now.state in ALIVE
+        if alive and wishes is None and now and now.plan:
+            # One that rests has its weights, and needs room for its cache again.
+            again = self._with_room(record, None, _held(now)) if now.rests else self._plan(record, None, {})
+            return replace(again, plan=now.plan, verdict="ok")
+        planned = self._with_room(record, wishes, _held(now) if now and alive else {})
+        if planned.verdict != "refuse":
             takes = {device.device: device.needed for device in planned.memory}
             self._promised[record.id] = time.monotonic(), takes
-            return planned
+        return planned
+
+    def _behind(self, record: ModelRecord, wishes: "Wishes | None") -> tuple[str, ...]:
+        """The models that are asked something now and whose memory, once they are idle, makes the load possible."""
+        own = self._engine.snapshot(record.id)
+        others = [item for item in self._loaded(time.time()) if item.id != record.id and not item.pinned]
+        busy = tuple(item.id for item in others if item.busy)
+        if not busy:
+            return ()
+        held = _held(own) if own is not None and own.state in ALIVE else {}
+        roomy = self._plan(record, wishes, _sum([held, *(_all_of(item) for item in others)]))
+        return busy if roomy.verdict != "refuse" else ()
+
+    def _until_idle(self, behind: Sequence[str], over: threading.Event, end: float) -> None:
+        """Until one of them is, or it is time to look again."""
+        until = min(end, time.monotonic() + LOOK_AGAIN)
+        while time.monotonic() < until and not over.wait(0.1):
+            busy = {item.id for item in self._loaded(time.time()) if item.busy}
+            if not busy.issuperset(behind):
+                return
 
     def gives(self, model: str) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
         """What a load of ``model`` could have beside what is free, in bytes by device: what it holds itself, and what
@@ -230,8 +288,10 @@ class Residency:
         return gone
 
     def close(self) -> None:
-        """End the clock."""
+        """End the clock, and give up what waits for room."""
         self._stop.set()
+        for _model, over in tuple(self._waits):
+            over.set()
         if self._thread is not None:
             self._thread.join()
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from app.core.errors import BusyError, OutOfMemoryError
-from app.core.events import InstanceChanged, MemoryUse
+from app.core.errors import BusyError, HearthError, LoadCancelledError, OutOfMemoryError
+from app.core.events import InstanceChanged, LoadWaits, MemoryUse
 from app.core.types import LoadPlan, ModelFile, ModelRecord
 from app.planning.memory import PROCESS_OVERHEAD, DeviceMemory
 from app.planning.pins import Pins
 from app.planning.planner import Planned, Wishes
 from app.planning.reasons import Reason
 from app.planning.residency import Residency
+from tests.waiting import until
 
 GB = 10**9
 
@@ -122,6 +123,13 @@ def test_one_that_rests_gets_room_for_its_cache_again(engine: Engine, residency:
     assert "old" in engine.instances
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads do not wait for those who answer."""
+    monkeypatch.setattr("app.planning.residency.BUSY_WITHIN", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> None:
     engine.add("busy", 4 * GB, active=1)
     engine.add("pinned", 4 * GB)
@@ -131,6 +139,78 @@ def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> No
     assert set(engine.instances) == {"busy", "pinned"}
 
 
+class Waiting:
+    """A load being prepared on a thread of its own, and what is said of it meanwhile."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self.said: list[LoadWaits] = []
+        self.residency = Residency(engine, engine.plan, lambda: None, publish=self.said.append)
+        self.over = threading.Event()
+        self.done: Future[Planned] = Future()
+        self.thread = threading.Thread(target=self._run, args=(record("b", size),))
+        self.thread.start()
+
+    def _run(self, wanted: ModelRecord) -> None:
+        try:
+            self.done.set_result(self.residency.prepare(wanted, None, self.over))
+        except HearthError as error:
+            self.done.set_exception(error)
+
+    def error(self) -> BaseException | None:
+        found = self.done.exception(60)
+        self.thread.join()
+        return found
+
+
+def test_a_load_waits_for_who_has_to_answer_first(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.planning.residency.BEGINS_WITHIN", 0.0)
+    engine.add("busy", 6 * GB, active=1)
+    engine.add("other", 1 * GB, active=1)
+    waiting = Waiting(engine, 6 * GB)
+    until(lambda: waiting.said)
+    assert waiting.said == [LoadWaits("b", ("busy", "other"))]
+    # Meanwhile others load what has room.
+    assert waiting.residency.prepare(record("small", 1 * GB)).verdict == "ok"
+    engine.add("busy", 6 * GB)
+    assert waiting.error() is None
+    assert set(engine.instances) == {"other"}
+    assert waiting.said[-1] == LoadWaits("b")
+
+
+@pytest.mark.parametrize("how", ["give up", "over", "close"])
+def test_a_load_that_waits_can_be_given_up(engine: Engine, how: str) -> None:
+    engine.add("busy", 6 * GB, active=1)
+    waiting = Waiting(engine, 6 * GB)
+    until(lambda: waiting.said)
+    waiting.residency.give_up("another")
+    assert not waiting.done.done()
+    {
+        "give up": lambda: waiting.residency.give_up("b"),
+        "over": waiting.over.set,
+        "close": waiting.residency.close,
+    }[how]()
+    assert isinstance(waiting.error(), LoadCancelledError)
+    assert waiting.said == [LoadWaits("b", ("busy",)), LoadWaits("b")]
+    assert set(engine.instances) == {"busy"}
+
+
+def test_what_will_never_fit_does_not_wait(engine: Engine) -> None:
+    engine.add("busy", 6 * GB, active=1)
+    engine.add("pinned", 2 * GB, active=1, pinned=True)
+    waiting = Waiting(engine, 9 * GB)
+    assert isinstance(waiting.error(), OutOfMemoryError)
+    assert waiting.said == []
+
+
+def test_a_load_does_not_wait_for_ever(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.planning.residency.BUSY_WITHIN", 0.05)
+    engine.add("busy", 6 * GB, active=1)
+    waiting = Waiting(engine, 6 * GB)
+    assert isinstance(waiting.error(), OutOfMemoryError)
+    assert waiting.said == [LoadWaits("b", ("busy",)), LoadWaits("b")]
+
+
+@pytest.mark.usefixtures("impatient")
 def test_two_loads_at_once_are_not_given_the_same_memory(engine: Engine, residency: Residency) -> None:
     assert residency.prepare(record("first", 6 * GB)).verdict == "ok"
     engine.add("first", 0, state="loading")  # nothing of it is in memory yet
@@ -161,6 +241,7 @@ def test_a_load_that_never_began_is_forgotten(
     assert residency.prepare(record("second", 6 * GB)).verdict == "ok"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_one_that_was_loaded_just_now_is_left_to_whoever_wanted_it(
     engine: Engine, residency: Residency
 ) -> None:
