@@ -6,15 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from app.core.errors import BusyError, ModelNotFoundError
 from app.core.events import InstanceChanged
 from app.core.generate import GenerateEvent, GenerateRequest, Message, SamplingParams, ToolSpec
 from app.core.settings import SettingsStore
-from app.core.types import LoadPlan, ModelRecord
+from app.core.types import ModelRecord
 from app.server.errors import Problem
 from app.server.keep import Keeper
+from app.server.plans import Planner, Plans
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -31,15 +32,6 @@ T = TypeVar("T")
 NOT_MODELS = ("projector", "imatrix", "adapter")
 
 
-class Planned(Protocol):
-    """What a planner gives: a plan (and reasons the server has no use for)."""
-
-    @property
-    def plan(self) -> LoadPlan:
-        """What to load with."""
-        ...
-
-
 class Backend:
     """Everything below HTTP. Used on the server's loop; what blocks runs in its executor."""
 
@@ -47,7 +39,7 @@ class Backend:
         self,
         library: "Library",
         supervisor: "Supervisor",
-        planner: Callable[[ModelRecord], Planned],
+        planner: Planner,
         settings: SettingsStore,
         *,
         downloads: "Downloads | None" = None,
@@ -58,7 +50,7 @@ class Backend:
     ) -> None:
         """``sampling``: a model's own, by its id. ``fitter`` says what fits this machine; it may take a moment."""
         self._sampling = sampling
-        self.library, self.supervisor, self._planner = library, supervisor, planner
+        self.library, self.supervisor, self._plans = library, supervisor, Plans(planner)
         self.settings = settings
         self.downloads, self.hub, self.series = downloads, hub, series
         self.fitter = fitter
@@ -144,10 +136,12 @@ class Backend:
         instance = self.instance(record.id)
         if instance is not None and instance.state == "ready":
             if instance.rests:  # its cache was given back: there must be room for it again
-                await in_thread(self._planner, record)
+                await self._plans.plan(record)
             return instance
-        planned = await in_thread(self._planner, record)
-        plan = planned.plan
+        plan = (await self._plans.plan(record)).plan
+        instance = self.instance(record.id)
+        if instance is not None and instance.state == "ready":
+            return instance  # somebody loaded it meanwhile, perhaps with a plan of their own
         if instance is not None and instance.state in ("starting", "loading") and instance.plan is not None:
             plan = instance.plan  # joins the load that somebody began with a plan of their own
         loaded = await finished(self.supervisor.ensure_ready(record.id, plan))
@@ -159,7 +153,7 @@ class Backend:
         """Load with some of the plan's fields changed."""
         from msgspec.structs import replace  # noqa: PLC0415 - used here alone
 
-        planned = await in_thread(self._planner, record)
+        planned = await self._plans.plan(record)
         loaded = await finished(self.supervisor.ensure_ready(record.id, replace(planned.plan, **changes)))
         self.library.touched(record.id)
         return loaded
@@ -207,7 +201,8 @@ class Backend:
         return self._counts[model] if model else len(self._running)
 
     def cancel_all(self) -> None:
-        """Cut every answer short; each stream ends as cancelled."""
+        """Cut every answer short (each stream ends as cancelled), and give up what waits for room."""
+        self._plans.give_up()
         for request_id in tuple(self._running):
             self.supervisor.cancel(request_id)
 

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from app.core.generate import SamplingParams
     from app.core.series import SeriesStore
-    from app.core.types import ModelRecord
     from app.models.downloads import Downloads
     from app.models.hub import Hub
     from app.models.library import Library
     from app.planning.fit import Fitter
     from app.runtime.supervisor import Supervisor
-    from app.server.backend import Backend, Planned
+    from app.server.backend import Backend
     from app.server.keys import KeyStore
     from app.server.live import LiveRequest, Registry
+    from app.server.plans import Planner
     from app.server.usage import KeyUsage, UsageBook
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class ServerHost:
         self,
         library: "Library",
         supervisor: "Supervisor",
-        planner: "Callable[[ModelRecord], Planned]",
+        planner: "Planner",
         bus: Bus,
         settings: SettingsStore,
         *,

@@ -223,7 +223,7 @@ def _serve_ours() -> None:
         bus = Bus()
         settings = SettingsStore(Path(folder) / "settings.toml", bus)
         plan = SimpleNamespace(plan=LoadPlan("model.gguf"))
-        host = ServerHost(library, engine, lambda _record: plan, bus, settings)
+        host = ServerHost(library, engine, lambda *_asked: plan, bus, settings)
         print(host.start("127.0.0.1", 0).address.rsplit(":", 1)[1], flush=True)
         sys.stdin.read()
         host.close()

@@ -30,7 +30,7 @@ def served(tmp_path, bus: Bus, request: pytest.FixtureRequest) -> Iterator[Serve
     """Over the fake engine; more of the host's services by indirect parametrization."""
     settings = SettingsStore(tmp_path / "settings.toml", bus)
     supervisor = FakeSupervisor()
-    plan = lambda record: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
+    plan = lambda record, *_more: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
     more = dict(getattr(request, "param", {}))
     series = SeriesStore(bus) if more.pop("series", None) else None
     host = ServerHost(
@@ -82,7 +82,7 @@ def real(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     for load in loads:
         load.result(60)
     series = SeriesStore(bus)
-    planned = lambda record: SimpleNamespace(plan=plans[record.id])  # noqa: E731
+    planned = lambda record, *_more: SimpleNamespace(plan=plans[record.id])  # noqa: E731
     library = FakeLibrary((writer, embedder, small))
     host = ServerHost(library, supervisor, planned, bus, settings, series=series)
     address = host.start("127.0.0.1", 0).address

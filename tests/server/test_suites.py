@@ -81,7 +81,7 @@ def test_lm_studio_s_client_downloads_from_the_hub(paths, bus, tmp_path) -> None
     with LocalHub([FakeRepo("me/tiny-GGUF", files, parameters=1_000_000)]) as local:
         hub = Hub(local.url, lambda: None)
         downloads = Downloads(paths, hub, library, bus, settings)
-        plan = lambda record: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
+        plan = lambda record, *_more: SimpleNamespace(plan=LoadPlan(record.path))  # noqa: E731
         host = ServerHost(
             library,
             supervisor,

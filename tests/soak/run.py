@@ -54,7 +54,7 @@ def soak(
         supervisor = Supervisor(bus, Path(folder))
         settings = SettingsStore(Path(folder) / "settings.toml", bus)
         server = ServerHost(
-            FakeLibrary(records), supervisor, lambda _record: SimpleNamespace(plan=plan), bus, settings
+            FakeLibrary(records), supervisor, lambda *_asked: SimpleNamespace(plan=plan), bus, settings
         )  # type: ignore[arg-type]
         try:
             supervisor.ensure_ready(MAIN, plan).result(60)

@@ -1,0 +1,99 @@
+"""Who wants a model loaded: one plan for all of them, and none when they have gone."""
+
+import asyncio
+import http.client
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.core.errors import LoadCancelledError, OutOfMemoryError
+from app.core.types import LoadPlan, ModelRecord
+from app.server.plans import Plans
+from tests.fakes.engine import RECORD
+from tests.waiting import until
+
+
+class Planner:
+    """Waits for room until ``room`` is set or nobody wants it any more."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.room = threading.Event()
+        self.given_up = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, record: ModelRecord, _wishes: None, over: threading.Event) -> Any:
+        self.asked.append(record.id)
+        while not self.room.wait(0.01):
+            if over.is_set():
+                self.given_up.set()
+                raise LoadCancelledError(model=record.name)
+        if self.error is not None:
+            raise self.error
+        return SimpleNamespace(plan=LoadPlan(record.path))
+
+
+def test_one_plan_for_all_who_wait() -> None:
+    planner = Planner()
+
+    async def ask() -> list[Any]:
+        plans = Plans(planner)
+        waiting = [asyncio.ensure_future(plans.plan(RECORD)) for _ in range(40)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        planner.room.set()
+        return await asyncio.gather(*waiting[1:])
+
+    assert len({id(plan) for plan in asyncio.run(ask())}) == 1
+    assert planner.asked == [RECORD.id]
+
+
+def test_nobody_waits_so_it_is_given_up() -> None:
+    planner = Planner()
+
+    async def ask() -> None:
+        plans = Plans(planner)
+        waiting = [asyncio.ensure_future(plans.plan(RECORD)) for _ in range(2)]
+        await asyncio.sleep(0)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        planner.room.set() if planner.given_up.wait(60) else None
+        await plans.plan(RECORD)  # whoever comes then gets a plan of their own
+
+    asyncio.run(ask())
+    assert planner.asked == [RECORD.id] * 2
+
+
+def test_all_who_wait_get_the_error() -> None:
+    planner = Planner()
+    planner.error = OutOfMemoryError(model="m", detail="of no room")
+    planner.room.set()
+
+    async def ask() -> list[Any]:
+        plans = Plans(planner)
+        return await asyncio.gather(*[plans.plan(RECORD) for _ in range(3)], return_exceptions=True)
+
+    assert asyncio.run(ask()) == [planner.error] * 3
+
+
+@pytest.mark.parametrize("how", ["hang up", "stop"])
+def test_a_request_that_waits_for_room_ends_with_its_client_or_the_server(served, how: str) -> None:
+    planner = Planner()
+    served.host._running._backend._plans._planner = planner
+    body = {"model": RECORD.id, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    client = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=60)
+    client.request(
+        "POST", "/v1/chat/completions", json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+    until(lambda: planner.asked)
+    if how == "stop":
+        served.host.stop(grace=0)
+        assert client.getresponse().status == 503
+    client.close()
+    assert planner.given_up.wait(60)
+    assert served.supervisor.requests == []
