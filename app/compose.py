@@ -106,6 +106,11 @@ class Services:
         self.library.touched(record.id)
         return self.supervisor.ensure_ready(record.id, planned.plan)
 
+    def cancel_load(self, model: str) -> None:
+        """Stop loading a model, or waiting for room for it. Nothing of that: nothing happens."""
+        self.residency.give_up(model)
+        self.supervisor.cancel_load(model)
+
     def start(self) -> None:
         """Start what runs in the background: downloads left over, and the live readings."""
         self.library.watch()
@@ -134,8 +139,9 @@ class Planner:
         machine: Callable[[], "Machine"],
         overheads: Overheads,
         presets: Presets,
+        packs: PackStore,
     ) -> None:
-        self._settings, self._machine = settings, machine
+        self._settings, self._machine, self._packs = settings, machine, packs
         self._overheads, self._presets = overheads, presets
 
     def __call__(
@@ -151,7 +157,7 @@ class Planner:
         """What the settings ask for, and a model's own defaults."""
         from app.planning.wishes import from_settings  # noqa: PLC0415 - see __call__
 
-        return from_settings(self.engine(model))
+        return from_settings(self.engine(model)).without_backends(self._packs.off())
 
     def engine(self, model: str = "") -> Engine:
         """How a model is loaded: the settings, then its profile or defaults, then a command line's flags."""
@@ -336,9 +342,9 @@ def compose(paths: Paths | None = None) -> Services:
         usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
     )
     presets = Presets(paths.config / "presets", bus)
-    planner = Planner(settings, machine, overheads, presets)
+    planner = Planner(settings, machine, overheads, presets, packs)
     sampler = Sampler(bus, machine, supervisor.pids)
-    residency = Residency(supervisor, planner, planner.idle_seconds, Pins(paths.data / "pinned.json"))
+    residency = Residency(supervisor, planner, planner.idle_seconds, Pins(paths.data / "pinned.json"), bus.publish)
     asked: Any = Recorded(supervisor, recorder, "server")
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,

@@ -6,7 +6,7 @@ user's minimum. What was asked for explicitly (GPU layers, threads, K/V types) i
 happen.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +49,17 @@ class Wishes(Struct, frozen=True, kw_only=True):
     """ggml device names to use; None: the planner's choice."""
     extra: dict[str, object] = {}
     """Further LoadPlan fields, taken as they are (RoPE, batch sizes, adapters)."""
+
+    def without_backends(self, names: Collection[str]) -> "Wishes":
+        """Without the devices of these backends (``vulkan``), whose packs are off; none left: the planner's choice."""
+        devices = self.devices or ()
+        rest = tuple(device for device in devices if device.rstrip("0123456789").lower() not in names)
+        if rest == devices:
+            return self
+        extra = {
+            name: value for name, value in self.extra.items() if name != "tensor_split"
+        }  # was for all of them
+        return msgspec.structs.replace(self, devices=rest or None, extra=extra)
 
 
 class Planned(Struct, frozen=True):

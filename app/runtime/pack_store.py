@@ -105,6 +105,13 @@ class PackStore:
         """The folders to load, one for each backend. A pack that can't be read is among them: the probe says why."""
         return tuple(pack.path for pack in self.packs() if pack.used)
 
+    def off(self) -> frozenset[str]:
+        """The backends whose packs are all turned off."""
+        packs = self.packs()
+        return frozenset(pack.backend for pack in packs if pack.off) - {
+            pack.backend for pack in packs if pack.used
+        }
+
     def _candidates(self) -> Iterator[tuple[str, Origin]]:
         if self._chosen is not None:
             yield from ((path, "environment") for path in dict.fromkeys(split(self._chosen)))

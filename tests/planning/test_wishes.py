@@ -45,3 +45,11 @@ def test_lists_are_read() -> None:
 def test_what_can_not_be_read_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):
         from_settings(Engine(**{name: text}))
+
+
+def test_devices_of_packs_that_are_off_are_not_asked_for() -> None:
+    wishes = from_settings(Engine(devices="CUDA0, Vulkan1", tensor_split="3,1", n_cpu_moe=4))
+    assert wishes.without_backends({"metal"}) is wishes
+    rest = wishes.without_backends({"vulkan"})
+    assert (rest.devices, rest.extra) == (("CUDA0",), {"n_cpu_moe": 4})
+    assert rest.without_backends({"cuda"}).devices is None

@@ -101,7 +101,9 @@ class TestChoosing:
         assert [store(data).crashed("vulkan", "signal SIGSEGV") for _ in range(2)] == ["", "vulkan-1"]
         assert found.packs()[0].why == "the engine crashed on it twice in a row (signal SIGSEGV)"
         assert found.current() == ()
+        assert found.off() == {"vulkan"}
         assert found.turn("vulkan", on=True).crashes == 0
+        assert found.off() == frozenset()
         assert found.crashed("vulkan", "signal SIGSEGV") == ""
 
     def test_a_crash_without_a_pack_or_a_place_to_note_it_turns_nothing_off(self, data: Path) -> None:
