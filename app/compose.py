@@ -344,7 +344,8 @@ def compose(paths: Paths | None = None) -> Services:
     presets = Presets(paths.config / "presets", bus)
     planner = Planner(settings, machine, overheads, presets, packs)
     sampler = Sampler(bus, machine, supervisor.pids)
-    residency = Residency(supervisor, planner, planner.idle_seconds, Pins(paths.data / "pinned.json"), bus.publish)
+    pins = Pins(paths.data / "pinned.json")
+    residency = Residency(supervisor, planner, planner.idle_seconds, pins, bus.publish)
     asked: Any = Recorded(supervisor, recorder, "server")
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
