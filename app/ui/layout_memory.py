@@ -6,7 +6,7 @@ Qt's INI loses types across processes, so only texts and byte arrays are kept he
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSettings
+from PySide6.QtCore import QByteArray, QSettings, QSize
 from PySide6.QtWidgets import QSplitter, QWidget
 
 if TYPE_CHECKING:
@@ -17,6 +17,15 @@ _FIRST_SIZE = (1280, 800)
 _MOST = 6
 _APART = 32
 """Pixels between one window and the next when nothing is remembered."""
+_FRAME = 40
+"""Pixels that a window's title and frame take of the screen's height: not known before it is shown."""
+
+
+def first_size(room: QSize, least: QSize) -> QSize:
+    """The usual size, or what the screen has room for; a screen too small for the smallest window does not count."""
+    if room.width() < least.width() or room.height() < least.height():
+        return QSize(*_FIRST_SIZE)
+    return QSize(*_FIRST_SIZE).boundedTo(QSize(room.width(), room.height() - _FRAME)).expandedTo(least)
 
 
 class LayoutMemory:
@@ -34,9 +43,17 @@ class LayoutMemory:
             if state is not None:
                 window.restoreState(state, _VERSION)
             return
-        window.resize(*_FIRST_SIZE)
+        self._place_first(window)
+
+    def _place_first(self, window: "MainWindow") -> None:
+        room = window.screen().availableGeometry()
+        size = first_size(room.size(), window.minimumSize())
+        window.resize(size)
         if self._number > 1:
-            window.move(_APART * self._number, _APART * self._number)
+            aside = _APART * (self._number - 1)
+            right = min(aside, max(0, room.width() - size.width()))
+            down = min(aside, max(0, room.height() - _FRAME - size.height()))
+            window.move(room.left() + right, room.top() + down)
 
     def page(self) -> str:
         """The page that was in front, or ""."""

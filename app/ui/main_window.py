@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
+    QKeyEvent,
     QPaintEvent,
     QResizeEvent,
     QShowEvent,
@@ -35,7 +36,7 @@ from app.ui.rail import Rail
 from app.ui.server_switch import ServerSwitch
 from app.ui.status_bar import StatusBar
 from app.ui.watchman import Watchman
-from app.ui.widgets import Banner, Words
+from app.ui.widgets import Banner, Words, press_by_enter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -315,6 +316,10 @@ class MainWindow(QMainWindow):
         narrow = theme.px(NARROW)
         if (event.size().width() < narrow) != (event.oldSize().width() < narrow) or not self._painted:
             self.panels.fit(self.width())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not press_by_enter(self.focusWidget(), event):
+            super().keyPressEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

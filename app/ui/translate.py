@@ -80,6 +80,13 @@ _installed: TsTranslator | None = None
 _language = ""
 
 
+def _locale(language: str, wanted: str) -> QLocale:
+    """Whose numbers and dates: the desktop's own, also where we don't speak its language; "C" has none to read."""
+    system = QLocale.system()
+    own = language == "system" and system.language() != QLocale.Language.C
+    return QLocale(system.name() if own else wanted)
+
+
 def installed() -> str:
     """The language that was asked for last, "system" included."""
     return _language
@@ -93,7 +100,7 @@ def install(language: str) -> str:
     if _installed is not None:
         QCoreApplication.removeTranslator(_installed)
         _installed = None
-    QLocale.setDefault(QLocale(wanted if language != "system" else QLocale.system().name()))
+    QLocale.setDefault(_locale(language, wanted))
     # One file for our strings, one for those of Qt's own dialogs; English has only its plurals.
     files = [resource("translations", f"{name}_{wanted}.ts") for name in ("hearth", "qt")]
     known = [file for file in files if file.is_file()]

@@ -13,12 +13,15 @@ from PySide6.QtGui import (
     QShowEvent,
 )
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QAbstractSpinBox,
+    QCheckBox,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QRadioButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -48,11 +51,31 @@ def make_label(role: str = "", parent: QWidget | None = None, *, wrap: bool = Fa
     return label
 
 
+def press_by_enter(widget: QWidget | None, event: QKeyEvent) -> bool:
+    """Enter presses the button that has the keyboard, as Space does; False: it was another key, or no button."""
+    enter = event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and not event.isAutoRepeat()
+    if not enter or not isinstance(widget, QAbstractButton) or isinstance(widget, QCheckBox | QRadioButton):
+        return False
+    if isinstance(widget, QToolButton) and widget.popupMode() == QToolButton.ToolButtonPopupMode.InstantPopup:
+        widget.showMenu()
+    else:
+        widget.click()
+    return True
+
+
+class Button(QPushButton):
+    """Enter presses it, not the dialog's usual button."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not press_by_enter(self, event):
+            super().keyPressEvent(event)
+
+
 def make_button(
     clicked: Callable[[], object], role: str = "", parent: QWidget | None = None, *, compact: bool = False
 ) -> QPushButton:
     """A push button that calls ``clicked`` without arguments."""
-    button = QPushButton(parent)
+    button = Button(parent)
     if role:
         button.setProperty("role", role)
     if compact:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QSplitter
 
@@ -14,8 +14,10 @@ from app.core.generate import Timings
 from app.core.types import Sample
 from app.ui import theme
 from app.ui.dialogs.about import AboutDialog
+from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.entries import Entry
+from app.ui.layout_memory import first_size
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
 
@@ -228,3 +230,32 @@ def test_splitters_and_the_page_in_front_are_remembered(qtbot: Any, window: Any,
     assert again.page("chat").findChild(QSplitter).sizes()[0] == sizes[0] == 300
     again.close()
     again.shut()
+
+
+def test_enter_presses_the_button_that_has_the_keyboard(qtbot: Any, window: Any) -> None:
+    window.activateWindow()
+    rail = window.rail.buttons["library"]
+    rail.setFocus()
+    qtbot.keyClick(rail, Qt.Key.Key_Return)
+    assert window.page_shown() == "library"
+    dialog = ConfirmDialog("Delete it?", "For good.", "Delete", window)
+    ended: list[int] = []
+    dialog.finished.connect(ended.append)
+    dialog.act.setDefault(True)
+    dialog.open()
+    qtbot.keyClick(dialog.cancel, Qt.Key.Key_Enter)
+    assert ended == [ConfirmDialog.DialogCode.Rejected]
+
+
+@pytest.mark.parametrize(
+    ("room", "size"),
+    [
+        ((1920, 1080), (1280, 800)),
+        ((1280, 774), (1280, 734)),
+        ((1024, 600), (1024, 600)),
+        ((800, 800), (1280, 800)),
+    ],
+)
+def test_the_first_window_fits_its_screen(room: tuple[int, int], size: tuple[int, int]) -> None:
+    found = first_size(QSize(*room), QSize(960, 600))
+    assert (found.width(), found.height()) == size
