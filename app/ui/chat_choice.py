@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.core.events import InstanceChanged
+from app.core.events import InstanceChanged, LoadWaits
 from app.core.types import ModelRecord
 from app.ui import chat_models, tasks
 from app.ui.model_picker import ModelChoice
@@ -87,8 +87,14 @@ class ChatModels(QObject):
             self._owner.window.tell()
 
     def cancel_load(self) -> None:
-        """Stop loading the chosen model."""
-        self._owner.services.supervisor.cancel_load(self.chosen)
+        """Stop loading the chosen model, or waiting for room for it."""
+        self._owner.services.cancel_load(self.chosen)
+
+    def load_waits(self, event: LoadWaits) -> None:
+        """There is no room for a model before others have answered."""
+        if event.model == self.chosen:
+            self._owner.load_progress.emit(0.0 if event.behind else None)
+        self._owner.turns.load_waits(event, self.names)
 
     def instance_changed(self, event: InstanceChanged) -> None:
         """A model loads, is ready, or is gone."""

@@ -17,7 +17,7 @@ from PySide6.QtGui import QImage
 from app.chat import attachments
 from app.chat.session import ChatSession, TurnEnded
 from app.chat.store_types import Conversation, NewAttachment, StoredMessage
-from app.core.events import ChatChanged, InstanceChanged, LibraryChanged
+from app.core.events import ChatChanged, InstanceChanged, LibraryChanged, LoadWaits
 from app.ui import chat_place, errors, picture_files, tasks
 from app.ui.chat_acts import ChatActs
 from app.ui.chat_choice import ChatModels
@@ -100,6 +100,7 @@ class ChatController(QObject):
         bridge.on(ChatChanged, self._chat_changed, self)
         bridge.on(LibraryChanged, lambda _event: self.models.load(), self)
         bridge.on(InstanceChanged, self.models.instance_changed, self)
+        bridge.on(LoadWaits, self.models.load_waits, self)
 
     @property
     def store(self) -> Any:

@@ -1,6 +1,6 @@
 """Answers on their way: asked, grown frame by frame, ended; in the transcript or side by side in two columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ from PySide6.QtCore import QObject
 
 from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted, TurnUnsaved
 from app.chat.store_types import NewAttachment
-from app.core.events import InstanceChanged
+from app.core.events import InstanceChanged, LoadWaits
 from app.core.generate import Delta
 from app.ui import errors, tasks
 from app.ui.entries import Entry, attached
 from app.ui.live_answer import LiveAnswer
-from app.ui.turn_view import TurnView, loading_text, waiting_text
+from app.ui.turn_view import TurnView, loading_text, room_text, waiting_text
 
 if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
@@ -51,6 +51,7 @@ class ChatTurns(QObject):
                 turn.stopped = True
                 if turn.turn is not None:
                     turn.turn.stop()
+                self._owner.services.residency.give_up(turn.entry.model)
         if chat is not None:  # asked for in another window
             self._owner.session.stop(chat)
 
@@ -201,14 +202,17 @@ class ChatTurns(QObject):
         chat, system = turn.conversation, owner.how.system_prompt()
         listener = partial(self._note, turn.tag)
 
-        def work() -> Turn:
-            after = self._load_if_needed(options.model)
+        def work() -> "tuple[Turn, Future[Any] | None]":
+            after: Future[Any] | None = None if self._is_ready(options.model) else Future()
             store = turn.place.store
             number = chat if chat is not None else store.create(model=options.model, system=system).id
-            return begin(number, options, listener, after)
+            return begin(number, options, listener, after), after
 
-        def begun(started: Turn) -> None:
+        def begun(found: "tuple[Turn, Future[Any] | None]") -> None:
+            started, after = found
             turn.turn = started
+            if after is not None:
+                tasks.run(partial(self._load, options.model, after))
             if turn.stopped:
                 started.stop()
             if then is not None:
@@ -216,18 +220,17 @@ class ChatTurns(QObject):
 
         tasks.run(work, begun, partial(self._not_begun, turn), self)
 
-    def _load_if_needed(self, model: str) -> "Future[Any] | None":
-        """Pool thread. A load that can't even begin becomes the answer's error: the question is kept all the same."""
-        services = self._owner.services
-        known = services.supervisor.snapshot(model)
-        if known is not None and known.state == "ready" and not known.rests:
-            return None
+    def _is_ready(self, model: str) -> bool:
+        known = self._owner.services.supervisor.snapshot(model)
+        return known is not None and known.state == "ready" and not known.rests
+
+    def _load(self, model: str, after: "Future[Any]") -> None:
+        """Pool thread. The question is kept by now: to make room may take minutes, and a load that can't even begin
+        becomes the answer's error."""
         try:
-            return services.load(model)
+            self._owner.services.load(model).add_done_callback(partial(_pass_on, after))
         except Exception as error:  # noqa: BLE001 - it is shown in the answer's place
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            return failed
+            after.set_exception(error)
 
     def _not_begun(self, turn: TurnView, error: Exception) -> None:
         self._turns.pop(turn.tag, None)
@@ -309,6 +312,15 @@ class ChatTurns(QObject):
                 turn.status = loading_text(name, event.progress)
                 self._show(turn, "set_status", turn.entry.key, turn.status)
 
+    def load_waits(self, event: LoadWaits, names: Mapping[str, str]) -> None:
+        """There is room for a model only when others have answered: the answers that wait for it say so."""
+        behind = [names.get(model, model) for model in event.behind]
+        for turn in self._turns.values():
+            if self._is_here(turn) and turn.entry.model == event.model and not turn.tokens:
+                name = names.get(event.model, event.model)
+                turn.status = room_text(name, behind) if behind else waiting_text()
+                self._show(turn, "set_status", turn.entry.key, turn.status)
+
     # ---------------------------------------------------------------- showing
 
     def show_again(self, turn: TurnView) -> None:
@@ -329,3 +341,12 @@ class ChatTurns(QObject):
             "finish_live": owner.finished,
         }
         signals[what].emit(*arguments)
+
+
+def _pass_on(after: "Future[Any]", done: "Future[Any]") -> None:
+    if done.cancelled():
+        after.cancel()
+    elif (error := done.exception()) is not None:
+        after.set_exception(error)
+    else:
+        after.set_result(done.result())

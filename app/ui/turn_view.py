@@ -97,6 +97,12 @@ def loading_text(model: str, progress: float) -> str:
     )
 
 
+def room_text(model: str, behind: Sequence[str]) -> str:
+    """The status line while there is no room for the model yet."""
+    text = QCoreApplication.translate("Turn", "No room for {model} yet; answering now: {others}")
+    return text.format(model=model, others=QLocale().createSeparatedList(list(behind)))
+
+
 def waiting_text() -> str:
     """The status line before the engine says anything."""
     return QCoreApplication.translate("Turn", "Waiting for the model")

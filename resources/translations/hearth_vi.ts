@@ -8927,6 +8927,10 @@
         <translation>Đang nạp {model}: {percent} %</translation>
     </message>
     <message>
+        <source>No room for {model} yet; answering now: {others}</source>
+        <translation>Chưa đủ chỗ cho {model}; đang bận trả lời: {others}</translation>
+    </message>
+    <message>
         <source>Waiting for the model</source>
         <translation>Đang đợi mô hình</translation>
     </message>

@@ -39,6 +39,8 @@ def chat_services(folder: Path, bus: Bus) -> Iterator[Any]:
         engine=lambda _source: supervisor,
         library=FakeLibrary((RECORD, OTHER)),
         load=load,
+        cancel_load=lambda _model: None,
+        residency=SimpleNamespace(give_up=lambda _model: None),
         paths=SimpleNamespace(config=folder),
         presets=Presets(folder / "presets"),
     )

@@ -3,6 +3,7 @@
 The engine is a stand-in that echoes (``tests.fakes.engine``); ``test_chat_story`` has the real one.
 """
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from app.chat.store_types import Conversation
-from app.core.errors import OutOfMemoryError
-from app.core.events import Bus
+from app.core.errors import LoadCancelledError, OutOfMemoryError
+from app.core.events import Bus, LoadWaits
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
 from app.ui.message_parts import ErrorCard
 from app.ui.pages.chat import ChatPage
 from app.ui.undo_bar import UndoBar
 from tests import waiting
-from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
+from tests.fakes.chat_page import OTHER, ask, chat_page, chat_services, until, wait_idle
 from tests.fakes.engine import RECORD
 
 
@@ -263,6 +264,30 @@ def test_without_a_model_the_page_offers_one(qtbot: QtBot, page: ChatPage, servi
     assert page._empty.button.isVisible()
     with qtbot.waitSignal(page.starter_requested):
         qtbot.mouseClick(page._empty.button, Qt.MouseButton.LeftButton)
+
+
+def test_a_question_is_kept_while_its_model_waits_for_room(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    room, given_up = threading.Event(), []
+    load = services.load
+
+    def wait(model: str) -> Any:
+        services.bus.publish(LoadWaits(model, (OTHER.id,)))
+        assert room.wait(60)
+        if given_up:
+            raise LoadCancelledError(model=model)
+        return load(model)
+
+    services.load = wait
+    services.residency.give_up = lambda model: (given_up.append(model), room.set())
+    page.controller.ask("are you there")
+    until(qtbot, lambda: page.controller.turns.here() and "Other" in page.controller.turns.here().status)
+    assert "are you there" in [m.text for m in services.chats.messages(page.controller.chat)]
+    page.controller.turns.stop()
+    until(qtbot, lambda: page.controller.turns.here() is None)
+    assert given_up == [RECORD.id]
+    assert not services.supervisor.requests
 
 
 def test_picking_a_model_loads_and_remembers_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:
