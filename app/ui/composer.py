@@ -30,6 +30,7 @@ from app.chat.attachments import is_long_paste
 from app.ui import theme
 from app.ui.attachment_bar import AttachmentBar
 from app.ui.chat_style import COLUMN, make_style
+from app.ui.drop_zone import attachable
 
 MAX_LINES = 12
 _COMMIT_MS = 50
@@ -126,7 +127,9 @@ class ComposerEdit(QPlainTextEdit):
     # ---------------------------------------------------------------- dropped files
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        return source.hasUrls() or source.hasImage() or super().canInsertFromMimeData(source)
+        if source.hasUrls():
+            return not any(url.isLocalFile() for url in source.urls()) or bool(attachable(source))
+        return source.hasImage() or super().canInsertFromMimeData(source)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         paths = [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]

@@ -7,6 +7,7 @@ from PySide6.QtCore import QCoreApplication, QLocale, QObject, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.ui.composer import Composer
+from app.ui.drop_zone import DropZone
 
 if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
@@ -24,6 +25,7 @@ class ComposerDesk(QObject):
         composer.stop_requested.connect(controller.stop)
         composer.text_changed.connect(self._typed)
         composer.files_dropped.connect(self._dropped)
+        self._zone = DropZone(composer.parentWidget() or page, self._dropped, self._hover)
         composer.long_paste.connect(controller.attach_text)
         composer.attach_requested.connect(self._choose_files)
         composer.image_pasted.connect(controller.attach_image)
@@ -89,6 +91,12 @@ class ComposerDesk(QObject):
                 "This model's projector can't be used, so only the text is sent. The engine says: {why}",
             ).format(why=why)
         self._composer.set_note(words)
+
+    def _hover(self, over: bool) -> None:
+        if over:
+            self._composer.set_note(translate("ChatPage", "Let go to attach it to your message."))
+        else:
+            self.show_sight()
 
     def _dropped(self, paths: list[Path]) -> None:
         self._controller.attach(paths)

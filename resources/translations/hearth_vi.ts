@@ -1151,6 +1151,10 @@
         <translation>Không dùng được bộ chiếu của mô hình này nên chỉ văn bản được gửi đi. Bộ máy cho biết: {why}</translation>
     </message>
     <message>
+        <source>Let go to attach it to your message.</source>
+        <translation>Thả ra để đính kèm vào tin nhắn của bạn.</translation>
+    </message>
+    <message>
         <source>Attach files</source>
         <translation>Đính kèm tệp</translation>
     </message>

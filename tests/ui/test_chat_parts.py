@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -155,6 +155,30 @@ def test_dropped_exports_are_imported_and_told(
     assert isinstance(undo, QPushButton)
     undo.click()
     until(qtbot, lambda: titles(page) == [])
+
+
+def test_a_file_dropped_on_the_conversation_is_attached(qtbot: QtBot, page: ChatPage, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("x = 1")
+    zone = page.composer.parentWidget()
+    assert zone is not None
+    assert zone.isAncestorOf(page.transcript)
+
+    def drag(kind: type[QDropEvent], *names: str) -> bool:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(tmp_path / name)) for name in names])
+        buttons, no_keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        place = QPoint(5, 5) if kind is QDragEnterEvent else QPointF(5, 5)
+        event = kind(place, Qt.DropAction.CopyAction, data, buttons, no_keys)  # type: ignore[arg-type]
+        event.ignore()
+        QApplication.sendEvent(zone, event)
+        return event.isAccepted()
+
+    assert drag(QDragEnterEvent, "code.py")
+    assert "attach" in page.composer._note.text()
+    assert drag(QDropEvent, "code.py")
+    assert page.composer._note.text() == ""
+    until(qtbot, lambda: [item.name for item in page.composer.attachments.items] == ["code.py"])
+    assert not drag(QDragEnterEvent, "model.gguf")  # the window's
 
 
 def test_all_chats_are_exported(services: Any, tmp_path: Path) -> None:
