@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from app.core import crash
 from app.core.errors import AlreadyRunningError, HearthError
 from app.core.paths import NEW_CHAT, Paths, find_paths
-from app.ui import tasks, translate
+from app.ui import file_events, tasks, translate
 from app.ui.resources import resource
 from app.ui.single import SingleWindow
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.compose import Services
+    from app.ui.file_events import FileEvents
     from app.ui.main_window import MainWindow
     from app.ui.windows import Windows
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
     """Open the window and stay until it is closed. Returns the exit code: 0, or 1 when it can't be opened."""
     application = _application()
+    files = file_events.watch(application)
     single: SingleWindow | None = None
     try:
         paths = find_paths().ensure()
@@ -46,7 +48,7 @@ def run(compose: "Callable[[Paths], Services]", args: list[str]) -> int:
     crash.watch(paths.logs)
     again: list[str] = []
     try:
-        code = _show(application, services, single, args, again)
+        code = _show(application, services, single, args, again, files)
     except Exception as error:
         crash.note(error)
         raise
@@ -115,7 +117,12 @@ def _refuse(error: HearthError) -> int:
 
 
 def _show(
-    application: QApplication, services: "Services", single: SingleWindow, args: list[str], again: list[str]
+    application: QApplication,
+    services: "Services",
+    single: SingleWindow,
+    args: list[str],
+    again: list[str],
+    files: "FileEvents | None",
 ) -> int:
     """``again`` gets the command to start the program with once it has ended, when that was asked for."""
     from app.ui import look  # noqa: PLC0415 - a second copy that only knocks needs none of it
@@ -129,6 +136,8 @@ def _show(
     notifier = _quit_on_signals(application, windows)
     window = windows.open()
     window.painted.connect(lambda: _after_paint(windows, window, single, args))
+    if files is not None:
+        window.painted.connect(lambda: files.open_with(windows.raise_with))
     code = application.exec()
     if notifier is not None:
         notifier.setEnabled(False)

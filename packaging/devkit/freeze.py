@@ -50,6 +50,7 @@ def ensure() -> Path:
             f"The frozen program has {total / 1e6:.0f} MB, more than the limit. Largest:\n{largest(folder)}"
         )
     _add_packs(folder)
+    _into_bundle(folder)
     return folder
 
 
@@ -120,6 +121,12 @@ def _add_packs(folder: Path) -> None:
         tell(f"NOTE: without Vulkan in the base install: {problem}")
         return
     shutil.copytree(pack, folder / INTERNAL / "packs" / pack.name)
+
+
+def _into_bundle(folder: Path) -> None:
+    """macOS's bundle was made with the folder, before its licences were; it is sealed when the image is made."""
+    if (app := folder.with_name("Hearth.app")).is_dir():
+        shutil.copytree(folder / "licenses", app / "Contents/Resources/licenses", dirs_exist_ok=True)
 
 
 def link_twins(folder: Path) -> int:

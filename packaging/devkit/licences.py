@@ -109,11 +109,13 @@ def _engine(folder: Path) -> None:
 
 
 def _python(environment: Environment, folder: Path) -> None:
-    script = "import os, sys; print(os.path.join(os.path.dirname(os.__file__), 'LICENSE.txt'))"
-    out = subprocess.run(
-        [environment.python, "-c", script], capture_output=True, check=True, text=True
-    ).stdout
-    places = [Path(out.strip()), Path("/usr/share/doc/python3.11/copyright")]
+    script = (
+        "import os, sys; print(os.path.dirname(os.__file__), sys.base_prefix, sys.version_info[1], sep='\\n')"
+    )
+    done = subprocess.run([environment.python, "-c", script], capture_output=True, check=True, text=True)
+    beside, prefix, minor = done.stdout.split("\n")[:3]
+    places = [Path(beside, "LICENSE.txt"), Path(prefix, "LICENSE.txt"),  # the second on Windows
+              Path(f"/usr/share/doc/python3.{minor}/copyright")]  # fmt: skip
     text = next((place for place in places if place.is_file()), None)
     if text is None:
         raise Problem("Python's own licence (LICENSE.txt) is not beside its library: it can't be bundled.")

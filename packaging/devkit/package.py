@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,8 +64,24 @@ def _program() -> Path:
     return folder
 
 
+def python_library() -> list[str]:
+    """The Debian package of Python's own library where it is missing: Debian's interpreter does not need it, the frozen
+    program does."""
+    name = sysconfig.get_config_var("INSTSONAME") or ""
+    return [name.partition(".so")[0]] if ".so" in name and qtlibs.missing_libraries([name]) else []
+
+
+def _libraries() -> None:
+    """What the freezing looks at: Qt draws the icons, and PyInstaller asks each library for what it needs."""
+    qtlibs.ensure_libraries()
+    missing = python_library()
+    if missing and not qtlibs.apt_install(missing):
+        raise Problem(f"Python's own library is missing. Run:  {qtlibs.apt_command(missing)}")
+
+
 def _linux() -> list[Path]:
     tools(DEBIAN_TOOLS)
+    _libraries()
     usr = linux.tree(_program())
     data = linux.payload(usr)
     made = [linux.deb(usr, data), linux.run_file(data)]

@@ -94,7 +94,7 @@ Section "-program"
     Rename "$INSTDIR" "$INSTDIR.previous"
   ${EndIf}
   SetOutPath "$INSTDIR"
-  File /r "${PROGRAM}/*.*"
+  File /r "${PROGRAM}\*.*"
   WriteUninstaller "$INSTDIR\uninstall.exe"
 
   CreateDirectory "$SMPROGRAMS\${NAME}"
