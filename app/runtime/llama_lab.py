@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -30,8 +31,15 @@ from app.runtime.llama import start
 from app.runtime.llama_quantize import Lines, quantize
 
 
-def main(_args: list[str] | None = None) -> int:
-    """Do one job; returns the exit status."""
+def main(_args: list[str] | None = None) -> NoReturn:
+    """Do one job and end the process, at once: what it leaves is closed, and taking an interpreter down piece by piece
+    takes 20 ms."""
+    status = _do()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _do() -> int:
     events = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 

@@ -1,15 +1,12 @@
 """Loads backend packs into the running engine: on libllama's own handle, and only what its manifest vouches for."""
 
 import ctypes
-import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from app.runtime.packs import VARIABLE, Manifest, PackError, check_pack, split
-
-log = logging.getLogger(__name__)
 
 DRIVERS = {
     "libcuda.so": "no NVIDIA driver is here, which it needs",
@@ -38,6 +35,9 @@ def load_packs(library: Any, packs: Iterable[str], *, whole: bool = True) -> dic
 def load_from_environment(library: Any) -> None:
     """What a worker does at its start; a refused pack is a line in its log, and the model runs without it."""
     for pack, why in load_packs(library, split(os.environ.get(VARIABLE, "")), whole=False).items():
+        import logging  # noqa: PLC0415 - 4 ms at the start of every engine process
+
+        log = logging.getLogger(__name__)
         log.info("the backend pack %s is not used: %s", pack, why)
 
 

@@ -1,6 +1,7 @@
 """Quantizing through llama.cpp's own function, with every option it has (llama.h, llama_model_quantize_params)."""
 
 import ctypes
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,7 @@ _INT, _STR = 0, 3  # llama.h, llama_model_kv_override_type
 _STEP = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]\s+(\S+)")
 _SIZE = re.compile(r"(model|quant) size\s*=\s*([\d.]+) MiB \(([\d.]+) BPW\)")
 _FALLBACK = re.compile(r"warning: (\S+)\s+- ncols.*type\s+(\w+)\).*-> falling back to\s+(\w+)")
+_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 ROOM = 64 << 20
 """Bytes that stay free beside a result."""
@@ -33,13 +35,13 @@ _quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctype
 
 
 def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], None]) -> LabDone:
-    """Run the job: first dry, to know the size and what it needs, then for good; the target is renamed last. Raises
+    """Run the job: where room may lack first dry, to know the size, then for good; the target is renamed last. Raises
     NeedsMatrixError, UnknownTypeError, DiskFullError, QuantizeFailedError."""
     params, alive = _params(job)
-    dry = _run(job, lines, params, dry=True)
     if job.dry_run:
-        return dry
-    _refuse(job, dry)
+        return _run(job, lines, params, dry=True)
+    if (room := _room(job)) < _most(job):
+        _refuse(job, _run(job, lines, params, dry=True), room)
     lines.on_line = lambda line: _report(line, tell)
     done = _run(job, lines, params, dry=False)
     del alive
@@ -59,6 +61,8 @@ def _run(job: QuantizeJob, lines: "Lines", params: Any, *, dry: bool) -> LabDone
 
 
 def _say_why(job: QuantizeJob, reason: str, written: int) -> NoReturn:
+    if "requires an imatrix" in reason:  # found before anything is written
+        raise NeedsMatrixError(type=job.type)
     if "iostream" in reason or "basic_ios" in reason:  # the C++ library's words for a write that failed
         reason = (
             f"its result could not be written after {written / 1e6:.0f} MB: the disk, or a limit, is full"
@@ -66,13 +70,25 @@ def _say_why(job: QuantizeJob, reason: str, written: int) -> NoReturn:
     raise QuantizeFailedError(model=Path(job.source).name, detail=reason)
 
 
-def _refuse(job: QuantizeJob, dry: LabDone) -> None:
+def _room(job: QuantizeJob) -> int:
+    return shutil.disk_usage(_folder(job)).free - ROOM
+
+
+def _folder(job: QuantizeJob) -> Path:
+    return next(parent for parent in Path(job.target).absolute().parents if parent.exists())
+
+
+def _most(job: QuantizeJob) -> float:
+    """Bytes that no result exceeds: every weight as F32, though it may have had a bit. Unknown for a split source."""
+    path = Path(job.source)
+    return math.inf if _SPLIT.search(path.name) or not path.exists() else 32 * path.stat().st_size
+
+
+def _refuse(job: QuantizeJob, dry: LabDone, room: int) -> None:
     if dry.figures["needs_matrix"] and not job.matrix:
         raise NeedsMatrixError(type=job.type)
-    folder = next(parent for parent in Path(job.target).absolute().parents if parent.exists())
-    missing = int(dry.figures["quant_bytes"]) + ROOM - shutil.disk_usage(folder).free
-    if missing > 0:
-        raise DiskFullError(path=str(folder), missing=f"{missing / 1e6:.0f} MB")
+    if (missing := int(dry.figures["quant_bytes"]) - room) > 0:
+        raise DiskFullError(path=str(_folder(job)), missing=f"{missing / 1e6:.0f} MB")
 
 
 def commit() -> str:

@@ -4,7 +4,6 @@
 ``packaging/devkit/packs.py``. Nothing here knows the engine: ``llama_packs`` loads what was checked here.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -114,6 +113,8 @@ def _inside(name: str) -> bool:
 
 
 def _check_file(path: Path, entry: PackFile) -> None:
+    import hashlib  # noqa: PLC0415 - OpenSSL: no engine process needs it but the one that probes
+
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """The quantization lab beside llama.cpp's own tools (``make bench-peers``): wall time and memory of whole processes, in
-pairs, as ratios."""
+pairs, as ratios. Both get the same number of threads and write a file that is not there yet (what a process before them
+wrote is removed outside the measured time); neither waits for the disk at the end (no fsync)."""
 
 import os
 import subprocess
@@ -53,7 +54,7 @@ def _prepare(peers: Path, work: Path) -> None:
 
 
 def _compare(name: str, peers: Path, work: Path) -> list[Figure]:
-    pairs = [(theirs(_their(name, peers, work)), ours(_our(name, work))) for _ in range(PAIRS[name] + 1)][1:]
+    pairs = [_pair(name, peers, work) for _ in range(PAIRS[name] + 1)][1:]
     clocks = [_middle([cost.wall for cost in side]) for side in zip(*pairs, strict=True)]
     most = 1.0 if name != "quantize" else None  # there Python's own 20 MB weigh more than what is worked with
     return [
@@ -67,6 +68,12 @@ def _compare(name: str, peers: Path, work: Path) -> list[Figure]:
             note=f"{pairs[-1][1].memory / 1e6:.0f} MB",
         ),
     ]  # fmt: skip
+
+
+def _pair(name: str, peers: Path, work: Path) -> tuple[Cost, Cost]:
+    for result in ("theirs.gguf", "ours.gguf"):
+        (work / result).unlink(missing_ok=True)
+    return theirs(_their(name, peers, work)), ours(_our(name, work))
 
 
 def _middle(values: list[float]) -> float:

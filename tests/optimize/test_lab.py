@@ -10,6 +10,7 @@ import pytest
 
 from app.core.errors import (
     BadRequestError,
+    DiskFullError,
     HearthError,
     LabStoppedError,
     QuantizeFailedError,
@@ -113,6 +114,23 @@ def test_a_disk_that_fills_is_named(full: Path, tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_with_too_little_room_is_named_before_anything_is_written(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_disk = (
+        "import shutil, sys; shutil.disk_usage = lambda _: shutil._ntuple_diskusage(1, 1, 100 << 20);"
+    )
+    code = f"{small_disk} from app.__main__ import main; sys.exit(main())"
+    monkeypatch.setattr("app.optimize.process.program", lambda: [sys.executable, "-c", code])
+    seen: list[LabProgress] = []
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="Q8_0")
+    with pytest.raises(DiskFullError) as caught:
+        run_job(job, seen.append)
+    missing = int(str(caught.value.params["missing"]).removesuffix(" MB"))
+    assert missing == pytest.approx(144.8 - 105 + 67, abs=3)
+    assert (seen, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_a_foreign_architecture_is_named(tmp_path: Path) -> None:
