@@ -8,6 +8,8 @@ import time
 import uuid
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from app.core.generate import (
     Delta,
     Failed,
@@ -24,15 +26,49 @@ PATIENCE = 120.0
 STOPS = (" the", "\n", ".", " a")
 
 
+BEGINNINGS = (
+    "1, 2, 3, 4, 5, 6,", "10, 20, 30, 40,", "2, 4, 6, 8, 10,", "January, February, March,", "a, b, c, d, e,",
+    "Monday, Tuesday, Wednesday,", "one, two, three, four,", "5, 10, 15, 20,",
+)  # fmt: skip
+CLEAR = 0.5
+"""Nats between the best and the second token: the batch rounds differently, but by a thousandth of that."""
+DIGITS = SamplingParams(max_tokens=20, temperature=1e6, top_k=0, top_p=1.0, min_p=0.0)
+"""All that the grammar allows is equally likely: the seed alone decides, whatever else is in the batch."""
+
+
 class WrongError(Exception):
     """An answer that is lost, late, crossed or broken."""
+
+
+class Serial:
+    """What requests are answered alone, of those whose answer does not depend on who else is in the batch: greedy ones
+    whose best token leads clearly each time, and random ones that the seed alone decides."""
+
+    def __init__(self, client: "Client") -> None:
+        self.answers: list[tuple[GenerateRequest, str]] = []
+        for beginning in BEGINNINGS:
+            request = GenerateRequest(
+                "", prompt=beginning, sampling=SamplingParams(temperature=0.0, max_tokens=12, logprobs=2)
+            )
+            text, clear = client.alone(request)
+            if clear >= CLEAR:
+                self.answers.append((request, text))
+        self.clear = len(self.answers)
+        for seed in range(8):
+            grammar = ResponseFormat("gbnf", grammar="root ::= [0-9]{12}")
+            request = GenerateRequest(
+                "", prompt="Digits: ", sampling=replace(DIGITS, seed=seed), response_format=grammar
+            )
+            self.answers.append((request, client.alone(request)[0]))
 
 
 class Client:
     """One client's acts, over the supervisor and over HTTP. ``rolls`` decides everything, so a run can be repeated."""
 
-    def __init__(self, supervisor: Supervisor, address: str, model: str, rolls: random.Random) -> None:
-        self._supervisor, self._model, self._rolls = supervisor, model, rolls
+    def __init__(
+        self, supervisor: Supervisor, address: str, model: str, rolls: random.Random, serial: Serial | None = None
+    ) -> None:  # fmt: skip
+        self._supervisor, self._model, self._rolls, self._serial = supervisor, model, rolls, serial
         self._host = address.removeprefix("http://")
         self._deck: list[str] = []
 
@@ -43,7 +79,8 @@ class Client:
             "schema": self._schema,
             "stop": self._stop,
             "cancel": self._cancel,
-            "serial": self._plain,
+            "plain": self._plain,
+            "serial": self._as_alone,
             "disconnect": self._disconnect,
             "bad request": self._bad,
         }
@@ -74,6 +111,27 @@ class Client:
             text, count = text + event.text, count + 1
             if count == cancel_after:
                 self._supervisor.cancel(request.id)
+
+    def alone(self, request: GenerateRequest) -> tuple[str, float]:
+        """The answer's text, and by how much the best token led at least (with ``logprobs``)."""
+        events: queue.SimpleQueue[GenerateEvent] = queue.SimpleQueue()
+        self._supervisor.submit(self._model, replace(request, id=uuid.uuid4().hex), events.put)
+        text, clear = "", float("inf")
+        while isinstance(event := events.get(timeout=PATIENCE), Delta):
+            text += event.text
+            for one in event.logprobs:
+                best, second = [value for _text, _data, value in one.top[:2]]
+                clear = min(clear, best - second)
+        if not isinstance(event, Finished):
+            raise WrongError(repr(event))
+        return text, clear
+
+    def _as_alone(self) -> None:
+        assert self._serial is not None
+        request, expected = self._rolls.choice(self._serial.answers)
+        text, _end = self._ask(replace(request, id=uuid.uuid4().hex))
+        if text != expected:
+            raise WrongError(f"alone {request.prompt!r} is answered {expected!r}, among others {text!r}")
 
     def _echo(self) -> None:
         # The grammar lets this stream say one thing only: another stream's token in it would show.

@@ -18,7 +18,7 @@ from app.core.types import LoadPlan, ModelFile, ModelRecord
 from app.runtime.supervisor import Supervisor
 from app.server.host import ServerHost
 from tests.fakes.engine import FakeLibrary
-from tests.soak.clients import Client, WrongError
+from tests.soak.clients import Client, Serial, WrongError
 
 MAIN, OTHER = "soak/main", "soak/other"
 
@@ -71,11 +71,14 @@ def _run(
     supervisor: Supervisor, address: str, plan: LoadPlan, outcome: Outcome, seconds: float, clients: int, seed: int,
     rest: float,
 ) -> None:  # fmt: skip
+    serial = Serial(Client(supervisor, address, MAIN, random.Random(0)))
+    if serial.clear < 3:
+        outcome.wrongs.append(f"only {serial.clear} answers can be compared")
     end = time.monotonic() + seconds
     lock = threading.Lock()
 
     def work(number: int) -> None:
-        client = Client(supervisor, address, MAIN, random.Random(seed * 1000 + number))
+        client = Client(supervisor, address, MAIN, random.Random(seed * 1000 + number), serial)
         while time.monotonic() < end:
             try:
                 name = client.act()
