@@ -5,6 +5,8 @@ from functools import lru_cache
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
+from app.ui.lab_causes import LAB
+
 _CAUSES: tuple[tuple[str, object], ...] = (
     (
         (
@@ -76,6 +78,14 @@ _CAUSES: tuple[tuple[str, object], ...] = (
         QT_TRANSLATE_NOOP("Causes", "this machine does not have that address"),
     ),
     (
+        r"no such file or directory|cannot find the (?:file|path)",
+        QT_TRANSLATE_NOOP("Causes", "there is no such file"),
+    ),
+    (
+        r"json is malformed|missing required field|expected `|invalid enum value|input data was truncated",
+        QT_TRANSLATE_NOOP("Causes", "its content does not have the form that was expected"),
+    ),
+    (
         r"input/output error",
         QT_TRANSLATE_NOOP("Causes", "the disk could not read or write it"),
     ),
@@ -121,7 +131,7 @@ _OURS = (
 @lru_cache(maxsize=1)
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     made = []
-    for template in map(str, _OURS):
+    for template in map(str, (*_OURS, *LAB)):
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(template))
         made.append((re.compile(pattern, re.DOTALL), template))
     return made

@@ -609,6 +609,14 @@
         <translation>máy này không có địa chỉ đó</translation>
     </message>
     <message>
+        <source>there is no such file</source>
+        <translation>không có tệp đó</translation>
+    </message>
+    <message>
+        <source>its content does not have the form that was expected</source>
+        <translation>nội dung của nó không đúng dạng cần có</translation>
+    </message>
+    <message>
         <source>the disk could not read or write it</source>
         <translation>ổ đĩa không đọc hay ghi được</translation>
     </message>
@@ -735,6 +743,146 @@
     <message>
         <source>That is not a token: it begins with hf_ and has no spaces.</source>
         <translation>Đó không phải token: token bắt đầu bằng hf_ và không có dấu cách.</translation>
+    </message>
+    <message>
+        <source>the result would replace its own source</source>
+        <translation>kết quả sẽ ghi đè lên chính tệp nguồn</translation>
+    </message>
+    <message>
+        <source>there is no layer {layer} to prune: {name} has {count}</source>
+        <translation>không có lớp {layer} để tỉa: {name} có {count} lớp</translation>
+    </message>
+    <message>
+        <source>{name} is not PATTERN=TYPE, as in ffn_down=Q6_K</source>
+        <translation>{name} không có dạng MẪU=KIỂU, ví dụ ffn_down=Q6_K</translation>
+    </message>
+    <message>
+        <source>its result could not be written after {size} MB: the disk, or a limit, is full</source>
+        <translation>không ghi tiếp được kết quả sau {size} MB: ổ đĩa đã đầy hoặc đã chạm giới hạn</translation>
+    </message>
+    <message>
+        <source>unknown model architecture: '{name}'</source>
+        <translation>llama.cpp không biết kiến trúc mô hình “{name}”</translation>
+    </message>
+    <message>
+        <source>tensor '{name}' data is not within the file bounds, model is corrupted or incomplete</source>
+        <translation>dữ liệu của tensor “{name}” nằm ngoài tệp: tệp bị hỏng hoặc bị cắt cụt</translation>
+    </message>
+    <message>
+        <source>failed to load model from {name}</source>
+        <translation>không nạp được mô hình từ {name}</translation>
+    </message>
+    <message>
+        <source>llama.cpp gave no reason</source>
+        <translation>llama.cpp không cho biết lý do</translation>
+    </message>
+    <message>
+        <source>Missing importance matrix for tensor {name} in a very low-bit quantization</source>
+        <translation>ma trận tầm quan trọng không có tensor {name}, mà kiểu rất ít bit này cần nó</translation>
+    </message>
+    <message>
+        <source>its {what} is no number; the file is damaged, or the model can't compute this text</source>
+        <translation>giá trị {what} không phải là số: tệp bị hỏng, hoặc mô hình không tính được văn bản này</translation>
+    </message>
+    <message>
+        <source>it is no importance matrix</source>
+        <translation>đó không phải là ma trận tầm quan trọng</translation>
+    </message>
+    <message>
+        <source>it is no importance matrix, or cut short</source>
+        <translation>đó không phải là ma trận tầm quan trọng, hoặc bị cắt cụt</translation>
+    </message>
+    <message>
+        <source>sums and counts don't belong together</source>
+        <translation>các tổng và số đếm trong đó không khớp nhau</translation>
+    </message>
+    <message>
+        <source>the activations of {name} are not finite: the model is broken here</source>
+        <translation>giá trị kích hoạt của {name} không hữu hạn: mô hình bị hỏng ở chỗ này</translation>
+    </message>
+    <message>
+        <source>a context of {count} tokens with a trained length of {trained} has no price: both must be {least} tokens or more</source>
+        <translation>ngữ cảnh {count} token với độ dài huấn luyện {trained} thì không đo được cái giá: cả hai phải từ {least} token trở lên</translation>
+    </message>
+    <message>
+        <source>a score writes a reference or is compared with one, not both</source>
+        <translation>một lần chấm hoặc ghi bản tham chiếu, hoặc so với bản tham chiếu, không thể cả hai</translation>
+    </message>
+    <message>
+        <source>the reference was made from another text, or with another vocabulary</source>
+        <translation>bản tham chiếu được tạo từ văn bản khác, hoặc bằng bộ từ vựng khác</translation>
+    </message>
+    <message>
+        <source>its vocabulary has {count} tokens, the model's {other}: they can't be compared</source>
+        <translation>bộ từ vựng của nó có {count} token, của mô hình có {other}: không so sánh được</translation>
+    </message>
+    <message>
+        <source>the reference is no file of log-probabilities</source>
+        <translation>bản tham chiếu không phải là tệp log xác suất</translation>
+    </message>
+    <message>
+        <source>the reference ends too soon: make it again from the same text</source>
+        <translation>bản tham chiếu kết thúc quá sớm: hãy tạo lại từ cùng văn bản</translation>
+    </message>
+    <message>
+        <source>{name} is no wish: write 5GB, 30t/s or kl 0.05</source>
+        <translation>{name} không phải là một mong muốn hợp lệ: hãy viết 5GB, 30t/s hoặc kl 0.05</translation>
+    </message>
+    <message>
+        <source>a wish for speed needs this machine's speed: measure it first</source>
+        <translation>muốn đạt tốc độ thì phải biết tốc độ máy này: hãy đo trước</translation>
+    </message>
+    <message>
+        <source>a wish for a loss needs a text to measure it on</source>
+        <translation>muốn giới hạn mức mất mát thì cần một văn bản để đo</translation>
+    </message>
+    <message>
+        <source>this machine's speed is not measured yet: hearth estimate --measure</source>
+        <translation>tốc độ máy này chưa được đo: hearth estimate --measure</translation>
+    </message>
+    <message>
+        <source>there is no text {name}: name a file, or one of {known}</source>
+        <translation>không có văn bản {name}: hãy nêu một tệp, hoặc một trong {known}</translation>
+    </message>
+    <message>
+        <source>{name} is too large for a run card</source>
+        <translation>{name} quá lớn so với một thẻ đo</translation>
+    </message>
+    <message>
+        <source>{name} is no run card: {why}</source>
+        <translation>{name} không phải là thẻ đo: {why}</translation>
+    </message>
+    <message>
+        <source>{name} is no run card</source>
+        <translation>{name} không phải là thẻ đo</translation>
+    </message>
+    <message>
+        <source>{name} was written by a newer Hearth: update to read it</source>
+        <translation>{name} do bản Hearth mới hơn ghi: hãy cập nhật để đọc</translation>
+    </message>
+    <message>
+        <source>converting needs Python 3.10 or newer on this machine: install one</source>
+        <translation>việc chuyển đổi cần Python 3.10 trở lên trên máy này: hãy cài đặt</translation>
+    </message>
+    <message>
+        <source>{name} holds no converter: it is not {package}'s source archive</source>
+        <translation>{name} không chứa bộ chuyển đổi: đó không phải là gói mã nguồn của {package}</translation>
+    </message>
+    <message>
+        <source>{name} is no type to convert to; there are {known}</source>
+        <translation>không chuyển sang kiểu {name} được; có các kiểu {known}</translation>
+    </message>
+    <message>
+        <source>it is no Hugging Face model, it has no config.json</source>
+        <translation>đó không phải là mô hình Hugging Face, không có config.json</translation>
+    </message>
+    <message>
+        <source>it has no safetensors, and other weights can hold programs and are not read</source>
+        <translation>trong đó không có safetensors; các dạng trọng số khác có thể chứa chương trình nên không được đọc</translation>
+    </message>
+    <message>
+        <source>it brings programs of its own, which the converter would run. Read its *.py files, and delete them to convert without</source>
+        <translation>nó mang theo chương trình riêng mà bộ chuyển đổi sẽ chạy. Hãy đọc các tệp *.py của nó, và xoá chúng nếu muốn chuyển đổi không cần đến</translation>
     </message>
 </context>
 <context>
@@ -1109,6 +1257,18 @@
     <message>
         <source>Import a folder of chats</source>
         <translation>Nhập một thư mục cuộc trò chuyện</translation>
+    </message>
+    <message>
+        <source>Exporting…</source>
+        <translation>Đang xuất…</translation>
+    </message>
+    <message>
+        <source>%n chat(s) exported to {path}.</source>
+        <translation>Đã xuất %n cuộc trò chuyện vào {path}.</translation>
+    </message>
+    <message>
+        <source>Open the folder</source>
+        <translation>Mở thư mục</translation>
     </message>
     <message>
         <source>%n chat(s) imported</source>
