@@ -26,6 +26,8 @@ WORTH_LOADING = 32
 """A saved state is put back into the cache if it saves at least so many tokens."""
 LONG_ANSWER = 512
 """Tokens that an answer is taken to have when nobody limits it."""
+SHORT_PROMPT, MUCH_LONGER = 256, 4
+"""A prompt with at most so many tokens to go is short: it shares steps with an older one that has so many times more."""
 SHELVED_AT_ONCE = 4096
 """Tokens whose states are copied while other answers wait for their next word."""
 
@@ -148,18 +150,20 @@ class Scheduler:
     def _fill(self, step: Step, prompt_budget: int | None, held: Sequence[Job]) -> None:
         budget = self._n_batch if self._squeezed is None else self._squeezed
         prompts = budget if prompt_budget is None else prompt_budget
-        for job in (
-            sorted(self.running, key=_decoding_first) if len(self.running) > 1 else tuple(self.running)
-        ):
+        jobs = sorted(self.running, key=_decoding_first) if len(self.running) > 1 else list(self.running)
+        short, share = _short(jobs, prompts, held), prompts // 2
+        for job in _before_the_long_one(jobs, short) if short else jobs:
             left = budget - step.tokens
             if left <= 0 or job.seq < 0 or not job.gap or job in held:
                 continue
             if job.gap == 1:
                 self._place_one(step, job)
             elif prompts > 0:
-                wanted = min(job.gap, left, prompts)
+                wanted = min(job.gap, left, share if job in short else prompts)
                 wanted = job.stretch(wanted) if job.spans else wanted
-                prompts -= self._place_piece(step, job, wanted, last=not held) if wanted else 0
+                placed = self._place_piece(step, job, wanted, last=not held) if wanted else 0
+                prompts -= placed
+                share -= placed if job in short else 0
 
     # ------------------------------------------------------------------------------ images
 
@@ -482,6 +486,21 @@ def _rank(job: Job) -> tuple[int, int]:
 
 def _decoding_first(job: Job) -> tuple[bool, tuple[int, int]]:
     return (job.gap > 1, job.rank)
+
+
+def _short(jobs: Sequence[Job], prompts: int, held: Sequence[Job]) -> list[Job]:
+    """Prompts that need not wait for all of the oldest one, which is much longer than the step: they get half of it.
+    (The long one takes at most twice as long, and only as long as short ones come.)"""
+    reading = [job for job in jobs if job.gap > 1 and job.seq >= 0 and job not in held]
+    if len(reading) < 2 or reading[0].gap <= prompts:
+        return []
+    first, most = reading[0], min(SHORT_PROMPT, reading[0].gap // MUCH_LONGER)
+    return [job for job in reading[1:] if job.gap <= most and job.priority == first.priority]
+
+
+def _before_the_long_one(jobs: Sequence[Job], short: Sequence[Job]) -> list[Job]:
+    writing = [job for job in jobs if job.gap <= 1]
+    return [*writing, *short, *(job for job in jobs if job.gap > 1 and job not in short)]
 
 
 def _used_at(slot: _Slot) -> int:

@@ -56,6 +56,45 @@ def test_jobs_that_write_go_before_prompts() -> None:
     assert scheduler.step(prompt_budget=4).tokens == 5
 
 
+def sizes(step: Step) -> dict[object, int]:
+    return {chunk.job.key: chunk.count for chunk in step.chunks}
+
+
+def test_a_short_prompt_does_not_wait_for_all_of_a_long_one() -> None:
+    cells = Cells(2048)
+    scheduler = make(cells, n_ctx=2048, n_batch=64)
+    for job in (Job("long", list(range(1000))), Job("short", list(range(5000, 5050)))):
+        scheduler.add(job)
+    found = []
+    for _ in range(3):
+        step = scheduler.step()
+        found.append(sizes(step))
+        assert cells.decode(step)
+        scheduler.done(step)
+    assert found == [{"short": 32, "long": 32}, {"short": 18, "long": 46}, {"long": 64}]
+
+
+def test_short_prompts_never_take_more_than_half_of_a_step() -> None:
+    cells = Cells(4096)
+    scheduler = make(cells, n_ctx=4096, n_batch=64, n_running=6)
+    scheduler.add(Job("long", list(range(3000))))
+    for number in range(5):
+        scheduler.add(Job(number, list(range(5000 + 100 * number, 5020 + 100 * number))))
+    assert sizes(scheduler.step()) == {0: 20, 1: 12, "long": 32}
+    assert sizes(scheduler.step(prompt_budget=1)) == {"long": 1}
+
+
+@pytest.mark.parametrize(
+    ("length", "priority"), [(100, 0), (40, -1)], ids=["not much shorter", "less wanted"]
+)
+def test_other_prompts_wait_their_turn(length: int, priority: int) -> None:
+    cells = Cells(2048)
+    scheduler = make(cells, n_ctx=2048, n_batch=64)
+    scheduler.add(Job("first", list(range(300))))
+    scheduler.add(Job("second", list(range(5000, 5000 + length)), priority=priority))
+    assert sizes(scheduler.step()) == {"first": 64}
+
+
 def test_held_answers_wait_until_the_prompts_are_computed() -> None:
     cells = Cells(64)
     scheduler, first, second = make(cells), Job("a", [1, 2, 3]), Job("b", list(range(100, 120)))
