@@ -27,7 +27,7 @@ WORTH_LOADING = 32
 LONG_ANSWER = 512
 """Tokens that an answer is taken to have when nobody limits it."""
 SHORT_PROMPT, MUCH_LONGER = 256, 4
-"""A prompt with at most so many tokens to go is short: it shares steps with an older one that has so many times more."""
+"""A prompt with at most so many tokens to go is short: it shares steps with an older one of so many times more."""
 SHELVED_AT_ONCE = 4096
 """Tokens whose states are copied while other answers wait for their next word."""
 
