@@ -173,7 +173,7 @@ FLAGS = {
     "n_threads": ("-t", "--threads"),
     "n_threads_batch": ("-tb", "--threads-batch"),
     "n_parallel": ("-np", "--parallel"),
-    "kv_type": ("--kv",),
+    "kv_type": ("--kv", "-ctk", "--cache-type-k"),
     "v_type": ("-ctv", "--v-type", "--cache-type-v"),
     "flash_attn": ("-fa", "--flash-attn"),
     "n_cpu_moe": ("-ncmoe", "--cpu-moe", "--n-cpu-moe"),
@@ -183,12 +183,14 @@ FLAGS = {
     "tensor_split": ("-ts", "--tensor-split"),
     "main_gpu": ("-mg", "--main-gpu"),
     "offload_kqv": ("--offload-kqv", "--kv-offload"),
-    "cache_ram_mb": ("--cache-ram-mb", "--cache-ram"),
+    "kv_unified": ("--kv-unified", "-kvu"),
+    "cache_ram_mb": ("--cache-ram-mb", "--cache-ram", "-cram"),
     "n_batch": ("-b", "--batch", "--batch-size"),
     "n_ubatch": ("-ub", "--ubatch", "--ubatch-size"),
     "use_mmap": ("--use-mmap", "--mmap"),
     "use_mlock": ("--use-mlock", "--mlock"),
     "adapters": ("--adapters", "--lora"),
+    "mmproj": ("--mmproj", "-mm"),
 }
 """Where a flag is not the setting's own name: llama.cpp's are understood too."""
 KINDS = {"int": int, "float": float, "text": str, "choice": str}

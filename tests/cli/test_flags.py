@@ -75,6 +75,11 @@ def test_a_flag_reaches_the_plan(name: str, command: str) -> None:
     assert getattr(planned.plan, name) == expected != getattr(LoadPlan(""), name)
 
 
+def test_llama_cpp_s_short_flags_are_understood() -> None:
+    args = build_parser().parse_args("serve -ctk q8_0 -cram 64 -mm none -kvu --model m".split())
+    assert (args.kv_type, args.cache_ram_mb, args.mmproj, args.kv_unified) == ("q8_0", 64, "none", True)
+
+
 def test_every_setting_of_a_load_has_help() -> None:
     assert all(info.title and info.help for info in describe() if info.group == "engine")
 
