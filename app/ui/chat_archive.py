@@ -1,12 +1,13 @@
 """What the list of conversations asks of the page: filters, imports, exports, deleting for good."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.ui import chat_export
+from app.ui import chat_export, tasks
 from app.ui.chat_list import ChatList
 from app.ui.chat_shelf import Imported, Narrow
 from app.ui.dialogs.confirm import ConfirmDialog
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
 
 translate = QCoreApplication.translate
+_MOMENT_MS = 300
 
 
 class ChatArchive(QObject):
@@ -24,6 +26,7 @@ class ChatArchive(QObject):
     def __init__(self, page: QWidget, chats: ChatList, controller: "ChatController", banner: Banner) -> None:
         super().__init__(page)
         self._page, self._list, self._controller, self._banner = page, chats, controller, banner
+        self._writing = 0
         shelf = controller.shelf
         chats.search_changed.connect(shelf.search)
         chats.narrowed.connect(self.narrow)
@@ -94,10 +97,37 @@ class ChatArchive(QObject):
         controller = self._controller
         store, usage = controller.shelf.store, getattr(controller.services, "usage", None)
         if not chat:
-            chat_export.ask_and_write_all(self._page, store, controller.report, usage)
+            folder = lambda path: self._write(lambda: chat_export.write_all(store, path, usage), path)  # noqa: E731
+            chat_export.ask_folder(self._page, folder)
             return
         title = next((row.title for row in self._list.model.rows if row.id == chat), "")
-        chat_export.ask_and_write(self._page, store, chat, title, controller.report, usage)
+        file = lambda path: self._write(lambda: chat_export.write_one(store, chat, path, usage), path)  # noqa: E731
+        chat_export.ask_file(self._page, title, file)
+
+    def _write(self, work: Callable[[], int], path: Path) -> None:
+        """Say that it goes on where it takes a moment, and what came of it."""
+        self._writing += 1
+        tasks.run(work, lambda count: self._written(count, path), self._not_written, self)
+        QTimer.singleShot(_MOMENT_MS, self, self._say_writing)
+
+    def _say_writing(self) -> None:
+        if self._writing:
+            self._banner.show_words(lambda: translate("ChatPage", "Exporting…"))
+
+    def _not_written(self, error: Exception) -> None:
+        self._writing -= 1
+        self._controller.report(error)
+
+    def _written(self, count: int, path: Path) -> None:
+        self._writing -= 1
+        folder = path if path.is_dir() else path.parent
+        self._banner.show_words(
+            lambda: translate("ChatPage", "%n chat(s) exported to {path}.", "", count).format(path=path),
+            "good",
+            lambda: translate("ChatPage", "Open the folder"),
+            "open_folder",
+            about=str(folder),
+        )
 
 
 def _imported_words(result: Imported) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QLocale, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, QStandardPaths, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.ui import tasks
 from app.ui.errors import describe
 
 if TYPE_CHECKING:
@@ -47,46 +46,46 @@ def _speech() -> "Speech":
     )
 
 
-def ask_and_write(
-    parent: QWidget,
-    store: "ChatStore",
-    chat: int,
-    title: str,
-    failed: Callable[[Exception], None],
-    usage: "UsageStore | None" = None,
-) -> None:
-    """Ask for a file; its ending chooses the format. Writes on the task pool."""
+def ask_file(parent: QWidget, title: str, then: Callable[[Path], object]) -> None:
+    """Ask for a file; its ending chooses the format."""
     filters = (
         QCoreApplication.translate("Export", "Markdown (*.md)"),
         QCoreApplication.translate("Export", "Web page (*.html)"),
         QCoreApplication.translate("Export", "PDF (*.pdf)"),
         QCoreApplication.translate("Export", "Hearth, with every version (*.json)"),
     )
-    dialog = QFileDialog(
-        parent, QCoreApplication.translate("Export", "Export the chat"), safe_name(title) + ".md"
-    )
+    words = QCoreApplication.translate("Export", "Export the chat")
+    dialog = QFileDialog(parent, words, str(_documents() / f"{safe_name(title)}.md"))
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setNameFilters(filters)
     dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(SUFFIXES[filters.index(chosen)][1:]))
-    dialog.fileSelected.connect(lambda path: _write(store, chat, Path(path), failed, usage))
+    dialog.fileSelected.connect(lambda path: then(Path(path)))
     dialog.open()
 
 
-def ask_and_write_all(
-    parent: QWidget,
-    store: "ChatStore",
-    failed: Callable[[Exception], None],
-    usage: "UsageStore | None" = None,
-) -> None:
-    """Ask for a folder and write every conversation into it in every format, and all of them in one JSON file."""
-    dialog = QFileDialog(parent, QCoreApplication.translate("Export", "A folder for all chats"))
+def ask_folder(parent: QWidget, then: Callable[[Path], object]) -> None:
+    """Ask for a folder for all conversations."""
+    words = QCoreApplication.translate("Export", "A folder for all chats")
+    dialog = QFileDialog(parent, words, str(_documents()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.fileSelected.connect(
-        lambda path: tasks.run(lambda: write_all(store, Path(path), usage), None, failed)
-    )
+    dialog.fileSelected.connect(lambda path: then(Path(path)))
     dialog.open()
+
+
+def _documents() -> Path:
+    """Where people keep what they write; their home where there is no such folder."""
+    found = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    return found if found.is_dir() else Path.home()
+
+
+def write_one(store: "ChatStore", chat: int, path: Path, usage: "UsageStore | None" = None) -> int:
+    """A conversation into a file, whose ending chooses the format; 1."""
+    from app.chat import transfer  # noqa: PLC0415
+
+    transfer.write(path, content(store, chat, path.suffix.lower(), usage))
+    return 1
 
 
 def write_all(store: "ChatStore", folder: Path, usage: "UsageStore | None" = None) -> int:
@@ -105,21 +104,6 @@ def write_all(store: "ChatStore", folder: Path, usage: "UsageStore | None" = Non
     numbers = [chat.id for chat in chats]
     transfer.write(folder / "hearth-chats.json", transfer.to_json_text(store, numbers, usage))
     return len(chats)
-
-
-def _write(
-    store: "ChatStore",
-    chat: int,
-    path: Path,
-    failed: Callable[[Exception], None],
-    usage: "UsageStore | None" = None,
-) -> None:
-    def work() -> None:
-        from app.chat import transfer  # noqa: PLC0415
-
-        transfer.write(path, content(store, chat, path.suffix.lower(), usage))
-
-    tasks.run(work, None, failed)
 
 
 def safe_name(title: str) -> str:

@@ -63,6 +63,13 @@ def again(shown: Described) -> Described:
     return describe(source) if isinstance(source, BaseException | ErrorInfo | Failed) else shown
 
 
+def about(error: object) -> str:
+    """The file or folder that an error names, for the button that opens it; "" when it names none."""
+    source = error.source if isinstance(error, Described) else error
+    params = source.params if isinstance(source, HearthError | ErrorInfo | Failed) else {}
+    return str(params.get("path", ""))
+
+
 def _described(error: BaseException | ErrorInfo | Failed) -> Described:
     if isinstance(error, ErrorInfo | Failed):
         known = from_code(error.code, error.params)

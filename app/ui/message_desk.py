@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 from app.core.generate import TokenLogprob
 from app.ui import tasks
 from app.ui.dialogs.tokens import TokensDialog
+from app.ui.errors import ACTION_LABELS, about
 from app.ui.message_menu import message_menu
 from app.ui.prose import plain_text
 from app.ui.transcript import Transcript
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
 
 _LOGPROBS = 5
+_OWN = frozenset({"retry", "load_again"})
+"""What an error's button does with the message itself."""
 translate = QCoreApplication.translate
 
 
 class MessageDesk(QObject):
     """Does what is asked of a message; what concerns the page goes out as ``outside``."""
 
-    outside = Signal(str)
-    """load_options or search."""
+    outside = Signal(str, str)
+    """What an error's button asks of the page or the window, and the file or folder that the error names."""
 
     def __init__(self, page: QWidget, controller: "ChatController", transcript: Transcript) -> None:
         super().__init__(page)
@@ -34,8 +37,8 @@ class MessageDesk(QObject):
     def act(self, key: int, name: str) -> None:
         """A button or an entry of the menu of message ``key``."""
         entry = self._controller.entry(key)
-        if name in {"load_options", "search"}:
-            self.outside.emit(name)
+        if name in ACTION_LABELS and name not in _OWN:
+            self.outside.emit(name, about(entry.error) if entry is not None else "")
         elif name == "more":
             self._open_menu(key)
         elif name == "tokens":

@@ -78,6 +78,7 @@ def _chat(window: "MainWindow") -> QWidget:
     page.search_requested.connect(lambda words: window.obey("search", words))
     page.starter_requested.connect(lambda: window.obey("starter", None))
     page.load_options_requested.connect(lambda model: window.obey("load", model))
+    page.asked.connect(window.obey)
     page.context_changed.connect(window.panels.show_context)
     page.controller.answered.connect(window.answered)
     window.closing.connect(page.controller.close)

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from app.ui import theme
 from app.ui.errors import Described, again
+from app.ui.errors import about as about_of
 
 
 def set_property(widget: QWidget, name: str, value: object) -> None:
@@ -186,6 +187,7 @@ class Banner(QFrame):
         self._action, self._icon_name, self._tone = "", "error", "bad"
         self._said: tuple[Words, Words] = ("", "")
         self._error: Described | None = None
+        self._about = ""
         self._closable = closable
         self.icon = QLabel(self)
         self.words = make_label(parent=self, wrap=True)
@@ -221,10 +223,17 @@ class Banner(QFrame):
         self._error = error
 
     def show_words(
-        self, words: Words, tone: str = "", label: Words = "", action: str = "", details: str = ""
+        self,
+        words: Words,
+        tone: str = "",
+        label: Words = "",
+        action: str = "",
+        details: str = "",
+        about: str = "",
     ) -> None:
         """Any sentence; ``tone`` is good, warn, bad or nothing. Texts given as functions follow the language."""
         self._action, self._tone, self._error, self._said = action, tone, None, (words, label)
+        self._about = about
         self._icon_name = {"bad": "error", "warn": "warning", "good": "check"}.get(tone, "info")
         self.details.setPlainText(details)
         self.details.hide()
@@ -234,6 +243,11 @@ class Banner(QFrame):
         set_property(self, "tone", tone)
         self._restyle()
         self.show()
+
+    @property
+    def about(self) -> str:
+        """The file or folder that the button is for."""
+        return self._about or about_of(self._error)
 
     def _retranslate(self) -> None:
         self._speak()

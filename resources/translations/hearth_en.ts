@@ -264,6 +264,13 @@
 <context>
     <name>ChatPage</name>
     <message numerus="yes">
+        <source>%n chat(s) exported to {path}.</source>
+        <translation>
+            <numerusform>%n chat exported to {path}.</numerusform>
+            <numerusform>%n chats exported to {path}.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n chat(s) imported</source>
         <translation>
             <numerusform>%n chat imported</numerusform>

@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.prompts import Prompt
 from app.chat.store_types import NewAttachment
-from app.core.events import Bus
+from app.core.events import Bus, ErrorInfo
 from app.core.generate import Delta, Finished, Timings, TokenLogprob, ToolCallDelta, Usage
 from app.ui import translate
 from app.ui.bridge import Bridge
@@ -192,6 +192,44 @@ def test_all_chats_are_exported(services: Any, tmp_path: Path) -> None:
     assert chat_export.write_all(services.chats, folder) == 2
     assert len(list(folder.glob("*.md"))) == 2
     assert len(json.loads((folder / "hearth-chats.json").read_text("utf-8"))["chats"]) == 2
+
+
+def test_an_export_says_where_it_went_and_why_not(
+    qtbot: QtBot, page: ChatPage, services: Any, tmp_path: Path
+) -> None:
+    from app.ui import chat_export
+
+    chat = services.chats.create("One")
+    asked: list[tuple[str, object]] = []
+    page.asked.connect(lambda name, about: asked.append((name, about)))
+    archive = page.archive
+    archive._write(
+        lambda: chat_export.write_one(services.chats, chat.id, tmp_path / "one.html"), tmp_path / "one.html"
+    )
+    until(qtbot, lambda: page._banner.words.text().endswith(f"exported to {tmp_path / 'one.html'}."))
+    page._banner.button.click()
+    missing = tmp_path / "no" / "one.md"
+    archive._write(lambda: chat_export.write_one(services.chats, chat.id, missing), missing)
+    until(qtbot, lambda: "Nothing can be written" in page._banner.words.text())
+    page._banner.button.click()
+    assert asked == [("open_folder", str(tmp_path)), ("choose_folder", str(missing.parent))]
+
+
+def test_the_button_of_an_answer_s_error_reaches_the_window(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    asked: list[tuple[str, object]] = []
+    page.asked.connect(lambda name, about: asked.append((name, about)))
+    chat = services.chats.create("Broken")
+    question = services.chats.append(chat.id, None, "user", "hello")
+    answer = services.chats.append(chat.id, question.id, "assistant", writing=True)
+    broken = ErrorInfo("bad_header", "No.", {"path": "/m/a.gguf", "detail": "x"}, "")
+    services.chats.finish(answer.id, "failed", error=broken).result()
+    page.open_chat(chat.id)
+    until(qtbot, lambda: len(page.transcript.entries) == 2)
+    key = page.transcript.entries[-1].key
+    page.messages.act(key, "download_again")
+    assert asked == [("download_again", "/m/a.gguf")]
 
 
 def test_exports_speak_the_window_s_language(services: Any) -> None:

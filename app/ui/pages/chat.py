@@ -49,6 +49,8 @@ class ChatPage(QWidget):
     """The reader wants a model that is not here (Discover opens with these words)."""
     starter_requested = Signal()
     load_options_requested = Signal(str)
+    asked = Signal(str, object)
+    """Any other command of the window and its argument; see ``MainWindow.obey``."""
     context_changed = Signal(object)
     """A ContextUse, for the panel."""
     model_changed = Signal(str)
@@ -131,7 +133,7 @@ class ChatPage(QWidget):
         self.compare.link_activated.connect(self.messages.ask_link)
         self.messages.outside.connect(self._act_outside)
         self.compare.kept.connect(self._keep)
-        self._banner.triggered.connect(self._act_outside)
+        self._banner.triggered.connect(lambda name: self._act_outside(name, self._banner.about))
         self._context.act_requested.connect(self.messages.act)
         self._context.policy_chosen.connect(self.controller.how.set_policy)
         self._context.jump_requested.connect(self.transcript.jump_to)
@@ -313,7 +315,7 @@ class ChatPage(QWidget):
 
     # ---------------------------------------------------------------- actions
 
-    def _act_outside(self, name: str) -> None:
+    def _act_outside(self, name: str, about: str = "") -> None:
         self._banner.hide()
         if name == "search":
             self.search_requested.emit("")
@@ -321,8 +323,10 @@ class ChatPage(QWidget):
             self.controller.choose_model(self.controller.model)
         elif name == "show_import":
             self.list.search.clear()
-        else:
+        elif name == "load_options":
             self.load_options_requested.emit(self.controller.model)
+        else:
+            self.asked.emit(name, self.controller.model if name == "unload" else about)
 
     # ---------------------------------------------------------------- the list
 
