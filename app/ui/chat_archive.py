@@ -26,7 +26,8 @@ class ChatArchive(QObject):
     def __init__(self, page: QWidget, chats: ChatList, controller: "ChatController", banner: Banner) -> None:
         super().__init__(page)
         self._page, self._list, self._controller, self._banner = page, chats, controller, banner
-        self._writing = 0
+        self._moment = QTimer(self, singleShot=True, interval=_MOMENT_MS)
+        self._moment.timeout.connect(self._say_writing)
         shelf = controller.shelf
         chats.search_changed.connect(shelf.search)
         chats.narrowed.connect(self.narrow)
@@ -106,20 +107,18 @@ class ChatArchive(QObject):
 
     def _write(self, work: Callable[[], int], path: Path) -> None:
         """Say that it goes on where it takes a moment, and what came of it."""
-        self._writing += 1
+        self._moment.start()
         tasks.run(work, lambda count: self._written(count, path), self._not_written, self)
-        QTimer.singleShot(_MOMENT_MS, self, self._say_writing)
 
     def _say_writing(self) -> None:
-        if self._writing:
-            self._banner.show_words(lambda: translate("ChatPage", "Exporting…"))
+        self._banner.show_words(lambda: translate("ChatPage", "Exporting…"))
 
     def _not_written(self, error: Exception) -> None:
-        self._writing -= 1
+        self._moment.stop()
         self._controller.report(error)
 
     def _written(self, count: int, path: Path) -> None:
-        self._writing -= 1
+        self._moment.stop()
         folder = path if path.is_dir() else path.parent
         self._banner.show_words(
             lambda: translate("ChatPage", "%n chat(s) exported to {path}.", "", count).format(path=path),
