@@ -4,9 +4,9 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run setup test check bench bench-peers lab-proof engine-vulkan engine-cuda engine-rocm package package-test update-list soak shots lock help
+.PHONY: run setup setup-tests test check bench bench-peers lab-proof engine-vulkan engine-cuda engine-rocm package package-test update-list soak shots lock help
 
-run setup test check bench bench-peers lab-proof engine-vulkan engine-cuda engine-rocm package package-test update-list soak shots lock:
+run setup setup-tests test check bench bench-peers lab-proof engine-vulkan engine-cuda engine-rocm package package-test update-list soak shots lock:
 	@$(PYTHON) packaging/dev.py $@ $(ARGS)
 
 help:

@@ -147,6 +147,14 @@ def setup(_arguments: Sequence[str]) -> int:
     return 0
 
 
+def setup_tests(_arguments: Sequence[str]) -> int:
+    """What ``test`` needs beside that, which may be made while something else runs."""
+    set_up()
+    _test_extras()
+    _without_qt()
+    return 0
+
+
 def run(arguments: Sequence[str]) -> int:  # noqa: RET503 - execv does not return
     """Start the program; it replaces this process where the system can do that."""
     set_up()
@@ -183,10 +191,14 @@ def _all_passed(began: float) -> int:
     return 0
 
 
-def _test_without_qt() -> int:
+def _without_qt() -> None:
     with locked(BUILD / "setup.lock", "working on this clone"):
         venvs.ensure(WITHOUT_QT)
         engine.ensure(WITHOUT_QT)
+
+
+def _test_without_qt() -> int:
+    _without_qt()
     print("- The tests that need no window, where Qt is not installed", flush=True)
     return _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
 
@@ -327,8 +339,8 @@ def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = 
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "setup": setup, "run": run, "test": test, "check": check, "bench": bench, "bench-peers": bench_peers,
-    "lab-proof": lab_proof,
+    "setup": setup, "setup-tests": setup_tests, "run": run, "test": test, "check": check, "bench": bench,
+    "bench-peers": bench_peers, "lab-proof": lab_proof,
     "engine-vulkan": engine_vulkan, "engine-cuda": engine_cuda, "engine-rocm": engine_rocm,
     "package": package.package, "package-test": trial.package_test, "soak": soak, "shots": shots, "lock": lock,
     "update-list": update_list,

@@ -4,11 +4,11 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devkit import qtlibs
+from devkit import qtlibs, wheels
 from devkit.folders import BUILD, REQUIREMENTS, ROOT
 from devkit.say import Problem, step
 from devkit.shell import run_logged
@@ -19,11 +19,14 @@ SCRIPTS, EXE = ("Scripts", ".exe") if sys.platform == "win32" else ("bin", "")
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment: ``name`` for what is printed, ``requirements`` for what is in it."""
+    """One virtual environment: ``name`` for what is printed, ``requirements`` for what is in it, ``options`` for pip
+    when it installs them. With a ``lender`` that one's pip is used: it has none of its own, which takes seconds."""
 
     name: str
     folder: Path
     requirements: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    lender: "Environment | None" = None
 
     @property
     def python(self) -> Path:
@@ -54,14 +57,18 @@ class Environment:
     def pip(
         self, what: str, doing: str, *arguments: str | Path, env: Mapping[str, str] | None = None
     ) -> None:
-        """Run its pip. The user's pip settings (PIP_*, pip.conf) apply as they are, so that mirrors work."""
-        command: list[str | Path] = [self.python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        """Run pip for it. The user's pip settings (PIP_*, pip.conf) apply as they are, so that mirrors work."""
+        owner = self.lender or self
+        command: list[str | Path] = [owner.python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        command += ["--python", self.python] if self.lender else []
         run_logged([*command, *arguments], self.log(what), doing=doing, env=env)
 
 
 MAIN = Environment("venv", ROOT / ".venv", ("core.txt", "gui.txt", "test.txt", "dev.txt"))
-WITHOUT_QT = Environment("venv-noqt", BUILD / "venv-noqt", ("core.txt", "test.txt"))
-CLIENTS = Environment("venv-clients", BUILD / "venv-clients", ("clients.txt",))
+# The tests import a small part of these two: it is compiled when they first do.
+LAZY = ("--no-compile",)
+WITHOUT_QT = Environment("venv-noqt", BUILD / "venv-noqt", ("core.txt", "test.txt"), LAZY, MAIN)
+CLIENTS = Environment("venv-clients", BUILD / "venv-clients", ("clients.txt",), LAZY, MAIN)
 BUILDER = Environment("venv-build", BUILD / "venv-build", ("build.txt",))
 PACKAGER = Environment("venv-package", BUILD / "venv-package", ("core.txt", "gui.txt", "package.txt"))
 LOCKER = Environment("venv-lock", BUILD / "venv-lock", ("lock.txt",))
@@ -76,7 +83,7 @@ def ensure(environment: Environment) -> None:
     wanted = files_key(files)
     environment.once(
         "requirements", wanted, f"Installing {', '.join(environment.requirements)} into {place}",
-        lambda: _install(environment, files),
+        lambda: wheels.install(environment, files),
     )  # fmt: skip
 
 
@@ -92,20 +99,22 @@ def _shown(folder: Path) -> str:
 
 def _make(environment: Environment) -> None:
     """A half-made or broken environment is made anew; one that works is kept, whoever made it."""
-    if _has_pip(environment.python):
+    if _works(environment):
         return
-    if importlib.util.find_spec("ensurepip") is None:
+    if not environment.lender and importlib.util.find_spec("ensurepip") is None:
         _get_venv_module()
     command: list[str | Path] = [sys.executable, "-m", "venv", "--clear", environment.folder]
+    command += ["--without-pip"] if environment.lender else []
     run_logged(command, environment.log("made"), doing="making the environment")
 
 
-def _has_pip(python: Path) -> bool:
-    if not python.exists():
+def _works(environment: Environment) -> bool:
+    """Whether its Python starts, and its pip where it is to have one."""
+    if not environment.python.exists():
         return False
-    return (
-        subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
-    )
+    test = ["-c", ""] if environment.lender else ["-m", "pip", "--version"]
+    done = subprocess.run([environment.python, *test], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def _get_venv_module() -> None:
@@ -116,11 +125,6 @@ def _get_venv_module() -> None:
             "This Python can't make virtual environments (ensurepip is missing). "
             f"Run:  {qtlibs.apt_command([package])}  and then the same command again."
         )
-
-
-def _install(environment: Environment, files: Sequence[Path]) -> None:
-    arguments = [part for file in files for part in ("-r", file)]
-    environment.pip("requirements", "installing", "install", "--require-hashes", *arguments)
 
 
 def child_env() -> dict[str, str]:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="the clients are set
 def run(name: str, cache: Path, **given: str) -> None:
     """A file of tests/clients; what it says is shown when it fails. What failed is asked once more: where two tokens
     are equally likely, a small model's answer depends on what was computed beside it."""
-    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
+    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1"}
     local["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     environ = {**os.environ, **local, **{f"HEARTH_{key.upper()}": value for key, value in given.items()}}
     command = [PYTHON, "-m", "pytest", "-c", CLIENTS / "pytest.ini", "--rootdir", CLIENTS, "-q"]
