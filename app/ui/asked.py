@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 
+from app.ui import pack_watch
+
 if TYPE_CHECKING:
     from app.ui.dialogs.update import UpdateDialog
     from app.ui.main_window import MainWindow
@@ -43,6 +45,8 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:  # siz
         "download_again": lambda path: _page_call(window, "discover", "search", Path(str(path or "")).stem),
         "retry": lambda _about: window.try_again(),
         "raise_window": lambda _none: window.come_forward(),
+        "engines": lambda _none: _page_call(window, "settings", "show_group", "engines"),
+        "pack_back": lambda backend: pack_watch.go_back(window, str(backend)),
         "update": lambda _none: _updates(window).begin(),
         "roll_back": lambda _none: _updates(window).go_back(),
         "update_settings": lambda _none: _page_call(window, "settings", "show_group", "updates"),

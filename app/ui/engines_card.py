@@ -43,6 +43,7 @@ class EnginesCard(QFrame):
         self.fetch = PackFetch(self)
         self.rows: list[QWidget] = []
         self.choices: dict[str, QComboBox] = {}
+        self._error: Exception | None = None
         self._acts = 0
         """Under way: a look at the devices that ends meanwhile leaves what is said of them."""
         self.file = make_button(self._choose_file, "", self, compact=True)
@@ -86,6 +87,7 @@ class EnginesCard(QFrame):
         stopped = self.fetch.stopped and not self.fetch.isHidden()
         self._say("")
         if not stopped:
+            self._error = error
             self.problem.setText(describe(_in_words(error)).sentence)
             self.problem.show()
 
@@ -309,6 +311,8 @@ class EnginesCard(QFrame):
 
     def _retranslate(self) -> None:
         self.title.setText(self.tr("Engines"))
+        if self._error is not None:
+            self.problem.setText(describe(_in_words(self._error)).sentence)
         self.file.setText(self.tr("Install from a file…"))
         self.address.setText(self.tr("Install from an address…"))
 

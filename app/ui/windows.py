@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from app.ui.hotkey import GlobalKey
     from app.ui.measure_offer import MeasureOffer
     from app.ui.notifications import Notifications
+    from app.ui.pack_watch import PackWatch
     from app.ui.quick_ask import QuickAsk
     from app.ui.tray import Tray
     from app.ui.update_watch import UpdateWatch
@@ -40,6 +41,7 @@ class Windows(QObject):
         self.desktop: DesktopBus | None = None
         self.updates: UpdateWatch | None = None
         self.measuring: MeasureOffer | None = None
+        self.packs: PackWatch | None = None
         self._quitting = self._key_chosen = False
         self.restarting = False
         """The program is to start again once everything has ended: another version of it is in place."""
@@ -122,6 +124,7 @@ class Windows(QObject):
         from app.ui.desktop_bus import DesktopBus  # noqa: PLC0415 - not before the first paint
         from app.ui.measure_offer import MeasureOffer  # noqa: PLC0415
         from app.ui.notifications import Notifications  # noqa: PLC0415
+        from app.ui.pack_watch import PackWatch  # noqa: PLC0415
         from app.ui.update_watch import UpdateWatch  # noqa: PLC0415
 
         self.desktop = DesktopBus(self)
@@ -132,6 +135,7 @@ class Windows(QObject):
         self.updates = UpdateWatch(self)
         self.updates.look()
         self.measuring = MeasureOffer(self)
+        self.packs = PackWatch(self)
         self._follow_settings()
         self.bridge.on(SettingChanged, self._on_setting, self)
 

@@ -6049,6 +6049,25 @@
     </message>
 </context>
 <context>
+    <name>PackWatch</name>
+    <message>
+        <source>The engine crashed twice in a row on the pack {name}: it is off now.</source>
+        <translation>Bộ máy bị sập hai lần liên tiếp trên gói {name}: gói này nay đã tắt.</translation>
+    </message>
+    <message>
+        <source>Go back to the one before</source>
+        <translation>Quay lại gói trước</translation>
+    </message>
+    <message>
+        <source>Show the engines</source>
+        <translation>Xem các bộ máy</translation>
+    </message>
+    <message>
+        <source>The pack {name} is used from the next model that is loaded on.</source>
+        <translation>Gói {name} được dùng từ lần nạp mô hình tiếp theo.</translation>
+    </message>
+</context>
+<context>
     <name>Pages</name>
     <message>
         <source>Chat</source>

@@ -301,11 +301,12 @@ class SettingsPage(Page):
         # What was just built has no place before the layout has run.
         self._column.activate()
         bar = self._scroll.verticalScrollBar()
-        bar.setValue(self._headings[group].y() - 12)
+        place = self.engines if group == "engines" else self._headings[group]
+        bar.setValue(place.y() - 12)
 
     def show_group(self, group: str) -> None:
         """Bring a group to the top; an unknown one leaves the page as it is."""
-        if group in self._headings:
+        if group in self._headings or group == "engines":
             self._jump(group)
             # Of a page that was never seen nothing has its height yet.
             self._group = group
