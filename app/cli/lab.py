@@ -7,21 +7,23 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from app.cli.lab_sources import Progress, existing, source_of, text_of
+from app.cli.lab_sources import Progress, agree, compared, existing, source_of, text_of
 from app.cli.output import emit, size, table
 from app.cli.run import services
 from app.compose import Services, current
 from app.core.errors import UsageError
 from app.core.lab import QuantizeJob
-from app.core.types import LoadPlan
+from app.core.types import LoadPlan, ModelRecord
 from app.optimize import quantize as making
-from app.optimize import recipes, wishes
+from app.optimize import recipes, references, wishes
 from app.optimize.converter import Converter
 from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import Sized, dry_run
 from app.optimize.work import engine_name, matrix_path
+
+NONE, FULL = "none", "f16"
 
 # ------------------------------------------------------------------ quantize
 
@@ -193,21 +195,53 @@ def _compute(running: Services, args: Namespace, model: Path, text: Path, target
 
 
 def measure(args: Namespace) -> int:
-    """Perplexity, with --against what the model lost, with --ctx what a longer context costs."""
+    """Perplexity and what the model lost against the finest version of it, with --ctx what a longer context costs."""
     with services(args) as running:
         model = source_of(running, args.model, quiet=args.json)
         if args.ctx:
             return _price(running, args, model)
-        against = source_of(running, args.against, quiet=args.json) if args.against else None
+        against = _against(running, args, model)
         found = _measure(running, args, [model], against)
     emit(found[0] if len(found) == 1 else found, args.json, _report(found))
     return 0
 
 
+def _against(running: Services, args: Namespace, model: Path) -> Path | None:
+    """The file that --against names, or the best one there is: with other K/V types the model itself."""
+    if args.against:
+        return source_of(running, args.against, quiet=args.json) if args.against != NONE else None
+    if args.kv != FULL:
+        print(f"hearth: measured against {model.name} itself with a full K/V cache", file=sys.stderr)
+        return model
+    records = running.library.records()
+    record = references.record_at(model, records)
+    best = references.best_reference(record, records)
+    print(f"hearth: {_which(record, best)}", file=sys.stderr)
+    return Path(best.path) if best else None
+
+
+def _which(model: ModelRecord, best: ModelRecord | None) -> str:
+    """What a model is measured against, and how to have it otherwise."""
+    if best is not None:
+        quant = best.summary.quant if best.summary else ""
+        return (
+            f"measured against {Path(best.path).name} ({quant}, {size(best.bytes)}), the finest version of it in the"
+            f" library; --against names another one, --against {NONE} measures perplexity alone"
+        )
+    fetch = (
+        f": --against {model.source.repo} fetches the best one there"
+        if model.source
+        else ": --against names one"
+    )
+    return (
+        f"no finer version of {Path(model.path).name} is in the library, so this is perplexity alone{fetch}"
+    )
+
+
 def compare(args: Namespace) -> int:
-    """Several quants against the first one named (the best one there is)."""
+    """Several quants against the first one named (the best one there is), or those of a repository."""
     with services(args) as running:
-        reference, *others = [source_of(running, name, quiet=args.json) for name in args.models]
+        reference, *others = compared(running, args.models, yes=args.yes, quiet=args.json)
         found = _measure(running, args, others, reference)
     emit(found, args.json, _report(found))
     return 0
@@ -296,7 +330,7 @@ def lab(args: Namespace) -> int:
                 f" {before.seconds[0] // 60 + 1} to {before.seconds[1] // 60} minutes.",
                 file=sys.stderr,
             )
-            if not args.yes and not _agreed():
+            if not args.yes and not agree():
                 return 1
             archive = existing(args.archive) if args.archive else None
             converter.set_up(lambda text: print(text, file=sys.stderr), torch=args.torch, archive=archive)
@@ -308,9 +342,3 @@ def lab(args: Namespace) -> int:
     )
     emit(state, args.json, f"The converter of {state.version} is {text}.")
     return 0
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError(detail="Add --yes to go on without being asked.")
-    return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}

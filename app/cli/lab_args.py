@@ -19,7 +19,11 @@ def add_lab(add: Add) -> None:
     matrix.add_argument("-o", "--output", metavar="FILE")
     one = add("measure", _lazy("measure"), "measure a model's perplexity and what it lost")
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("--against", metavar="REF", help="the best version there is")
+    one.add_argument(
+        "--against",
+        metavar="REF",
+        help="the finest one in the library if none is named; none: perplexity alone",
+    )
     one.add_argument(
         "--ctx", type=positive, metavar="N", help="the price of N tokens of context past the trained length"
     )
@@ -29,8 +33,14 @@ def add_lab(add: Add) -> None:
     one.add_argument(
         "--rope-freq-scale", type=float, default=0.0, metavar="F", help="with --ctx, as 0.5 for twice"
     )
-    several = add("compare", _lazy("compare"), "compare quants with the first one named")
-    several.add_argument("models", metavar="MODEL", nargs="+")
+    several = add(
+        "compare", _lazy("compare"), "compare quants with the first one named, or those of a repository"
+    )
+    several.add_argument(
+        "models", metavar="MODEL", nargs="+",
+        help="the reference first; OWNER/REPO is all quants of a repository, OWNER/REPO:Q8_0,Q4_K_M some of them",
+    )  # fmt: skip
+    several.add_argument("-y", "--yes", action="store_true", help="fetch what is not here without asking")
     for parser in (one, several):
         parser.add_argument(
             "--text", metavar="TEXT", action="append", help=f"{TEXTS}; en-test and code-test if none"

@@ -1,14 +1,24 @@
 """What the lab's commands are given: models, repositories, folders of original weights, and texts."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from app.cli.output import size
 from app.compose import Services
-from app.core.errors import ModelNotFoundError, UsageError
+from app.core.errors import (
+    DiskFullError,
+    HubNoSuchFileError,
+    HubUnreachableError,
+    ModelNotFoundError,
+    UsageError,
+)
 from app.core.lab import LabProgress
-from app.models.hub import parse_address
+from app.models.hub import QuantFile, parse_address
 from app.optimize import sources, texts
 from app.optimize.converter import Converter
+from app.optimize.references import Offered, offer, offered
+from app.optimize.sizes import free_space
 
 CHATS = "chats"
 
@@ -71,6 +81,12 @@ def source_of(running: Services, name: str, *, quiet: bool) -> Path:
 
 def _downloaded(running: Services, repo: str, quant: str, quiet: bool) -> Path:
     chosen = sources.best_source(running.hub.repo(repo), quant)
+    if (one := offer(chosen, running.paths.models)).missing:
+        print(f"hearth: {_to_fetch(running, [one])}", file=sys.stderr)
+    return _fetched(running, chosen, quiet)
+
+
+def _fetched(running: Services, chosen: QuantFile, quiet: bool) -> Path:
     show = Progress(f"{chosen.id}, MiB:", not quiet)
     path = sources.fetch(running.hub, chosen, running.paths.models, tell=show)
     show.end()
@@ -93,3 +109,77 @@ def _converted(running: Services, folder: Path, quiet: bool) -> Path:
 def _changed(folder: Path, target: Path) -> bool:
     """Whether the weights are newer than what was made of them, or of another folder of that name."""
     return max(path.stat().st_mtime for path in folder.glob("*.safetensors")) > target.stat().st_mtime
+
+
+# ------------------------------------------------------------------ several
+
+
+def compared(running: Services, names: Sequence[str], *, yes: bool, quiet: bool) -> list[Path]:
+    """The files to compare, the reference first. A repository stands for all its quants, the finest first, and
+    ``OWNER/REPO:Q8_0,Q4_K_M`` for some; what is not here is told with its size, agreed to and fetched. Raises
+    UsageError, DiskFullError and what the Hub and a transfer raise."""
+    found = [one for name in names for one in _named(running, name)]
+    missing = [one for one in found if isinstance(one, Offered) and one.missing]
+    if missing:
+        print(f"hearth: {_to_fetch(running, missing)}", file=sys.stderr)
+        if not yes and not agree():
+            raise UsageError(detail="Nothing was fetched or measured.")
+    paths = [_here(running, one, quiet) for one in found]
+    if len(paths) < 2:
+        raise UsageError(
+            detail="Name two models or more, the reference first, or a repository with several quants."
+        )
+    return paths
+
+
+def _named(running: Services, name: str) -> Sequence[str | Offered]:
+    """A name as it is, or the quants of the repository it means."""
+    repo, _, quants = name.partition(":") if "://" not in name else (name, "", "")
+    address = parse_address(repo, running.hub.endpoint)
+    whole = not quants and address is not None and not address.quant and not address.file
+    if Path(name).exists() or address is None or not (whole or quants):
+        return [name]
+    records = [record for record in running.library.records() if not record.damaged]
+    wanted = quants.split(",") if quants else []
+    known = {record.id.casefold() for record in records}
+    if wanted and all(f"{address.repo}:{quant}".casefold() in known for quant in wanted):
+        return [f"{address.repo}:{quant}" for quant in wanted]  # without asking the Hub
+    try:
+        there = offered(running.hub.repo(address.repo), running.paths.models, records)
+    except HubUnreachableError:
+        mine = [record for record in records if record.source and record.source.repo == address.repo]
+        here = [record.id for record in sorted(mine, key=lambda record: -record.bytes)]
+        if wanted or len(here) < 2:
+            raise
+        return here
+    return _picked(address.repo, there, wanted) if wanted else there
+
+
+def _picked(repo: str, there: Sequence[Offered], wanted: Sequence[str]) -> list[Offered]:
+    by_quant = {one.file.quant.casefold(): one for one in there}
+    if unknown := [quant for quant in wanted if quant.casefold() not in by_quant]:
+        found = ", ".join(one.file.quant for one in there)
+        raise HubNoSuchFileError(repo=repo, wanted=unknown[0], found=found or "-")
+    return [by_quant[quant.casefold()] for quant in wanted]
+
+
+def _here(running: Services, one: str | Offered, quiet: bool) -> Path:
+    if isinstance(one, str):
+        return source_of(running, one, quiet=quiet)
+    return _fetched(running, one.file, quiet) if one.missing else Path(one.path)
+
+
+def _to_fetch(running: Services, missing: Sequence[Offered]) -> str:
+    """What is fetched, told before. Raises DiskFullError."""
+    total, free = sum(one.missing for one in missing), free_space(running.paths.models)
+    if total > free:
+        raise DiskFullError(path=str(running.paths.models), missing=size(total - free))
+    each = ", ".join(f"{one.file.id} ({size(one.missing)})" for one in missing)
+    return f"{size(total)} to fetch, {size(free)} free on the disk: {each}"
+
+
+def agree() -> bool:
+    """Ask whether to go on. Raises UsageError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise UsageError(detail="Add --yes to go on without being asked.")
+    return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}

@@ -13,6 +13,7 @@ from app.core.types import ModelRecord
 from app.models.gguf import read_header
 from app.optimize.orders import FULL_CACHE, MeasureOrder
 from app.optimize.rates import Rates
+from app.optimize.references import related
 from app.optimize.sizes import computing_memory, free_space, pieces_of, reference_bytes
 from app.ui import tasks, theme, words
 from app.ui.dialogs.base import Dialog
@@ -32,23 +33,6 @@ translate = QCoreApplication.translate
 PIECES = (8, 32, 0)
 """How much of each text: quick, usual, all of it."""
 CACHES = (FULL_CACHE, ("q8_0", "q8_0"), ("q4_0", "q4_0"))
-
-
-def related(reference: ModelRecord, records: Sequence[ModelRecord]) -> list[ModelRecord]:
-    """Models with the reference's architecture, vocabulary and about its number of weights: quants of it, it
-    itself last."""
-    mine = reference.summary
-    if mine is None:
-        return [reference]
-    found = []
-    for record in records:
-        other = record.summary
-        if other is None or record.id == reference.id:
-            continue
-        near = abs((other.parameters or 0) - (mine.parameters or 0)) <= 0.12 * (mine.parameters or 1)
-        if (other.architecture, other.vocab_size) == (mine.architecture, mine.vocab_size) and near:
-            found.append(record)
-    return [*sorted(found, key=lambda record: -record.bytes), reference]
 
 
 class Asked(Struct, frozen=True):

@@ -1,11 +1,20 @@
 """The lab's commands: what is said before, what is refused, and a quant with its recipe."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from app.cli import lab
+from app.core.lab import QuantizeJob
+from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
+from app.optimize.process import run_job
 from tests.cli.conftest import Run
+from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
+from tests.fakes.tiny_models import write_windowed
 
 
 def test_sizes_are_told_before(hearth: Run, starter: Path) -> None:
@@ -60,3 +69,77 @@ def test_a_folder_needs_the_converter(hearth: Run, tmp_path: Path) -> None:
     done = hearth("quantize", str(tmp_path), "Q8_0")
     assert done.returncode == 1
     assert "hearth lab setup makes it" in done.stderr
+
+
+@pytest.fixture
+def family(hub: LocalHub, starter: Path, tmp_path: Path) -> str:
+    """A repository with a tiny model in two types; its name."""
+    full, small = write_windowed(tmp_path / "Tiny-F32.gguf", starter), tmp_path / "Tiny-Q8_0.gguf"
+    run_job(QuantizeJob(source=str(full), target=str(small), type="Q8_0"))
+    hub.add(FakeRepo("me/Tiny-GGUF", {path.name: FakeFile.of(path) for path in (full, small)}))
+    return "me/Tiny-GGUF"
+
+
+def test_a_repository_is_fetched_and_compared_once_its_size_was_told(
+    hearth: Run, hub: LocalHub, family: str, tmp_path: Path
+) -> None:
+    text = tmp_path / "boats.txt"
+    text.write_text(
+        "".join(f"The miller counted {number * 37 % 101} boats on the river. " for number in range(160))
+    )
+    how = ("--text", str(text), "--chunks", "1")
+    done = hearth("compare", family, *how)
+    assert done.returncode == 2
+    assert f"{family}:F32 (" in done.stderr
+    assert "free on the disk" in done.stderr
+    assert "Add --yes" in done.stderr
+    done = hearth("compare", f"{family}:Q8_0,Q5_K_M", "--yes", *how)
+    assert "There is: F32, Q8_0" in done.stderr
+    done = hearth("compare", family, "--yes", "--json", *how)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert (found["model"], found["reference"]) == ("Tiny-Q8_0.gguf", "Tiny-F32.gguf")
+    # Both are here now: nothing is asked, of the Hub neither, and the best one is found.
+    asked = len(hub.asked("api"))
+    done = hearth("compare", f"{family}:F32,Q8_0", "--json", *how)
+    assert json.loads(done.stdout) == [found], done.stderr
+    done = hearth("measure", f"{family}:Q8_0", "--json", *how)
+    assert json.loads(done.stdout) == found, done.stderr
+    assert "measured against Tiny-F32.gguf (F32" in done.stderr
+    assert len(hub.asked("api")) == asked
+
+
+@pytest.mark.parametrize(
+    ("options", "reference", "said"),
+    [
+        ({}, "m-F16.gguf", "against m-F16.gguf (F16, 320.0 MB), the finest version of it in the library"),
+        ({"model": "m-F16.gguf"}, None, "perplexity alone: --against me/m fetches the best one there"),
+        ({"against": "none"}, None, ""),
+        ({"kv": "q8_0,q4_0"}, "m-Q4_K_M.gguf", "against m-Q4_K_M.gguf itself with a full K/V cache"),
+    ],
+)
+def test_what_a_model_is_measured_against_is_found_and_told(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    options: dict[str, str],
+    reference: str | None,
+    said: str,
+) -> None:
+    records = []
+    for quant, bits in (("Q4_K_M", 4.8), ("F16", 16.0)):
+        path = tmp_path / f"m-{quant}.gguf"
+        path.write_bytes(b"")
+        summary = GgufSummary("llama", quant=quant, parameters=1000, bits_per_weight=bits, vocab_size=9)
+        file = ModelFile(str(path), int(bits * 20_000_000))
+        records.append(ModelRecord(path.stem, path.stem, (file,), file.bytes, summary, Source("me/m")))
+    running: Any = SimpleNamespace(library=SimpleNamespace(records=lambda: tuple(records)))
+    args = Namespace(**{"against": None, "kv": "f16", "json": False, **options})
+    found = lab._against(running, args, tmp_path / options.get("model", "m-Q4_K_M.gguf"))
+    assert (found.name if found else None) == reference
+    assert said in capsys.readouterr().err
+
+
+def test_a_comparison_needs_two(hearth: Run, with_starter: Path) -> None:
+    done = hearth("compare", with_starter.stem)
+    assert done.returncode == 2
+    assert "Name two models or more" in done.stderr

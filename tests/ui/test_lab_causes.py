@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import LabRefusedError, QuantizeFailedError
 from app.ui import causes, errors, translate
-from tests.make_translations import ROOT
+from tests.make_core_strings import ROOT
 
 RAISED = {"LabRefusedError", "NotConvertibleError", "QuantizeFailedError", "BadHeaderError"}
 FOLDERS = ("app/optimize", "app/runtime")
