@@ -52,6 +52,7 @@ class Work(Struct, frozen=True, gc=False):
     bytes: int = 0
     rows: int = 0
     elements: int = 0
+    matrices: int = 0
 
 
 Mix = Mapping[str, Work]
@@ -191,7 +192,10 @@ def _mixes(tensors: Sequence[TensorInfo], trunk: int, tied: bool) -> tuple[dict[
         mix = found[2 if match is None else 1 if _EXPERTS.fullmatch(match[2]) else 0]
         old = mix.get(tensor.type, Work())
         rows = tensor.elements // tensor.shape[0]
-        mix[tensor.type] = Work(old.bytes + tensor.bytes, old.rows + rows, old.elements + tensor.elements)
+        count = old.matrices + tensor.elements // (tensor.shape[0] * tensor.shape[1])
+        mix[tensor.type] = Work(
+            old.bytes + tensor.bytes, old.rows + rows, old.elements + tensor.elements, count
+        )
     return found
 
 

@@ -5,7 +5,6 @@ gives it arguments, reads what it prints, and knows when it must be asked again.
 """
 
 import logging
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,13 +17,18 @@ from app.hardware.facts import Machine
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-QUIET = 0.4
-"""Of the processor's threads: below it others were busy (small models are also written and loaded, with one thread)."""
+VERSION = 2
+QUIET = 0.75
+"""Of what was timed: when other programs touched more than the rest, it is measured again."""
+ROUNDS, BOTH = 2, 56.0
+"""It is measured twice, and the quicker counts, where that takes no longer than so many seconds."""
+FASTEST = 1.6
+"""A type reads no faster than so many times what was seen of it; more is what disturbed the other points."""
 
 # What an unmeasured weight type is like, in order of preference.
 _LIKE = {
-    "Q4_1": ("Q4_0",), "Q5_1": ("Q5_0",), "Q8_K": ("Q8_0",), "F32": ("F16",), "BF16": ("F16",), "NVFP4": ("MXFP4",),
+    "Q4_1": ("Q5_0", "Q5_K"), "Q5_0": ("Q4_1", "Q5_K"), "Q5_1": ("Q5_0", "Q5_K"), "IQ4_NL": ("Q4_0",),
+    "Q8_K": ("Q8_0",), "F32": ("F16",), "BF16": ("F16",), "NVFP4": ("MXFP4",),
     "IQ3_S": ("IQ4_XS", "Q3_K"), "IQ3_XXS": ("IQ4_XS", "Q3_K"), "IQ2_S": ("IQ4_XS", "Q2_K"), "Q1_0": ("Q2_K",),
     "IQ2_XS": ("IQ4_XS", "Q2_K"), "IQ2_XXS": ("IQ4_XS", "Q2_K"), "IQ1_S": ("IQ4_XS", "Q2_K"), "Q2_0": ("Q2_K",),
     "IQ1_M": ("IQ4_XS", "Q2_K"), "TQ1_0": ("Q2_K",), "TQ2_0": ("Q2_K",),
@@ -32,11 +36,13 @@ _LIKE = {
 
 
 class TypeRate(Struct, frozen=True):
-    """One weight type: bytes per second and seconds per matrix row (decode), operations per second (prefill)."""
+    """One weight type: bytes per second, seconds per matrix row and per matrix (decode), operations per second
+    (prefill)."""
 
     bandwidth: float
     prefill: float
     row: float = 0.0
+    matrix: float = 0.0
 
 
 class Rates(Struct, frozen=True, omit_defaults=True):
@@ -49,14 +55,14 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     layer: float
     types: dict[str, TypeRate]
     attention: dict[KvType, float]
-    """Elements per second by K/V type."""
+    """Elements per second by K/V type, beside what reading K and V takes."""
     seconds: float = 0.0
     key: str = ""
     measured_at: float = 0.0
     read: float = 0.0
     """Bytes per second really read, at best: of whole tokens, with nothing taken off."""
     share: float = 1.0
-    """Of the processor that other programs left while it was measured."""
+    """Of what was timed: that no other program touched."""
 
     @property
     def disturbed(self) -> bool:
@@ -139,7 +145,7 @@ class RatesStore:
 
 
 class RawType(Struct, frozen=True):
-    """[bytes, rows, layers, seconds] of two models; [operations, seconds] of prefill."""
+    """[bytes, rows, layers, matrices, seconds] of three models; [operations, seconds] of prefill."""
 
     points: list[list[float]]
     prefill: list[float]
@@ -155,7 +161,7 @@ class Raw(Struct, frozen=True):
     """[layers, seconds] of two models with almost no weights."""
     types: dict[str, RawType]
     attention: dict[KvType, list[float]]
-    """[elements, seconds with an empty context, seconds with a filled one]."""
+    """[elements, bytes of K and V, seconds with an empty context, seconds with a filled one]."""
     share: float = 1.0
 
 
@@ -167,7 +173,7 @@ def merge(one: Raw, other: Raw) -> Raw:
     attention = {**other.attention, **one.attention}
     for kv in set(one.attention) & set(other.attention):
         pair = (one.attention[kv], other.attention[kv])
-        attention[kv] = [pair[0][0], min(raw[1] for raw in pair), min(raw[2] for raw in pair)]
+        attention[kv] = [*pair[0][:2], min(raw[2] for raw in pair), min(raw[3] for raw in pair)]
     overhead = [_quicker(*pair) for pair in zip(one.overhead, other.overhead, strict=True)]
     share = max(one.share, other.share)
     return Raw(one.device, one.threads, one.seconds + other.seconds, overhead, types, attention, share)
@@ -183,46 +189,75 @@ def _quicker(one: list[float], other: list[float]) -> list[float]:
 
 
 def solve(raw: Raw, key: str = "") -> Rates:
-    """Rates from work and seconds. The row overhead is the median over the types: a single type's is the small
-    difference of two large times."""
+    """Rates from work and seconds."""
     (few, short), (many, long) = raw.overhead
     layer = max(0.0, (long - short) / (many - few))
     token = max(0.0, short - few * layer)
-    net = {kind: [_net(point, token, layer) for point in one.points] for kind, one in raw.types.items()}
-    row = statistics.median(max(0.0, _row(one.points, net[kind])) for kind, one in raw.types.items())
-    types = {kind: _type_rate(one, net[kind], row) for kind, one in raw.types.items()}
-    attention = {kv: point[0] / max(point[2] - point[1], 1e-7) for kv, point in raw.attention.items()}
-    read = max(point[0] / point[3] for one in raw.types.values() for point in one.points)
+    types = {kind: _type_rate(one, token, layer) for kind, one in raw.types.items()}
+    read = max(point[0] / point[-1] for one in raw.types.values() for point in one.points)
+    attention = {kv: _attention_rate(point, read) for kv, point in raw.attention.items()}
     found = (token, layer, types, attention, raw.seconds, key, time.time(), read, raw.share)
     return Rates(raw.device, raw.threads, *found)
 
 
-def _net(point: list[float], token: float, layer: float) -> float:
-    """Seconds for the matrices alone."""
-    return max(point[3] - token - point[2] * layer, 0.2 * point[3])
+def _attention_rate(point: list[float], read: float) -> float:
+    elements, kv_bytes, shallow, deep = point
+    more = max(deep - shallow, 1e-7)
+    return elements / max(more - kv_bytes / read, 0.2 * more)
 
 
-def _row(points: list[list[float]], net: list[float]) -> float:
-    (wide, narrow), share = points, points[1][0] / points[0][0]
-    return (net[1] - net[0] * share) / (narrow[1] - wide[1] * share)
+def _type_rate(one: RawType, token: float, layer: float) -> TypeRate:
+    """What a byte, a row and a matrix take, each at least nothing, nearest to the points in relative error."""
+    work = [(point[0], point[1], point[3]) for point in one.points]
+    net = [max(point[-1] - token - point[2] * layer, 0.2 * point[-1]) for point in one.points]
+    least = min(seconds / each[0] for seconds, each in zip(net, work, strict=True))
+    best, chosen = float("inf"), (least, 0.0, 0.0)
+    for parts in ((0, 1, 2), (0, 1), (0, 2), (0,)):
+        found = _fit([[each[part] for part in parts] for each in work], net)
+        if found is None or min(found) < 0 or found[0] * FASTEST < least:
+            continue
+        price = [0.0, 0.0, 0.0]
+        for part, value in zip(parts, found, strict=True):
+            price[part] = value
+        error = sum(
+            (sum(a * b for a, b in zip(each, price, strict=True)) / seconds - 1) ** 2
+            for each, seconds in zip(work, net, strict=True)
+        )
+        if error < best - 1e-9:
+            best, chosen = error, (price[0], price[1], price[2])
+    return TypeRate(1 / chosen[0], one.prefill[0] / one.prefill[1], *chosen[1:])
 
 
-def _type_rate(one: RawType, net: list[float], row: float) -> TypeRate:
-    times = [
-        max(seconds - point[1] * row, 0.3 * seconds) for point, seconds in zip(one.points, net, strict=True)
+def _fit(work: list[list[float]], seconds: list[float]) -> list[float] | None:
+    """Least squares of the relative errors, by the normal equations; None when they have no one answer."""
+    rows = [[value / took for value in each] for each, took in zip(work, seconds, strict=True)]
+    count = len(rows[0])
+    scale = [max(abs(row[i]) for row in rows) or 1.0 for i in range(count)]
+    rows = [[value / by for value, by in zip(row, scale, strict=True)] for row in rows]
+    table = [
+        [*(sum(row[i] * row[j] for row in rows) for j in range(count)), sum(row[i] for row in rows)]
+        for i in range(count)
     ]
-    bandwidth = max(point[0] / seconds for point, seconds in zip(one.points, times, strict=True))
-    return TypeRate(bandwidth, one.prefill[0] / one.prefill[1], row)
+    for i in range(count):
+        pivot = max(range(i, count), key=lambda at: abs(table[at][i]))
+        table[i], table[pivot] = table[pivot], table[i]
+        if abs(table[i][i]) < 1e-12:
+            return None
+        for j in range(count):
+            if j != i:
+                share = table[j][i] / table[i][i]
+                table[j] = [a - share * b for a, b in zip(table[j], table[i], strict=True)]
+    return [table[i][count] / table[i][i] / scale[i] for i in range(count)]
 
 
-def measure(
-    run: Run, key: str, device: str, threads: int, types: Sequence[str] = (), rounds: int = 1
-) -> Rates:
-    """Measure a device now (under a minute a round). Raises what ``run`` raises, or msgspec.MsgspecError."""
+def measure(run: Run, key: str, device: str, threads: int, types: Sequence[str] = ()) -> Rates:
+    """Measure a device now (under a minute). Raises what ``run`` raises, or msgspec.MsgspecError."""
     arguments = ["--device", device, "--threads", str(threads)]
     if types:
         arguments += ["--types", ",".join(types)]
     raw = msgspec.json.decode(run(arguments), type=Raw)
-    for _ in range(rounds - 1):
-        raw = merge(raw, msgspec.json.decode(run(arguments), type=Raw))
+    once = raw.seconds
+    for _ in range(ROUNDS - 1):
+        if raw.seconds + once <= BOTH:
+            raw = merge(raw, msgspec.json.decode(run(arguments), type=Raw))
     return solve(raw, key)

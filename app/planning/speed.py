@@ -1,7 +1,8 @@
 """Tokens per second before anything is loaded: measured rates of this machine x what the model reads for a token.
 
-    seconds(token) = token overhead + layers x layer overhead + bytes / bandwidth + rows x row overhead
-                     + attention elements x context / attention rate
+    seconds(token) = token overhead + layers x layer overhead
+                     + bytes / bandwidth + rows x row overhead + matrices x matrix overhead
+                     + context x (attention elements / attention rate + bytes of K and V / best bandwidth)
 
 each by weight type and device, in series over the devices a plan uses; of a mixture of experts only the chosen ones.
 A forecast is a range: its width is the spread of our own past errors, or ``UNPROVEN`` before there are any.
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from app.core.types import Forecast, LoadPlan
-from app.planning.memory import HOST, Placement, place
+from app.planning.memory import HOST, Placement, place, row_bytes
 from app.planning.model_facts import Layer, Mix, ModelFacts, Work
 from app.planning.rates import Rates
 from app.planning.runs import Run
@@ -111,7 +112,9 @@ def _mix_seconds(mix: Mix, rates: Rates, share: float) -> float:
 
 def _work_seconds(kind: str, work: Work, rates: Rates) -> float:
     rate = rates.of(kind)
-    return 0.0 if rate is None else work.bytes / rate.bandwidth + work.rows * rate.row
+    if rate is None:
+        return 0.0
+    return work.bytes / rate.bandwidth + work.rows * rate.row + work.matrices * rate.matrix
 
 
 def _mix_flops(mix: Mix, rates: Rates, share: float) -> float:
@@ -128,16 +131,17 @@ def _attention_seconds(
     rate = rates.attention_of(plan.type_k)
     if rate is None:
         return 0.0
-    elements = 0.0
+    elements, read = 0.0, 0.0
     for layer in layers:
         if layer.k_width:
             seen = min(context, facts.window) if layer.windowed else context
             # Latent attention multiplies every head with the whole compressed vector, once as key, once as value.
             width = 2 * facts.head_dim if layer.v_width else 2 * layer.k_width
             elements += facts.n_head * width * seen
-    state = sum(layer.state for layer in layers)
-    best = max((rate.bandwidth for rate in rates.types.values()), default=0.0)
-    return elements / rate + (2 * state / best if best else 0.0)
+            read += (row_bytes(layer.k_width, plan.type_k) + row_bytes(layer.v_width, plan.type_v)) * seen
+    read += 2 * sum(layer.state for layer in layers)
+    best = rates.read or max((rate.bandwidth for rate in rates.types.values()), default=0.0)
+    return elements / rate + (read / best if best else 0.0)
 
 
 def correction(history: Sequence[Run]) -> tuple[float, float]:

@@ -55,6 +55,7 @@ def _all_of(mix: Mix, kind: str, share: float) -> dict[str, Work]:
             int(sum(work.bytes for work in mix.values()) * share),
             sum(work.rows for work in mix.values()),
             sum(work.elements for work in mix.values()),
+            sum(work.matrices for work in mix.values()),
         )
     }
 

@@ -13,6 +13,7 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -31,13 +32,23 @@ SMALL_BATCH = 16
 """Prefill in one piece on a device that takes ``_LONG`` for a token: a whole batch could take it minutes."""
 _LONG = 0.1
 DEPTH = 2048
+WIDE, NARROW = 2048, 512
 SECONDS = 50.0
 """All of it takes about so long at most: a slow device is measured with fewer weight types and smaller models."""
+ATTENTION_LAYERS = 24
+"""With DEPTH tokens their K/V and weights are more than a cache holds, as those of a real model are."""
 SMALLEST = 24
 """Megabytes: smaller models fit into a processor's cache, and say nothing."""
+FEWEST, WAIT = 4, 3
+"""Steps without another program in them that are waited for, and how many times longer."""
+CLEAN = 0.88
+"""Of the processor's time that the threads could have had in a step: with less, another program took some of it."""
 _SLOW = 0.01
 """Seconds for a token of a model without weights: such a device is no quicker with those it has."""
-_FIRST = ("Q4_K", "Q8_0", "F16", "Q6_K", "Q4_0", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K")
+_SHRINK = 0.05
+"""Seconds for a token: only a device this slow is given smaller models when time runs out. Others leave out the last
+weight types instead, since what a cache holds is read faster."""
+_FIRST = ("Q4_K", "Q8_0", "F16", "Q6_K", "Q4_0", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K", "IQ4_NL", "Q5_0")
 """What people run most; the others are like one of these (``planning.rates``)."""
 _F32 = (0, 1, 4)
 
@@ -50,6 +61,8 @@ class Shape(NamedTuple):
     heads: int
     kv_heads: int
     inner: int
+    vocabulary: int = VOCABULARY
+    """More than VOCABULARY: one matrix is the token embeddings and the output, as in small models."""
 
 
 Info = tuple[str, tuple[int, ...], tuple[int, int, int]]
@@ -59,10 +72,11 @@ def tensors(shape: Shape, kind: str) -> list[Info]:
     """(name, shape, type) of every tensor."""
     width, kv_width, weights = shape.width, shape.width // shape.heads * shape.kv_heads, TYPES[kind]
     found: list[Info] = [
-        ("token_embd.weight", (width, VOCABULARY), weights),
-        ("output.weight", (width, VOCABULARY), weights),
+        ("token_embd.weight", (width, shape.vocabulary), weights),
+        ("output_norm.weight", (width,), _F32),
     ]
-    found.append(("output_norm.weight", (width,), _F32))
+    if shape.vocabulary == VOCABULARY:
+        found.append(("output.weight", (width, VOCABULARY), weights))
     sizes: dict[str, tuple[int, ...]] = {
         "attn_q": (width, width), "attn_k": (width, kv_width), "attn_v": (width, kv_width),
         "attn_output": (width, width), "ffn_gate": (width, shape.inner), "ffn_up": (width, shape.inner),
@@ -76,23 +90,30 @@ def tensors(shape: Shape, kind: str) -> list[Info]:
 
 def weight_bytes(shape: Shape, kind: str) -> int:
     """Bytes read for one token: the layers' matrices and the output."""
-    return sum(_bytes(size, form) for name, size, form in tensors(shape, kind) if name != "token_embd.weight")
+    found = sum(
+        _bytes(size, form) for name, size, form in tensors(shape, kind) if name != "token_embd.weight"
+    )
+    tied = shape.vocabulary != VOCABULARY
+    return found + (_bytes((shape.width, shape.vocabulary), TYPES[kind]) if tied else 0)
 
 
 def parameters(shape: Shape) -> int:
     """Weights of the layers' matrices."""
-    return sum(
-        size[0] * size[1]
-        for name, size, _ in tensors(shape, "F16")
-        if name.startswith("blk") and len(size) > 1
-    )
+    return sum(size[0] * size[1] for size in _matrices(shape))
 
 
 def rows(shape: Shape) -> int:
     """Rows of the matrices read for one token."""
-    return sum(
-        size[1] for name, size, _ in tensors(shape, "F16") if len(size) > 1 and name != "token_embd.weight"
-    )
+    return sum(size[1] for size in _matrices(shape)) + shape.vocabulary
+
+
+def matrices(shape: Shape) -> int:
+    """Matrices read for one token."""
+    return len(_matrices(shape)) + 1
+
+
+def _matrices(shape: Shape) -> list[tuple[int, ...]]:
+    return [size for name, size, _ in tensors(shape, "F16") if name.startswith("blk") and len(size) > 1]
 
 
 def _bytes(size: tuple[int, ...], form: tuple[int, int, int]) -> int:
@@ -105,7 +126,7 @@ def _bytes(size: tuple[int, ...], form: tuple[int, int, int]) -> int:
 def write(path: Path, shape: Shape, kind: str) -> Path:
     """A GGUF file (version 3) whose weights are a hole of zeros."""
     keys: dict[str, Any] = {
-        "general.architecture": "llama", "tokenizer.ggml.model": "no_vocab", "llama.vocab_size": VOCABULARY,
+        "general.architecture": "llama", "tokenizer.ggml.model": "no_vocab", "llama.vocab_size": shape.vocabulary,
         "llama.block_count": shape.layers, "llama.context_length": 8192, "llama.embedding_length": shape.width,
         "llama.feed_forward_length": shape.inner, "llama.attention.head_count": shape.heads,
         "llama.attention.head_count_kv": shape.kv_heads, "llama.attention.layer_norm_rms_epsilon": 1e-5,
@@ -141,6 +162,7 @@ class Bench:
     def __init__(self, llama: Any, folder: Path, device: str, threads: int, seconds: float = SECONDS) -> None:
         self._llama, self._folder, self._device, self._threads = llama, folder, device, threads
         self._end = time.monotonic() + seconds
+        self.clock = Clock(threads if device == "CPU" and sys.platform != "win32" else 0)
 
     @property
     def left(self) -> float:
@@ -149,7 +171,9 @@ class Bench:
 
     def open(self, shape: Shape, kind: str, n_ctx: int, kv: str = "f16") -> "Session":
         """A context over a fresh model."""
-        path = write(self._folder / f"{kind}-{shape.layers}-{shape.width}.gguf", shape, kind)
+        path = write(
+            self._folder / f"{kind}-{shape.layers}-{shape.width}-{shape.vocabulary}.gguf", shape, kind
+        )
         try:
             return self.open_file(path, n_ctx, kv)
         finally:
@@ -167,7 +191,7 @@ class Bench:
         model = llama.llama_model_load_from_file(str(path).encode(), params)
         if not model:
             raise SystemExit(f"{path.name} could not be loaded")
-        return Session(llama, model, n_ctx, KV_TYPES[kv], self._threads)
+        return Session(llama, model, n_ctx, KV_TYPES[kv], self._threads, self.clock)
 
     def _devices(self) -> Any:
         if self._device == "CPU":
@@ -179,11 +203,35 @@ class Bench:
         return (ctypes.c_void_p * 2)(found, None)
 
 
+class Clock:
+    """Tells steps that had the processor to themselves from those another program took time from. ``threads`` 0: a
+    GPU, or a system that counts a process's time in ticks longer than a step; every step passes."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self.points, self.clean_points = 0, 0
+
+    def timed(self, step: Callable[[], float]) -> tuple[float, bool]:
+        """(seconds, whether it was alone)."""
+        began = time.process_time()
+        took = step()
+        return took, time.process_time() - began > CLEAN * self._threads * took
+
+    def note(self, clean: bool) -> None:
+        """A point was measured."""
+        self.points, self.clean_points = self.points + 1, self.clean_points + clean
+
+    @property
+    def share(self) -> float:
+        """Of the points that no other program touched."""
+        return self.clean_points / self.points if self.points else 1.0
+
+
 class Session:
     """One context; a context manager that frees it and its model."""
 
-    def __init__(self, llama: Any, model: Any, n_ctx: int, kv: int, threads: int) -> None:
-        self._llama, self._model = llama, model
+    def __init__(self, llama: Any, model: Any, n_ctx: int, kv: int, threads: int, clock: Clock) -> None:
+        self._llama, self._model, self._clock = llama, model, clock
         params = llama.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch, params.n_outputs_max = n_ctx, 512, 512, 1
         params.n_threads = params.n_threads_batch = threads
@@ -218,16 +266,20 @@ class Session:
         return time.perf_counter() - begun
 
     def step(self, seconds: float = 0.25, least: int = 12, most: int = 100) -> float:
-        """Seconds for one token. A device that takes long for each is not asked as often."""
-        patience, found = 8 * seconds, [self.decode(1)]
+        """Seconds for one token. A device that takes long for each is not asked as often; where other programs take
+        the processor, it is asked longer, until some steps had it to themselves."""
+        patience, found, clean = 8 * seconds, [self.decode(1)], list[float]()
         for _ in range(2):
             if found[0] < patience / 4:
                 found = [self.decode(1)]  # the first ones also fetch and prepare
-        while len(found) < least or (sum(found) < seconds and len(found) < most):
-            if len(found) >= 3 and sum(found) > patience:
+        while len(found) < least or sum(found) < (seconds if len(clean) >= FEWEST else WAIT * seconds):
+            if (len(found) >= 3 and sum(found) > patience) or len(found) >= most:
                 break
-            found.append(self.decode(1))
-        return _quickest(found)
+            took, alone = self._clock.timed(lambda: self.decode(1))
+            found.append(took)
+            clean += [took] * alone
+        self._clock.note(len(clean) >= min(FEWEST, len(found)))
+        return _quickest(clean if len(clean) >= FEWEST else found)
 
     def fill(self, count: int, seconds: float = 60.0, batch: int = PREFILL) -> float:
         """Seconds for a token of prefill, in full batches up to ``count`` tokens, or fewer after so many seconds."""
@@ -256,9 +308,11 @@ def measure(bench: "Bench", types: list[str], kv_types: list[str], megabytes: in
             break
         left = bench.left
         found["types"][kind] = _weights(bench, kind, round(size))
+        slow = slow or found["types"][kind]["points"][0][-1] > _SHRINK
         if not at:
             found["attention"][kv_types[0]] = _attention(bench, kv_types[0])
-        size = _affordable(size, left - bench.left, bench.left, len(ordered) - at - 1 + len(kv_types))
+        if slow:
+            size = _affordable(size, left - bench.left, bench.left, len(ordered) - at - 1 + len(kv_types))
     for kv in kv_types[1:]:
         if bench.left > 0:
             found["attention"][kv] = _attention(bench, kv)
@@ -293,19 +347,27 @@ def _overhead(bench: Bench) -> list[list[float]]:
 
 
 def _weights(bench: Bench, kind: str, megabytes: int) -> dict[str, Any]:
-    """A model of wide rows and one of narrow rows: [bytes, rows, layers, seconds for a token] each, and
-    [operations, seconds] for a token of prefill."""
+    """Models of the same size with wide rows, with narrow rows in many matrices, and with narrow rows in one:
+    [bytes, rows, layers, matrices, seconds for a token] each, and [operations, seconds] for a token of prefill."""
     points, prefill = [], [0.0, 0.0]
-    for width, share in ((2048, 1.0), (512, 0.5)):
-        one = weight_bytes(Shape(1, width, width // 64, width // 256, 3 * width), kind)
-        layers = max(2, int(megabytes * share * 1e6) // one)
-        shape = Shape(layers, width, width // 64, width // 256, 3 * width)
+    for shape in _shapes(kind, megabytes):
         with bench.open(shape, kind, 512) as session:
             took = session.step()
-            points.append([weight_bytes(shape, kind), rows(shape), layers, took])
+            points.append([weight_bytes(shape, kind), rows(shape), shape.layers, matrices(shape), took])
             if not prefill[0]:
                 prefill = [2.0 * parameters(shape), session.fill(PREFILL, 8.0, _batch(took))]
     return {"points": points, "prefill": prefill}
+
+
+def _shapes(kind: str, megabytes: int) -> list[Shape]:
+    """Wide, narrow, one matrix."""
+    found = []
+    for width in (WIDE, NARROW):
+        one = Shape(1, width, width // 64, width // 256, 3 * width)
+        layers = max(2, int(megabytes * 1e6) // weight_bytes(one, kind))
+        found.append(one._replace(layers=layers))
+    vocabulary = int(megabytes * 1e6) // _bytes((NARROW,), TYPES[kind])
+    return [*found, Shape(1, NARROW, 8, 2, 256, vocabulary)]
 
 
 def _batch(token: float) -> int:
@@ -314,15 +376,18 @@ def _batch(token: float) -> int:
 
 
 def _attention(bench: Bench, kv: str) -> list[float]:
-    """[elements, seconds for a token with an empty context, and with DEPTH tokens in it]."""
-    shape = Shape(6, 512, 8, 2, 256)
+    """[elements, bytes of K and V, seconds for a token with an empty context, and with DEPTH tokens in it]."""
+    shape = Shape(ATTENTION_LAYERS, NARROW, 8, 2, 256)
     with bench.open(shape, "Q8_0", DEPTH + 512, kv) as session:
         shallow = session.step(0.25)
         before = session.position
         session.fill(DEPTH, max(2.0, bench.left / 4), _batch(shallow))
         filled = session.position - before
         deep = session.step(0.5)
-    return [2.0 * shape.heads * (shape.width // shape.heads) * shape.layers * filled, shallow, deep]
+    _, block, size = TYPES[kv.upper()]
+    head = shape.width // shape.heads
+    cells = 2.0 * head * shape.layers * filled
+    return [cells * shape.heads, cells * shape.kv_heads * size / block, shallow, deep]
 
 
 def main(arguments: list[str]) -> int:
@@ -357,9 +422,7 @@ def main(arguments: list[str]) -> int:
         else:
             found = measure(bench, args.types.split(","), args.kv.split(","), args.megabytes)
     seconds = time.monotonic() - begun
-    # What other programs left us of the processor; a GPU's measuring needs little of it.
-    share = time.process_time() / (seconds * args.threads) if args.device == "CPU" else 1.0
-    told = {"device": args.device, "threads": args.threads, "seconds": seconds, "share": min(1.0, share)}
+    told = {"device": args.device, "threads": args.threads, "seconds": seconds, "share": bench.clock.share}
     print(json.dumps({**told, **found}))
     return 0
 

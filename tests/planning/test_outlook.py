@@ -23,8 +23,8 @@ SOFT = Gpu(1, "other", "llvmpipe", devices=("Vulkan0",), software=True)
 MACHINE = Machine(Cpu("A processor", 8), Memory(33 * GIB, 32 * GIB), (CARD, SOFT))
 RAW = {
     "device": "CPU", "threads": 8, "seconds": 20.0, "overhead": [[4, 1e-4], [44, 2e-4]],
-    "types": {"Q4_1": {"points": [[1e8, 1e4, 4, 4e-3], [5e7, 2e4, 4, 2.2e-3]], "prefill": [1e9, 5e-3]}},
-    "attention": {"f16": [1e6, 1e-4, 3e-4]},
+    "types": {"Q4_1": {"points": [[1e8, 1e4, 4, 29, 4e-3], [1e8, 4e4, 9, 64, 4.4e-3], [1e8, 9e4, 1, 8, 4.2e-3]],
+    "prefill": [1e9, 5e-3]}}, "attention": {"f16": [1e6, 1e5, 1e-4, 3e-4]},
 }  # fmt: skip
 
 
@@ -92,7 +92,12 @@ def test_each_device_is_measured_once_until_the_hardware_changes(case: Case, tmp
     told: list[str] = []
     case.outlook.measure(told=told.append)
     assert told == ["CPU", "CUDA0"]
-    assert [arguments[1] for arguments in case.asked] == ["CPU", "CUDA0"]
+    assert [arguments[1] for arguments in case.asked] == [
+        "CPU",
+        "CPU",
+        "CUDA0",
+        "CUDA0",
+    ]  # the quicker counts
     assert case.outlook.missing() == ()
     assert [device.bandwidth is not None for device in case.outlook.devices()] == [True, True]
     more = Machine(Cpu("Another", 8), Memory(33 * GIB, 32 * GIB), (CARD,))

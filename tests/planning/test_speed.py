@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from app.core.types import LoadPlan
@@ -45,15 +46,22 @@ def test_bytes_over_bandwidth_and_overheads_add_up() -> None:
     assert decode_seconds(DENSE, _plan(), {"CPU": CPU}, 0) == pytest.approx(expected)
 
 
-def test_context_costs_attention() -> None:
+def test_rows_and_matrices_cost_beside_bytes() -> None:
+    rates = msgspec.structs.replace(CPU, types={"Q4_K": TypeRate(25e9, 2e11, 3e-9, 4e-6)})
+    facts = msgspec.structs.replace(DENSE, body_mix={"Q4_K": Work(10**9, 10**6, 10**9, 224)}, output_mix={})
+    expected = 1e9 / 25e9 + 1e6 * 3e-9 + 224 * 4e-6 + 1e-5 + 32 * 1e-5
+    assert decode_seconds(facts, _plan(), {"CPU": rates}, 0) == pytest.approx(expected)
+
+
+def test_context_costs_attention_and_the_reading_of_keys_and_values() -> None:
     without = decode_seconds(DENSE, _plan(), {"CPU": CPU}, 0)
     with_context = decode_seconds(DENSE, _plan(), {"CPU": CPU}, 4096)
     assert without is not None
     assert with_context is not None
-    assert with_context - without == pytest.approx(32 * 32 * 2 * 128 * 4096 / 8e9)
+    assert with_context - without == pytest.approx(32 * 4096 * (32 * 2 * 128 / 8e9 + 2 * 2048 / 30e9))
     smaller = decode_seconds(DENSE, _plan(type_k="q4_0"), {"CPU": CPU}, 4096)
     assert smaller is not None
-    assert smaller - without == pytest.approx(32 * 32 * 2 * 128 * 4096 / 6e9)
+    assert smaller - without == pytest.approx(32 * 4096 * (32 * 2 * 128 / 6e9 + (576 + 2048) / 30e9))
 
 
 def test_a_window_bounds_the_cost_of_context() -> None:

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,9 @@ from app.runtime.llama_rates import (
     PREFILL,
     SMALL_BATCH,
     TYPES,
+    Clock,
     Shape,
+    matrices,
     measure,
     parameters,
     rows,
@@ -20,23 +23,28 @@ from app.runtime.llama_rates import (
 )
 
 SHAPE = Shape(3, 512, 8, 2, 1536)
+TIED = SHAPE._replace(vocabulary=4096)
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_the_models_it_measures_are_what_it_says(kind: str, tmp_path: Path) -> None:
-    header = read_header(write(tmp_path / "m.gguf", SHAPE, kind))
+@pytest.mark.parametrize("shape", [SHAPE, TIED])
+def test_the_models_it_measures_are_what_it_says(shape: Shape, kind: str, tmp_path: Path) -> None:
+    header = read_header(write(tmp_path / "m.gguf", shape, kind))
     facts = from_header(header)
+    assert facts.tied == (shape is TIED)
     work = [*facts.body_mix.values(), *facts.output_mix.values()]
     assert {*facts.body_mix, *facts.output_mix} == {kind}
-    assert sum(item.rows for item in work) == rows(SHAPE)
-    assert sum(item.elements for item in facts.body_mix.values()) == parameters(SHAPE)
-    norms = (2 * SHAPE.layers + 1) * SHAPE.width * 4
-    assert sum(item.bytes for item in work) + norms == weight_bytes(SHAPE, kind)
+    assert sum(item.rows for item in work) == rows(shape)
+    assert sum(item.matrices for item in work) == matrices(shape)
+    assert sum(item.elements for item in facts.body_mix.values()) == parameters(shape)
+    norms = (2 * shape.layers + 1) * shape.width * 4
+    assert sum(item.bytes for item in work) + norms == weight_bytes(shape, kind)
     assert [layer.k_width for layer in facts.layers] == [128] * 3
 
 
 class SlowBench:
-    """A device that takes ``cost`` seconds of a pretended clock for each model."""
+    """A device that takes ``cost`` seconds of a pretended clock for each model, and ``token`` for a token of one that
+    has weights."""
 
     def __init__(self, seconds: float, cost: float, token: float = 1e-4) -> None:
         self.left, self.cost, self.token = seconds, cost, token
@@ -46,7 +54,7 @@ class SlowBench:
         self.left -= self.cost
         if shape.width == 2048:
             self.sizes.append(weight_bytes(shape, kind) // 10**6)
-        return SlowSession(self.token)
+        return SlowSession(self.token if shape.width > 128 else min(self.token, 1e-3))
 
 
 class SlowSession:
@@ -68,12 +76,35 @@ class SlowSession:
 
 
 def test_a_slow_device_is_measured_with_fewer_types_and_smaller_models() -> None:
-    quick, slow = SlowBench(50, 0.5), SlowBench(50, 9)
+    quick, slow = SlowBench(50, 0.5), SlowBench(50, 6, token=0.06)
     assert list(measure(quick, list(TYPES), ["f16", "q8_0"], 120)["types"])[:2] == ["Q4_K", "Q8_0"]
     assert len(measure(quick, list(TYPES), ["f16", "q8_0"], 120)["types"]) >= 1
     found = measure(slow, list(TYPES), ["f16", "q8_0"], 120)
     assert (list(found["types"]), list(found["attention"])) == (["Q4_K", "Q8_0"], ["f16"])
     assert slow.sizes[1] < slow.sizes[0]
+
+
+def test_a_quick_device_without_time_leaves_types_out_but_shrinks_no_model_into_a_cache() -> None:
+    busy = SlowBench(50, 6)
+    found = measure(busy, list(TYPES), ["f16"], 120)
+    assert 1 < len(found["types"]) < len(TYPES)
+    assert min(busy.sizes) > 100
+
+
+def test_steps_that_another_program_took_time_from_are_told_apart() -> None:
+    def spin() -> float:
+        began = time.process_time()
+        while time.process_time() - began < 0.002:
+            pass
+        return time.process_time() - began
+
+    alone, halved = Clock(1), Clock(2)
+    assert alone.timed(spin)[1]
+    assert not halved.timed(spin)[1]  # one thread's time where two were asked for
+    assert Clock(0).timed(lambda: 1.0)[1]
+    alone.note(clean=True)
+    alone.note(clean=False)
+    assert (alone.share, Clock(1).share) == (0.5, 1.0)
 
 
 def test_a_device_out_of_time_answers_all_the_same() -> None:
