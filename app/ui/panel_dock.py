@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QScrollArea, QWidget
 
 from app.ui import theme
@@ -109,7 +110,10 @@ class PanelDock(QDockWidget):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Live"))
-        # Qt names the buttons of a dock once, in the language of the start.
+        self._name_buttons()
+
+    def _name_buttons(self) -> None:
+        """Qt names the buttons of a dock by itself, and again whenever it dresses them."""
         for name, words in (
             ("qt_dockwidget_closebutton", self.tr("Close the live panels")),
             ("qt_dockwidget_floatbutton", self.tr("Float the live panels, or put them back")),
@@ -120,6 +124,12 @@ class PanelDock(QDockWidget):
                 button.setToolTip(words)
 
     def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
             self._retranslate()
-        super().changeEvent(event)
+        elif event.type() in {QEvent.Type.StyleChange, QEvent.Type.WindowTitleChange}:
+            self._name_buttons()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._name_buttons()

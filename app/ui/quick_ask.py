@@ -6,7 +6,7 @@ The question becomes an ordinary conversation, so that it can be continued in th
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QTextDocument
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QGuiApplication, QKeyEvent, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextBrowser, QVBoxLayout, QWidget
 
 from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.compose import Services
 
 _WIDTH, _ANSWER = 560, 220
+_SPOKEN = 400
 
 
 class QuickAsk(QWidget):
@@ -184,6 +185,12 @@ class QuickAsk(QWidget):
         self.words.setText(words)
         self.question.selectAll()
         self._show_state()
+        self.announce(words or self.answer[:_SPOKEN])
+
+    def announce(self, words: str) -> None:
+        """Have screen readers say how it ended; what other programs say is not talked over."""
+        if words and self.isActiveWindow():
+            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, words))
 
     def _continue(self) -> None:
         self.open_asked.emit(self.chat)

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
-    QAccessible,
-    QAccessibleAnnouncementEvent,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
@@ -187,13 +185,6 @@ class Transcript(QAbstractScrollArea):
             self._views[entry.key] = view
             view.finish_live(entry, is_last=index == len(self._layout.rows) - 1)
         self._measure(index)
-        self._announce(entry)
-
-    def _announce(self, entry: Entry) -> None:
-        """Tell a screen reader that the answer is there."""
-        if QAccessible.isActive():
-            words = self.tr("The answer is finished: {text}").format(text=entry.text[:400])
-            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, words))
 
     # ---------------------------------------------------------------- moving about
 

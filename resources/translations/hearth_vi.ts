@@ -3876,6 +3876,18 @@
         <translation>{model} trên {text}, theo {source}. Không phải mô hình của bạn: mô hình lớn hơn thì mất ít hơn.</translation>
     </message>
     <message>
+        <source>to download</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>on this machine</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
+        <source>Where</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>Type</source>
         <translation>Kiểu</translation>
     </message>
@@ -4366,8 +4378,8 @@
         <translation>Công thức (*.recipe.json *.json);;Mọi tệp (*)</translation>
     </message>
     <message>
-        <source>Nothing of {repo} is on this machine: download two of its quants to compare them.</source>
-        <translation>Trên máy này chưa có gì của {repo}: hãy tải hai bản lượng tử hóa để so sánh.</translation>
+        <source>{repo} has no two quants to compare.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Lab</source>
@@ -5257,6 +5269,10 @@
     <message>
         <source>{time}; {disk} of {free} free on the disk for the reference; {memory} of memory.</source>
         <translation>{time}; {disk} trên {free} ổ đĩa còn trống cho bản gốc; {memory} bộ nhớ.</translation>
+    </message>
+    <message>
+        <source>{size} to download first, {free} free on their disk.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>Measure what was lost</source>
@@ -9051,10 +9067,6 @@
 </context>
 <context>
     <name>Transcript</name>
-    <message>
-        <source>The answer is finished: {text}</source>
-        <translation>Câu trả lời đã xong: {text}</translation>
-    </message>
     <message>
         <source>Conversation</source>
         <translation>Cuộc trò chuyện</translation>

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
-from PySide6.QtWidgets import QApplication, QSplitter
+from PySide6.QtWidgets import QAbstractButton, QApplication, QSplitter
 
 from app.core.errors import DiskFullError, ModelNotFoundError
 from app.core.generate import Timings
@@ -259,3 +259,10 @@ def test_enter_presses_the_button_that_has_the_keyboard(qtbot: Any, window: Any)
 def test_the_first_window_fits_its_screen(room: tuple[int, int], size: tuple[int, int]) -> None:
     found = first_size(QSize(*room), QSize(960, 600))
     assert (found.width(), found.height()) == size
+
+
+def test_the_live_panels_buttons_keep_their_names(qtbot: Any, window: Any) -> None:
+    window.setStyleSheet("QLabel { padding: 0 }")
+    QApplication.processEvents()
+    close = window.panels.findChild(QAbstractButton, "qt_dockwidget_closebutton")
+    assert close.accessibleName() == "Close the live panels"
