@@ -97,7 +97,8 @@ def _why(path: Path) -> str:
     try:
         ctypes.CDLL(str(path))
     except OSError as error:
-        return f": {in_words(str(error))}"
+        # The frozen program's ctypes puts words of its own before the loader's.
+        return f": {in_words(str(error.__cause__ or error))}"
     return ": it is of another version, or its driver is missing"
 
 

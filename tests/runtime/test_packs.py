@@ -110,3 +110,14 @@ def test_a_missing_driver_is_named_in_words(tmp_path: Path) -> None:
     said = llama_packs._why(pack)
     assert said.startswith(": no NVIDIA driver is here, which it needs (libcuda.so.none: cannot open")
     assert llama_packs.in_words("another thing") == "another thing"
+
+
+def test_the_frozen_program_s_own_words_do_not_hide_the_loader_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        try:
+            raise OSError("libcuda.so.1: cannot open shared object file")
+        except OSError as error:
+            raise OSError(f"Failed to load dynlib/dll {name!r}") from error
+
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    assert llama_packs._why(Path("/pack/x.so")).startswith(": no NVIDIA driver is here")
