@@ -36,6 +36,16 @@ _adapter = fast("llama_adapter_lora_init", ctypes.c_void_p, ctypes.c_void_p, cty
 _CONTROL, _UNKNOWN = 1 << 3, 1 << 0  # llama.h, llama_token_attr
 
 
+def check_adapters(plan: LoadPlan, name: str) -> None:
+    """Before the weights are read, which takes minutes for a large model. Raises LoadFailedError for one that is not
+    there, WrongMagicError or TruncatedModelError."""
+    for adapter in plan.adapters:
+        try:
+            check_file(Path(adapter.path))
+        except ModelNotFoundError as error:
+            raise LoadFailedError(model=name, detail=f"there is no adapter {adapter.path}") from error
+
+
 def check_file(path: Path) -> int:
     """The file's size. Raises ModelNotFoundError, WrongMagicError or TruncatedModelError before llama.cpp is asked,
     whose own words for these are hard to read."""
@@ -86,6 +96,7 @@ class Model:
         """Read the weights. ``on_progress(fraction)`` returning False stops it at once (LoadCancelledError); other
         errors say why by their class."""
         size = check_file(Path(plan.model_path))
+        check_adapters(plan, name)
         stopped = False
 
         def report(fraction: float, _user: object) -> bool:
@@ -109,11 +120,6 @@ class Model:
         """Read the plan's LoRA adapters: (pointer, scale) each. They are freed with the model."""
         found = []
         for adapter in plan.adapters:
-            try:
-                check_file(Path(adapter.path))
-            except ModelNotFoundError as error:
-                detail = f"there is no adapter {adapter.path}"
-                raise LoadFailedError(model=self.name, detail=detail) from error
             pointer = _adapter(self.pointer, os.fsencode(adapter.path))
             if not pointer:
                 raise LoadFailedError(model=self.name, detail=f"the adapter {adapter.path} does not fit it")
