@@ -92,7 +92,7 @@ def _fetched(running: Services, chosen: QuantFile, quiet: bool) -> Path:
     show.end()
     if path.is_dir():
         return _converted(running, path, quiet)
-    running.library.adopt([path.with_name(part.name) for part in chosen.files])
+    running.library.adopt([path.with_name(Path(part.name).name) for part in chosen.files])
     return path
 
 

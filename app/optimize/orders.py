@@ -57,7 +57,8 @@ class RepeatOrder(Struct, frozen=True, tag="repeat", tag_field="kind", kw_only=T
 
 class MeasureOrder(Struct, frozen=True, tag="measure", tag_field="kind", kw_only=True, omit_defaults=True):
     """Measure each of ``models`` against ``reference`` on each of ``texts`` (files; ``names`` are shown), with each of
-    the K/V cache types; with ``speed`` also how fast each one answers here. ``chunks`` 0: the whole text."""
+    the K/V cache types; with ``speed`` also how fast each one answers here. ``chunks`` 0: the whole text. ``fetch``
+    (``owner/repo:QUANT``) is downloaded first: the files are then where ``models`` and ``reference`` say."""
 
     models: tuple[str, ...]
     reference: str
@@ -66,6 +67,7 @@ class MeasureOrder(Struct, frozen=True, tag="measure", tag_field="kind", kw_only
     chunks: int = 0
     caches: tuple[tuple[str, str], ...] = (FULL_CACHE,)
     speed: bool = False
+    fetch: tuple[str, ...] = ()
 
 
 class WishOrder(Struct, frozen=True, tag="wish", tag_field="kind", kw_only=True, omit_defaults=True):

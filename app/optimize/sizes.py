@@ -104,9 +104,15 @@ def computing_memory(model: Path, header: Header, *, every: bool) -> int:
     return model.stat().st_size + rows * (summary.vocab_size or 0) * 4 + cache + AT_ONCE * width * 4 * 8
 
 
-def reference_bytes(header: Header, pieces: int) -> int:
-    """Bytes of a reference's log-probabilities on disk."""
-    top = min(_TOP, summarize(header).vocab_size or _TOP)
+def computing_memory_far(size: int) -> int:
+    """The same for a file that is still to be fetched, of which only the size is known: a usual cache, a large
+    vocabulary."""
+    return size + (AT_ONCE // 2) * 150_000 * 4 + (128 << 20)
+
+
+def reference_bytes(header: Header | None, pieces: int) -> int:
+    """Bytes of a reference's log-probabilities on disk; at most so many when its header is not known yet."""
+    top = min(_TOP, (summarize(header).vocab_size if header else None) or _TOP)
     return pieces * _SCORED * (top * _ENTRY + 8)
 
 

@@ -165,7 +165,7 @@ class Work:
             self._refuse_weights(chosen.quant, order)
             told = _teller(tell, "download", 0, steps)
             path = sources.fetch(self._hub, chosen, self._paths.models, tell=told, cancel=cancel)
-            files = [path.with_name(part.name) for part in chosen.files]
+            files = [path.with_name(Path(part.name).name) for part in chosen.files]
         if path.is_dir():
             files = [self._convert(path, order, tell, (steps - 1, steps), cancel)]
         record = self._library.adopt(files)
@@ -216,7 +216,10 @@ class Work:
         steps = len(order.texts) * (1 + len(order.models) * len(order.caches)) + (
             len(order.models) if order.speed else 0
         )
-        at, found = 0, list[Point]()
+        steps += len(order.fetch)
+        for at, name in enumerate(order.fetch):
+            self._fetch(name, tell, (at, steps), cancel)
+        at, found = len(order.fetch), list[Point]()
         for text, name in zip(order.texts, order.names or map(_stem, order.texts), strict=True):
             self._reference(order, Path(text), tell, (at, steps), cancel)
             at += 1
@@ -234,6 +237,17 @@ class Work:
             self._measurements.add(p for p, here in zip(found, same, strict=True) if here)
             at += 1
         return found
+
+    def _fetch(self, name: str, tell: Tell, at: tuple[int, int], cancel: threading.Event) -> None:
+        """A quant of a repository, into the library; what was there of it goes on."""
+        from app.optimize import sources
+
+        tell(Step("download", name, step=at[0], steps=at[1]))
+        repo, _, quant = name.rpartition(":")
+        chosen = sources.best_source(self._hub.repo(repo), quant)
+        told = _teller(tell, "download", *at)
+        path = sources.fetch(self._hub, chosen, self._paths.models, tell=told, cancel=cancel)
+        self._library.adopt([path.with_name(Path(part.name).name) for part in chosen.files])
 
     def _reference(
         self, order: MeasureOrder, text: Path, tell: Tell, at: tuple[int, int], cancel: threading.Event

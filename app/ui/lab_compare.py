@@ -41,6 +41,7 @@ from app.ui.lab_cards import (
 from app.ui.lab_columns import Line, LossTable, arranged, columns
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
+from app.ui.lab_repo import RepoChoice
 from app.ui.lab_words import (
     Group,
     groups,
@@ -167,9 +168,9 @@ class CompareQuants(QWidget):
         """Whether a model (by id) can be measured."""
         return any(record.id == model for record in self._records)
 
-    def open_dialog(self, model: str = "") -> MeasureDialog:
-        """Ask what to measure."""
-        dialog = MeasureDialog(self._records, self._services, self)
+    def open_dialog(self, model: str = "", repo: RepoChoice | None = None) -> MeasureDialog:
+        """Ask what to measure: of the library, or of a repository, which is downloaded as part of the job."""
+        dialog = MeasureDialog(repo.records if repo else self._records, self._services, self, repo)
         if model:
             dialog.choose(model)
         dialog.started.connect(self.started)

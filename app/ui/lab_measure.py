@@ -14,13 +14,14 @@ from app.models.gguf import read_header
 from app.optimize.orders import FULL_CACHE, MeasureOrder
 from app.optimize.rates import Rates
 from app.optimize.references import related
-from app.optimize.sizes import computing_memory, free_space, pieces_of, reference_bytes
+from app.optimize.sizes import computing_memory, computing_memory_far, free_space, pieces_of, reference_bytes
 from app.ui import tasks, theme, words
 from app.ui.dialogs.base import Dialog
 from app.ui.errors import describe
 from app.ui.lab_before import span
 from app.ui.lab_check import CheckModel, CheckTable
 from app.ui.lab_draft import current_free
+from app.ui.lab_repo import RepoChoice
 from app.ui.lab_sources import quant_of, shown
 from app.ui.lab_texts import CHATS, FILE, LabText, bundled, file_of
 from app.ui.table_model import Column
@@ -44,6 +45,7 @@ class Asked(Struct, frozen=True):
     chunks: int
     caches: tuple[tuple[str, str], ...]
     speed: bool
+    fetch: tuple[ModelRecord, ...] = ()
 
 
 def order_of(asked: Asked, services: "Services") -> MeasureOrder:
@@ -56,35 +58,52 @@ def order_of(asked: Asked, services: "Services") -> MeasureOrder:
         chunks=asked.chunks,
         caches=asked.caches,
         speed=asked.speed,
+        fetch=tuple(record.id for record in asked.fetch),
     )
 
 
 class Takes(Struct, frozen=True):
-    """Seconds as (least, most), bytes of disk and memory, and what is free."""
+    """Seconds as (least, most), bytes of disk and memory, and what is free; ``fetch`` is downloaded before, into a
+    folder with ``fetch_free``."""
 
     seconds: tuple[float, float]
     disk: int
     disk_free: int
     memory: int
     memory_free: int | None
+    fetch: int = 0
+    fetch_free: int = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has room for all of it: both may be the same one."""
+        return self.fetch + self.disk <= min(self.disk_free, self.fetch_free or self.disk_free)
 
 
-def takes(order: MeasureOrder, records: Sequence[ModelRecord], services: "Services") -> Takes:
-    """What an order takes (pool thread). Raises HearthError, OSError."""
+def takes(order: MeasureOrder, records: Sequence[ModelRecord], services: "Services", fetch: int = 0) -> Takes:
+    """What an order takes, ``fetch`` bytes being downloaded for it (pool thread). Raises HearthError, OSError."""
     rates = Rates(services.paths.cache / "lab" / "rates.json")
     weights = {r.path: (r.summary.parameters if r.summary else 0) or 0 for r in records}
-    header = read_header(Path(order.reference))
+    sizes = {r.path: r.bytes for r in records}
+    header = read_header(Path(order.reference)) if Path(order.reference).is_file() else None
     times, disk = [], 0
     for text in order.texts:
         pieces = pieces_of(Path(text), order.chunks)
         disk += reference_bytes(header, pieces)
         runs = [order.reference, *(model for model in order.models for _ in order.caches)]
         times += [rates.computing(weights.get(model, 0), pieces * 512) for model in runs]
-    memory = max(
-        computing_memory(Path(m), read_header(Path(m)), every=False) for m in (order.reference, *order.models)
-    )
+    memory = max(_memory(Path(m), sizes.get(m, 0)) for m in (order.reference, *order.models))
     seconds = (sum(low for low, _ in times), sum(high for _, high in times))
-    return Takes(seconds, disk, free_space(services.paths.cache), memory, current_free(services))
+    free = free_space(services.paths.cache)
+    return Takes(
+        seconds, disk, free, memory, current_free(services), fetch, free_space(services.paths.models)
+    )
+
+
+def _memory(model: Path, size: int) -> int:
+    if not model.is_file():
+        return computing_memory_far(size)
+    return computing_memory(model, read_header(model), every=False)
 
 
 class MeasureDialog(Dialog):
@@ -92,16 +111,19 @@ class MeasureDialog(Dialog):
 
     started = Signal()
 
-    def __init__(self, records: Sequence[ModelRecord], services: "Services", parent: QWidget | None) -> None:
+    def __init__(
+        self, records: Sequence[ModelRecord], services: "Services", parent: QWidget | None,
+        repo: RepoChoice | None = None,
+    ) -> None:  # fmt: skip
         super().__init__("", parent)
-        self._records, self._services = list(records), services
+        self._records, self._services, self._repo = list(records), services, repo
         self._task: tasks.Task[Takes] | None = None
         self._texts: list[tuple[QCheckBox, LabText]] = []
         self.setMinimumWidth(theme.px(680))
         self.reference = QComboBox(self)
         for record in self._records:
             self.reference.addItem(shown(record), record)
-        self.model: CheckModel[ModelRecord] = CheckModel(_columns(), lambda record: record.id, self)
+        self.model: CheckModel[ModelRecord] = CheckModel(_columns(repo), lambda record: record.id, self)
         self.table = CheckTable(self.model, self)
         self.table.setMinimumHeight(theme.px(180))
         self.pieces = QComboBox(self)
@@ -115,7 +137,7 @@ class MeasureDialog(Dialog):
         self._lay_out()
         self._retranslate()
         self._connect()
-        self._show_related()
+        self._show_related() if repo is None else self._show_repo(repo)
 
     # ------------------------------------------------------------------ building
 
@@ -182,11 +204,20 @@ class MeasureDialog(Dialog):
         record = self.reference.currentData()
         if record is None:
             return
+        if self._repo is not None:
+            self._changed()
+            return
         found = related(record, self._records)
         self.model.set_rows([])
         self.model.set_rows(found)
         self.model.check({each.id for each in found})
         self._changed()
+
+    def _show_repo(self, repo: RepoChoice) -> None:
+        """All that a repository has, whether it is here or not."""
+        self.model.set_rows(list(repo.records))
+        self.reference.setCurrentIndex(repo.records.index(repo.reference()))
+        self.tick(repo.ticked())
 
     def _ticked(self, key: str, on: bool) -> None:
         if key == FILE and on:
@@ -213,6 +244,7 @@ class MeasureDialog(Dialog):
         record, chosen, wanted = self.reference.currentData(), self.model.chosen(), self.chosen_texts()
         if record is None or not chosen or not wanted:
             return None
+        needed = [record, *(each for each in chosen if each.id != record.id)]
         return Asked(
             models=tuple(each.path for each in chosen),
             reference=record.path,
@@ -220,6 +252,7 @@ class MeasureDialog(Dialog):
             chunks=int(self.pieces.currentData()),
             caches=CACHES if self.caches.isChecked() else CACHES[:1],
             speed=self.speed.isChecked(),
+            fetch=self._repo.fetched(needed) if self._repo is not None else (),
         )
 
     def _changed(self) -> None:
@@ -232,9 +265,13 @@ class MeasureDialog(Dialog):
             return
         self.note.setText(self.tr("Working out what it takes…"))
         records, services = self._records, self._services
-
+        missing = self._repo.missing if self._repo is not None else {}
+        fetch = sum(missing[record.id] for record in asked.fetch)
         self._task = tasks.run(
-            lambda: takes(order_of(asked, services), records, services), self._show_takes, self._failed, self
+            lambda: takes(order_of(asked, services), records, services, fetch),
+            self._show_takes,
+            self._failed,
+            self,
         )
 
     def _show_takes(self, found: Takes) -> None:
@@ -245,11 +282,13 @@ class MeasureDialog(Dialog):
                 memory=words.fine_memory(found.memory),
             )
         )  # fmt: skip
+        if found.fetch:
+            first = self.tr("{size} to download first, {free} free on their disk.")
+            free = words.size(found.fetch_free)
+            self.note.setText(f"{first.format(size=words.size(found.fetch), free=free)} {self.note.text()}")
         tight = found.memory_free is not None and found.memory > found.memory_free
-        set_property(
-            self.note, "role", "bad" if found.disk > found.disk_free else "warn" if tight else "secondary"
-        )
-        self.start.setEnabled(found.disk <= found.disk_free)
+        set_property(self.note, "role", "bad" if not found.fits else "warn" if tight else "secondary")
+        self.start.setEnabled(found.fits)
 
     def _failed(self, error: Exception) -> None:
         self.note.setText(describe(error).sentence)
@@ -309,7 +348,12 @@ class MeasureDialog(Dialog):
         super().changeEvent(event)
 
 
-def _columns() -> list[Column[ModelRecord]]:
+def _columns(repo: RepoChoice | None) -> list[Column[ModelRecord]]:
+    def where(record: ModelRecord) -> str:
+        missing = repo is not None and repo.missing.get(record.id)
+        return translate("Lab", "to download") if missing else translate("Lab", "on this machine")
+
+    places = [Column(lambda: translate("Lab", "Where"), where, width=150)] if repo is not None else []
     return [
         Column(lambda: translate("Lab", "Model"), lambda record: record.name or record.id),
         Column(lambda: translate("Lab", "Type"), quant_of, width=110),
@@ -319,4 +363,5 @@ def _columns() -> list[Column[ModelRecord]]:
             right=True,
             width=90,
         ),
+        *places,
     ]

@@ -3877,15 +3877,15 @@
     </message>
     <message>
         <source>to download</source>
-        <translation type="unfinished" />
+        <translation>cần tải về</translation>
     </message>
     <message>
         <source>on this machine</source>
-        <translation type="unfinished" />
+        <translation>có trên máy này</translation>
     </message>
     <message>
         <source>Where</source>
-        <translation type="unfinished" />
+        <translation>Ở đâu</translation>
     </message>
     <message>
         <source>Type</source>
@@ -4379,7 +4379,7 @@
     </message>
     <message>
         <source>{repo} has no two quants to compare.</source>
-        <translation type="unfinished" />
+        <translation>{repo} không có hai bản lượng tử nào để so sánh.</translation>
     </message>
     <message>
         <source>Lab</source>
@@ -5272,7 +5272,7 @@
     </message>
     <message>
         <source>{size} to download first, {free} free on their disk.</source>
-        <translation type="unfinished" />
+        <translation>Trước hết tải {size}; ổ đĩa ấy còn trống {free}.</translation>
     </message>
     <message>
         <source>Measure what was lost</source>

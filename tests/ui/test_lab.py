@@ -11,12 +11,11 @@ import pytest
 from msgspec.structs import replace
 from PySide6.QtCore import QEvent, Qt
 
-from app.core.types import Source
 from app.optimize import cards
 from app.optimize.cards import Hardware, Prices, RunCard
-from app.optimize.orders import Point, Price, QuantOrder, Speed
+from app.optimize.orders import ENDED, Point, Price, QuantOrder, Speed
 from app.runtime.kvstore import fingerprint
-from app.ui import tasks, translate
+from app.ui import tasks, translate, words
 from app.ui.bridge import Bridge
 from app.ui.dialogs.load_price import PriceLine
 from app.ui.lab_bring import BringDialog
@@ -28,6 +27,7 @@ from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_recipe import RecipeDialog
 from app.ui.pages.lab import LabPage
 from tests.fakes.hub_data import STARTER_REPO
+from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.tiny_models import write_windowed
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
@@ -428,19 +428,46 @@ def test_the_rail_counts_what_runs_and_waits(qtbot: Any, window: Any, services: 
     qtbot.waitUntil(lambda: window.rail.buttons["lab"].count == 0)
 
 
-def test_the_quants_of_a_repository_are_compared(qtbot: Any, page: Any) -> None:
+def test_the_quants_of_a_repository_are_downloaded_and_compared(
+    qtbot: Any, local_hub: LocalHub, page: Any, full: Path, text: Path
+) -> None:
     page.make.forecast.stop()
-    record = page.services.library.get(_starter(page))
-    page._records = [replace(record, source=Source("owner/model")), *page._records]
-    page.compare_repo("owner/other")
-    assert "Nothing of owner/other is on this machine" in page.compare.banner.words.text()
+    other = FakeFile.of(full.read_bytes() + bytes(32))  # another file, as far as anybody looks
+    local_hub.add(FakeRepo("owner/model", {full.name: FakeFile.of(full), "Tiny-Q8_0.gguf": other}))
+    page.compare_repo("owner/nothing")
+    qtbot.waitUntil(lambda: "owner/nothing" in page.compare.banner.words.text())
     page.compare_repo("owner/model")
+    qtbot.waitUntil(lambda: page.findChild(MeasureDialog) is not None)
     dialog = page.findChild(MeasureDialog)
-    assert [each.id for each in dialog.model.chosen()] == [record.id]
-    dialog.close()
+    assert [record.id for record in dialog.model.rows] == ["owner/model:F32", "owner/model:Q8_0"]
+    assert dialog.model.data(dialog.model.index(1, 3)) == "to download"
+    assert dialog.reference.currentData().id == "owner/model:Q8_0", "a quarter of the bytes, and hardly worse"
+    dialog.reference.setCurrentIndex(0)
+    dialog.reference.activated.emit(0)
+    dialog.tick({"owner/model:Q8_0"})
+    for box, _text in dialog._texts:
+        box.setChecked(False)
+    dialog.take_file(str(text))
+    dialog.pieces.setCurrentIndex(0)
+    dialog.speed.setChecked(False)
+    size = words.size(2 * full.stat().st_size + 32)
+    qtbot.waitUntil(lambda: f"{size} to download first" in dialog.note.text())
+    with qtbot.waitSignal(page.compare.started):
+        dialog.start.click()
+    qtbot.waitUntil(lambda: page.services.lab.snapshots()[0].state in ENDED)
+    (item,) = page.services.lab.snapshots()
+    assert (item.state, item.error) == ("done", None)
+    assert [point.model for point in item.result.points] == ["Tiny-Q8_0.gguf"]
+    page.compare_repo("owner/model")
+    qtbot.waitUntil(lambda: any(each.isVisible() for each in page.findChildren(MeasureDialog)))
+    again = next(each for each in page.findChildren(MeasureDialog) if each.isVisible())
+    assert [again.model.data(again.model.index(at, 3)) for at in range(2)] == ["on this machine"] * 2
+    again.close()
 
 
-def test_other_pages_ask_for_the_lab(qtbot: Any, window: Any, services: Any, full: Path) -> None:
+def test_other_pages_ask_for_the_lab(
+    qtbot: Any, local_hub: LocalHub, window: Any, services: Any, full: Path
+) -> None:
     _put(services, full)
     record = services.library.models()[0]
     window.obey("quantize", record.id)
@@ -453,4 +480,4 @@ def test_other_pages_ask_for_the_lab(qtbot: Any, window: Any, services: Any, ful
     assert [each.id for each in dialog.model.chosen()] == [record.id]
     dialog.close()
     window.obey("compare_quants", "owner/other")
-    assert "Nothing of owner/other" in lab.compare.banner.words.text()
+    qtbot.waitUntil(lambda: "owner/other" in lab.compare.banner.words.text())

@@ -1,5 +1,6 @@
 """The Lab page: make smaller models, see what they lost, judge two of them blind; the jobs stand below."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from app.ui.lab_compare import CompareQuants
 from app.ui.lab_jobs import LabJobs
 from app.ui.lab_make import MakeView
 from app.ui.lab_recipe import RecipeDialog
+from app.ui.lab_repo import RepoChoice, look
 from app.ui.lab_sources import sources
 from app.ui.page import Page
 from app.ui.widgets import make_button
@@ -34,8 +36,7 @@ class LabPage(Page):
 
     def __init__(self, services: "Services", bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(services, bridge, parent)
-        self._wanted = self._measured = self._repo = ""
-        self._records: list[ModelRecord] = []
+        self._wanted = self._measured = ""
         self._task: tasks.Task[list[ModelRecord]] | None = None
         self.make, self.compare = MakeView(services, self), CompareQuants(services, bridge, self)
         self.blind = BlindView(services, self)
@@ -98,10 +99,7 @@ class LabPage(Page):
         self.blind.show_models(records)
         if self._wanted and self.make.source.choose(self._wanted):
             self._wanted = ""
-        self._records = records
         self._open_measure()
-        if self._repo:
-            self._open_repo()
 
     def show_view(self, name: str) -> None:
         """make, compare or blind."""
@@ -155,23 +153,26 @@ class LabPage(Page):
         self.make.banner.show_error(describe(error))
 
     def compare_repo(self, repo: str) -> None:
-        """Ask what to measure, every quant of a repository that is here ticked."""
-        self._repo = repo
+        """Ask what to measure of a repository: its quants, here or still to be downloaded."""
+        services = self.services
         self.show_view("compare")
-        if self._records:
-            self._open_repo()
+        self.compare.banner.hide()
+        tasks.run(lambda: look(repo, services), self._open_repo, self._no_repo, self)
 
-    def _open_repo(self) -> None:
-        repo, self._repo = self._repo, ""
-        found = [r for r in self._records if r.source is not None and r.source.repo == repo]
-        if not found:
-            text = self.tr(
-                "Nothing of {repo} is on this machine: download two of its quants to compare them."
-            )
-            self.compare.banner.show_words(text.format(repo=repo), "warn")
+    def _open_repo(self, found: RepoChoice) -> None:
+        if len(found.records) > 1:
+            self.compare.open_dialog(repo=found)
             return
-        dialog = self.compare.open_dialog(found[0].id)
-        dialog.tick(record.id for record in found)
+        text = self.tr("{repo} has no two quants to compare.")
+        self._say_of_repo(lambda: self.compare.banner.show_words(text.format(repo=found.repo), "warn"))
+
+    def _no_repo(self, error: Exception) -> None:
+        self._say_of_repo(lambda: self.compare.banner.show_error(describe(error)))
+
+    def _say_of_repo(self, show: Callable[[], None]) -> None:
+        """Also while the library is empty."""
+        self.stack.setCurrentWidget(self.views)
+        show()
 
     def _open_measure(self) -> None:
         if self._measured and self.compare.has(self._measured):
