@@ -215,6 +215,10 @@ class Delta(Struct, frozen=True, tag="delta", omit_defaults=True):
     prefilled: int = 0
     prompt_tokens: int = 0
     """While prefilling: computed so far, out of ``prompt_tokens``."""
+    cached: int = 0
+    """Of ``prefilled``: those that were there and had not to be computed."""
+    reading: float = 0.0
+    """Seconds since the first of the others was begun."""
     dropped: tuple[int, ...] = ()
     """Indices of messages a context policy left out of the prompt (sent once, first)."""
 

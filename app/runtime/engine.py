@@ -376,6 +376,8 @@ class Engine:
                     choice=writer.choice,
                     prefilled=job.computed,
                     prompt_tokens=len(writer.owner.prepared.tokens),
+                    cached=max(0, job.computed - writer.computed),
+                    reading=time.monotonic() - writer.started_at,
                 ),
             )
 

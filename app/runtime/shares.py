@@ -9,6 +9,8 @@ from app.core.generate import Delta, Failed, GenerateEvent
 
 WINDOW = 1.0
 """Seconds over which a speed is taken; longer where tokens come more seldom."""
+SHOWN = 0.5
+"""Seconds that a prompt's speed stays after its last piece: a short one is read within a single point of the curve."""
 MOST = 32
 """Requests that are told apart at once."""
 
@@ -41,13 +43,13 @@ class Pace:
 class _Share:
     """One request."""
 
-    __slots__ = ("number", "reading", "reads", "writes")
+    __slots__ = ("number", "read_at", "reads", "writes")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.reads, self.writes = Pace(), Pace()
-        self.reading = False
-        """Some of its prompt was computed since the last readings."""
+        self.read_at = -SHOWN
+        """When a piece of its prompt was last computed."""
 
 
 class Shares:
@@ -85,15 +87,16 @@ class Shares:
         for share in self._open.values():
             decode, prefill = _names(share.number)
             found[decode] = share.writes.speed(now)
-            found[prefill] = share.reads.speed(now) if share.reading else 0.0
-            share.reading = False
+            found[prefill] = share.reads.speed(now) if now - share.read_at < SHOWN else 0.0
         return found
 
 
 def _follow(share: _Share, event: Delta, now: float) -> None:
     if event.prompt_tokens and not event.choice:
+        if not share.reads.total and event.reading:
+            share.reads.reach(event.cached, now - event.reading)
         share.reads.reach(event.prefilled, now)
-        share.reading = True
+        share.read_at = now
     if event.tokens:
         share.writes.reach(share.writes.total + event.tokens, now)
 

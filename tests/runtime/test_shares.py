@@ -47,7 +47,17 @@ def test_reading_counts_what_is_computed_after_the_first_piece() -> None:
     shares.event(1, Delta(prefilled=1400, prompt_tokens=2000), 2.0)
     shares.event(1, Delta(choice=1, prefilled=1400, prompt_tokens=2000), 2.0)
     assert shares.readings(2.0) == {"decode_tps/1": 0.0, "prefill_tps/1": 500.0}
-    assert shares.readings(2.1)["prefill_tps/1"] == 0.0
+    assert shares.readings(2.4)["prefill_tps/1"] == 500.0
+    assert shares.readings(2.6)["prefill_tps/1"] == 0.0
+
+
+def test_a_prompt_read_in_one_piece_has_a_speed() -> None:
+    shares = Shares()
+    shares.event(1, Delta(prefilled=120, prompt_tokens=120, cached=20, reading=0.25), 5.0)
+    assert shares.readings(5.05)["prefill_tps/1"] == pytest.approx(400)
+    shares.event(1, Delta(text="x", tokens=1), 5.1)
+    assert shares.readings(5.2)["prefill_tps/1"] == pytest.approx(400)
+    assert shares.readings(5.6)["prefill_tps/1"] == 0.0
 
 
 def test_a_number_is_given_back_and_its_end_told_once() -> None:
