@@ -25,6 +25,7 @@ def serve(args: Namespace) -> int:
         raise UsageError(detail="--preset says how --model is loaded: name the model too")
     stop = threading.Event()
     with services(args) as running:
+        _must_be_listed(running, args.model)
         for flag in SERVER_FLAGS:
             if getattr(args, flag) is not None:
                 running.settings.override(f"server.{flag}", getattr(args, flag))
@@ -33,6 +34,16 @@ def serve(args: Namespace) -> int:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_args: stop.set())
         return _run(running, args, stop)
+
+
+def _must_be_listed(running: Services, model: str | None) -> None:
+    """Clients ask by name, and only what is in the library has one."""
+    record = running.library.get(model) if model else None
+    if record is not None and all(known.id != record.id for known in running.library.records()):
+        raise UsageError(
+            detail=f"{model} is not in the library, and clients can ask only for what is: "
+            f"`hearth import {model}` takes it in"
+        )
 
 
 def _run(running: Services, args: Namespace, stop: threading.Event) -> int:

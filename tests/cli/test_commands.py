@@ -179,6 +179,12 @@ def test_ps_when_nothing_runs(as_json, hearth) -> None:
     assert "No model is loaded." in hearth("ps").stdout
 
 
+def test_serving_a_file_that_is_not_in_the_library_says_what_to_do(hearth, starter) -> None:
+    done = hearth("serve", "--model", str(starter))
+    assert done.returncode == 2
+    assert f"`hearth import {starter}` takes it in" in done.stderr
+
+
 def test_serve_answers_shows_in_ps_and_stops_on_sigterm(with_starter, environ, as_json) -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "app", "serve", "--port", "0", "--model", "SmolLM2", "-c", "512", "--parallel", "2"],
