@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+MUCH_LONGER = 4
+"""A prompt so many times as long as another is not waited for by the other one."""
+
 
 class Saved(Protocol):
     """The state of a sequence that is not in the cache but can be put there."""

@@ -17,7 +17,7 @@ the *shelf*, in main memory, and gets its own state from there.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.runtime.jobs import Cache, Chunk, Job, Saved, Shelf, Step
+from app.runtime.jobs import MUCH_LONGER, Cache, Chunk, Job, Saved, Shelf, Step
 from app.runtime.ledger import Ledger, common_prefix
 
 SHARE_WAIT = 16
@@ -26,8 +26,8 @@ WORTH_LOADING = 32
 """A saved state is put back into the cache if it saves at least so many tokens."""
 LONG_ANSWER = 512
 """Tokens that an answer is taken to have when nobody limits it."""
-SHORT_PROMPT, MUCH_LONGER = 256, 4
-"""A prompt with at most so many tokens to go is short: it shares steps with an older one of so many times more."""
+SHORT_PROMPT = 256
+"""A prompt with at most so many tokens to go is short: it shares steps with an older one that is much longer."""
 SHELVED_AT_ONCE = 4096
 """Tokens whose states are copied while other answers wait for their next word."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from app.core.generate import Delta, Timings, Usage
 from app.runtime.intake import Choice, Prepared
-from app.runtime.jobs import Job
+from app.runtime.jobs import MUCH_LONGER, Job
 
 MOST_PATIENCE = 0.25
 """Seconds that text may wait for more: what a worker that is killed loses."""
@@ -46,6 +46,15 @@ class Writer:
     def waits(self) -> bool:
         """What is written may be sent with the next token: that is nearer to the time for it than now is."""
         return self.last_at + self.pace / 2 < self.show_at
+
+    def waits_for(self, other: "Writer") -> bool:
+        """The other had asked before the first word of this one, and both need about the same."""
+        mine, others = self.owner.prepared, other.owner.prepared
+        return (
+            others.arrived < self.first_at
+            and other.job.priority >= self.job.priority
+            and len(others.tokens) < MUCH_LONGER * len(mine.tokens)
+        )
 
     def take(self) -> Delta | None:
         """What is to be sent, if there is anything."""
@@ -94,19 +103,11 @@ def held_back(writers: Collection[Writer], now: float) -> list[Job]:
 
     When many ask at once each sees the beginning as early as one prompt after the other allows, and then all write
     together, which costs less than writing beside every prompt. Somebody who asks while an answer is being written does
-    not hold it. Prompts that have no place yet hold nobody.
+    not hold it, nor does a prompt that is much longer than its own or has no place yet.
     """
-    reading = [
-        (writer.owner.prepared.arrived, writer.job.priority)
-        for writer in writers
-        if writer.job.gap > 1 and writer.job.seq >= 0
-    ]
-    if not reading:
-        return []
+    reading = [writer for writer in writers if writer.job.gap > 1 and writer.job.seq >= 0]
     return [
         writer.job
-        for writer in writers
-        if now - writer.first_at < HOLD
-        and writer.job.gap == 1
-        and any(came < writer.first_at and priority >= writer.job.priority for came, priority in reading)
+        for writer in (writers if reading else ())
+        if now - writer.first_at < HOLD and writer.job.gap == 1 and any(map(writer.waits_for, reading))
     ]

@@ -20,10 +20,12 @@ class _Choice:
     answer, sampler, seed = _Answer(), None, 1
 
 
-def _writer(arrived: float, *, computed: int = 0, priority: int = 0, flush_ms: int = 0) -> Writer:
+def _writer(
+    arrived: float, *, computed: int = 0, priority: int = 0, flush_ms: int = 0, size: int = 3
+) -> Writer:
     request = GenerateRequest("r", prompt="x", flush_ms=flush_ms)
-    owner = Open(Prepared(1, request, [1, 2, 3], [], arrived))
-    job = Job(1, [1, 2, 3], priority, computed=computed, seq=0)
+    owner = Open(Prepared(1, request, [1] * size, [], arrived))
+    job = Job(1, [1] * size, priority, computed=computed, seq=0)
     return Writer(owner, _Choice(), job, frozenset())  # type: ignore[arg-type]
 
 
@@ -83,3 +85,10 @@ def test_it_waits_neither_for_long_nor_for_lesser_ones_nor_for_those_without_a_p
     lesser.job.priority = 0
     assert held_back([writing, lesser], 101 + HOLD - 0.01) == [writing.job]
     assert held_back([writing, lesser], 101 + HOLD) == []
+
+
+def test_it_does_not_wait_for_a_prompt_that_is_much_longer() -> None:
+    writing, longer = _writer(100.0, computed=2), _writer(100.0, size=11)
+    writing.wrote(101.0)
+    assert held_back([writing, longer], 101.1) == [writing.job]
+    assert held_back([writing, _writer(100.0, size=12)], 101.1) == []
