@@ -17,11 +17,12 @@ CAPACITY = 1200  # two minutes at 10 Hz, twenty at 1 Hz
 class SeriesStore:
     """All rings of the program. Thread-safe."""
 
-    def __init__(self, bus: Bus, capacity: int = CAPACITY) -> None:
+    def __init__(self, bus: Bus | None, capacity: int = CAPACITY) -> None:
+        """``bus`` None: only what is added by hand."""
         self._capacity = capacity
         self._lock = threading.Lock()
         self._rings: dict[tuple[str, str], deque[tuple[float, float]]] = {}
-        self._subscription: Subscription = bus.subscribe(Sample, self.add)
+        self._subscription: Subscription | None = bus.subscribe(Sample, self.add) if bus else None
 
     def add(self, sample: Sample) -> None:
         """Append every known value of a sample to its ring."""
@@ -65,6 +66,13 @@ class SeriesStore:
         with self._lock:
             return sorted(key for key, ring in self._rings.items() if ring)
 
+    def copy(self) -> "SeriesStore":
+        """What there is now, in a store that gets nothing more."""
+        made = SeriesStore(None, self._capacity)
+        with self._lock:
+            made._rings = {key: ring.copy() for key, ring in self._rings.items()}
+        return made
+
     def drop(self, source: str) -> None:
         """Forget a source that is gone (an unloaded instance)."""
         with self._lock:
@@ -73,4 +81,5 @@ class SeriesStore:
 
     def close(self) -> None:
         """Stop listening to the Bus."""
-        self._subscription.close()
+        if self._subscription is not None:
+            self._subscription.close()

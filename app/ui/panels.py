@@ -15,6 +15,7 @@ from app.core.series import SeriesStore
 from app.ui import theme
 from app.ui.context_use import ContextUse, context_parts, reused_words
 from app.ui.figures import DASH
+from app.ui.held import HeldInstances, HeldSeries
 from app.ui.live_plot import SPAN, SPANS, LivePlot, StackBar
 from app.ui.memory_panel import Devices, Forecast, Instances, MemoryPanel
 from app.ui.panel_base import BigNumber, Panel
@@ -98,13 +99,16 @@ class LivePanels(QWidget):
         devices: Devices | None = None,
     ) -> None:
         super().__init__(parent)
-        self._series, self._ticks, self.paused, self.span = series, 0, False, SPAN
+        self._series, self._ticks, self.span = series, 0, SPAN
+        self.paused, self._paused_at = False, 0.0
+        self._held = (HeldSeries(series), HeldInstances(instances))
+        shown, loaded = self._held
         self.tools = PanelTools(self)
-        self.speed = SpeedPanel(series, self)
-        self.memory = MemoryPanel(series, instances, self, forecast, devices)
+        self.speed = SpeedPanel(shown, self)
+        self.memory = MemoryPanel(shown, loaded, self, forecast, devices)
         self.context = ContextPanel(self)
-        self.power = PowerPanel(series, reasons, self)
-        self.batch = BatchPanel(series, instances, self)
+        self.power = PowerPanel(shown, reasons, self)
+        self.batch = BatchPanel(shown, loaded, self)
         self._panels: tuple[Panel, ...] = (self.speed, self.memory, self.context, self.power, self.batch)
         self._slow: tuple[Panel, ...] = (self.memory, self.power)
         self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
@@ -143,8 +147,8 @@ class LivePanels(QWidget):
     # ------------------------------------------------------------------ reading
 
     def refresh(self) -> None:
-        """Read everything once."""
-        now = time.monotonic()
+        """Read everything once: as it is, or as it was when it was paused."""
+        now = self._paused_at if self.paused else time.monotonic()
         for panel in self._panels:
             panel.refresh(now)
         self._follow_plots()
@@ -175,8 +179,13 @@ class LivePanels(QWidget):
         self.setMinimumHeight(0 if strip else self._layout.totalHeightForWidth(self.width()))
 
     def pause(self, on: bool) -> None:
-        """Hold what is shown; readings go on being kept."""
-        self.paused = on
+        """Hold what is shown, and what was before it; readings go on being kept."""
+        self.paused, self._paused_at = on, time.monotonic()
+        for held in self._held:
+            if on:
+                held.hold()
+            else:
+                held.release()
         self.tools.show_paused(on)
         if on:
             self._timer.stop()
@@ -190,8 +199,7 @@ class LivePanels(QWidget):
         self.span = SPANS[min(len(SPANS) - 1, max(0, at))]
         self.tools.show_span(self.span)
         self._follow_plots()
-        if not self.paused:
-            self.refresh()
+        self.refresh()
 
     # ------------------------------------------------------------------ export
 

@@ -63,6 +63,30 @@ def test_paused_panels_hold_what_they_show(panels: LivePanels, series: SeriesSto
     panels.hide()
 
 
+def test_a_paused_panel_zooms_out_over_what_was_before_the_pause(
+    panels: LivePanels, series: SeriesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 10_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    for ago in range(100, 0, -1):
+        series.add(Sample("instance:m", clock - ago, {"decode_tps": float(ago)}))
+    panels.refresh()
+    panels.pause(True)
+    curve = panels.speed._rows[0][4]
+    assert len(curve.times) <= 61
+    shown = panels.speed._rows[0][1].text()
+    clock += 600.0
+    for at in range(1300):  # the ring has forgotten what was before
+        series.add(Sample("instance:m", clock - 130 + at / 10, {"decode_tps": 7.0}))
+    panels.zoom(-1)
+    assert len(curve.times) >= 99
+    assert 7.0 not in curve.values[:90]
+    assert panels.speed._rows[0][1].text() == shown
+    panels.pause(False)
+    panels.refresh()
+    assert set(panels.speed._rows[0][4].values) == {7.0}
+
+
 def test_zoom_changes_every_curve_and_stops_at_the_ends(panels: LivePanels) -> None:
     panels.tools.closer.click()
     assert {plot.span for plot in panels.findChildren(LivePlot)} == {30.0}
