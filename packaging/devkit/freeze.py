@@ -94,7 +94,8 @@ def _complete(folder: Path) -> None:
     link_twins(inside)
     _beside_the_engine(inside)
     licences.collect(inside, PACKAGER, folder / "licenses")
-    sbom.write(folder / "licenses" / "sbom.cdx.json", version(), licences.packages(PACKAGER), epoch())
+    target, runtime = folder / "licenses" / "sbom.cdx.json", licences.runtime(inside, PACKAGER)
+    sbom.write(target, version(), licences.packages(PACKAGER), epoch(), runtime)
 
 
 def check_engine(folder: Path) -> None:

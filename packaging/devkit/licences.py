@@ -127,7 +127,7 @@ def _debian(inside: Path, folder: Path) -> None:
     """The copyright files of the system's libraries that PyInstaller took along."""
     if not shutil.which("dpkg-query"):
         return
-    names = sorted(path.name for path in inside.glob("lib*.so*") if not path.is_symlink())
+    names = _libraries(inside)
     owners = debian_owners(names)
     for package in sorted(set(owners.values())):
         text = Path("/usr/share/doc") / package / "copyright"
@@ -136,6 +136,27 @@ def _debian(inside: Path, folder: Path) -> None:
         _copy(f"debian-{package}", [text], folder)
     if others := [name for name in names if name not in owners and not name.startswith("libpython")]:
         tell(f"NOTE: not from a Debian package: {', '.join(others)}")
+
+
+def runtime(inside: Path, environment: Environment) -> list[tuple[str, str]]:
+    """(name, version) of Python itself and of the Debian packages whose libraries are in ``inside``."""
+    script = "import platform; print(platform.python_version())"
+    done = subprocess.run([environment.python, "-c", script], capture_output=True, check=True, text=True)
+    return [("python", done.stdout.strip()), *_debian_versions(inside)]
+
+
+def _debian_versions(inside: Path) -> list[tuple[str, str]]:
+    names = [name for name in _libraries(inside) if not name.startswith("libpython")]
+    owners = debian_owners(names) if shutil.which("dpkg-query") else {}
+    if not owners:
+        return []
+    command = ["dpkg-query", "-W", "-f", r"${Package} ${Version}\n", *sorted(set(owners.values()))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return sorted({(name, version) for name, version in map(str.split, done.stdout.splitlines())})
+
+
+def _libraries(inside: Path) -> list[str]:
+    return sorted(path.name for path in inside.glob("lib*.so*") if not path.is_symlink())
 
 
 def debian_owners(names: Sequence[str]) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import urllib.parse
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,15 +15,20 @@ from devkit.stamps import key_of, write_text
 SPDX = re.compile(r"[A-Za-z0-9.+-]+(?: (?:AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 
 
-def write(path: Path, version: str, packages: Iterable[Package], epoch: int) -> None:
+def write(
+    path: Path, version: str, packages: Iterable[Package], epoch: int, runtime: Iterable[tuple[str, str]] = ()
+) -> None:
     """Write it; the same input gives the same bytes, serial number included."""
-    write_text(path, json.dumps(document(version, packages, epoch), indent=2, sort_keys=True) + "\n")
+    found = document(version, packages, epoch, runtime)
+    write_text(path, json.dumps(found, indent=2, sort_keys=True) + "\n")
 
 
-def document(version: str, packages: Iterable[Package], epoch: int) -> dict[str, object]:
-    """The document as JSON objects."""
+def document(
+    version: str, packages: Iterable[Package], epoch: int, runtime: Iterable[tuple[str, str]] = ()
+) -> dict[str, object]:
+    """The document as JSON objects. ``runtime``: (name, version) of Python and of the system's packages."""
     components = [_python(package) for package in packages]
-    components += [_engine()]
+    components += [_engine(), *(_system(*item) for item in runtime)]
     when = dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "bomFormat": "CycloneDX",
@@ -50,6 +56,17 @@ def _python(package: Package) -> dict[str, object]:
         found["licenses"] = [_licence(package.licence)]
     if package.home.startswith("http"):
         found["externalReferences"] = [{"type": "website", "url": package.home}]
+    return found
+
+
+def _system(name: str, version: str) -> dict[str, object]:
+    kind = "generic" if name == "python" else "deb/debian"
+    purl = f"pkg:{kind}/{name}@{urllib.parse.quote(version, safe='')}"
+    found: dict[str, object] = {
+        "type": "library", "name": name, "version": version, "purl": purl, "bom-ref": f"{name}@{version}",
+    }  # fmt: skip
+    if name == "python":
+        found["licenses"] = [{"license": {"id": "PSF-2.0"}}]
     return found
 
 

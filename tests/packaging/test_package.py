@@ -1,8 +1,10 @@
 """The installers' own parts, without freezing or packing the program: what goes in, the bytes of archives, scripts."""
 
+import dataclasses
 import hashlib
 import io
 import json
+import platform
 import shutil
 import struct
 import subprocess
@@ -23,6 +25,7 @@ from devkit import (
     linux,
     packs,
     portable,
+    qtlibs,
     release,
     sbom,
     trim,
@@ -30,7 +33,9 @@ from devkit import (
     windows,
 )
 from devkit.folders import ROOT
+from devkit.package import python_library
 from devkit.say import Problem
+from devkit.venvs import PACKAGER
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts and links")
 
@@ -234,6 +239,38 @@ class TestBeside:
         assert found["components"][0]["licenses"] == [{"expression": "MIT"}]
         assert found["components"][1]["purl"] == f"pkg:github/ggml-org/llama.cpp@{'c' * 40}"
         assert found == json.loads(json.dumps(sbom.document("0.1.0", [package], 0)))
+        runtime = [("python", "3.11.2"), ("zlib1g", "1:1.2.13")]
+        more = json.loads(json.dumps(sbom.document("0.1.0", [package], 0, runtime)))["components"][2:]
+        assert [one["purl"] for one in more] == [
+            "pkg:generic/python@3.11.2",
+            "pkg:deb/debian/zlib1g@1%3A1.2.13",
+        ]
+
+    @LINUX_ONLY
+    @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="Debian's packages")
+    def test_the_system_s_libraries_are_listed_by_their_packages(self, tmp_path: Path) -> None:
+        (tmp_path / "libz.so.1").touch()
+        (tmp_path / "libours.so.1").touch()
+        here = dataclasses.replace(PACKAGER, folder=Path(sys.prefix))
+        found = dict(licences.runtime(tmp_path, here))
+        assert found["python"] == platform.python_version()
+        assert set(found) == {"python", "zlib1g"}
+
+    @pytest.mark.parametrize(
+        ("name", "missing", "packages"),
+        [
+            ("libpython3.11.so.1.0", True, ["libpython3.11"]),
+            ("libpython3.11.so.1.0", False, []),
+            ("libpython3.12.a", True, []),
+            (None, True, []),
+        ],
+    )
+    def test_python_s_own_library_is_asked_for_where_debian_left_it_out(
+        self, monkeypatch, name: str | None, missing: bool, packages: list[str]
+    ) -> None:
+        monkeypatch.setattr("sysconfig.get_config_var", lambda _name: name)
+        monkeypatch.setattr(qtlibs, "missing_libraries", lambda names: names if missing else [])
+        assert python_library() == packages
 
     def test_only_what_the_requirements_name_is_listed(self, tmp_path: Path, monkeypatch) -> None:
         """pip leaves what an older requirement named in the environment: nobody gets that."""
