@@ -13,9 +13,11 @@ from app.core.types import Forecast
 
 FINDINGS = {
     "spill": "{device} is full and {spilled} of the model lie in main memory. Use fewer GPU layers or less context.",
-    "throttle_thermal": "{device} is {temperature} °C hot and slows itself down. Improve its cooling.",
-    "throttle_power": "{device} is held at its power limit of {power} W. Raise the limit, or accept the speed.",
-    "gpu_shared": "Another program uses {device} ({others} of its memory, {share} % busy). Close it, or wait.",
+    "throttle_thermal": "{device} is {temperature} °C hot and slows itself down. Improve its cooling, or use it less.",
+    "throttle_power": "{device} is held at its power limit of {power} W. Raise the limit, or use another "
+    "device.",
+    "gpu_shared": "Another program uses {device} ({others} of its memory, {share} % busy). Close it, or "
+    "use another device.",
     "cpu_shared": "Other programs keep the processor busy ({share} %). Close them, or use fewer threads.",
     "swapping": "Main memory is full: {free} are free. Close programs, or load a smaller quant.",
     "regression": "{model} wrote {before} tokens/s with {old} and writes {now} with {new}. Go back, or report it.",
@@ -24,10 +26,13 @@ FINDINGS = {
 
 ACTIONS = {
     "spill": "load_options",
-    "gpu_shared": "",
+    "throttle_thermal": "load_options",
+    "throttle_power": "load_options",
+    "gpu_shared": "load_options",
     "cpu_shared": "load_options",
     "swapping": "load_options",
     "regression": "roll_back",
+    "slow": "machine",
 }
 
 

@@ -264,6 +264,13 @@
 <context>
     <name>ChatPage</name>
     <message numerus="yes">
+        <source>%n chat(s) could be saved,</source>
+        <translation>
+            <numerusform>%n chat could be saved,</numerusform>
+            <numerusform>%n chats could be saved,</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n chat(s) exported to {path}.</source>
         <translation>
             <numerusform>%n chat exported to {path}.</numerusform>

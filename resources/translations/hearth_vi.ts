@@ -110,8 +110,16 @@
         <translation>Mở cài đặt</translation>
     </message>
     <message>
+        <source>Save what can be read</source>
+        <translation>Cứu những gì còn đọc được</translation>
+    </message>
+    <message>
         <source>Search for a model</source>
         <translation>Tìm mô hình</translation>
+    </message>
+    <message>
+        <source>See how fast this machine is</source>
+        <translation>Xem máy này nhanh đến đâu</translation>
     </message>
     <message>
         <source>Show that window</source>
@@ -1269,6 +1277,14 @@
     <message>
         <source>Open the folder</source>
         <translation>Mở thư mục</translation>
+    </message>
+    <message>
+        <source>%n chat(s) could be saved,</source>
+        <translation>Đã cứu được %n cuộc trò chuyện,</translation>
+    </message>
+    <message>
+        <source>The damaged file is kept as {name}.</source>
+        <translation>Tệp hỏng được giữ lại với tên {name}.</translation>
     </message>
     <message>
         <source>%n chat(s) imported</source>
@@ -6385,8 +6401,8 @@
 <context>
     <name>Planning</name>
     <message>
-        <source>Another program uses {device} ({others} of its memory, {share} % busy). Close it, or wait.</source>
-        <translation>Chương trình khác đang dùng {device} ({others} bộ nhớ của nó, bận {share} %). Hãy đóng nó, hoặc chờ.</translation>
+        <source>Another program uses {device} ({others} of its memory, {share} % busy). Close it, or use another device.</source>
+        <translation>Chương trình khác đang dùng {device} ({others} bộ nhớ của nó, bận {share} %). Hãy đóng nó, hoặc dùng thiết bị khác.</translation>
     </message>
     <message>
         <source>Each parallel answer keeps a memory of its own in this model ({each}).</source>
@@ -6485,12 +6501,12 @@
         <translation>{device} đã đầy và {spilled} của mô hình nằm ở bộ nhớ chính. Hãy giảm số lớp GPU hoặc ngữ cảnh.</translation>
     </message>
     <message>
-        <source>{device} is held at its power limit of {power} W. Raise the limit, or accept the speed.</source>
-        <translation>{device} bị giữ ở giới hạn công suất {power} W. Hãy nâng giới hạn, hoặc chấp nhận tốc độ này.</translation>
+        <source>{device} is held at its power limit of {power} W. Raise the limit, or use another device.</source>
+        <translation>{device} bị giữ ở giới hạn công suất {power} W. Hãy nâng giới hạn, hoặc dùng thiết bị khác.</translation>
     </message>
     <message>
-        <source>{device} is {temperature} °C hot and slows itself down. Improve its cooling.</source>
-        <translation>{device} nóng {temperature} °C và tự giảm tốc. Hãy cải thiện tản nhiệt.</translation>
+        <source>{device} is {temperature} °C hot and slows itself down. Improve its cooling, or use it less.</source>
+        <translation>{device} nóng {temperature} °C và tự giảm tốc. Hãy cải thiện tản nhiệt, hoặc giao cho nó ít việc hơn.</translation>
     </message>
     <message>
         <source>{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower.</source>

@@ -1,5 +1,5 @@
 from app.core.types import Forecast
-from app.planning.watch import Gauge, diagnose, gauge, regression
+from app.planning.watch import FINDINGS, Finding, Gauge, diagnose, gauge, regression
 
 GIB = 2.0**30
 EXPECTED = Forecast(40, 60)
@@ -37,7 +37,11 @@ def test_heat_and_power_are_told_apart() -> None:
     assert "88 °C" in hot.text
     held = diagnose(20, EXPECTED, [_gauge(throttle=1)])
     assert held is not None
-    assert held.text == "CUDA0 is held at its power limit of 300 W. Raise the limit, or accept the speed."
+    assert held.text == "CUDA0 is held at its power limit of 300 W. Raise the limit, or use another device."
+
+
+def test_every_cause_comes_with_a_button() -> None:
+    assert [code for code in FINDINGS if not Finding(code).action] == []
 
 
 def test_throttling_at_full_speed_is_left_alone() -> None:

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QSplitter
 from app.core.errors import DiskFullError, ModelNotFoundError
 from app.core.generate import Timings
 from app.core.types import Sample
+from app.planning.detector import Told
+from app.planning.watch import Finding
 from app.ui import theme
 from app.ui.dialogs.about import AboutDialog
 from app.ui.dialogs.confirm import ConfirmDialog
@@ -140,6 +142,26 @@ def test_an_error_stands_above_the_page_with_its_button(qtbot: Any, window: Any)
     assert window.banner.button.text() == "Search for a model"
     window.banner.button.click()
     assert window.stack.currentWidget() is window.pages["discover"]
+
+
+@pytest.mark.parametrize("code", ["throttle_thermal", "gpu_shared", "slow"])
+def test_why_a_model_is_slow_is_said_with_a_button_that_mends_it(qtbot: Any, window: Any, code: str) -> None:
+    params = {
+        "device": "RTX",
+        "temperature": 90,
+        "others": "9 GiB",
+        "share": 99,
+        "now": 1,
+        "low": 2,
+        "high": 3,
+    }
+    window.watchman._tell(Told("model-1", Finding(code, params)))
+    assert "{" not in window.banner.words.text()
+    asked: list[Any] = []
+    window.models.ask_load = asked.append
+    assert window.banner.button.text()
+    window.banner.button.click()
+    assert asked == ["model-1"] or window.stack.currentWidget() is window.pages["usage"]
 
 
 def test_an_error_that_can_not_be_kept_is_said(
