@@ -79,9 +79,8 @@ def _end_with_the_parent() -> None:
 def work(job: LabJob, tell: Callable[[LabProgress], None]) -> LabDone:
     """Do a job in this process. Raises HearthError and OSError."""
     start()
-    lines = Lines()
     if isinstance(job, QuantizeJob):
-        return quantize(job, lines, tell)
+        return quantize(job, Lines(), tell)
     if isinstance(job, MatrixJob):
         from app.runtime.llama_matrix import collect  # noqa: PLC0415 - numpy
 

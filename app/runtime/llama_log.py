@@ -55,10 +55,11 @@ class LogCapture:
         self._open = ""
         self._callback = lib.llama_log_callback(self._take)
 
-    def install(self) -> None:
-        """Receive everything llama.cpp and ggml say from now on."""
+    def install(self) -> "LogCapture":
+        """Receive everything llama.cpp and ggml say from now on; itself."""
         _installed.append(self)  # C keeps the callback's address for good
         lib.llama_log_set(self._callback, ctypes.c_void_p(0))
+        return self
 
     def _take(self, level: int, text: bytes, _user: object) -> None:
         # Called by C: an exception would be lost, and a bad byte must not raise one.

@@ -40,7 +40,7 @@ class Pieces:
     ) -> None:
         self.every, self.ubatch = every, ubatch
         plan = LoadPlan(model, n_gpu_layers=layers)
-        self.model = Model.load(plan, Path(model).name, LogCapture(), lambda _fraction: True)
+        self.model = Model.load(plan, Path(model).name, LogCapture().install(), lambda _fraction: True)
         self.bos = lib.llama_vocab_bos(self.model.vocab) if self.model.adds_bos else None
         words = Path(text).read_text(encoding="utf-8", errors="replace")
         self.tokens = self.model.tokenize(words, add_special=True, parse_special=False)

@@ -15,8 +15,10 @@ from app.core.errors import (
     LabStoppedError,
     QuantizeFailedError,
     TextTooShortError,
+    TruncatedModelError,
+    UnsupportedModelError,
 )
-from app.core.lab import LabProgress, QuantizeJob, ScoreJob
+from app.core.lab import LabProgress, MatrixJob, QuantizeJob, ScoreJob
 from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.models.transfer_sidecar import FileLock
@@ -133,13 +135,15 @@ def test_a_disk_with_too_little_room_is_named_before_anything_is_written(
     assert (seen, list(tmp_path.iterdir())) == ([], [])
 
 
-def test_a_foreign_architecture_is_named(tmp_path: Path) -> None:
+def test_a_foreign_architecture_is_named(text: Path, tmp_path: Path) -> None:
     source = tmp_path / "strange.gguf"
     write_gguf(source, {"general.architecture": "never-heard-of"}, [Tensor("x.weight", (64, 64))])
     with pytest.raises(QuantizeFailedError, match="never-heard-of"):
         quantize.make(
             QuantizeJob(source=str(source), target=str(tmp_path / "out.gguf"), type="Q8_0"), engine="test"
         )
+    with pytest.raises(UnsupportedModelError, match="never-heard-of"):
+        run_job(ScoreJob(model=str(source), text=str(text)))
     assert [path.name for path in tmp_path.iterdir()] == ["strange.gguf"]
 
 
@@ -337,12 +341,14 @@ def test_a_short_text_a_wrong_type_and_a_foreign_reference_are_named(
         quantize.types_of(["ffn_down"])
 
 
-def test_a_damaged_source_leaves_nothing(full: Path, tmp_path: Path) -> None:
+def test_a_damaged_source_leaves_nothing(full: Path, text: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(full.read_bytes()[:5_000_000])
     with pytest.raises(HearthError) as caught:
         run_job(QuantizeJob(source=str(cut), target=str(tmp_path / "out.gguf"), type="Q8_0"))
     assert caught.value.code == "quantize_failed"
+    with pytest.raises(TruncatedModelError):
+        run_job(MatrixJob(model=str(cut), text=str(text), target=str(tmp_path / "m.npz")))
     assert {path.name for path in tmp_path.iterdir()} == {"cut.gguf"}
 
 
