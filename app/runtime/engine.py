@@ -16,7 +16,7 @@ from app.core.events import ErrorInfo
 from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
 from app.runtime.burst import Burst
 from app.runtime.cores import EVERY, CoreWatch
-from app.runtime.idle import copy_steps, free_memory
+from app.runtime.idle import CopyCost, free_memory
 from app.runtime.intake import Prepared
 from app.runtime.jobs import Chunk, Job, Span, Step
 from app.runtime.kvstore import KvStore
@@ -56,6 +56,7 @@ class Engine:
         self._model, self._context, self._send, self._watch = model, context, send, watch
         self.sight = sight
         cap = context.plan.cache_ram_mb << 20
+        self._copying = CopyCost(context)
         self.shelf = StateShelf(context, cap, store, free_memory)
         self.scheduler = Scheduler(
             context,
@@ -64,7 +65,7 @@ class Engine:
             n_ctx=context.n_ctx,
             n_cells=context.n_cells if context.plan.kv_unified else context.n_ctx * context.n_seq,
             n_batch=context.n_batch,
-            copy_steps=copy_steps(context) if cap else 0,
+            copy_steps=self._copying.steps(None, 0.0) if cap else 0,
             shelf=self.shelf,
         )
         self._store = store
@@ -164,6 +165,8 @@ class Engine:
             self._never_started(opened)
             return
         self._open[prepared.key] = opened
+        if self.scheduler.copy_steps:
+            self.scheduler.copy_steps = self._copying.steps(self.shelf.pace, self.meter.step_seconds)
         if prepared.dropped:
             self._tell(opened.key, Delta(dropped=prepared.dropped))
         for choice in prepared.choices:

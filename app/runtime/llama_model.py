@@ -75,6 +75,9 @@ class Model:
         self.can_decode = bool(lib.llama_model_has_decoder(pointer))
         self.recurrent = bool(lib.llama_model_is_recurrent(pointer) or lib.llama_model_is_hybrid(pointer))
         self.n_swa: int = lib.llama_model_n_swa(pointer)
+        self.experts = int(
+            self.metadata.get(f"{self.metadata.get('general.architecture')}.expert_count") or 0
+        )
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(pointer)
         self.n_embd: int = lib.llama_model_n_embd_out(pointer)
         self._loaded_with: Params | None = None

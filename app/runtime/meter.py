@@ -60,6 +60,11 @@ class Meter:
         nearest = min(self._plain, key=lambda seen: abs(seen - sequences), default=0) if sequences else 0
         return self._plain.get(nearest, 0.0)
 
+    @property
+    def step_seconds(self) -> float:
+        """Of a step that writes for one sequence (or for as few as were seen); 0 before the first."""
+        return self._writing(1)
+
     def piece(self, most: int, writing: int, reading: int) -> int:
         """Prompt tokens, at most ``most``, that may go beside ``writing`` answers while ``reading`` prompts wait.
 

@@ -70,7 +70,7 @@ class Scheduler:
         copy_steps: int = 0,
         shelf: Shelf | None = None,
     ) -> None:
-        self._cache, self._shelf, self._copy_steps = cache, shelf, copy_steps
+        self._cache, self._shelf, self.copy_steps = cache, shelf, copy_steps
         self.n_ctx, self.n_cells = n_ctx, n_cells
         self._n_running, self._n_batch = min(n_running, n_seq), n_batch
         self.ledger = Ledger(n_seq)
@@ -429,7 +429,7 @@ class Scheduler:
 
     def _shelve(self, job: Job) -> None:
         """Idle cells that hold up the job's answer more than copying them does go to the shelf."""
-        if self._shelf is None or not self._copy_steps:
+        if self._shelf is None or not self.copy_steps:
             return
         busy = [other.seq for other in self.running]
         left = SHELVED_AT_ONCE if any(other is not job for other in self.running) else self.n_cells
@@ -441,13 +441,13 @@ class Scheduler:
 
     def _pays(self, job: Job, freed: float, copied: int) -> bool:
         steps = min(LONG_ANSWER, self.n_ctx - len(job.tokens), job.limit or LONG_ANSWER)
-        return freed * steps >= copied * self._copy_steps
+        return freed * steps >= copied * self.copy_steps
 
     def _far_out(self, job: Job, source: _Slot) -> bool:
         """The idle sequence that the job goes on with is alone and lies behind many free cells: through the shelf it
         comes to the front."""
         alone = not self.running and self.ledger.used == len(source.held)
-        if not alone or not self._copy_steps or self._shelf is None:
+        if not alone or not self.copy_steps or self._shelf is None:
             return False
         return self._pays(job, self._reach - len(source.held), len(source.held))
 

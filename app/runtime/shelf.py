@@ -4,6 +4,7 @@ The least recently used go first when a cap is reached or memory is short. What 
 the disk then. The engine thread alone uses it, but for ``names``.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -49,6 +50,22 @@ class Sequences(Protocol):
         """Put the state of these tokens into an empty sequence; False leaves it empty."""
 
 
+class Pace:
+    """How long copies take: the latest weigh most."""
+
+    def __init__(self) -> None:
+        self._bytes = self._seconds = 0.0
+
+    def add(self, size: int, seconds: float) -> None:
+        """One copy."""
+        self._bytes, self._seconds = self._bytes / 2 + size, self._seconds / 2 + seconds
+
+    @property
+    def seconds(self) -> float | None:
+        """For a byte; None before the first."""
+        return self._seconds / self._bytes if self._bytes else None
+
+
 class StateShelf:
     """At most ``cap`` bytes, and at most half of what ``free`` says is left (None: not known)."""
 
@@ -63,6 +80,13 @@ class StateShelf:
         self._entries: list[Entry] = []
         self.used = 0
         """Bytes."""
+        self._out, self._back = Pace(), Pace()
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds in which a byte comes out of the cache and back; None before the first copy."""
+        out, back = self._out.seconds, self._back.seconds
+        return None if out is None else out + (out if back is None else back)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -76,9 +100,9 @@ class StateShelf:
         size, room = self._sequences.state_size(seq), self._room()
         if not 0 < size <= room:
             if last and self._disk is not None and self._disk.wants(name, tokens):
-                self._disk.put(name, list(tokens), self._sequences.save_state(seq))
+                self._disk.put(name, list(tokens), self._save(seq))
             return False
-        self._put(Entry(list(tokens), name, self._sequences.save_state(seq)))
+        self._put(Entry(list(tokens), name, self._save(seq)))
         while self.used > room:
             self._drop(self._entries[0])
         return True
@@ -92,7 +116,9 @@ class StateShelf:
     def load(self, saved: Saved, seq: int, used: int) -> bool:
         """See ``jobs.Shelf``. A state that is mostly used moves; of another a copy stays."""
         state: State = saved.state  # type: ignore[attr-defined]
-        good = self._sequences.load_state(seq, state, saved.tokens)
+        began = time.perf_counter()
+        if good := self._sequences.load_state(seq, state, saved.tokens):
+            self._back.add(len(state), time.perf_counter() - began)
         if isinstance(saved, Entry) and saved in self._entries:
             if not good or 2 * used >= len(saved.tokens):
                 self._remove(saved)
@@ -120,6 +146,12 @@ class StateShelf:
             self._remove(entry)
 
     # ------------------------------------------------------------------------------ inside
+
+    def _save(self, seq: int) -> State:
+        began = time.perf_counter()
+        state = self._sequences.save_state(seq)
+        self._out.add(len(state), time.perf_counter() - began)
+        return state
 
     def _room(self) -> int:
         free = self._free()

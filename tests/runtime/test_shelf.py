@@ -1,5 +1,6 @@
 """States in main memory: what is kept, what goes first, and what goes to the disk."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from app.core.types import LoadPlan
 from app.runtime import engine as engine_module
 from app.runtime.engine import Engine
+from app.runtime.idle import COPY_STEPS, DEVICE_COPY_STEPS, CopyCost
 from app.runtime.jobs import Job
 from app.runtime.shelf import Entry, State, StateShelf
 from tests.fakes.cells import Cells
@@ -45,6 +47,58 @@ def cells() -> Cells:
 
 def names(shelf: StateShelf) -> list[str]:
     return [entry.name for entry in shelf.entries()]
+
+
+GPU: Any = SimpleNamespace(
+    plan=LoadPlan("x"), on_device=True, model=SimpleNamespace(recurrent=False, experts=0, size=8 << 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "copying", "step", "expected"),
+    [
+        ({}, None, 0.01, DEVICE_COPY_STEPS),
+        ({}, 2e-10, 0.0, DEVICE_COPY_STEPS),
+        ({}, 2e-10, 0.01, round(2e-10 * (8 << 30) / 0.01)),  # 10 GB/s each way, at 860 GB/s of weights
+        ({}, 1e-12, 0.01, DEVICE_COPY_STEPS),
+        (
+            {"model": SimpleNamespace(recurrent=False, experts=8, size=8 << 30)},
+            2e-10,
+            0.01,
+            DEVICE_COPY_STEPS,
+        ),
+        ({"on_device": False}, 2e-10, 0.01, COPY_STEPS),
+        ({"plan": LoadPlan("x", kv_unified=False)}, 2e-10, 0.01, 0),
+    ],
+    ids=[
+        "no copy yet",
+        "no step yet",
+        "slow copies",
+        "quick copies",
+        "experts",
+        "processor",
+        "caches of their own",
+    ],
+)
+def test_what_a_copy_costs(
+    changes: dict[str, object], copying: float | None, step: float, expected: int
+) -> None:
+    assert CopyCost(SimpleNamespace(**vars(GPU) | changes)).steps(copying, step) == expected  # type: ignore[arg-type]
+
+
+def test_copies_are_timed(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "app.runtime.shelf.time.perf_counter", itertools.count().__next__
+    )  # a copy takes a second
+    shelf = StateShelf(cells, 1000)
+    assert shelf.pace is None
+    tokens = filled(cells, 0, list(range(50)))
+    assert shelf.keep(0, tokens, "", last=True)
+    assert shelf.pace == pytest.approx(2 / 50)
+    assert shelf.load(shelf.entries()[0], 1, 50)
+    assert shelf.pace == pytest.approx(2 / 50)
+    assert shelf.keep(2, filled(cells, 2, list(range(100, 250))), "", last=True)
+    assert shelf.pace == pytest.approx(1.5 / (25 + 150) + 1 / 50)
 
 
 def test_the_oldest_go_to_the_disk(cells: Cells) -> None:
