@@ -32,7 +32,7 @@ class ConversationStore:
 
     def __init__(self, path: Path | None, bus: Bus) -> None:
         self._bus = bus
-        self._file = StoreFile(path, _on_open)
+        self._file = StoreFile(path, _on_open, self.announce)
         self._maintained = False
 
     @property
@@ -54,7 +54,7 @@ class ConversationStore:
         try:
             return store_salvage.repair(self._file.path)
         finally:
-            self._file = StoreFile(self._file.path, _on_open)
+            self._file = StoreFile(self._file.path, _on_open, self.announce)
             self.announce()
 
     def backup(self, path: Path) -> None:

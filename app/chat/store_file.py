@@ -40,11 +40,13 @@ class _Job(NamedTuple):
 class StoreFile:
     """Opened at its first use. ``path`` None keeps everything in memory (a temporary chat is never written)."""
 
-    def __init__(self, path: Path | None, on_open: Work[None]) -> None:
+    def __init__(
+        self, path: Path | None, on_open: Work[None], on_damage: Callable[[], object] = lambda: None
+    ) -> None:
         self.path = path
         self.problem: HearthError | None = None
         """Why nothing can be written: a newer or damaged file. Reads give what can still be read."""
-        self._on_open = on_open
+        self._on_open, self._on_damage = on_open, on_damage
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -236,7 +238,10 @@ class StoreFile:
     def _meaning(self, error: sqlite3.Error) -> BaseException:
         meant = self._explain(error)
         if isinstance(meant, StoreDamagedError):
+            first = self.problem is None
             self._damaged(meant)
+            if first:
+                self._on_damage()
         return meant
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import (
+    ChatsDamagedError,
     DiskFullError,
     HearthError,
     ReadOnlyError,
-    StoreDamagedError,
     StoreNewerError,
     UsageError,
 )
@@ -179,7 +179,7 @@ def explain(error: sqlite3.Error, path: Path | None) -> HearthError | None:
     name = getattr(error, "sqlite_errorname", "")
     place = str(path or "memory")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreDamagedError(path=place, detail=str(error))
+        return ChatsDamagedError(path=place, detail=str(error))
     if name.startswith("SQLITE_FULL"):
         return DiskFullError(path=place, missing="some kB")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):

@@ -8,6 +8,7 @@
             DiskFullError                disk_full
             ReadOnlyError                read_only
             StoreDamagedError            store_damaged
+                ChatsDamagedError        chats_damaged
             StoreNewerError              store_newer
             AlreadyRunningError          already_running
         ModelError
@@ -161,6 +162,11 @@ class StoreDamagedError(StorageError):
     template = "The file {path} is damaged: {detail}."
     hint = "It was opened read-only so that nothing more is lost."
     action = "open_folder"
+
+
+class ChatsDamagedError(StoreDamagedError):
+    code = "chats_damaged"
+    action = "repair_chats"
 
 
 class StoreNewerError(StorageError):

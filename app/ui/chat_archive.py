@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.core.errors import HearthError
+from app.core.events import ChatChanged
 from app.ui import chat_export, tasks
 from app.ui.chat_list import ChatList
 from app.ui.chat_shelf import Imported, Narrow
@@ -14,6 +16,8 @@ from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.widgets import Banner
 
 if TYPE_CHECKING:
+    from app.chat.store_salvage import Salvaged
+    from app.ui.bridge import Bridge
     from app.ui.chat_controller import ChatController
 
 translate = QCoreApplication.translate
@@ -23,9 +27,12 @@ _MOMENT_MS = 300
 class ChatArchive(QObject):
     """Connects the list with the shelf, and asks where asking is due."""
 
-    def __init__(self, page: QWidget, chats: ChatList, controller: "ChatController", banner: Banner) -> None:
+    def __init__(
+        self, page: QWidget, chats: ChatList, controller: "ChatController", banner: Banner, bridge: "Bridge"
+    ) -> None:
         super().__init__(page)
         self._page, self._list, self._controller, self._banner = page, chats, controller, banner
+        self._store = controller.services.chats
         self._moment = QTimer(self, singleShot=True, interval=_MOMENT_MS)
         self._moment.timeout.connect(self._say_writing)
         shelf = controller.shelf
@@ -42,6 +49,37 @@ class ChatArchive(QObject):
         chats.import_folder_requested.connect(self._choose_folder)
         chats.dropped.connect(shelf.bring_in)
         controller.imported.connect(self.show_imported)
+        self._told = ""
+        bridge.on(ChatChanged, self._look, self)
+        self._look()
+
+    def _look(self, _event: object = None) -> None:
+        """Say at once, not with the first question, that the chats can't be written."""
+        tasks.run(lambda: self._store.problem, self._tell, lambda _error: None, self)
+
+    def _tell(self, problem: HearthError | None) -> None:
+        before, self._told = self._told, "" if problem is None else problem.code
+        if problem is not None and problem.code != before:
+            self._controller.report(problem)
+
+    def repair(self) -> None:
+        """Save what can be read of a damaged file into a new one."""
+        tasks.run(self._store.repair, self._repaired, self._controller.report, self)
+
+    def _repaired(self, saved: "Salvaged") -> None:
+        count, messages = saved.conversations, saved.messages
+
+        def words() -> str:
+            kept = translate("ChatPage", "%n chat(s) could be saved,", "", count)
+            inside = translate("ChatPage", "with %n message(s)", "", messages)
+            aside = translate("ChatPage", "The damaged file is kept as {name}.").format(
+                name=saved.damaged.name
+            )
+            return f"{kept} {inside}. {aside}"
+
+        folder = str(saved.damaged.parent)
+        label = lambda: translate("ChatPage", "Open the folder")  # noqa: E731 - follows the language
+        self._banner.show_words(words, "warn", label, "open_folder", about=folder)
 
     def narrow(self, narrow: Narrow) -> None:
         """List only these."""

@@ -74,7 +74,7 @@ class ChatPage(QWidget):
         self._undo = UndoBar(self._stack)
         self.find_bar = FindBar(self.transcript)
         self.messages = MessageDesk(self, self.controller, self.transcript)
-        self.archive = ChatArchive(self, self.list, self.controller, self._banner)
+        self.archive = ChatArchive(self, self.list, self.controller, self._banner, bridge)
         self.desk = ComposerDesk(self, self.composer, self.controller)
         self.prompts = ChatPrompts(self.composer, self.controller, self, self._commands)
         self._connect_view()
@@ -329,6 +329,10 @@ class ChatPage(QWidget):
             self.asked.emit(name, self.controller.model if name == "unload" else about)
 
     # ---------------------------------------------------------------- the list
+
+    def repair(self) -> None:
+        """Go on with what can be read of a damaged file."""
+        self.archive.repair()
 
     def export_open(self) -> None:
         """Write the open conversation to a file; all of them when none is open."""
