@@ -36,6 +36,7 @@ from app.planning.recorder import Recorded, Recorder
 from app.planning.residency import Residency
 from app.planning.usage import UsageStore
 from app.runtime.channel import child_environ, program
+from app.runtime.pack_blame import kinds_of
 from app.runtime.pack_store import PackStore
 from app.runtime.packs import VARIABLE, working
 from app.runtime.supervisor import Supervisor
@@ -227,11 +228,17 @@ MEASURING = 240.0
 """Seconds before the process that measures this machine's speed is given up."""
 
 
-def _measure(workers: Mapping[str, str], arguments: Sequence[str]) -> bytes:
-    """What the measuring process prints. Raises ProbeFailedError."""
-    from app.hardware.probe import run_probe  # noqa: PLC0415 - see _detect
+def _measure(workers: Mapping[str, str], packs: PackStore, arguments: Sequence[str]) -> bytes:
+    """What the measuring process prints. Raises ProbeFailedError; a crash on a pack's device counts for the pack."""
+    from app.hardware.probe import ProbeFailedError, run_probe  # noqa: PLC0415 - see _detect
 
-    return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers))
+    try:
+        return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers))
+    except ProbeFailedError as error:
+        if "crashed" in str(error) and "--device" in arguments:  # one that takes too long is only slow
+            device = arguments[arguments.index("--device") + 1]
+            packs.crashed(kinds_of([device])[0], str(error))
+        raise
 
 
 def _fitter(machine: "Callable[[], Machine]", settings: SettingsStore) -> "Fitter":
@@ -335,7 +342,7 @@ def compose(paths: Paths | None = None) -> Services:
     machine = functools.partial(_machine, packs, workers)
     supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers, packs=packs)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
-    run = functools.partial(_measure, workers)
+    run = functools.partial(_measure, workers, packs)
     learned = (paths.cache / "rates.json", overheads, usage)
     outlook = _outlook(machine, settings, learned, run, series, (supervisor, library, bus))
     recorder = Recorder(

@@ -1,10 +1,17 @@
 """Which pack a crash points at: ggml's and faulthandler's own words, as they stand at the end of a worker's log."""
 
+import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
+from app import compose
+from app.hardware.probe import ProbeFailedError
 from app.runtime.pack_blame import backend_at_fault
+from app.runtime.pack_store import PackStore
+from tests.fakes.packs import make_pack
 
 SEGV, ABRT, KILL = (-int(number) for number in (signal.SIGSEGV, signal.SIGABRT, 9))
 FATAL = "Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n"
@@ -43,3 +50,16 @@ def test_a_crash_is_laid_at_the_door_of_what_the_log_names(
     devices: tuple[str, ...], status: int, details: str, backend: str
 ) -> None:
     assert backend_at_fault(devices, status, details) == backend
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(("end", "crashes"), [("os.abort()", 1), ("sys.exit(3)", 0)])
+def test_a_crash_while_the_device_is_measured_counts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, crashes: int
+) -> None:
+    make_pack(tmp_path / "packs" / "vulkan-1", b"x", backend="vulkan")
+    packs = PackStore(tmp_path, str, lambda _pack: "", environ={}, bundled=tmp_path / "none")
+    monkeypatch.setattr(compose, "program", lambda: [sys.executable, "-Sc", f"import os, sys; {end}"])
+    with pytest.raises(ProbeFailedError):
+        compose._measure(os.environ, packs, ["--device", "Vulkan0"])
+    assert packs.packs()[0].crashes == crashes
