@@ -68,6 +68,8 @@ class ChatArchive(QObject):
 
     def _repaired(self, saved: "Salvaged") -> None:
         count, messages = saved.conversations, saved.messages
+        if (chat := self._controller.kept_chat) is not None:
+            self._controller.open(chat)
 
         def words() -> str:
             kept = translate("ChatPage", "%n chat(s) could be saved,", "", count)
