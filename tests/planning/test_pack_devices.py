@@ -17,6 +17,7 @@ def test_a_card_without_code_keeps_what_other_backends_have_on_it(tmp_path: Path
     found = without_code(MACHINE, [str(pack), str(tmp_path / "gone")])
     assert [gpu.devices for gpu in found.gpus] == [("Vulkan0",), ("CUDA1",), ("Vulkan1",)]
     assert found.gpus[0].unused == ""
+    assert [fact.name for fact in found.facts] == ["device.CUDA0"]
 
 
 def test_one_with_nothing_left_says_why(tmp_path: Path) -> None:
