@@ -34,7 +34,7 @@ def estimate(args: Namespace) -> int:
         record, facts = find(running, args.target)
         take_preset(running, args, record.id)
         if args.measure:
-            running.outlook.measure()
+            running.outlook.measure([found.device for found in running.outlook.devices()])  # known ones too
         wishes = running.planner.wishes(record.id)
         machine = what_if(
             current(running.machine()), gpu=_gib(args.what_if_gpu), memory=_gib(args.what_if_ram)

@@ -9,24 +9,27 @@ same arithmetic and the same memory traffic. What comes out is raw: seconds besi
 import argparse
 import ctypes
 import json
-import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from app.runtime.alone import Clock
 from app.runtime.llama_packs import function, load_from_environment, load_packs, start_backends
+from app.runtime.rate_models import (
+    TYPES,
+    VOCABULARY,
+    Shape,
+    matrices,
+    parameters,
+    row_bytes,
+    rows,
+    weight_bytes,
+    write,
+)
 
-# ggml.h: number, weights in a block, bytes of a block
-TYPES = {
-    "F16": (1, 1, 2), "BF16": (30, 1, 2), "Q8_0": (8, 32, 34), "Q6_K": (14, 256, 210), "Q5_K": (13, 256, 176),
-    "Q5_0": (6, 32, 22), "Q4_K": (12, 256, 144), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "IQ4_NL": (20, 32, 18),
-    "IQ4_XS": (23, 256, 136), "Q3_K": (11, 256, 110), "Q2_K": (10, 256, 84), "MXFP4": (39, 32, 17),
-}  # fmt: skip
 KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
-VOCABULARY = 512
 PREFILL = 256
 SMALL_BATCH = 16
 """Prefill in one piece on a device that takes ``_LONG`` for a token: a whole batch could take it minutes."""
@@ -41,8 +44,6 @@ SMALLEST = 24
 """Megabytes: smaller models fit into a processor's cache, and say nothing."""
 FEWEST, WAIT = 4, 3
 """Steps without another program in them that are waited for, and how many times longer."""
-CLEAN = 0.88
-"""Of the processor's time that the threads could have had in a step: with less, another program took some of it."""
 _SLOW = 0.01
 """Seconds for a token of a model without weights: such a device is no quicker with those it has."""
 _SHRINK = 0.05
@@ -50,110 +51,6 @@ _SHRINK = 0.05
 weight types instead, since what a cache holds is read faster."""
 _FIRST = ("Q4_K", "Q8_0", "F16", "Q6_K", "Q4_0", "Q5_K", "IQ4_XS", "Q3_K", "Q2_K", "IQ4_NL", "Q5_0")
 """What people run most; the others are like one of these (``planning.rates``)."""
-_F32 = (0, 1, 4)
-
-
-class Shape(NamedTuple):
-    """A llama model's numbers."""
-
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    inner: int
-    vocabulary: int = VOCABULARY
-    """More than VOCABULARY: one matrix is the token embeddings and the output, as in small models."""
-
-
-Info = tuple[str, tuple[int, ...], tuple[int, int, int]]
-
-
-def tensors(shape: Shape, kind: str) -> list[Info]:
-    """(name, shape, type) of every tensor."""
-    width, kv_width, weights = shape.width, shape.width // shape.heads * shape.kv_heads, TYPES[kind]
-    found: list[Info] = [
-        ("token_embd.weight", (width, shape.vocabulary), weights),
-        ("output_norm.weight", (width,), _F32),
-    ]
-    if shape.vocabulary == VOCABULARY:
-        found.append(("output.weight", (width, VOCABULARY), weights))
-    sizes: dict[str, tuple[int, ...]] = {
-        "attn_q": (width, width), "attn_k": (width, kv_width), "attn_v": (width, kv_width),
-        "attn_output": (width, width), "ffn_gate": (width, shape.inner), "ffn_up": (width, shape.inner),
-        "ffn_down": (shape.inner, width),
-    }  # fmt: skip
-    for i in range(shape.layers):
-        found += [(f"blk.{i}.{name}.weight", size, weights) for name, size in sizes.items()]
-        found += [(f"blk.{i}.attn_norm.weight", (width,), _F32), (f"blk.{i}.ffn_norm.weight", (width,), _F32)]
-    return found
-
-
-def weight_bytes(shape: Shape, kind: str) -> int:
-    """Bytes read for one token: the layers' matrices and the output."""
-    found = sum(
-        _bytes(size, form) for name, size, form in tensors(shape, kind) if name != "token_embd.weight"
-    )
-    tied = shape.vocabulary != VOCABULARY
-    return found + (_bytes((shape.width, shape.vocabulary), TYPES[kind]) if tied else 0)
-
-
-def parameters(shape: Shape) -> int:
-    """Weights of the layers' matrices."""
-    return sum(size[0] * size[1] for size in _matrices(shape))
-
-
-def rows(shape: Shape) -> int:
-    """Rows of the matrices read for one token."""
-    return sum(size[1] for size in _matrices(shape)) + shape.vocabulary
-
-
-def matrices(shape: Shape) -> int:
-    """Matrices read for one token."""
-    return len(_matrices(shape)) + 1
-
-
-def _matrices(shape: Shape) -> list[tuple[int, ...]]:
-    return [size for name, size, _ in tensors(shape, "F16") if name.startswith("blk") and len(size) > 1]
-
-
-def _bytes(size: tuple[int, ...], form: tuple[int, int, int]) -> int:
-    count = 1
-    for length in size:
-        count *= length
-    return count // form[1] * form[2]
-
-
-def write(path: Path, shape: Shape, kind: str) -> Path:
-    """A GGUF file (version 3) whose weights are a hole of zeros."""
-    keys: dict[str, Any] = {
-        "general.architecture": "llama", "tokenizer.ggml.model": "no_vocab", "llama.vocab_size": shape.vocabulary,
-        "llama.block_count": shape.layers, "llama.context_length": 8192, "llama.embedding_length": shape.width,
-        "llama.feed_forward_length": shape.inner, "llama.attention.head_count": shape.heads,
-        "llama.attention.head_count_kv": shape.kv_heads, "llama.attention.layer_norm_rms_epsilon": 1e-5,
-    }  # fmt: skip
-    infos = tensors(shape, kind)
-    out = [b"GGUF", struct.pack("<IQQ", 3, len(infos), len(keys)), *(_key(key, keys[key]) for key in keys)]
-    offset = 0
-    for name, size, form in infos:
-        out.append(_text(name) + struct.pack(f"<I{len(size)}QIQ", len(size), *size, form[0], offset))
-        offset += -(-_bytes(size, form) // 32) * 32
-    head = b"".join(out)
-    with path.open("wb") as file:
-        file.write(head + bytes(-len(head) % 32))
-        file.truncate(file.tell() + offset)
-    return path
-
-
-def _text(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()
-
-
-def _key(key: str, value: Any) -> bytes:
-    if isinstance(value, str):
-        return _text(key) + struct.pack("<I", 8) + _text(value)
-    return _text(key) + (
-        struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<II", 4, value)
-    )
 
 
 class Bench:
@@ -203,30 +100,6 @@ class Bench:
         return (ctypes.c_void_p * 2)(found, None)
 
 
-class Clock:
-    """Tells steps that had the processor to themselves from those another program took time from. ``threads`` 0: a
-    GPU, or a system that counts a process's time in ticks longer than a step; every step passes."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self.points, self.clean_points = 0, 0
-
-    def timed(self, step: Callable[[], float]) -> tuple[float, bool]:
-        """(seconds, whether it was alone)."""
-        began = time.process_time()
-        took = step()
-        return took, time.process_time() - began > CLEAN * self._threads * took
-
-    def note(self, clean: bool) -> None:
-        """A point was measured."""
-        self.points, self.clean_points = self.points + 1, self.clean_points + clean
-
-    @property
-    def share(self) -> float:
-        """Of the points that no other program touched."""
-        return self.clean_points / self.points if self.points else 1.0
-
-
 class Session:
     """One context; a context manager that frees it and its model."""
 
@@ -272,9 +145,7 @@ class Session:
         for _ in range(2):
             if found[0] < patience / 4:
                 found = [self.decode(1)]  # the first ones also fetch and prepare
-        while len(found) < least or sum(found) < (seconds if len(clean) >= FEWEST else WAIT * seconds):
-            if (len(found) >= 3 and sum(found) > patience) or len(found) >= most:
-                break
+        while not _enough(found, len(clean), (seconds, patience), (least, most)):
             took, alone = self._clock.timed(lambda: self.decode(1))
             found.append(took)
             clean += [took] * alone
@@ -289,6 +160,15 @@ class Session:
             if sum(found) * batch > seconds:
                 break
         return _quickest(found)
+
+
+def _enough(found: list[float], clean: int, seconds: tuple[float, float], steps: tuple[int, int]) -> bool:
+    spent = sum(found)
+    if len(found) >= 3 and spent > seconds[1]:
+        return True
+    if len(found) < steps[0]:
+        return False
+    return spent > WAIT * seconds[0] if clean < FEWEST else spent >= seconds[0] or len(found) >= steps[1]
 
 
 def _quickest(found: list[float]) -> float:
@@ -366,7 +246,7 @@ def _shapes(kind: str, megabytes: int) -> list[Shape]:
         one = Shape(1, width, width // 64, width // 256, 3 * width)
         layers = max(2, int(megabytes * 1e6) // weight_bytes(one, kind))
         found.append(one._replace(layers=layers))
-    vocabulary = int(megabytes * 1e6) // _bytes((NARROW,), TYPES[kind])
+    vocabulary = int(megabytes * 1e6) // row_bytes(NARROW, kind)
     return [*found, Shape(1, NARROW, 8, 2, 256, vocabulary)]
 
 

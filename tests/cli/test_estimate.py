@@ -2,6 +2,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from app.planning.outlook import Outlook
 from app.planning.rates import Rates, RatesStore, TypeRate, key_of
 from tests.cli.conftest import Run
 from tests.fakes.hub_data import STARTER_REPO
@@ -37,6 +40,16 @@ def test_a_remote_model_is_estimated_from_its_header_alone(
     assert found["name"] == f"{STARTER_REPO}:Q4_1"
     assert hub.url in environ["HF_ENDPOINT"]
     assert not list((home / "models").rglob("*.gguf"))
+
+
+def test_what_was_measured_is_measured_again_when_asked(
+    hearth: Run, starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(Outlook, "measure", lambda _self, devices=(): asked.append(list(devices)))
+    monkeypatch.setattr(Outlook, "missing", lambda _self: ())
+    assert hearth("estimate", str(starter), *CONTEXT, "--measure").returncode == 0
+    assert asked[0][0] == "CPU"
 
 
 def test_measured_rates_make_a_forecast(hearth: Run, as_json: Json, starter: Path, home: Path) -> None:

@@ -8,19 +8,9 @@ import pytest
 from app.models.gguf import read_header
 from app.planning.model_facts import from_header
 from app.planning.rates import Raw, solve
-from app.runtime.llama_rates import (
-    PREFILL,
-    SMALL_BATCH,
-    TYPES,
-    Clock,
-    Shape,
-    matrices,
-    measure,
-    parameters,
-    rows,
-    weight_bytes,
-    write,
-)
+from app.runtime.alone import Clock, waited
+from app.runtime.llama_rates import PREFILL, SMALL_BATCH, measure
+from app.runtime.rate_models import TYPES, Shape, matrices, parameters, rows, weight_bytes, write
 
 SHAPE = Shape(3, 512, 8, 2, 1536)
 TIED = SHAPE._replace(vocabulary=4096)
@@ -98,10 +88,11 @@ def test_steps_that_another_program_took_time_from_are_told_apart() -> None:
             pass
         return time.process_time() - began
 
-    alone, halved = Clock(1), Clock(2)
+    alone, halved = Clock(1, Path("/none")), Clock(2, Path("/none"))
     assert alone.timed(spin)[1]
     assert not halved.timed(spin)[1]  # one thread's time where two were asked for
     assert Clock(0).timed(lambda: 1.0)[1]
+    assert halved.timed(lambda: 0.0)[1]
     alone.note(clean=True)
     alone.note(clean=False)
     assert (alone.share, Clock(1).share) == (0.5, 1.0)
@@ -112,3 +103,19 @@ def test_a_device_out_of_time_answers_all_the_same() -> None:
     assert (list(found["types"]), list(found["attention"])) == (["Q4_K"], ["f16"])
     raw = msgspec.convert({"device": "Vulkan0", "threads": 1, "seconds": 40.0, **found}, Raw)
     assert solve(raw).of("Q6_K") is not None
+
+
+def test_linux_tells_how_long_threads_waited(tmp_path: Path) -> None:
+    def wait(more: int) -> float:
+        (tmp_path / "2" / "schedstat").write_text(f"900 {2_000_000 + more} 5\n")
+        return 0.01
+
+    for name, waited_ns in (("1", 0), ("2", 2_000_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "schedstat").write_text(f"1000 {waited_ns} 5\n")
+    (tmp_path / "3").mkdir()  # ends while it is looked at
+    assert waited(tmp_path) == pytest.approx(0.002)
+    clock = Clock(2, tmp_path)
+    assert clock.timed(lambda: wait(100_000)) == (0.01, True)
+    assert clock.timed(lambda: wait(3_100_000)) == (0.01, False)
+    assert waited(tmp_path / "none") is None
