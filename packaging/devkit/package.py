@@ -25,6 +25,7 @@ TEST_TOOLS = {
     "makensis": "nsis",
     "desktop-file-validate": "desktop-file-utils",
     "gpg": "gnupg",
+    "unsquashfs": "squashfs-tools",
 }
 """What the installers' own tests run: without them those tests are skipped."""
 
@@ -85,7 +86,9 @@ def _linux() -> list[Path]:
     usr = linux.tree(_program())
     data = linux.payload(usr)
     made = [linux.deb(usr, data), linux.run_file(data)]
-    image = linux.app_image(linux.app_dir(usr), os.environ.get("HEARTH_APPIMAGE_RUNTIME", ""))
+    if runtime := os.environ.get("HEARTH_APPIMAGE_RUNTIME", ""):
+        tools({"mksquashfs": "squashfs-tools"})
+    image = linux.app_image(linux.app_dir(usr), runtime)
     return [*made, image] if image else made
 
 

@@ -179,6 +179,28 @@ class TestLinux:
         assert [path.name for path in left if path.name != "mimeinfo.cache"] == []
         assert (home / ".local/share/Hearth").is_dir()
 
+    def test_the_folder_of_an_appimage_runs_and_becomes_one(
+        self, usr: Path, tmp_path: Path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(linux, "WORK", tmp_path)
+        folder = linux.app_dir(usr)
+        done = subprocess.run([folder / "AppRun", "--x"], capture_output=True, text=True, check=True)
+        assert "the program --x" in done.stdout
+        assert "Exec=hearth" in (folder / "hearth.desktop").read_text()
+        assert linux.app_image(folder, "") is None
+        if not (reader := shutil.which("unsquashfs")):
+            pytest.skip("squashfs-tools are not here")
+        runtime = tmp_path / "runtime"
+        runtime.write_bytes(b"a stand-in for the runtime")
+        (tmp_path / "out").mkdir()
+        made = [linux.app_image(folder, str(runtime)).read_bytes() for _ in range(2)]
+        assert made[0] == made[1]
+        assert made[0].startswith(runtime.read_bytes())
+        image = next((tmp_path / "out").glob("Hearth-*.AppImage"))
+        command = [reader, "-o", str(runtime.stat().st_size), "-l", image]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert {"squashfs-root/AppRun", "squashfs-root/usr"} <= set(listed.split())
+
     def test_a_damaged_run_file_installs_nothing(self, usr: Path, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr(linux, "WORK", tmp_path)
         file = linux.run_file(linux.payload(usr))
