@@ -77,10 +77,11 @@ class Victim:
         if error is None:
             # Killed once it was ready, or a "crash" in the first decode: then it is tried once more.
             ready = coming.result()
+            assert ready.pid
             if ready.pid != first:
-                assert ready.pid
                 self.kill(ready.pid)
             until(lambda: self.state() == "failed")
+            assert not _alive(ready.pid)
         else:
             assert isinstance(error, WorkerCrashedError)
             assert "SIG" in str(error)
