@@ -348,7 +348,7 @@ def compose(paths: Paths | None = None) -> Services:
     recorder = Recorder(
         usage, series, lambda *asked: outlook().about(*asked), watts=lambda: _entered_watts(settings)
     )
-    presets = Presets(paths.config / "presets", bus)
+    presets, chats = Presets(paths.config / "presets", bus), ChatStore(paths.chats_file, bus)
     planner = Planner(settings, machine, overheads, presets, packs)
     sampler = Sampler(bus, machine, supervisor.pids)
     pins = Pins(paths.data / "pinned.json")
@@ -360,7 +360,6 @@ def compose(paths: Paths | None = None) -> Services:
         sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings),
     )  # fmt: skip
     residency.asked_to_keep = server.wants
-    chats = ChatStore(paths.chats_file, bus)
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
