@@ -31,6 +31,7 @@ class BarChart(QWidget):
         self._bars: tuple[Bar, ...] = ()
         self._names: tuple[str, ...] = ("",) * len(self._tokens)
         self._show: Callable[[float], str] = str
+        self._nothing = ""
         self._at: int | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -39,11 +40,15 @@ class BarChart(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(200, theme.px(132))
 
-    def show_bars(self, bars: Sequence[Bar], names: Sequence[str], show: Callable[[float], str]) -> None:
-        """``names`` of the parts; ``show`` puts a value into words."""
+    def show_bars(
+        self, bars: Sequence[Bar], names: Sequence[str], show: Callable[[float], str], nothing: str = ""
+    ) -> None:
+        """``names`` of the parts; ``show`` puts a value into words; ``nothing`` says why there is no bar."""
         self._bars, self._names, self._show, self._at = tuple(bars), tuple(names), show, None
+        self._nothing = nothing or self.tr("nothing measured")
         spoken = [self.words(at) for at, bar in enumerate(self._bars) if bar.height > 0]
-        self.setAccessibleDescription("; ".join(line.replace("\n", ", ") for line in spoken))
+        said = "; ".join(line.replace("\n", ", ") for line in spoken)
+        self.setAccessibleDescription(said or self._nothing)
         self.update()
 
     def words(self, at: int) -> str:
@@ -91,6 +96,9 @@ class BarChart(QWidget):
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
         if top > 0:
             painter.drawText(QRectF(0, 0, self.width(), area.top()), right, self._show(top))
+        else:
+            wrapped = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(area, wrapped, self._nothing)
         if self._bars:
             below = QRectF(0, area.bottom() + 3, self.width(), self.height() - area.bottom())
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop

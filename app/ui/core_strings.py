@@ -37,6 +37,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Errors", "Download it again."),
     QT_TRANSLATE_NOOP("Errors", "Enter one in the settings under Updates, with the public key that belongs to it."),
     QT_TRANSLATE_NOOP("Errors", "Enter the one that the address's owner names (Ed25519, in base64) in the settings under Updates."),
+    QT_TRANSLATE_NOOP("Errors", "Free some space, then try again."),
     QT_TRANSLATE_NOOP("Errors", "Free some space; it goes on by itself."),
     QT_TRANSLATE_NOOP("Errors", "Get the new version the way you got this one."),
     QT_TRANSLATE_NOOP("Errors", "Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder."),

@@ -54,12 +54,9 @@ class Watchman(QObject):
     def _tell(self, told: "Told | None") -> None:
         self._busy = False
         if told is not None:
+            action = told.finding.action
             self._window.say_about(
-                told.model,
-                lambda: words(told),
-                "warn",
-                action_label(told.finding.action),
-                told.finding.action,
+                told.model, lambda: words(told), "warn", lambda: action_label(action), action
             )
 
     def _failed(self, _error: Exception) -> None:

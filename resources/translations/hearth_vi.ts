@@ -2466,6 +2466,10 @@
         <translation>Hãy nhập khóa mà chủ địa chỉ công bố (Ed25519, dạng base64) trong cài đặt, mục Cập nhật.</translation>
     </message>
     <message>
+        <source>Free some space, then try again.</source>
+        <translation>Hãy giải phóng chỗ trống rồi thử lại.</translation>
+    </message>
+    <message>
         <source>Free some space; it goes on by itself.</source>
         <translation>Hãy dọn bớt chỗ; nó sẽ tự tiếp tục.</translation>
     </message>
@@ -9437,6 +9441,10 @@
     <message>
         <source>idle share</source>
         <translation>phần nghỉ</translation>
+    </message>
+    <message>
+        <source>No price for electricity is chosen: see below.</source>
+        <translation>Chưa chọn giá điện: xem bên dưới.</translation>
     </message>
     <message>
         <source>Export as CSV</source>

@@ -159,7 +159,11 @@ def test_why_a_model_is_slow_is_said_with_a_button_that_mends_it(qtbot: Any, win
     assert "{" not in window.banner.words.text()
     asked: list[Any] = []
     window.models.ask_load = asked.append
-    assert window.banner.button.text()
+    english = window.banner.button.text()
+    window.services.settings.set("general.language", "vi")
+    qtbot.waitUntil(lambda: window.banner.button.text() not in ("", english))
+    window.services.settings.set("general.language", "en")
+    qtbot.waitUntil(lambda: window.banner.button.text() == english)
     window.banner.button.click()
     assert asked == ["model-1"] or window.stack.currentWidget() is window.pages["usage"]
 

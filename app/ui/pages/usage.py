@@ -215,8 +215,10 @@ class UsagePage(Page):
             ("",),
         )
         shows: tuple[Any, ...] = (_count, energy, self._money)
-        for chart, values, part, show in zip(self.charts, bars, parts, shows, strict=True):
-            chart.show_bars(values, part, show)
+        priced = any(day.cost is not None for day in report.days)
+        nothing = ("", "", "" if priced else self.tr("No price for electricity is chosen: see below."))
+        for chart, values, part, show, why in zip(self.charts, bars, parts, shows, nothing, strict=True):
+            chart.show_bars(values, part, show, why)
 
     def _money(self, value: float | None) -> str:
         return money(value, self._report.prices.currency if self._report else "")
