@@ -1,8 +1,7 @@
 """The open conversation and everything that may be asked of it. Knows the services; the page only shows its signals.
 
-Answers on their way are ``ChatTurns``' business, the list ``ChatShelf``'s, the model's window ``ChatContext``'s.
-Everything that touches the disk runs on the task pool.
-"""
+Answers on their way are ``ChatTurns``' business, the list ``ChatShelf``'s, the model's window ``ChatContext``'s. What
+touches the disk runs on the task pool."""
 
 import logging
 from collections.abc import Callable, Sequence
