@@ -7,9 +7,9 @@ from pathlib import Path
 from app.cli.output import size
 from app.compose import Services
 from app.core.errors import (
-    DiskFullError,
     HubNoSuchFileError,
     HubUnreachableError,
+    LabDiskFullError,
     ModelNotFoundError,
     UsageError,
 )
@@ -117,7 +117,7 @@ def _changed(folder: Path, target: Path) -> bool:
 def compared(running: Services, names: Sequence[str], *, yes: bool, quiet: bool) -> list[Path]:
     """The files to compare, the reference first. A repository stands for all its quants, the finest first, and
     ``OWNER/REPO:Q8_0,Q4_K_M`` for some; what is not here is told with its size, agreed to and fetched. Raises
-    UsageError, DiskFullError and what the Hub and a transfer raise."""
+    UsageError, LabDiskFullError and what the Hub and a transfer raise."""
     found = [one for name in names for one in _named(running, name)]
     missing = [one for one in found if isinstance(one, Offered) and one.missing]
     if missing:
@@ -170,10 +170,10 @@ def _here(running: Services, one: str | Offered, quiet: bool) -> Path:
 
 
 def _to_fetch(running: Services, missing: Sequence[Offered]) -> str:
-    """What is fetched, told before. Raises DiskFullError."""
+    """What is fetched, told before. Raises LabDiskFullError."""
     total, free = sum(one.missing for one in missing), free_space(running.paths.models)
     if total > free:
-        raise DiskFullError(path=str(running.paths.models), missing=size(total - free))
+        raise LabDiskFullError(path=str(running.paths.models), missing=size(total - free))
     each = ", ".join(f"{one.file.id} ({size(one.missing)})" for one in missing)
     return f"{size(total)} to fetch, {size(free)} free on the disk: {each}"
 

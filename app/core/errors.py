@@ -6,6 +6,7 @@
         SettingsError                    settings
         StorageError
             DiskFullError                disk_full
+                LabDiskFullError         lab_disk_full
             ReadOnlyError                read_only
             StoreDamagedError            store_damaged
                 ChatsDamagedError        chats_damaged
@@ -148,6 +149,11 @@ class DiskFullError(StorageError):
     template = "There is no room on the disk that holds {path}: {missing} more are needed."
     hint = "Free some space; it goes on by itself."
     action = "free_space"
+
+
+class LabDiskFullError(DiskFullError):
+    code = "lab_disk_full"
+    hint = "Free some space, then try again."
 
 
 class ReadOnlyError(StorageError):

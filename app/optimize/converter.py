@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from app.core.errors import (
     ConverterMissingError,
-    DiskFullError,
+    LabDiskFullError,
     LabRefusedError,
     LabStoppedError,
     NotConvertibleError,
@@ -92,7 +92,7 @@ class Converter:
     ) -> Setup:
         """Make the environment; nothing half is left. ``torch``: another version than the one llama.cpp names, as
         2.13.0+cpu; ``archive``: the engine's source archive, where it need not be fetched. Raises LabRefusedError (no
-        Python), DiskFullError, LabStoppedError with the installer's last words, LabCancelledError."""
+        Python), LabDiskFullError, LabStoppedError with the installer's last words, LabCancelledError."""
         if self.state().ready:
             return self.state()
         python = find_python()
@@ -100,7 +100,7 @@ class Converter:
             raise LabRefusedError(detail="converting needs Python 3.10 or newer on this machine: install one")
         missing = DISK + DOWNLOAD - free_space(self._folder)
         if missing > 0:
-            raise DiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
+            raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         try:
@@ -182,7 +182,7 @@ class Converter:
     ) -> Path:
         """Write ``target`` (GGUF) from the folder ``source``; ``auto`` keeps its 16-bit type. The target is renamed
         last. Raises NotConvertibleError (no such folder, code of its own), ConverterMissingError, LabStoppedError
-        with the converter's last words, DiskFullError, LabCancelledError."""
+        with the converter's last words, LabDiskFullError, LabCancelledError."""
         check_folder(source)
         if out_type not in OUT_TYPES:
             raise LabRefusedError(
@@ -193,7 +193,7 @@ class Converter:
         weights = sum(path.stat().st_size for path in source.glob("*.safetensors"))
         missing = weights * (2 if out_type == "f32" else 1) - free_space(target.parent)
         if missing > 0:
-            raise DiskFullError(path=str(target.parent), missing=f"{missing / 1e6:.0f} MB")
+            raise LabDiskFullError(path=str(target.parent), missing=f"{missing / 1e6:.0f} MB")
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         command = [*self._script(), str(source), "--outfile", str(part), "--outtype", out_type]

@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from app.core.errors import LabDiskFullError
 from app.core.lab import LabProgress, PriceJob, ScoreJob
 from app.core.types import LoadPlan
+from app.models.gguf import read_header
 from app.optimize.process import run_job
+from app.optimize.sizes import free_space, pieces_of, reference_bytes
 from app.runtime.kvstore import fingerprint
 
 NOISE = 4
@@ -97,15 +100,24 @@ class Measurer:
         return msgspec.json.decode(kept.read_bytes(), type=dict[str, float])
 
     def reference(self, model: Path, text: Path) -> Path:
-        """The file of a reference's log-probabilities, made when it is not there."""
+        """The file of a reference's log-probabilities, made when it is not there. Raises LabDiskFullError before it
+        begins when there is no room for it."""
         # A reference is always computed with a full cache: only the candidate's K/V types are on trial.
         # Another backend has another noise: a reference serves the one it was computed on.
         path = self._folder / f"{self._digest(model, text, self._chunks, self._layers)}.logs"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_full(model, text, path)
             job = msgspec.structs.replace(self._job(model, text), write=str(path), type_k="f16", type_v="f16")
             run_job(job, self._about(model), self._cancel)
         return path
+
+    def _refuse_full(self, model: Path, text: Path, target: Path) -> None:
+        part = target.with_name(target.name + ".part")
+        needed = reference_bytes(read_header(model), pieces_of(text, self._chunks))
+        missing = needed - (part.stat().st_size if part.exists() else 0) - free_space(self._folder)
+        if missing > 0:
+            raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
 
     def _job(self, model: Path, text: Path, against: str = "") -> ScoreJob:
         return ScoreJob(

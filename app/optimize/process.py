@@ -1,5 +1,6 @@
 """One lab job in a process of its own: started, listened to, cancelled by killing it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,8 +13,18 @@ from typing import IO
 
 import msgspec
 
-from app.core.errors import HearthError, LabStoppedError, from_code
-from app.core.lab import LabDone, LabEvent, LabFailed, LabJob, LabProgress, QuantizeJob, model_of
+from app.core.errors import HearthError, LabDiskFullError, LabStoppedError, from_code
+from app.core.lab import (
+    LabDone,
+    LabEvent,
+    LabFailed,
+    LabJob,
+    LabProgress,
+    MatrixJob,
+    QuantizeJob,
+    ScoreJob,
+    model_of,
+)
 from app.runtime.channel import child_environ, program
 
 COMMAND = "lab"
@@ -113,10 +124,18 @@ def _result(
     raise _error(job, last, code, words)
 
 
+def _written(job: LabJob) -> str:
+    if isinstance(job, QuantizeJob | MatrixJob):
+        return job.target
+    return (job.write or job.keep) if isinstance(job, ScoreJob) else tempfile.gettempdir()
+
+
 def _error(job: LabJob, last: LabFailed | None, code: int, words: IO[bytes]) -> HearthError:
     if last is not None and last.code != "os_error":
         return from_code(last.code, dict(last.params))
     name = Path(model_of(job)).name
+    if last is not None and last.params.get("errno") == errno.ENOSPC:
+        return LabDiskFullError(path=str(Path(_written(job)).parent), missing="some MB")
     if last is not None:
         return LabStoppedError(model=name, detail=last.message)
     words.seek(max(0, words.seek(0, os.SEEK_END) - LAST))

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.errors import DiskFullError, HearthError, ReadOnlyError, TargetTakenError
+from app.core.errors import HearthError, LabDiskFullError, ReadOnlyError, TargetTakenError
 from app.core.events import Bus, ErrorInfo
 from app.optimize.orders import ENDED, MAKING, JobState, LabItem, Order, Result, Stage
 
@@ -257,7 +257,7 @@ def _info(error: Exception) -> ErrorInfo:
     if isinstance(error, HearthError):
         return ErrorInfo(error.code, str(error), dict(error.params))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        full = DiskFullError(path=str(error.filename or ""), missing="0 MB")
+        full = LabDiskFullError(path=str(error.filename or ""), missing="some MB")
         return ErrorInfo(full.code, str(full), dict(full.params))
     if isinstance(error, OSError):
         return ErrorInfo("read_only", str(error), {"path": str(error.filename or "")}, details=str(error))

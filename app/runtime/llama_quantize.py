@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from app.core.errors import DiskFullError, NeedsMatrixError, QuantizeFailedError, UnknownTypeError
+from app.core.errors import LabDiskFullError, NeedsMatrixError, QuantizeFailedError, UnknownTypeError
 from app.core.lab import LabDone, LabProgress, QuantizeJob
 from app.runtime.llama import fast, lib
 from app.runtime.llama_packs import engine_commit
@@ -36,7 +36,7 @@ _quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctype
 
 def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], None]) -> LabDone:
     """Run the job: where room may lack first dry, to know the size, then for good; the target is renamed last. Raises
-    NeedsMatrixError, UnknownTypeError, DiskFullError, QuantizeFailedError."""
+    NeedsMatrixError, UnknownTypeError, LabDiskFullError, QuantizeFailedError."""
     params, alive = _params(job)
     if job.dry_run:
         return _run(job, lines, params, dry=True)
@@ -88,7 +88,7 @@ def _refuse(job: QuantizeJob, dry: LabDone, room: int) -> None:
     if dry.figures["needs_matrix"] and not job.matrix:
         raise NeedsMatrixError(type=job.type)
     if (missing := int(dry.figures["quant_bytes"]) - room) > 0:
-        raise DiskFullError(path=str(_folder(job)), missing=f"{missing / 1e6:.0f} MB")
+        raise LabDiskFullError(path=str(_folder(job)), missing=f"{missing / 1e6:.0f} MB")
 
 
 def commit() -> str:

@@ -61,7 +61,7 @@ def note(item: LabItem) -> str:
 def problem(error: ErrorInfo) -> str:
     """What went wrong and what to do: a job does not go on by itself."""
     described = describe(error)
-    if error.code == "disk_full":
+    if error.code == "disk_full":  # of a transfer, which goes on by itself elsewhere
         return f"{described.text} " + translate("Lab", "Free some space, then try again.")
     return described.sentence
 

@@ -1,6 +1,7 @@
 """What one wishes instead of types: a size, a speed, or a loss. Sizes and speeds are answered at once; a loss, and a
 mix by measuring, is a job."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,7 +43,15 @@ def reason_words(reason: "Reason | Why") -> str:
     for name in ("note", "loss"):
         if name in params:
             params[name] = translate("Quants", str(params[name]))
-    return translate("Lab", reason.template).format_map(params)
+    shown = {name: _local(value) for name, value in params.items()}
+    return translate("Lab", reason.template).format_map(shown)
+
+
+def _local(value: str | float) -> str:
+    """A figure (``5.68``, ``110.3 MB``) with the locale's decimal sign; anything else as it is."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    figure = re.fullmatch(r"(\d+)\.(\d+)( \wi?B)?", text)
+    return f"{figure[1]}{QLocale().decimalPoint()}{figure[2]}{figure[3] or ''}" if figure else text
 
 
 def plan(record: ModelRecord, kind: Kind, value: float, services: "Services", *, matrix: bool) -> "WishPlan":

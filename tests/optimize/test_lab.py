@@ -10,8 +10,8 @@ import pytest
 
 from app.core.errors import (
     BadRequestError,
-    DiskFullError,
     HearthError,
+    LabDiskFullError,
     LabStoppedError,
     QuantizeFailedError,
     TextTooShortError,
@@ -128,11 +128,20 @@ def test_a_disk_with_too_little_room_is_named_before_anything_is_written(
     monkeypatch.setattr("app.optimize.process.program", lambda: [sys.executable, "-c", code])
     seen: list[LabProgress] = []
     job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="Q8_0")
-    with pytest.raises(DiskFullError) as caught:
+    with pytest.raises(LabDiskFullError) as caught:
         run_job(job, seen.append)
     missing = int(str(caught.value.params["missing"]).removesuffix(" MB"))
     assert missing == pytest.approx(144.8 - 105 + 67, abs=3)
     assert (seen, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_reference_that_has_no_room_is_not_begun(
+    full: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.optimize.measure.free_space", lambda _folder: 20_000_000)
+    with pytest.raises(LabDiskFullError, match=r"5 MB more are needed"):
+        Measurer(tmp_path, chunks=2).reference(full, text)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_foreign_architecture_is_named(text: Path, tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.lab import QuantizeJob
 from app.optimize import texts
+from app.optimize.orders import QuantOrder
 from app.optimize.process import run_job
+from app.ui.lab_measure import MeasureDialog
+from tests.fakes.gguf_writer import Tensor, write_gguf
+from tests.fakes.hub_data import STARTER_REPO
 from tests.starter import find_starter
 
 if TYPE_CHECKING:
@@ -38,7 +42,9 @@ def shoot(studio: "Studio") -> None:
     studio.take("lab-jobs")
     studio.wait(lambda: all(row.state == "done" for row in page.jobs.model.rows), 300)
     page.make.forecast.stop()
+    _refused(studio, page)
     _compare(studio, page)
+    _repo(studio, page)
     _blind(studio, page)
 
 
@@ -62,6 +68,29 @@ def _compare(studio: "Studio", page: Any) -> None:
     dialog.start.click()
     studio.wait(lambda: page.compare.lines() and page.jobs.model.rows[-1].state == "done", 600)
     studio.take("lab-compare")
+
+
+def _refused(studio: "Studio", page: Any) -> None:
+    """A job that failed, with llama.cpp's reason."""
+    source = studio.services.paths.data / "strange.gguf"
+    write_gguf(source, {"general.architecture": "never-heard-of"}, [Tensor("x.weight", (64, 64))])
+    target = str(studio.services.paths.models / "lab" / "strange-Q8_0.gguf")
+    (item,) = studio.services.lab.submit(QuantOrder(source=str(source), target=target, type="Q8_0"))
+    studio.wait(lambda: studio.services.lab.get(item.id).state == "failed")
+    studio.take("lab-failed")
+    studio.services.lab.remove(item.id)
+    page.jobs.sweep()
+
+
+def _repo(studio: "Studio", page: Any) -> None:
+    """What a repository has, here and still to be downloaded."""
+    studio.window.obey("compare_quants", STARTER_REPO)
+    studio.wait(lambda: page.findChild(MeasureDialog) is not None)
+    dialog = page.findChild(MeasureDialog)
+    dialog.tick({record.id for record in dialog.model.rows[:3]})
+    studio.wait(lambda: "download" in dialog.note.text())
+    studio.take("lab-repo", dialog)
+    dialog.reject()
 
 
 def _blind(studio: "Studio", page: Any) -> None:
