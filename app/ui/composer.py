@@ -295,7 +295,8 @@ class Composer(QWidget):
         name, size = "stop" if self._busy else "send", self._button.iconSize()
         made = QIcon(theme.icon(name, "on-accent"))
         # Qt's own grey on the waiting button's grey could hardly be seen.
-        made.addPixmap(theme.icon(name, "text-2").pixmap(size), QIcon.Mode.Disabled)
+        # Large enough for any zoom: the button is often dressed before it is grown.
+        made.addPixmap(theme.icon(name, "text-2").pixmap(size * 2), QIcon.Mode.Disabled)
         return made
 
     def _retranslate(self) -> None:

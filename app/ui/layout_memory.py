@@ -17,7 +17,7 @@ _FIRST_SIZE = (1280, 800)
 _MOST = 6
 _APART = 32
 """Pixels between one window and the next when nothing is remembered."""
-_FRAME = 40
+FRAME = 40
 """Pixels that a window's title and frame take of the screen's height: not known before it is shown."""
 
 
@@ -25,7 +25,7 @@ def first_size(room: QSize, least: QSize) -> QSize:
     """The usual size, or what the screen has room for; a screen too small for the smallest window does not count."""
     if room.width() < least.width() or room.height() < least.height():
         return QSize(*_FIRST_SIZE)
-    return QSize(*_FIRST_SIZE).boundedTo(QSize(room.width(), room.height() - _FRAME)).expandedTo(least)
+    return QSize(*_FIRST_SIZE).boundedTo(QSize(room.width(), room.height() - FRAME)).expandedTo(least)
 
 
 class LayoutMemory:
@@ -52,7 +52,7 @@ class LayoutMemory:
         if self._number > 1:
             aside = _APART * (self._number - 1)
             right = min(aside, max(0, room.width() - size.width()))
-            down = min(aside, max(0, room.height() - _FRAME - size.height()))
+            down = min(aside, max(0, room.height() - FRAME - size.height()))
             window.move(room.left() + right, room.top() + down)
 
     def page(self) -> str:

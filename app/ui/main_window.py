@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -27,7 +27,7 @@ from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
 from app.ui.errors import describe
 from app.ui.gate import Gate
-from app.ui.layout_memory import LayoutMemory
+from app.ui.layout_memory import FRAME, LayoutMemory
 from app.ui.levels import levels
 from app.ui.model_commands import ModelCommands
 from app.ui.page_list import LEVELS, PAGES, make_page, page_words
@@ -137,7 +137,7 @@ class MainWindow(QMainWindow):
         self._show_level()
 
     def _fit_minimum(self) -> None:
-        room = self.screen().availableSize()
+        room = self.screen().availableSize() - QSize(0, FRAME)
         wide, high = _SMALLEST
         z = theme.notifier().zoom  # a small one needs as much: rows of buttons shrink less than their texts
         if self._painted:

@@ -16,7 +16,7 @@ class BigNumber(QLabel):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(DASH, parent)
         font = QFont(self.font())
-        font.setPixelSize(20)
+        font.setPixelSize(theme.px(20))
         font.setFeature(QFont.Tag("tnum"), 1)
         self.setFont(font)
         self.setTextFormat(Qt.TextFormat.PlainText)

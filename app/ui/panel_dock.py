@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractButton, QDockWidget, QMainWindow, QScrollArea, QWidget
 
-from app.ui import theme
+from app.ui import theme, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,9 @@ class PanelDock(QDockWidget):
             devices=self._devices,
         )
         self._panels.set_strip(self._strip)
+        zoom.resize_tree(self._panels, theme.notifier().zoom)
         self._scroll.setWidget(self._panels)
+        self._panels.fit_strip()
         if self._context is not None:
             self._panels.show_context(self._context)
 
@@ -129,6 +131,11 @@ class PanelDock(QDockWidget):
             self._retranslate()
         elif event.type() in {QEvent.Type.StyleChange, QEvent.Type.WindowTitleChange}:
             self._name_buttons()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._panels is not None:
+            self._panels.fit_strip()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

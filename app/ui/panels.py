@@ -26,6 +26,8 @@ from app.ui.speed_panel import BatchPanel, SpeedPanel
 PERIOD_MS = 100
 SLOW_EVERY = 5
 """Panels whose readings come once a second are read on every fifth tick."""
+_SPARE = 24
+"""Pixels a strip must have to spare before a panel comes back."""
 
 
 class ContextPanel(Panel):
@@ -136,9 +138,20 @@ class LivePanels(QWidget):
             panel.column.setContentsMargins(16, 4 if strip else 12, 16, 4 if strip else 12)
             panel.column.setSpacing(0 if strip else 4)
             self._layout.setStretchFactor(panel, 1 if strip else 0)
-        self.batch.setHidden(strip)
+        self.fit_strip()
         self.context.retranslate()
         self._take_height()
+
+    def fit_strip(self) -> None:
+        """Show the panels that a strip has room for, the first of them in any case; a column has room for all."""
+        holder = self.parentWidget()
+        room, strip = holder.width() if holder is not None else self.width(), self.speed.strip
+        needed = self.tools.minimumSizeHint().width()
+        for panel in self._panels:
+            needed += panel.minimumSizeHint().width()
+            spare = _SPARE if panel.isHidden() else 0  # what went for a digit more does not come back at once
+            fits = needed + spare <= room or panel is self.speed
+            panel.setHidden(strip and (panel is self.batch or not fits))
 
     def show_context(self, use: ContextUse) -> None:
         """What fills the current chat's context."""
@@ -171,6 +184,8 @@ class LivePanels(QWidget):
             if not plot.property("followed"):
                 plot.setProperty("followed", True)
                 plot.zoomed.connect(self.zoom)
+        if self.speed.strip:
+            self.fit_strip()
         self._take_height()
 
     def _take_height(self) -> None:

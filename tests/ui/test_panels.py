@@ -95,6 +95,19 @@ def test_context_shows_its_share(panels: LivePanels) -> None:
     assert "25 %" in panels.context._rest.text()
 
 
+def test_a_strip_leaves_out_what_it_has_no_room_for(panels: LivePanels) -> None:
+    whole = sum(panel.minimumSizeHint().width() for panel in panels._panels)
+    panels.resize(2 * whole, 120)
+    panels.set_strip(True)
+    shown = (panels.speed, panels.memory, panels.context, panels.power)
+    assert [panel.isHidden() for panel in shown] == [False] * 4
+    panels.power.setMinimumWidth(2 * whole)
+    panels.fit_strip()
+    assert [panel.isHidden() for panel in shown] == [False, False, False, True]
+    panels.set_strip(False)
+    assert [panel.isHidden() for panel in panels._panels] == [False] * 5
+
+
 def test_the_timer_stops_while_hidden(panels: LivePanels) -> None:
     panels.show()
     assert panels._timer.isActive()
