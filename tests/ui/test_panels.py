@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.core.events import Bus, InstanceChanged, MemoryUse
@@ -95,15 +96,18 @@ def test_context_shows_its_share(panels: LivePanels) -> None:
     assert "25 %" in panels.context._rest.text()
 
 
-def test_a_strip_leaves_out_what_it_has_no_room_for(panels: LivePanels) -> None:
+def test_a_strip_leaves_out_what_it_has_no_room_for(qtbot: QtBot, panels: LivePanels) -> None:
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    panels.setParent(holder)
     whole = sum(panel.minimumSizeHint().width() for panel in panels._panels)
-    panels.resize(2 * whole, 120)
+    holder.resize(2 * whole, 120)
     panels.set_strip(True)
     shown = (panels.speed, panels.memory, panels.context, panels.power)
     assert [panel.isHidden() for panel in shown] == [False] * 4
-    panels.power.setMinimumWidth(2 * whole)
+    holder.resize(panels.speed.minimumSizeHint().width(), 120)
     panels.fit_strip()
-    assert [panel.isHidden() for panel in shown] == [False, False, False, True]
+    assert [panel.isHidden() for panel in shown] == [False, True, True, True]
     panels.set_strip(False)
     assert [panel.isHidden() for panel in panels._panels] == [False] * 5
 
