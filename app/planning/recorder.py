@@ -6,6 +6,7 @@ engine's thread, so nothing is written there: a thread of its own has the databa
 
 import logging
 import queue
+import statistics
 import threading
 import time
 from collections import deque
@@ -27,6 +28,8 @@ Sink = Callable[[GenerateEvent], None]
 LATE = 1.5
 """Seconds to wait for the power reading that follows the end of a request."""
 REMEMBERED = 200
+PROCESSOR = "CPU"
+"""``planning.memory.HOST``, which would load much at the start."""
 
 
 class Engine(Protocol):
@@ -171,7 +174,19 @@ class Recorder:
             uncorrected=about.uncorrected,
             parallel=opened.parallel,
             context=opened.prompt + opened.completion,
+            others=self._others(ended - timings.decode, ended) if about.device == PROCESSOR else None,
         )
+
+    def _others(self, begun: float, ended: float) -> float | None:
+        """Per cent of the processor that other programs took, by the readings nearest to that time."""
+        shares = []
+        for name in ("cpu_percent", "cpu_us"):
+            times, values = self._series.read("host", name, begun)
+            found = [value for t, value in zip(times, values, strict=True) if t <= ended + self._late]
+            if not found:
+                return None
+            shares.append(statistics.median(found))
+        return max(0.0, shares[0] - shares[1])
 
     def _energy(self, opened: _Open, about: About, ended: float) -> Energy | None:
         """Measured, else from entered watts, else not known."""

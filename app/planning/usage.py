@@ -19,6 +19,9 @@ from app.core.errors import StoreDamagedError, StoreNewerError
 from app.planning.runs import Run
 
 VERSION = 1
+CROWDED = 25.0
+"""Per cent of the processor: when other programs took more, a run says nothing of this machine or the engine."""
+_ALONE = f"parallel = 1 AND (others IS NULL OR others < {CROWDED})"
 
 _SCHEMA = """
 CREATE TABLE requests (
@@ -27,7 +30,8 @@ CREATE TABLE requests (
     chat TEXT NOT NULL DEFAULT '', prompt_tokens INTEGER NOT NULL DEFAULT 0, cached_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0, prefill_seconds REAL, decode_seconds REAL,
     joules_prefill REAL, joules_decode REAL, joules_idle REAL, energy_origin TEXT NOT NULL DEFAULT '',
-    forecast REAL, uncorrected REAL, parallel INTEGER NOT NULL DEFAULT 1, context INTEGER NOT NULL DEFAULT 0
+    forecast REAL, uncorrected REAL, parallel INTEGER NOT NULL DEFAULT 1, context INTEGER NOT NULL DEFAULT 0,
+    others REAL
 );
 CREATE INDEX requests_at ON requests (at);
 CREATE INDEX requests_model ON requests (model, at);
@@ -62,6 +66,8 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The same from measured rates alone, before past runs corrected it: what corrections are learned from."""
     parallel: int = 1
     context: int = 0
+    others: float | None = None
+    """Per cent of the processor that other programs took meanwhile, of a model that runs on it."""
 
     @property
     def decode_per_second(self) -> float | None:
@@ -148,7 +154,7 @@ class UsageStore:
 
     def runs(self, device: str = "", model: str = "", engine: str = "", limit: int = 50) -> list[Run]:
         """Forecasts and what came, newest first, of requests that ran alone long enough to tell."""
-        where = "forecast > 0 AND decode_seconds > 0 AND completion_tokens >= 16 AND parallel = 1"
+        where = f"forecast > 0 AND decode_seconds > 0 AND completion_tokens >= 16 AND {_ALONE}"
         values: list[object] = []
         for name, value in (("device", device), ("model", model), ("engine", engine)):
             if value:
@@ -165,7 +171,7 @@ class UsageStore:
         """(engine, decode tokens per second, context) of past runs, oldest first: what the regression check reads."""
         query = (
             "SELECT engine, (completion_tokens - 1) / decode_seconds, context FROM requests WHERE model = ?"
-            " AND (? = '' OR device = ?) AND decode_seconds > 0 AND completion_tokens >= 16 AND parallel = 1"
+            f" AND (? = '' OR device = ?) AND decode_seconds > 0 AND completion_tokens >= 16 AND {_ALONE}"
             " ORDER BY at DESC LIMIT ?"
         )
         with self._open() as db:
@@ -218,6 +224,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         if found < 1:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif "others" not in {row[1] for row in db.execute("PRAGMA table_info(requests)")}:
+            db.execute("ALTER TABLE requests ADD COLUMN others REAL")  # an older version can go on with it
     except sqlite3.DatabaseError as error:
         db.close()
         raise StoreDamagedError(path=str(path), detail=str(error)) from error

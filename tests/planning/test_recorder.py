@@ -89,11 +89,21 @@ def test_the_energy_is_what_was_read_meanwhile(bench: Bench) -> None:
     assert row.joules_idle == pytest.approx(20 * 0.05, rel=0.01)
 
 
+def test_what_other_programs_took_meanwhile_is_noted(bench: Bench) -> None:
+    now = time.monotonic()
+    bench.bus.publish(Sample("host", now - 60, {"cpu_percent": 3.0, "cpu_us": 1.0}))
+    bench.bus.publish(Sample("host", now + 0.05, {"cpu_percent": 95.0, "cpu_us": 40.0}))
+    bench.ask(END)
+    (row,) = bench.rows()
+    assert row.others == pytest.approx(55.0)
+
+
 def test_without_readings_it_is_not_known(bench: Bench) -> None:
     bench.ask(END)
     (row,) = bench.rows()
     assert row.joules_decode is None
     assert row.energy_origin == ""
+    assert row.others is None
 
 
 def test_entered_watts_are_used_and_marked(tmp_path: Path) -> None:

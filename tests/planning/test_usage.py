@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import datetime as dt
 import io
@@ -72,6 +73,28 @@ def test_speeds_are_in_order_for_the_regression_check(store: UsageStore) -> None
     store.add(_request(NOON + 5, engine="2", context=900))
     store.add(_request(engine="1", context=800))
     assert store.speeds("m:Q4") == [("1", 25.0, 800), ("2", 25.0, 900)]
+
+
+def test_runs_that_others_took_the_processor_from_teach_nothing(store: UsageStore) -> None:
+    for others in (None, 10.0, 60.0):
+        store.add(_request(forecast=20.0, others=others, engine="1"))
+    assert len(store.runs()) == len(store.speeds("m:Q4")) == 2
+
+
+def test_a_file_of_an_earlier_version_goes_on_and_can_go_back(tmp_path: Path) -> None:
+    path = tmp_path / "usage.sqlite"
+    first = UsageStore(path)
+    first.add(_request())
+    first.close()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("ALTER TABLE requests DROP COLUMN others")
+    again = UsageStore(path)
+    again.add(_request(others=30.0))
+    assert [row.others for row in again.rows()] == [None, 30.0]
+    again.close()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        db.execute("INSERT INTO requests (at, model) VALUES (1.0, 'as the earlier version did')")
 
 
 def test_everything_comes_out_as_csv(store: UsageStore) -> None:
