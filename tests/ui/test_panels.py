@@ -110,6 +110,7 @@ def test_a_strip_leaves_out_what_it_has_no_room_for(qtbot: QtBot, panels: LivePa
     assert [panel.isHidden() for panel in shown] == [False, True, True, True]
     panels.set_strip(False)
     assert [panel.isHidden() for panel in panels._panels] == [False] * 5
+    panels.setParent(None)
 
 
 def test_the_timer_stops_while_hidden(panels: LivePanels) -> None:
