@@ -22,6 +22,8 @@ QUIET = 0.75
 """Of what was timed: when other programs touched more than the rest, it is measured again."""
 ROUNDS, BOTH = 2, 56.0
 """It is measured twice, and the quicker counts, where that takes no longer than so many seconds."""
+LEAST_DEPTH = 0.02
+"""Of a token's time: the least that a filled context is taken to cost, where noise hid it."""
 FASTEST = 1.6
 """A type reads no faster than so many times what was seen of it; more is what disturbed the other points."""
 
@@ -202,7 +204,7 @@ def solve(raw: Raw, key: str = "") -> Rates:
 
 def _attention_rate(point: list[float], read: float) -> float:
     elements, kv_bytes, shallow, deep = point
-    more = max(deep - shallow, 1e-7)
+    more = max(deep - shallow, LEAST_DEPTH * shallow)
     return elements / max(more - kv_bytes / read, 0.2 * more)
 
 

@@ -151,3 +151,9 @@ def test_what_was_really_read_has_nothing_taken_off() -> None:
     seen = max(point[0] / point[-1] for one in raw.types.values() for point in one.points)
     assert solve(raw).read == seen
     assert seen <= max(rate.bandwidth for rate in solve(raw).types.values())
+
+
+def test_a_context_that_noise_made_free_still_costs_something() -> None:
+    raw = _raw()
+    raw.attention["f16"] = [8e6, 0.0, 2e-3, 1.9e-3]
+    assert solve(raw).attention["f16"] == pytest.approx(8e6 / (0.02 * 2e-3))
