@@ -176,7 +176,7 @@ FLAGS = {
     "kv_type": ("--kv", "-ctk", "--cache-type-k"),
     "v_type": ("-ctv", "--v-type", "--cache-type-v"),
     "flash_attn": ("-fa", "--flash-attn"),
-    "n_cpu_moe": ("-ncmoe", "--cpu-moe", "--n-cpu-moe"),
+    "n_cpu_moe": ("-ncmoe", "--n-cpu-moe"),
     "tensor_overrides": ("-ot", "--tensor-overrides", "--override-tensor"),
     "devices": ("-dev", "--devices", "--device"),
     "split_mode": ("-sm", "--split-mode"),
@@ -193,6 +193,7 @@ FLAGS = {
     "mmproj": ("--mmproj", "-mm"),
 }
 """Where a flag is not the setting's own name: llama.cpp's are understood too."""
+ALL_LAYERS = 1000
 KINDS = {"int": int, "float": float, "text": str, "choice": str}
 
 
@@ -203,6 +204,10 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     for info in describe():
         if info.group == "engine":
             _add_flag(group, info)
+    group.add_argument(
+        "-cmoe", "--cpu-moe", dest="n_cpu_moe", action="store_const", const=ALL_LAYERS,
+        help="the experts of all layers stay off the GPU",
+    )  # fmt: skip
 
 
 def _add_flag(group: "argparse._ArgumentGroup", info: SettingInfo) -> None:

@@ -27,8 +27,11 @@ ROPE_SCALING = {"model": -1, "none": 0, "linear": 1, "yarn": 2, "longrope": 3}
 POOLING = {"model": -1, "none": 0, "mean": 1, "cls": 2, "last": 3, "rank": 4}
 _LOAD_AUTO, _LOAD_NONE, _LOAD_MLOCK, _LOAD_MMAP_MLOCK = -1, 0, 2, 3  # llama.h, llama_load_mode
 
-EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-"""Names of one layer's expert tensors (llama.cpp's common/common.h)."""
+EXPERTS = r"blk\.({})\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+"""Names of some layers' expert tensors (llama.cpp's common/common.h). One pattern for all of them: llama.cpp compiles
+each anew for every tensor."""
+ALL_LAYERS = 1000
+"""No model has so many."""
 EMBEDDED_AT_ONCE = 16
 """Texts in one batch of an embedding model. Batches are made a multiple of it: llama.cpp rounds its trial batch up to
 one, forgets to round the outputs, and ends the process (llama-context.cpp, graph_reserve)."""
@@ -89,7 +92,7 @@ def _device_list(plan: LoadPlan) -> Any:
 
 def _overrides(plan: LoadPlan) -> Any:
     host = ggml("ggml_backend_cpu_buffer_type")()
-    pairs = [(EXPERTS.format(layer), host) for layer in range(plan.n_cpu_moe)]
+    pairs = [(_experts(plan.n_cpu_moe), host)] if plan.n_cpu_moe else []
     if plan.tensor_overrides:
         known = {"CPU": host, **_buffer_types()}
         pairs = [(pattern, _find(known, name, plan)) for pattern, name in plan.tensor_overrides] + pairs
@@ -98,6 +101,10 @@ def _overrides(plan: LoadPlan) -> Any:
     return (_Override * (len(pairs) + 1))(
         *[_Override(p.encode(), b) for p, b in pairs], _Override(None, None)
     )
+
+
+def _experts(layers: int) -> str:
+    return EXPERTS.format(r"\d+" if layers >= ALL_LAYERS else "|".join(map(str, range(layers))))
 
 
 def _find(known: dict[str, int], name: str, plan: LoadPlan) -> int:

@@ -80,6 +80,13 @@ def test_llama_cpp_s_short_flags_are_understood() -> None:
     assert (args.kv_type, args.cache_ram_mb, args.mmproj, args.kv_unified) == ("q8_0", 64, "none", True)
 
 
+def test_all_experts_may_stay_in_main_memory() -> None:
+    args = build_parser().parse_args("serve --cpu-moe --model m".split())
+    assert (args.n_cpu_moe, args.model) == (1000, "m")
+    assert build_parser().parse_args(["serve", "--n-cpu-moe", "3"]).n_cpu_moe == 3
+    assert build_parser().parse_args(["serve"]).n_cpu_moe is None
+
+
 def test_every_setting_of_a_load_has_help() -> None:
     assert all(info.title and info.help for info in describe() if info.group == "engine")
 

@@ -1,5 +1,6 @@
 """A real mixture of experts: the starter model, split so that it must write what the dense one writes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from app.core.events import Bus
 from app.core.generate import SamplingParams
 from app.models.gguf import read_header
 from app.models.summary import summarize
+from app.runtime import llama_params
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, ask, request, small_plan
 from tests.fakes.moe import EXPERTS, write_moe
@@ -49,7 +51,9 @@ def test_experts_write_what_the_dense_model_writes(moe: Path, dense: list[str], 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"n_cpu_moe": 30}, {"tensor_overrides": ((r"blk\.[0-4]\.ffn_.*_exps", "CPU"),)}], ids="+".join
+    "changes",
+    [{"n_cpu_moe": 30}, {"tensor_overrides": ((r"blk\.[0-4]\.ffn_.*_exps", "CPU"),)}],
+    ids="+".join,
 )
 def test_experts_in_main_memory(
     moe: Path, dense: list[str], tmp_path: Path, changes: dict[str, object]
@@ -57,3 +61,12 @@ def test_experts_in_main_memory(
     placed, said = answers(moe, tmp_path / "placed", **changes)
     assert placed == dense
     assert "tensor overrides to CPU are used" in said
+
+
+@pytest.mark.parametrize(("layers", "kept"), [(1, [0]), (3, [0, 1, 2]), (1000, [0, 1, 2, 3, 12, 120])])
+def test_layers_are_told_apart(layers: int, kept: list[int]) -> None:
+    pattern = re.compile(llama_params._experts(layers))
+    for layer in (0, 1, 2, 3, 12, 120):
+        for part in ("up", "down", "gate", "gate_up"):
+            assert bool(pattern.search(f"blk.{layer}.ffn_{part}_exps.weight")) == (layer in kept)
+        assert not pattern.search(f"blk.{layer}.ffn_up.weight")
