@@ -120,4 +120,5 @@ def as_record(one: Offered, detail: RepoDetail, records: Iterable[ModelRecord]) 
     )  # fmt: skip
     first = Path(one.path)
     files = tuple(ModelFile(str(first.with_name(Path(part.name).name)), part.size) for part in one.file.files)
-    return ModelRecord(one.file.id, one.file.id, files, one.file.bytes, summary)
+    name = detail.id.rpartition("/")[2]
+    return ModelRecord(one.file.id, name, files, one.file.bytes, summary)

@@ -119,7 +119,7 @@ class MeasureDialog(Dialog):
         self._records, self._services, self._repo = list(records), services, repo
         self._task: tasks.Task[Takes] | None = None
         self._texts: list[tuple[QCheckBox, LabText]] = []
-        self.setMinimumWidth(theme.px(680))
+        self.setMinimumWidth(theme.px(680 if repo is None else 780))
         self.reference = QComboBox(self)
         for record in self._records:
             self.reference.addItem(shown(record), record)
@@ -283,12 +283,13 @@ class MeasureDialog(Dialog):
             )
         )  # fmt: skip
         if found.fetch:
-            first = self.tr("{size} to download first, {free} free on their disk.")
-            free = words.size(found.fetch_free)
-            self.note.setText(f"{first.format(size=words.size(found.fetch), free=free)} {self.note.text()}")
+            first = self.tr("{size} to download first, {free} free on their disk; then {rest}")
+            size, free = words.size(found.fetch), words.size(found.fetch_free)
+            self.note.setText(first.format(size=size, free=free, rest=self.note.text()))
         tight = found.memory_free is not None and found.memory > found.memory_free
         set_property(self.note, "role", "bad" if not found.fits else "warn" if tight else "secondary")
         self.start.setEnabled(found.fits)
+        self.grow()
 
     def _failed(self, error: Exception) -> None:
         self.note.setText(describe(error).sentence)
@@ -345,6 +346,7 @@ class MeasureDialog(Dialog):
             self.model.refresh()
             self.table.fit_columns()
             self._changed()
+            self.grow()
         super().changeEvent(event)
 
 

@@ -2945,6 +2945,10 @@
         <source>{what} is not on the Hub.</source>
         <translation>{what} không có trên Hub.</translation>
     </message>
+    <message>
+        <source>As the engine or the system said it, in its own words:</source>
+        <translation>Nguyên văn lời của bộ máy hoặc hệ thống (tiếng Anh):</translation>
+    </message>
 </context>
 <context>
     <name>Export</name>
@@ -5291,8 +5295,8 @@
         <translation>{time}; {disk} trên {free} ổ đĩa còn trống cho bản gốc; {memory} bộ nhớ.</translation>
     </message>
     <message>
-        <source>{size} to download first, {free} free on their disk.</source>
-        <translation>Trước hết tải {size}; ổ đĩa ấy còn trống {free}.</translation>
+        <source>{size} to download first, {free} free on their disk; then {rest}</source>
+        <translation>Trước hết tải {size}, ổ đĩa ấy còn trống {free}; sau đó {rest}</translation>
     </message>
     <message>
         <source>Measure what was lost</source>

@@ -73,6 +73,7 @@ def test_a_repository_says_what_is_here_and_what_is_to_be_fetched(tmp_path: Path
     assert [one.path for one in found[:2]] == [str(first), "/elsewhere/m.gguf"]
     assert as_record(found[1], detail, [mine]) == mine
     far = as_record(found[0], detail, [mine])
+    assert far.name == "m", "without its owner: a narrow column"
     assert (far.path, far.bytes, [file.bytes for file in far.files]) == (str(first), 1600, [900, 700])
     assert far.summary
     assert (far.summary.quant, far.summary.parameters) == ("F16", 800)

@@ -88,7 +88,7 @@ def _repo(studio: "Studio", page: Any) -> None:
     studio.wait(lambda: page.findChild(MeasureDialog) is not None)
     dialog = page.findChild(MeasureDialog)
     dialog.tick({record.id for record in dialog.model.rows[:3]})
-    studio.wait(lambda: "download" in dialog.note.text())
+    studio.wait(lambda: any(letter.isdigit() for letter in dialog.note.text()))
     studio.take("lab-repo", dialog)
     dialog.reject()
 
