@@ -214,3 +214,12 @@ def test_what_was_deleted_for_good_is_not_kept(cells: Cells) -> None:
 
     assert rested(cells, disk, forget).names() == set()
     assert disk.kept == {}
+
+
+def test_a_cancel_that_comes_late_leaves_nothing_behind(cells: Cells) -> None:
+    def cancel(engine: Engine) -> None:
+        for key in range(50):
+            engine.cancel(key)
+        until(lambda: not engine._cancelled)
+
+    assert rested(cells, Disk(), cancel)._cancelled == set()
