@@ -5,7 +5,7 @@ Templates and hints live in ``app.core.errors``; ``app.ui.core_strings`` lists t
 
 from dataclasses import dataclass, field, replace
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication
 
 from app.core.errors import HearthError, fill, from_code
 from app.core.events import ErrorInfo
@@ -91,7 +91,16 @@ def _describe(error: HearthError, details: str) -> Described:
         details = "\n\n".join(part for part in (raw, details) if part)
     text = fill(QCoreApplication.translate("Errors", error.template), params)
     hint = fill(QCoreApplication.translate("Errors", error.hint), error.params) if error.hint else ""
-    return Described(text, hint, error.action, action_label(error.action), details)
+    return Described(text, hint, error.action, action_label(error.action), _as_said(details))
+
+
+_AS_SAID = QT_TRANSLATE_NOOP("Errors", "As the engine or the system said it, in its own words:")
+
+
+def _as_said(details: str) -> str:
+    """Engines and systems speak English: in another language a line says that these words are theirs."""
+    heading = QCoreApplication.translate("Errors", str(_AS_SAID))
+    return f"{heading}\n{details}" if details and heading != _AS_SAID else details
 
 
 def action_label(action: str) -> str:

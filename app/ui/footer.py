@@ -53,6 +53,11 @@ class Footer(QWidget):
         """Pixels it needs, and each of its buttons in both directions."""
         return self._style.px(28)
 
+    @property
+    def wide(self) -> int:
+        """Pixels that its buttons take."""
+        return self.high * sum(not button.isHidden() for button in self._buttons.values())
+
     def _dress(self, name: Action, button: QToolButton) -> None:
         button.setIconSize(QSize(self._style.px(16), self._style.px(16)))
         button.setIcon(theme.icon(_ICONS[name]))

@@ -290,16 +290,31 @@ class MessageView(QWidget):
             y = self.pieces.arrange(width, y)
         else:
             y = self._arrange_bubble(width, y)
+        beside = self._beside()
         if not (self.entry.role == "tool" and self._raw):
             for card in self._tools:
+                card.kept_free = beside.wide if beside is not None else 0
                 y = self._place(card, 0, y, width, card.height_for(width)) + self._style.gap
         if self._error is not None:
             y = self._place(self._error, 0, y + 4, width, self._error.height_for(width)) + 8
         if self._status is not None and self._status.text():
             y = self._place(self._status, 0, y, width, self._status.sizeHint().height()) + 8
-        if self._footer is not None:
+        if beside is not None:
+            self._place_beside(beside, width)
+        elif self._footer is not None:
             y = self._place(self._footer, 0, y, width, self._footer.high)
         return y
+
+    def _beside(self) -> Footer | None:
+        """The buttons of a tool's result, which stand in its card's line: they need no line of their own."""
+        folded = self.entry.role == "tool" and not self._raw and self._editor is None and bool(self._tools)
+        return self._footer if folded else None
+
+    def _place_beside(self, footer: Footer, width: int) -> None:
+        card = self._tools[0]
+        down = card.y() + (card.line - footer.high) // 2
+        footer.setGeometry(width - footer.wide - self._style.px(4), down, footer.wide, footer.high)
+        footer.raise_()
 
     def _arrange_bubble(self, width: int, y: int) -> int:
         self._bubble = QRect()

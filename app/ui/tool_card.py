@@ -31,14 +31,22 @@ class ToolCard(QWidget):
         self._head.setFont(style.small)
         self._head.toggled.connect(self._fold)
         self._body: CodeBlock | None = None
+        self._words = ""
+        self.kept_free = 0
+        """Pixels at the right of its line for others' buttons."""
         self.retranslate()
+
+    @property
+    def line(self) -> int:
+        """Pixels from its top to the end of its line."""
+        return self._head.height() + 8
 
     def retranslate(self) -> None:
         """Say it in the current language."""
         words = self.tr("Called {name}") if self._call else self.tr("Result of {name}")
         title = words.format(name=self._name or self.tr("a tool"))
         one_line = " ".join(self._text.split())[:_SHORT]
-        self._head.setText(title if self._head.isChecked() else f"{title}   {one_line}")
+        self._words = title if self._head.isChecked() else f"{title}   {one_line}"
         self._head.setAccessibleName(title)
         self._head.setIcon(theme.icon("chevron-down" if self._head.isChecked() else "chevron-right"))
         self._place_head()
@@ -54,15 +62,19 @@ class ToolCard(QWidget):
         self.resized.emit()
 
     def _place_head(self) -> None:
-        room = max(60, self.width() - 2 * _PAD)
+        room = max(60, self.width() - 2 * _PAD - self.kept_free)
+        metrics = QFontMetrics(self._style.small)
+        self._head.setText(
+            metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, room - self._style.px(40))
+        )
         wide = min(room, self._head.sizeHint().width())
-        self._head.setGeometry(_PAD, 4, wide, QFontMetrics(self._style.small).height() + 12)
+        self._head.setGeometry(_PAD, 4, wide, metrics.height() + 12)
 
     def height_for(self, width: int) -> int:
         """Pixels needed at this width."""
         self.resize(width, self.height())
         self._place_head()
-        height = self._head.height() + 8
+        height = self.line
         if self._body is None or not self._head.isChecked():
             return height
         inner = width - 2 * _PAD

@@ -434,6 +434,12 @@ def test_a_tool_call_is_a_card(qtbot: QtBot, page: ChatPage, services: Any) -> N
     until(qtbot, lambda: len(page.transcript.entries) == 3)
     heads = [card._head.text() for card in page.transcript.findChildren(ToolCard)]
     assert any("Result of sum" in head for head in heads)
+    result = page.transcript.row_view(2)
+    assert result is not None
+    assert result._footer is not None
+    assert result._footer.geometry().bottom() < result._tools[0].geometry().bottom()  # in the card's own line
+    page.transcript.toggle_raw(result.entry.key)
+    assert result._footer.y() > result.pieces.text_widgets()[0].geometry().bottom()
 
 
 def test_a_very_long_answer_is_built_bit_by_bit(qtbot: QtBot, page: ChatPage, services: Any) -> None:

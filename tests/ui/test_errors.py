@@ -136,3 +136,15 @@ def test_what_mends_a_slow_model_has_a_label_and_somebody_who_does_it(window: An
     for action in filter(None, ACTIONS.values()):
         assert errors.action_label(action), action
         assert action in handlers(window), action
+
+
+def test_an_engine_s_own_words_are_said_to_be_its_own(qtbot: Any) -> None:
+    broken = ErrorInfo("worker_crashed", "", {"model": "m", "why": "x"}, "GGML_ASSERT(x) failed")
+    assert errors.describe(broken).details == "GGML_ASSERT(x) failed"
+    try:
+        translate.install("vi")
+        first, _, rest = errors.describe(broken).details.partition("\n")
+        assert "tiếng Anh" in first
+        assert rest == "GGML_ASSERT(x) failed"
+    finally:
+        translate.install("en")
