@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
+
 T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds. Nothing of what is waited for takes one; a crowded machine may be long about it."""
@@ -16,3 +18,11 @@ def until(found: Callable[[], T], seconds: float = PATIENCE) -> T:
         assert time.monotonic() < end, f"waited {seconds:.0f} s in vain; the last look gave {result!r}"
         time.sleep(0.01)
     return result
+
+
+def ended(pid: int) -> bool:
+    """Whether this process is over, collected or not: who gets orphans may be seconds about it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -21,6 +21,7 @@ from devkit import (
     qtlibs,
     release,
     rocm,
+    shell,
     starter,
     trial,
     venvs,
@@ -31,13 +32,12 @@ from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
 from devkit.venvs import CLIENTS, LOCKER, MAIN, PACKAGER, WITHOUT_QT
 
-TEST_WORKERS = 2
-"""pytest-xdist's processes. More than two compete with the model workers that the tests start."""
-PARALLEL = ("-n", str(TEST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 """In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests."""
-TESTS_WITHOUT_QT = (*PARALLEL, "-m", "not gui", "--ignore=tests/ui")
-TESTS_WITH_QT = (*PARALLEL, "-m", "gui", "tests/ui", "tests/integration")
-"""Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none."""
+TESTS_WITHOUT_QT = ("-n", "2", *BY_FILE, "-m", "not gui", "--ignore=tests/ui")
+TESTS_WITH_QT = ("-n", "1", *BY_FILE, "-m", "gui", "tests/ui", "tests/integration")
+"""Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none. Both run
+at once, for two cores: two processes that start engines, and one with a window that uses what those leave."""
 LOCK_OPTIONS = [
     "--universal",
     "--python-version",
@@ -173,8 +173,8 @@ def test(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     if arguments:
         return _call([MAIN.python, "-m", "pytest", *arguments], _test_env())
-    statuses = [_test_without_qt(), _test_with_qt()]
-    return next((status for status in statuses if status), None) or _all_passed(began)
+    _without_qt()
+    return next((status for status in _test_all() if status), None) or _all_passed(began)
 
 
 def _test_extras() -> None:
@@ -197,15 +197,18 @@ def _without_qt() -> None:
         engine.ensure(WITHOUT_QT)
 
 
-def _test_without_qt() -> int:
-    _without_qt()
-    print("- The tests that need no window, where Qt is not installed", flush=True)
-    return _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
-
-
-def _test_with_qt() -> int:
-    print("- The tests of the window, offscreen", flush=True)
-    return _call([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], _test_env())
+def _test_all() -> tuple[int, int]:
+    """Both passes at once; the window's is shown when the other is over. Their exit statuses."""
+    log = BUILD / "logs" / "tests-window.log"
+    with shell.beside([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], log, _test_env(), ROOT) as window:
+        print("- The tests that need no window, where Qt is not installed", flush=True)
+        status = _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
+        print("- The tests of the window, offscreen, which ran meanwhile", flush=True)
+        window.wait()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(log.read_bytes())  # as it is: a console may know fewer letters
+    sys.stdout.flush()
+    return status, window.returncode
 
 
 def _test_env() -> dict[str, str]:

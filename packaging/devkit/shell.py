@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from devkit.say import Problem, tell
@@ -59,14 +60,40 @@ def run_logged(
         raise Problem(failure(log.read_text(encoding="utf-8", errors="replace"), doing, log))
 
 
-def _wait(command: list[str], out: int, log: Path, doing: str, env: dict[str, str]) -> int:
-    began = time.monotonic()
+@contextmanager
+def beside(
+    command: Sequence[str | Path], log: Path, env: Mapping[str, str], folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program that runs meanwhile, with its output in ``log``; ended when what it runs beside is interrupted."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = _start([str(part) for part in command], out.fileno(), env, folder)
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _start(
+    command: list[str], out: int, env: Mapping[str, str], folder: Path | None = None
+) -> "subprocess.Popen[bytes]":
     # A group of its own: pip starts cmake, cmake starts ninja, and an interruption must end them all. Two ninjas
     # in one build folder would spoil it.
     own_group = sys.platform != "win32"
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=own_group
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        env=env,
+        cwd=folder,
+        start_new_session=own_group,
     )
+
+
+def _wait(command: list[str], out: int, log: Path, doing: str, env: dict[str, str]) -> int:
+    began = time.monotonic()
+    process = _start(command, out, env)
     try:
         while True:
             try:

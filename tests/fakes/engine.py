@@ -90,7 +90,7 @@ class FakeSupervisor:
         thread.start()
 
     def _play(self, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
-        time.sleep(self.silence)
+        self._be_silent(request)
         for event in self.script:
             sink(event)
             time.sleep(self.delay)
@@ -99,7 +99,7 @@ class FakeSupervisor:
         text = request.messages[-1].text if request.messages else request.prompt or ""
         words = [word + " " for word in text.split()] or ["nothing"]
         said = 0
-        time.sleep(self.silence)
+        self._be_silent(request)
         for word in words:
             if request.id in self.cancelled:
                 break
@@ -111,6 +111,12 @@ class FakeSupervisor:
                 return
             time.sleep(self.delay)
         self._finish(request, sink, said)
+
+    def _be_silent(self, request: GenerateRequest) -> None:
+        """Until ``silence`` is over or, as the real one does, the answer is cancelled."""
+        end = time.monotonic() + self.silence
+        while request.id not in self.cancelled and time.monotonic() < end:
+            time.sleep(0.005)
 
     def _finish(self, request: GenerateRequest, sink: Callable[[GenerateEvent], None], said: int) -> None:
         reason: FinishReason = "cancelled" if request.id in self.cancelled else "stop"

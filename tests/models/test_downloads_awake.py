@@ -8,6 +8,7 @@ import pytest
 
 from app.models import downloads_awake
 from app.models.downloads_awake import Awake
+from tests.waiting import ended, until
 
 needs_helper = pytest.mark.skipif(sys.platform == "win32", reason="Windows needs no helper")
 
@@ -58,11 +59,11 @@ def test_it_ends_when_we_are_killed() -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    helper = psutil.Process(int(parent.stdout.readline()))
+    helper = int(parent.stdout.readline())
+    assert not ended(helper)
     parent.kill()
     parent.communicate()
-    helper.wait(60)
-    assert not helper.is_running()
+    until(lambda: ended(helper))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -11,12 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
-import psutil
 import pytest
 
 from devkit import commands, engine, folders, machine, qtlibs, shell, stamps, starter
 from devkit.say import Problem
-from tests.waiting import until
+from tests.waiting import ended, until
 
 ROOT = folders.ROOT
 PLAIN = "sse4_2 avx avx2 fma f16c bmi2"
@@ -364,7 +364,17 @@ class TestFailures:
         with pytest.raises(KeyboardInterrupt):
             shell.run_logged(["sh", "-c", "sleep 60 & echo $!; wait"], log, doing="testing")
         grandchild = int(log.read_text())
-        until(lambda: not psutil.pid_exists(grandchild))
+        until(lambda: ended(grandchild))
+
+    def test_what_runs_beside_is_ended_with_its_children(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        with shell.beside(["sh", "-c", "echo $0"], log, {**os.environ}, tmp_path) as program:
+            assert program.wait() == 0
+        assert log.read_text() == "sh\n"
+        command = ["sh", "-c", "sleep 60 & echo $!; wait"]
+        with shell.beside(command, log, {**os.environ}, tmp_path):
+            until(lambda: log.read_text().endswith("\n"))
+        until(lambda: ended(int(log.read_text())))
 
     def test_the_file_systems_errors_are_sentences(self) -> None:
         assert "disk is full" in commands.os_sentence(OSError(errno.ENOSPC, "No space left on device"))

@@ -30,7 +30,7 @@ from app.runtime.pack_store import PackStore
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, States, ask, request, small_plan
 from tests.fakes.packs import make_pack
-from tests.waiting import until
+from tests.waiting import ended, until
 
 ENDLESS = SamplingParams(temperature=0.0, ignore_eos=True)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -346,10 +346,11 @@ time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
-        worker = psutil.Process(int(parent.stdout.readline()))
+        worker = int(parent.stdout.readline())
+        assert not ended(worker)
         parent.kill()
         parent.wait()
-        worker.wait(60)
+        until(lambda: ended(worker))
 
 
 @pytest.mark.expects_log("a sink failed")
