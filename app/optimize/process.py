@@ -70,6 +70,7 @@ def _try_job(
         stop = threading.Event()
         watcher = threading.Thread(target=_kill_on, args=(process, cancel, stop), name="lab-cancel")
         watcher.start()
+        last: LabDone | LabFailed | None = None
         try:
             last = _listen(process, job, tell)
         finally:
@@ -79,6 +80,8 @@ def _try_job(
             watcher.join()
             with suppress(BrokenPipeError):  # a job that it never read
                 process.stdin.close()
+            if isinstance(job, QuantizeJob) and not isinstance(last, LabDone):  # after Ctrl-C too
+                Path(job.target + ".part").unlink(missing_ok=True)
         return _result(job, last, process.returncode, words, cancel)
 
 
@@ -117,8 +120,6 @@ def _result(
 ) -> LabDone:
     if isinstance(last, LabDone):
         return last
-    if isinstance(job, QuantizeJob):
-        Path(job.target + ".part").unlink(missing_ok=True)
     if cancel is not None and cancel.is_set():
         raise LabCancelledError
     raise _error(job, last, code, words)

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,7 +49,7 @@ def _do() -> int:
 
     try:
         job = msgspec.json.decode(sys.stdin.buffer.readline(), type=LabJob)
-        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+        threading.Thread(target=_end_with_the_parent, args=(job,), daemon=True).start()
         tell(_checked(job, work(job, tell)))
     except HearthError as error:
         tell(LabFailed(error.code, str(error), dict(error.params)))
@@ -70,9 +71,12 @@ def _checked(job: LabJob, done: LabDone) -> LabDone:
     return done
 
 
-def _end_with_the_parent() -> None:
+def _end_with_the_parent(job: LabJob) -> None:
     while os.read(0, 4096):  # not sys.stdin: a buffer in use when the interpreter ends aborts it
         pass
+    if isinstance(job, QuantizeJob):
+        with suppress(OSError):  # Windows keeps a file that is open
+            Path(job.target + ".part").unlink()
     os._exit(3)  # nobody would hear the result
 
 

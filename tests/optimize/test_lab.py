@@ -1,10 +1,12 @@
 """The lab through its real process and the real small model: quants, matrices, figures, and what goes wrong."""
 
 import math
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -30,6 +32,7 @@ from tests.fakes.gguf_writer import Tensor, write_gguf
 from tests.fakes.moe import EXPERTS, write_moe
 from tests.fakes.tiny_models import write_windowed
 from tests.lab_proof import Proof, find_peers
+from tests.make_core_strings import ROOT
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
 
@@ -366,6 +369,32 @@ def test_cancelling_leaves_nothing_half(full: Path, tmp_path: Path) -> None:
     job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="IQ4_XS")
     with pytest.raises(LabCancelledError):
         run_job(job, lambda _progress: cancel.set(), cancel)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_leaves_nothing_half(full: Path, tmp_path: Path) -> None:
+    def interrupt(_progress: LabProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="IQ4_XS"), interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a file that is open")
+def test_a_program_that_is_killed_leaves_nothing_half(full: Path, tmp_path: Path) -> None:
+    job = QuantizeJob(source=str(full), target=str(tmp_path / "out.gguf"), type="IQ4_XS")
+    command = [sys.executable, "-m", "app", "lab"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdin
+    assert process.stdout
+    with process.stdout as lines:
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        process.stdin.flush()
+        assert b'"progress"' in lines.readline()
+        assert [path.name for path in tmp_path.iterdir()] == ["out.gguf.part"]
+        process.stdin.close()  # as when its parent is gone
+        assert process.wait(60) == 3
     assert not list(tmp_path.iterdir())
 
 
