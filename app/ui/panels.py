@@ -103,6 +103,7 @@ class LivePanels(QWidget):
         super().__init__(parent)
         self._series, self._ticks, self.span = series, 0, SPAN
         self.paused, self._paused_at = False, 0.0
+        self._use = ContextUse()
         self._held = (HeldSeries(series), HeldInstances(instances))
         shown, loaded = self._held
         self.tools = PanelTools(self)
@@ -154,8 +155,10 @@ class LivePanels(QWidget):
             panel.setHidden(strip and (panel is self.batch or not fits))
 
     def show_context(self, use: ContextUse) -> None:
-        """What fills the current chat's context."""
-        self.context.show_use(use)
+        """What fills the current chat's context; while it is paused, shown afterwards."""
+        self._use = use
+        if not self.paused:
+            self.context.show_use(use)
 
     # ------------------------------------------------------------------ reading
 
@@ -202,6 +205,7 @@ class LivePanels(QWidget):
             else:
                 held.release()
         self.tools.show_paused(on)
+        self.show_context(self._use)
         if on:
             self._timer.stop()
         elif self.isVisible():

@@ -56,8 +56,10 @@ def test_paused_panels_hold_what_they_show(panels: LivePanels, series: SeriesSto
     panels.tools.pause.click()
     assert not panels._timer.isActive()
     series.add(Sample("instance:m", time.monotonic(), {"decode_tps": 20.0}))
-    assert panels.speed._rows[0][1].text() == "–"
+    panels.show_context(ContextUse(limit=4096, answer=900))
+    assert panels.speed._rows[0][1].text() == panels.context._number.text() == "–"
     panels.tools.pause.click()
+    assert panels.context._number.text() == "900"
     assert panels._timer.isActive()
     assert panels.speed._rows[0][1].text() == "20.0"
     panels.hide()
