@@ -95,13 +95,18 @@ class Services:
         return Recorded(self.supervisor, self.recorder, source)
 
     def load(
-        self, name: str, wishes: "Wishes | None" = None, told: "Callable[[Planned], None] | None" = None
+        self,
+        name: str,
+        wishes: "Wishes | None" = None,
+        told: "Callable[[Planned], None] | None" = None,
+        over: threading.Event | None = None,
     ) -> Future[InstanceChanged]:
-        """Load a model by id, prefix or path, making room first (which may take seconds: not on the GUI thread).
-        ``told`` gets the plan and its reasons. Raises ModelNotFoundError or ModelAmbiguousError; what goes wrong later
-        is the future's exception."""
+        """Load a model by id, prefix or path, making room first (which may take minutes: not on the GUI thread), but
+        not once ``over`` is set. ``told`` gets the plan and its reasons. Raises ModelNotFoundError,
+        ModelAmbiguousError, OutOfMemoryError or LoadCancelledError; what goes wrong later is the future's
+        exception."""
         record = self.library.get(name)
-        planned = self.residency.prepare(record, wishes)
+        planned = self.residency.prepare(record, wishes, over)
         if told is not None:
             told(planned)
         self.library.touched(record.id)

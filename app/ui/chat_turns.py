@@ -1,5 +1,6 @@
 """Answers on their way: asked, grown frame by frame, ended; in the transcript or side by side in two columns."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -51,13 +52,15 @@ class ChatTurns(QObject):
                 turn.stopped = True
                 if turn.turn is not None:
                     turn.turn.stop()
-                self._owner.services.residency.give_up(turn.entry.model)
+                turn.unwanted.set()
         if chat is not None:  # asked for in another window
             self._owner.session.stop(chat)
 
     def close(self) -> None:
         """Stop every answer that was asked for here, and wait until they are written."""
         self._live.stop()
+        for view in self._turns.values():
+            view.unwanted.set()
         begun = [turn.turn for turn in self._turns.values() if turn.turn is not None]
         for turn in begun:
             turn.stop()
@@ -212,7 +215,7 @@ class ChatTurns(QObject):
             started, after = found
             turn.turn = started
             if after is not None:
-                tasks.run(partial(self._load, options.model, after))
+                tasks.run(partial(self._load, options.model, after, turn.unwanted))
             if turn.stopped:
                 started.stop()
             if then is not None:
@@ -224,11 +227,11 @@ class ChatTurns(QObject):
         known = self._owner.services.supervisor.snapshot(model)
         return known is not None and known.state == "ready" and not known.rests
 
-    def _load(self, model: str, after: "Future[Any]") -> None:
+    def _load(self, model: str, after: "Future[Any]", unwanted: threading.Event) -> None:
         """Pool thread. The question is kept by now: to make room may take minutes, and a load that can't even begin
         becomes the answer's error."""
         try:
-            self._owner.services.load(model).add_done_callback(partial(_pass_on, after))
+            self._owner.services.load(model, over=unwanted).add_done_callback(partial(_pass_on, after))
         except Exception as error:  # noqa: BLE001 - it is shown in the answer's place
             after.set_exception(error)
 

@@ -1,5 +1,6 @@
 """One answer on its way as the window knows it: its text so far, its times, its state in words. GUI thread only."""
 
+import threading
 import time
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ class TurnView:
         self.question: Entry | None = None
         self.turn: Turn | None = None
         self.stopped = False
+        self.unwanted = threading.Event()
+        """Nobody waits any more for room for its model."""
         self.over = False
         self.status = ""
         self.tokens = 0

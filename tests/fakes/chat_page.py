@@ -28,7 +28,7 @@ def chat_services(folder: Path, bus: Bus) -> Iterator[Any]:
     settings = SettingsStore(folder / "settings.toml", bus)
     settings.set("chat.write_titles", False)
 
-    def load(model: str) -> Any:
+    def load(model: str, **_more: object) -> Any:
         return supervisor.ensure_ready(model, LoadPlan("fake.gguf"))
 
     yield SimpleNamespace(
@@ -40,7 +40,6 @@ def chat_services(folder: Path, bus: Bus) -> Iterator[Any]:
         library=FakeLibrary((RECORD, OTHER)),
         load=load,
         cancel_load=lambda _model: None,
-        residency=SimpleNamespace(give_up=lambda _model: None),
         paths=SimpleNamespace(config=folder),
         presets=Presets(folder / "presets"),
     )

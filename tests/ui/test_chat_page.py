@@ -269,24 +269,21 @@ def test_without_a_model_the_page_offers_one(qtbot: QtBot, page: ChatPage, servi
 def test_a_question_is_kept_while_its_model_waits_for_room(
     qtbot: QtBot, page: ChatPage, services: Any
 ) -> None:
-    room, given_up = threading.Event(), []
-    load = services.load
+    given_up = []
 
-    def wait(model: str) -> Any:
+    def wait(model: str, over: threading.Event) -> Any:
         services.bus.publish(LoadWaits(model, (OTHER.id,)))
-        assert room.wait(60)
-        if given_up:
-            raise LoadCancelledError(model=model)
-        return load(model)
+        assert over.wait(60)
+        given_up.append(model)
+        raise LoadCancelledError(model=model)
 
     services.load = wait
-    services.residency.give_up = lambda model: (given_up.append(model), room.set())
     page.controller.ask("are you there")
     until(qtbot, lambda: page.controller.turns.here() and "Other" in page.controller.turns.here().status)
     assert "are you there" in [m.text for m in services.chats.messages(page.controller.chat)]
     page.controller.turns.stop()
     until(qtbot, lambda: page.controller.turns.here() is None)
-    assert given_up == [RECORD.id]
+    until(qtbot, lambda: given_up == [RECORD.id])
     assert not services.supervisor.requests
 
 
