@@ -6,7 +6,7 @@ Qt's INI loses types across processes, so only texts and byte arrays are kept he
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSettings, QSize
+from PySide6.QtCore import QByteArray, QSettings, QSize, Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ def first_size(room: QSize, least: QSize) -> QSize:
     return QSize(*_FIRST_SIZE).boundedTo(QSize(room.width(), room.height() - FRAME)).expandedTo(least)
 
 
+def _clip(splitter: QSplitter) -> None:
+    """What was kept at a larger zoom may be more than a part takes now: Qt would leave a gap beside it."""
+    across = splitter.orientation() == Qt.Orientation.Horizontal
+    parts = [splitter.widget(at) for at in range(splitter.count())]
+    most = [part.maximumWidth() if across else part.maximumHeight() for part in parts if part is not None]
+    clipped = [min(size, limit) for size, limit in zip(splitter.sizes(), most, strict=True)]
+    if clipped != splitter.sizes():
+        splitter.setSizes(clipped)
+
+
 class LayoutMemory:
     """One window's part of ``window.ini``."""
 
@@ -42,6 +52,7 @@ class LayoutMemory:
         if geometry is not None and window.restoreGeometry(geometry):
             if state is not None:
                 window.restoreState(state, _VERSION)
+            window.panels.lay_as(self._store.value(self._prefix + "strip") != "no")
             return
         self._place_first(window)
 
@@ -63,14 +74,15 @@ class LayoutMemory:
         """Put a page's splitters where they stood."""
         for at, splitter in enumerate(page.findChildren(QSplitter)):
             state = self._bytes(f"splitters/{name}{at}")
-            if state is not None:
-                splitter.restoreState(state)
+            if state is not None and splitter.restoreState(state):
+                _clip(splitter)
 
     def keep(self, window: "MainWindow") -> None:
         """Write everything down."""
         self._put("geometry", window.saveGeometry())
         if not window.panels.kept_away:  # the simple window must not teach the full one to hide them
             self._put("layout", window.saveState(_VERSION))
+            self._put("strip", "yes" if window.panels.strip else "no")
         self._put("page", window.page_shown())
         for name, page in window.pages.items():
             for at, splitter in enumerate(page.findChildren(QSplitter)):

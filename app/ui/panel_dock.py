@@ -29,7 +29,8 @@ class PanelDock(QDockWidget):
         self._services, self._window = services, window
         self._panels: LivePanels | None = None
         self._context: Any = None
-        self._strip = self.kept_away = False
+        self.strip = self.kept_away = False
+        """``strip``: the narrow window put it below; it goes back to the right in a wide one."""
         self.setObjectName("panels")
         self.setMinimumWidth(WIDTH)
         self._scroll = QScrollArea(self)
@@ -38,6 +39,8 @@ class PanelDock(QDockWidget):
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._scroll.setWidget(QWidget(self))
         self.setWidget(self._scroll)
+        self.dockLocationChanged.connect(self._lay)
+        self.topLevelChanged.connect(self._lay)
         self._retranslate()
 
     def fill(self) -> None:
@@ -55,7 +58,7 @@ class PanelDock(QDockWidget):
             forecast=self._forecast,
             devices=self._devices,
         )
-        self._panels.set_strip(self._strip)
+        self._panels.set_strip(self._lies())
         zoom.resize_tree(self._panels, theme.notifier().zoom)
         self._scroll.setWidget(self._panels)
         self._panels.fit_strip()
@@ -94,18 +97,31 @@ class PanelDock(QDockWidget):
             self.kept_away = False
             self.show()
 
+    def lay_as(self, strip: bool) -> None:
+        """Whether it was the window that put it where it was found again."""
+        self.strip = strip
+
+    def _lies(self) -> bool:
+        """Above or below the page, where there is no height for a column."""
+        areas = Qt.DockWidgetArea
+        below = self._window.dockWidgetArea(self) in {areas.BottomDockWidgetArea, areas.TopDockWidgetArea}
+        return below and not self.isFloating()
+
+    def _lay(self, _where: object = None) -> None:
+        if self._panels is not None:
+            self._panels.set_strip(self._lies())
+
     def fit(self, width: int) -> None:
         """Stand at the right of a wide window, lie below in a narrow one; a floating dock is left alone."""
         strip = width < theme.px(NARROW)
-        if self.isFloating() or strip == self._strip:
+        if self.isFloating() or strip == self.strip:
             return
-        self._strip = strip
+        self.strip = strip
         hidden = self.isHidden()
         area = Qt.DockWidgetArea.BottomDockWidgetArea if strip else Qt.DockWidgetArea.RightDockWidgetArea
         self._window.addDockWidget(area, self)
         self.setHidden(hidden)
-        if self._panels is not None:
-            self._panels.set_strip(strip)
+        self._lay()
         self.setMaximumHeight(theme.px(190) if strip else 16777215)
         if strip:  # else it begins with the least a scroll area takes, in the middle of a line
             self._window.resizeDocks([self], [theme.px(STRIP)], Qt.Orientation.Vertical)

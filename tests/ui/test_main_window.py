@@ -20,6 +20,7 @@ from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.entries import Entry
 from app.ui.layout_memory import first_size
+from app.ui.main_window import MainWindow
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
 
@@ -292,3 +293,35 @@ def test_the_live_panels_buttons_keep_their_names(qtbot: Any, window: Any) -> No
     QApplication.processEvents()
     close = window.panels.findChild(QAbstractButton, "qt_dockwidget_closebutton")
     assert close.accessibleName() == "Close the live panels"
+
+
+def test_panels_that_a_narrow_window_put_below_stand_at_the_right_again(
+    qtbot: Any, window: Any, services: Any
+) -> None:
+    window.resize(1000, 700)
+    window.panels.fill()
+    assert window.dockWidgetArea(window.panels) == Qt.DockWidgetArea.BottomDockWidgetArea
+    window.layout_memory.keep(window)
+    again = MainWindow(services)
+    qtbot.addWidget(again)
+    again.panels.fill()
+    again.resize(1400, 800)
+    again.panels.fit(1400)
+    assert again.dockWidgetArea(again.panels) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert not again.panels._panels.speed.strip
+    again.addDockWidget(Qt.DockWidgetArea.TopDockWidgetArea, again.panels)
+    assert again.panels._panels.speed.strip  # wherever there is no height for a column
+    again.close()
+    again.shut()
+
+
+def test_a_splitter_is_not_wider_than_its_part_takes(qtbot: Any, window: Any) -> None:
+    page = window.page("chat")
+    splitter = page._splitter
+    splitter.resize(1200, 600)
+    page.list.setMaximumWidth(800)
+    splitter.setSizes([700, 500])
+    window.layout_memory.keep(window)
+    page.list.setMaximumWidth(400)
+    window.layout_memory.restore_page("chat", page)
+    assert splitter.sizes()[0] <= 400
