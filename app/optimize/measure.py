@@ -14,8 +14,8 @@ from app.core.lab import LabProgress, PriceJob, ScoreJob
 from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.optimize.process import run_job
+from app.optimize.recipes import sha256_of
 from app.optimize.sizes import free_space, pieces_of, reference_bytes
-from app.runtime.kvstore import fingerprint
 
 NOISE = 4
 NOISE_UBATCH = 128
@@ -129,11 +129,11 @@ class Measurer:
         return lambda progress: self._tell(model.name, progress)
 
     def _key(self, model: Path, text: Path, reference: Path | None) -> str:
-        other = fingerprint(reference) if reference else ""
+        other = sha256_of(reference) if reference else ""
         return self._digest(model, text, self._chunks, self._layers, *self._kv, other)
 
     def _digest(self, model: Path, text: Path, *more: object) -> str:
-        parts = [fingerprint(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]
+        parts = [sha256_of(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -8,8 +8,10 @@ from app.optimize.sensitivity import LADDER, Group, Sensitivity, line
 from app.optimize.sizes import dry_run
 from app.optimize.wishes import Reason, SpeedOf, WishPlan, megabytes, reason
 
-ROUNDS = 3
+ROUNDS = 5
 """How often a mix is made and measured before the last one that kept the wish is taken."""
+BEYOND = 4.0
+"""Mixes are looked at up to so many times the wish: the parts' losses summed up can be more than the whole's."""
 
 Mix = dict[str, str]
 Enough = Callable[[int, float], bool]
@@ -79,27 +81,37 @@ def for_loss(source: Path, wish: float, sensitivity: Sensitivity, speed: SpeedOf
     losses = sensitivity.group_losses()
     costs = Costs(sensitivity.groups, losses)
     finest = costs.finest()
-    best, least = finest, sensitivity.loss(finest)
+    least = sensitivity.loss(finest)
     if least > wish:
         why = [reason("not_reached", type=LADDER[0], kl=f"{least:.4f}", wish=wish)]
         return _plan(sensitivity, finest, least, why, speed, reached=False)
-    budget = wish
+    way = descend(costs, lambda _size, loss: loss > BEYOND * wish)
+    good, bad, budget = 0, len(way), wish
     for _ in range(ROUNDS):
-        mix = _under(costs, budget)
-        if mix == best:
+        if bad - good <= 1:
             break
-        measured = sensitivity.loss(mix)
-        if measured <= wish and costs.bytes(mix) < costs.bytes(best):
-            best, least = mix, measured
-        # The sum of the parts is not quite the whole: the next budget is corrected by what was seen.
-        budget = wish * costs.loss(mix) / max(measured, 1e-9) * (1.0 if measured <= wish else 0.97)
-    why = [*_groups(best, losses), reason("measured", kl=f"{least:.4f}", wish=wish)]
-    return _plan(sensitivity, best, least, why, speed)
+        at = _guess([costs.loss(mix) for mix in way], good, bad, budget)
+        measured = sensitivity.loss(way[at])
+        if measured <= wish:
+            good, least = at, measured
+        else:
+            bad = at
+        # The sum of the parts is not quite the whole: the next guess is corrected by what was seen.
+        budget = wish * costs.loss(way[at]) / max(measured, 1e-9)
+    why = [*_groups(way[good], losses), reason("measured", kl=f"{least:.4f}", wish=wish)]
+    return _plan(sensitivity, way[good], least, why, speed)
 
 
-def _under(costs: Costs, budget: float) -> Mix:
-    way = descend(costs, lambda _size, loss: loss > budget)
-    return next((mix for mix in reversed(way) if costs.loss(mix) <= budget), way[0])
+def _guess(losses: list[float], good: int, bad: int, budget: float) -> int:
+    """Which mix between one that kept the wish and one that did not: the smallest within the budget; the middle of them
+    when nothing kept it yet after a guess."""
+    if not good and bad < len(losses):
+        return max(1, min(bad // 2, _last_within(losses, budget)))
+    return min(max(_last_within(losses, budget), good + 1), bad - 1)
+
+
+def _last_within(losses: list[float], budget: float) -> int:
+    return max((at for at, loss in enumerate(losses) if loss <= budget), default=0)
 
 
 def _size(sensitivity: Sensitivity, mix: Mix) -> int:

@@ -144,6 +144,7 @@ class Losses(Sensitivity):
         self.source, self.matrix, self.cancel = source, None, None
         self.groups = (group("dear"), group("cheap"))
         self.made: list[dict[str, str]] = []
+        self.together = 4 / 3
         self.alone = {
             "dear": {"Q5_K": 0.02, "Q4_K": 0.08, "Q2_K": 1.0},
             "cheap": {"Q5_K": 1e-4, "Q4_K": 1e-3, "Q2_K": 0.01},
@@ -154,7 +155,7 @@ class Losses(Sensitivity):
 
     def loss(self, types: Mapping[str, str], rest: str = "Q8_0") -> float:
         self.made.append(dict(types))
-        return mixing.Costs(self.groups, self.alone).loss(dict(types)) * 4 / 3
+        return mixing.Costs(self.groups, self.alone).loss(dict(types)) * self.together
 
 
 @pytest.fixture
@@ -180,6 +181,21 @@ def test_a_loss_gets_the_smallest_mix_that_was_measured_to_keep_it(losses: Losse
     assert any(losses.loss(tried) > 0.03 for tried in losses.made)
     assert "The mix was made and measured" in said(plan)
     assert "dear gets" in said(plan)
+
+
+@pytest.mark.parametrize("together", [0.3, 1.0, 3.0, 8.0])
+def test_a_sum_of_parts_that_is_far_from_the_whole_still_finds_the_mix(
+    losses: Losses, together: float
+) -> None:
+    losses.together, wish = together, 0.06
+    plan = plan_wish(losses.source, AtMostLoss(wish), sensitivity=losses)
+    costs = mixing.Costs(losses.groups, losses.alone)
+    way = mixing.descend(costs, lambda _size, _loss: False)
+    best = min(costs.bytes(mix) for mix in way if costs.loss(mix) * together <= wish)
+    assert plan.kl is not None
+    assert plan.kl <= wish
+    assert plan.size == 1000 + best
+    assert len(losses.made) <= 1 + mixing.ROUNDS
 
 
 def test_a_loss_that_can_not_be_kept_is_told(losses: Losses) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.core.events import Bus
 from app.core.generate import Message, SamplingParams
 from app.core.types import LoadPlan
-from app.runtime.kvstore import KvStore, build, drop_conversations, key_of, make_room, parse
+from app.runtime.kvstore import KvStore, build, drop_conversations, fingerprint, key_of, make_room, parse
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, Reply, ask, request, small_plan
 
@@ -171,3 +171,16 @@ def test_two_chats_in_turn_are_prefilled_once(tmp_path: Path, starter: Path) -> 
     finally:
         supervisor.close()
     assert len(list((tmp_path / "cache" / "kv").glob("*.kv"))) == 1
+
+
+def test_files_of_one_size_that_only_differ_in_the_middle_are_told_apart(tmp_path: Path) -> None:
+    """Two quants with the same long vocabulary in their headers, and the same last tensors."""
+    found = set()
+    for kind in range(3):
+        path = tmp_path / f"{kind}.gguf"
+        with path.open("wb") as file:
+            file.truncate(40 << 20)
+            file.seek(8 << 20)
+            file.write(bytes([kind + 1]) * (2 << 20))
+        found.add(fingerprint(path))
+    assert len(found) == 3
