@@ -12,6 +12,7 @@ PARTS = {
     "start": "process start to first painted window, and idle memory",
     "decode": "decode through the whole path over a bare llama.cpp loop",
     "steps": "what the engine does outside llama_decode, by part",
+    "reopen": "a long chat after a restart beside a fresh prefill",
     "forecast": "forecasts of speed and memory beside what comes",
     "gui": "event-loop gaps, long chats, typing",
     "http": "the HTTP layer alone",
