@@ -53,11 +53,15 @@ def go_back(window: "MainWindow", backend: str) -> None:
     """Use the pack that was there before the present one of this backend."""
 
     def done(pack: "Pack | None") -> None:
-        words = QCoreApplication.translate(
-            "PackWatch", "The pack {name} is used from the next model that is loaded on."
-        )
         if pack is not None:
-            window.say(words.format(name=pack.name), "good")
+            window.say(lambda: _used(pack.name), "good")
 
     window.banner.hide()
     tasks.run(lambda: window.services.packs.roll_back(backend), done, window.say_error, window)
+
+
+def _used(name: str) -> str:
+    words = QCoreApplication.translate(
+        "PackWatch", "The pack {name} is used from the next model that is loaded on."
+    )
+    return words.format(name=name)
