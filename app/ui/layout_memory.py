@@ -6,7 +6,7 @@ Qt's INI loses types across processes, so only texts and byte arrays are kept he
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSettings, QSize, Qt
+from PySide6.QtCore import QByteArray, QDataStream, QSettings, QSize, Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
 if TYPE_CHECKING:
@@ -28,14 +28,23 @@ def first_size(room: QSize, least: QSize) -> QSize:
     return QSize(*_FIRST_SIZE).boundedTo(QSize(room.width(), room.height() - FRAME)).expandedTo(least)
 
 
-def _clip(splitter: QSplitter) -> None:
-    """What was kept at a larger zoom may be more than a part takes now: Qt would leave a gap beside it."""
-    across = splitter.orientation() == Qt.Orientation.Horizontal
+def restore_splitter(splitter: QSplitter, state: QByteArray) -> None:
+    """As it stood. What was kept at a larger zoom may be more than a part takes now: Qt would leave a gap beside it."""
+    if not splitter.restoreState(state):
+        return
+    kept, across = _sizes_in(state), splitter.orientation() == Qt.Orientation.Horizontal
     parts = [splitter.widget(at) for at in range(splitter.count())]
     most = [part.maximumWidth() if across else part.maximumHeight() for part in parts if part is not None]
-    clipped = [min(size, limit) for size, limit in zip(splitter.sizes(), most, strict=True)]
-    if clipped != splitter.sizes():
+    clipped = [min(size, limit) for size, limit in zip(kept, most, strict=False)]
+    if clipped != kept:
         splitter.setSizes(clipped)
+
+
+def _sizes_in(state: QByteArray) -> list[int]:
+    """The sizes in what ``QSplitter.saveState`` gave: before it is shown a splitter does not say its own."""
+    stream = QDataStream(state)
+    _magic, _version, count = (stream.readInt32() for _ in range(3))
+    return [stream.readInt32() for _ in range(min(count, 16))]
 
 
 class LayoutMemory:
@@ -74,8 +83,8 @@ class LayoutMemory:
         """Put a page's splitters where they stood."""
         for at, splitter in enumerate(page.findChildren(QSplitter)):
             state = self._bytes(f"splitters/{name}{at}")
-            if state is not None and splitter.restoreState(state):
-                _clip(splitter)
+            if state is not None:
+                restore_splitter(splitter, state)
 
     def keep(self, window: "MainWindow") -> None:
         """Write everything down."""

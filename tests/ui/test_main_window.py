@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
-from PySide6.QtWidgets import QAbstractButton, QApplication, QSplitter
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QSplitter
 
 from app.core.errors import DiskFullError, ModelNotFoundError
 from app.core.generate import Timings
@@ -19,7 +19,7 @@ from app.ui.dialogs.about import AboutDialog
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
 from app.ui.entries import Entry
-from app.ui.layout_memory import first_size
+from app.ui.layout_memory import first_size, restore_splitter
 from app.ui.main_window import MainWindow
 from app.ui.page_list import PAGES
 from app.ui.single import SingleWindow
@@ -315,13 +315,20 @@ def test_panels_that_a_narrow_window_put_below_stand_at_the_right_again(
     again.shut()
 
 
-def test_a_splitter_is_not_wider_than_its_part_takes(qtbot: Any, window: Any) -> None:
-    page = window.page("chat")
-    splitter = page._splitter
-    splitter.resize(1200, 600)
-    page.list.setMaximumWidth(800)
-    splitter.setSizes([700, 500])
-    window.layout_memory.keep(window)
-    page.list.setMaximumWidth(400)
-    window.layout_memory.restore_page("chat", page)
-    assert splitter.sizes()[0] <= 400
+def test_a_splitter_is_not_wider_than_its_part_takes(qtbot: Any) -> None:
+    def made(most: int) -> QSplitter:
+        splitter = QSplitter()
+        qtbot.addWidget(splitter)
+        splitter.addWidget(QLabel())
+        splitter.addWidget(QLabel())
+        splitter.widget(0).setMaximumWidth(most)  # type: ignore[union-attr]
+        return splitter
+
+    kept, found = made(800), made(400)
+    kept.resize(1200, 300)
+    kept.show()
+    kept.setSizes([600, 600])
+    restore_splitter(found, kept.saveState())
+    found.resize(900, 300)
+    found.show()
+    assert found.sizes()[0] == 400
