@@ -19,13 +19,13 @@ SCRIPTS, EXE = ("Scripts", ".exe") if sys.platform == "win32" else ("bin", "")
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment: ``name`` for what is printed, ``requirements`` for what is in it, ``options`` for pip
-    when it installs them. With a ``lender`` that one's pip is used: it has none of its own, which takes seconds."""
+    """One virtual environment: ``name`` for what is printed, ``requirements`` for what is in it. A ``lazy`` one is
+    compiled as far as it is imported. With a ``lender`` that one's pip is used: it has none, which saves seconds."""
 
     name: str
     folder: Path
     requirements: tuple[str, ...]
-    options: tuple[str, ...] = ()
+    lazy: bool = False
     lender: "Environment | None" = None
 
     @property
@@ -65,10 +65,9 @@ class Environment:
 
 
 MAIN = Environment("venv", ROOT / ".venv", ("core.txt", "gui.txt", "test.txt", "dev.txt"))
-# The tests import a small part of these two: it is compiled when they first do.
-LAZY = ("--no-compile",)
-WITHOUT_QT = Environment("venv-noqt", BUILD / "venv-noqt", ("core.txt", "test.txt"), LAZY, MAIN)
-CLIENTS = Environment("venv-clients", BUILD / "venv-clients", ("clients.txt",), LAZY, MAIN)
+# The tests import a small part of these two.
+WITHOUT_QT = Environment("venv-noqt", BUILD / "venv-noqt", ("core.txt", "test.txt"), lazy=True, lender=MAIN)
+CLIENTS = Environment("venv-clients", BUILD / "venv-clients", ("clients.txt",), lazy=True, lender=MAIN)
 BUILDER = Environment("venv-build", BUILD / "venv-build", ("build.txt",))
 PACKAGER = Environment("venv-package", BUILD / "venv-package", ("core.txt", "gui.txt", "package.txt"))
 LOCKER = Environment("venv-lock", BUILD / "venv-lock", ("lock.txt",))

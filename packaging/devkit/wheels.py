@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING
 
 from devkit.folders import REQUIREMENTS, cache_dir
 from devkit.say import Problem, tell
+from devkit.shell import run_logged
 from devkit.stamps import Stamps, files_key, key_of, locked, remove, sha256_of
 
 if TYPE_CHECKING:
     from devkit.venvs import Environment
 
 HASHES = "--require-hashes"
+INSTALL = ("requirements", "installing", "install", HASHES, "--no-compile")
+COMPILE = """
+import compileall, sysconfig
+compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)
+"""
+"""By as many processes as there are cores, where pip compiles with one."""
 
 
 def folder() -> Path:
@@ -28,6 +35,12 @@ def folder() -> Path:
 
 def install(environment: "Environment", files: Sequence[Path]) -> None:
     """What the requirement files list, from the cache; what it lacks is fetched into it first."""
+    _install(environment, files)
+    if not environment.lazy:
+        run_logged([environment.python, "-c", COMPILE], environment.log("compiled"), doing="compiling")
+
+
+def _install(environment: "Environment", files: Sequence[Path]) -> None:
     listed = [part for file in files for part in ("-r", str(file))]
     key = key_of(files_key(files), sys.version_info[:2], sysconfig.get_platform())
     if _stamps().done(environment.name, key) and _from_kept(environment, listed):
@@ -37,7 +50,7 @@ def install(environment: "Environment", files: Sequence[Path]) -> None:
         _stamps().finish(environment.name, key)
     if not _from_kept(environment, listed):
         tell("not as they are: from the registry, building what has no file for this system")
-        environment.pip("requirements", "installing", "install", HASHES, *environment.options, *listed)
+        environment.pip(*INSTALL, *listed)
 
 
 def _stamps() -> Stamps:
@@ -47,11 +60,8 @@ def _stamps() -> Stamps:
 def _from_kept(environment: "Environment", listed: Sequence[str]) -> bool:
     """Whether all that is listed is there and could be installed. What pip said is in the log: the next step says what
     to do about it, if it's still so."""
-    place = ("--no-index", "--find-links", folder())
     try:
-        environment.pip(
-            "requirements", "installing", "install", HASHES, *environment.options, *place, *listed
-        )
+        environment.pip(*INSTALL, "--no-index", "--find-links", folder(), *listed)
     except Problem:
         return False
     return True

@@ -49,7 +49,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(tmp_path: Path, name: str = "here") -> Files:
-    return Files(name, tmp_path / name, ("core.txt",))
+    return Files(name, tmp_path / name, ("core.txt",), lazy=True)
 
 
 def test_they_are_fetched_once_for_a_lock(locked: Path, tmp_path: Path) -> None:
@@ -104,3 +104,12 @@ def test_an_environment_without_pip_is_filled_by_its_lender(tmp_path: Path, monk
     borrower.pip("requirements", "installing", "install", "x")
     assert told[0][0] == str(lender.python)
     assert told[0][told[0].index("--python") + 1] == str(borrower.python)
+
+
+def test_it_is_compiled_at_once_unless_it_is_lazy(locked: Path, tmp_path: Path, monkeypatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(wheels, "run_logged", lambda command, *_, **__: told.append([*map(str, command)]))
+    for lazy in (True, False):
+        environment = Files("here", tmp_path / "here", ("core.txt",), lazy=lazy)
+        wheels.install(environment, [locked])
+        assert told == ([] if lazy else [[str(environment.python), "-c", wheels.COMPILE]])
