@@ -319,8 +319,9 @@ def test_a_splitter_is_not_wider_than_its_part_takes(qtbot: Any) -> None:
     def made(most: int) -> QSplitter:
         splitter = QSplitter()
         qtbot.addWidget(splitter)
-        splitter.addWidget(QLabel())
-        splitter.addWidget(QLabel())
+        for _part in range(2):
+            splitter.addWidget(QLabel())
+        splitter.setStretchFactor(1, 1)
         splitter.widget(0).setMaximumWidth(most)  # type: ignore[union-attr]
         return splitter
 
