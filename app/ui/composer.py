@@ -37,7 +37,7 @@ _COMMIT_MS = 50
 """An Enter this soon after an input method committed its text is the one that committed it."""
 _BUTTON = """
 QToolButton {{ background: {accent}; border: 2px solid {accent}; border-radius: {radius}px; }}
-QToolButton:disabled {{ background: {line}; border-color: {line}; }}
+QToolButton:disabled {{ background: {raised}; border: 1px solid {line}; }}
 QToolButton:focus {{ border-color: {text}; }}
 """
 _ENTER = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
@@ -285,7 +285,7 @@ class Composer(QWidget):
             label.setPalette(palette)
             label.setFont(style.small)
         self._button.setIcon(self._icon())
-        colours = {token: theme.color(token).name() for token in ("accent", "text", "line")}
+        colours = {token: theme.color(token).name() for token in ("accent", "text", "line", "raised")}
         self._button.setStyleSheet(_BUTTON.format(**colours, radius=theme.px(16)))
         self._attach.setIcon(theme.icon("attach"))
         self._text_changed()
