@@ -1,7 +1,7 @@
 """Live readings once a second: a thread that publishes a Sample for the host and one for each GPU.
 
 ``host``: memory_total, memory_used, memory_us, cpu_percent, cpu_us (our part of it), cpu_power,
-temperature, clock. memory_us is the
+temperature, clock, throttle. memory_us is the
 resident memory of this process and its workers, with the pages of memory-mapped models in it; memory_used is what
 other programs can't have plus those pages (the system counts them as free because it may drop them and read them
 again).
@@ -57,7 +57,7 @@ class Host:
         if bound is not None and bound[0] < total:
             total, available = bound[0], min(available, bound[1])
         ours, mapped = self._ours({os.getpid(), *pids})
-        power = self._rapl.watts(time.monotonic())
+        power, throttle = self._rapl.watts(time.monotonic()), self._sensors.throttle()
         self._note("cpu_power", power, self._rapl.problem() or "known from the second reading on")
         return {
             "memory_total": float(total),
@@ -69,6 +69,7 @@ class Host:
             "cpu_power": power,
             "temperature": self._sensors.temperature(),
             "clock": self._sensors.clock(),
+            "throttle": None if throttle is None else float(throttle),
         }
 
     def _ours(self, pids: set[int]) -> tuple[int, int]:

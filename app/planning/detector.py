@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Struct
 
 from app.core.errors import HearthError
@@ -15,6 +16,7 @@ from app.core.events import InstanceChanged
 from app.core.series import SeriesStore
 from app.core.types import Forecast
 from app.hardware.facts import Machine
+from app.planning.memory import HOST
 from app.planning.outlook import Instances, Outlook, engine_version
 from app.planning.watch import MEDIANS, Finding, Gauge, diagnose, gauge, regression
 
@@ -25,6 +27,7 @@ WINDOW = 8.0
 LEAST = 20
 """Readings of decode (ten a second) before one is."""
 GPU_NAMES = (*MEDIANS, "throttle")
+HOST_NAMES = ("memory_total", "memory_used", "temperature", "throttle")
 
 
 class Told(Struct, frozen=True):
@@ -107,13 +110,10 @@ class Detector:
             _, values = self._series.read("host", name, since)
             return statistics.median(values) if values else None
 
-        return Gauge(
-            "host",
-            memory_total=middle("memory_total"),
-            memory_used=middle("memory_used"),
-            utilization=middle("cpu_percent"),
-            our_utilization=middle("cpu_us"),
-        )
+        reader = {name: self._series.read("host", name) for name in HOST_NAMES}
+        found = gauge(self._machine().cpu.name or HOST, reader, since)
+        shares = {"utilization": middle("cpu_percent"), "our_utilization": middle("cpu_us")}
+        return msgspec.structs.replace(found, **shares)
 
     def _regression(self, item: InstanceChanged) -> Finding | None:
         """Once for a load, and only where the newest runs are this engine's."""

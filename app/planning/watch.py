@@ -14,6 +14,7 @@ from app.core.types import Forecast
 FINDINGS = {
     "spill": "{device} is full and {spilled} of the model lie in main memory. Use fewer GPU layers or less context.",
     "throttle_thermal": "{device} is {temperature} °C hot and slows itself down. Improve its cooling, or use it less.",
+    "throttle_heat": "{device} is too hot and slows itself down. Improve its cooling, or use it less.",
     "throttle_power": "{device} is held at its power limit of {power} W. Raise the limit, or use another "
     "device.",
     "gpu_shared": "Another program uses {device} ({others} of its memory, {share} % busy). Close it, or "
@@ -27,6 +28,7 @@ FINDINGS = {
 ACTIONS = {
     "spill": "load_options",
     "throttle_thermal": "load_options",
+    "throttle_heat": "load_options",
     "throttle_power": "load_options",
     "gpu_shared": "load_options",
     "cpu_shared": "load_options",
@@ -111,7 +113,7 @@ def diagnose(
         found = _throttled(gpu) or _shared(gpu)
         if found is not None:
             return found
-    if not gpus and host is not None and (found := _busy_host(host)) is not None:
+    if not gpus and host is not None and (found := _throttled(host) or _busy_host(host)) is not None:
         return found
     params: dict[str, str | int | float] = {"now": f"{speed:.1f}", "low": f"{forecast.low:.1f}"}
     return Finding("slow", {**params, "high": f"{forecast.high:.1f}"})
@@ -136,9 +138,10 @@ def _swapping(host: Gauge | None) -> Finding | None:
 
 def _throttled(gpu: Gauge) -> Finding | None:
     flags = gpu.throttle or 0
+    if flags & 2 and gpu.temperature is None:
+        return Finding("throttle_heat", {"device": gpu.device})
     if flags & 2:
-        warmth = "very" if gpu.temperature is None else f"{gpu.temperature:.0f}"
-        return Finding("throttle_thermal", {"device": gpu.device, "temperature": warmth})
+        return Finding("throttle_thermal", {"device": gpu.device, "temperature": f"{gpu.temperature:.0f}"})
     if flags & 1 and gpu.power is not None:
         return Finding("throttle_power", {"device": gpu.device, "power": f"{gpu.power:.0f}"})
     return None

@@ -228,6 +228,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Planning", "{device} has {free} free and {needed} are needed: it may fail to load or spill into main memory."),
     QT_TRANSLATE_NOOP("Planning", "{device} is full and {spilled} of the model lie in main memory. Use fewer GPU layers or less context."),
     QT_TRANSLATE_NOOP("Planning", "{device} is held at its power limit of {power} W. Raise the limit, or use another device."),
+    QT_TRANSLATE_NOOP("Planning", "{device} is too hot and slows itself down. Improve its cooling, or use it less."),
     QT_TRANSLATE_NOOP("Planning", "{device} is {temperature} °C hot and slows itself down. Improve its cooling, or use it less."),
     QT_TRANSLATE_NOOP("Planning", "{layers} of {total} layers fit on the GPU; the rest runs on the processor and is slower."),
     QT_TRANSLATE_NOOP("Planning", "{layers} of {total} layers run on the GPU, as asked."),

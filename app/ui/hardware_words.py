@@ -27,6 +27,7 @@ READINGS = (
     QT_TRANSLATE_NOOP("Hardware", "this card does not tell"),
     QT_TRANSLATE_NOOP("Hardware", "this system has no temperature sensor of the processor"),
     QT_TRANSLATE_NOOP("Hardware", "this system does not tell the processor's clock"),
+    QT_TRANSLATE_NOOP("Hardware", "this system does not count how often heat slows the processor"),
     QT_TRANSLATE_NOOP("Hardware", "the package nvidia-ml-py is not installed"),
     QT_TRANSLATE_NOOP("Hardware", "macOS tells it to the administrator's powermetrics only"),
     QT_TRANSLATE_NOOP("Hardware", "reading failed: {why}"),

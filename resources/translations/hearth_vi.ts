@@ -3531,6 +3531,10 @@
         <translation>hệ thống này không cho biết xung nhịp của bộ xử lý</translation>
     </message>
     <message>
+        <source>this system does not count how often heat slows the processor</source>
+        <translation>hệ thống này không đếm số lần bộ xử lý bị giảm tốc vì nóng</translation>
+    </message>
+    <message>
         <source>the package nvidia-ml-py is not installed</source>
         <translation>chưa cài gói nvidia-ml-py</translation>
     </message>
@@ -6511,6 +6515,10 @@
     <message>
         <source>{device} is held at its power limit of {power} W. Raise the limit, or use another device.</source>
         <translation>{device} bị giữ ở giới hạn công suất {power} W. Hãy nâng giới hạn, hoặc dùng thiết bị khác.</translation>
+    </message>
+    <message>
+        <source>{device} is too hot and slows itself down. Improve its cooling, or use it less.</source>
+        <translation>{device} quá nóng và tự giảm tốc. Hãy cải thiện tản nhiệt, hoặc giao cho nó ít việc hơn.</translation>
     </message>
     <message>
         <source>{device} is {temperature} °C hot and slows itself down. Improve its cooling, or use it less.</source>

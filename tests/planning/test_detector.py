@@ -95,6 +95,20 @@ def test_a_hot_card_slows_itself_down(tmp_path: Path) -> None:
     assert told.finding.params == {"device": "Card", "temperature": "93"}
 
 
+def test_a_hot_processor_slows_itself_down(case: Case) -> None:
+    case.write(12.0)
+    case.read("host", throttle=float(Throttle.THERMAL), cpu_percent=95.0, cpu_us=95.0)
+    told = case.check()
+    assert told is not None
+    assert (told.finding.code, told.finding.action) == ("throttle_heat", "load_options")
+    assert told.finding.params["device"]
+    case.instances.now = InstanceChanged("m", "m", "ready", LoadPlan("m.gguf"), pid=2)
+    case.read("host", temperature=99.0)
+    told = case.check()
+    assert told is not None
+    assert told.finding.params["temperature"] == "99"
+
+
 def test_a_slower_engine_is_told_after_an_update(case: Case) -> None:
     for at, (engine, seconds) in enumerate([("0.1", 1.0)] * 5 + [(engine_version(), 2.0)] * 5):
         case.usage.add(Request(at=at, model="m", engine=engine, completion_tokens=41, decode_seconds=seconds))
