@@ -123,7 +123,9 @@ def test_it_is_measured_again_when_the_hardware_changes() -> None:
 
 
 @pytest.mark.slow
-def test_the_engine_measures_itself() -> None:
+def test_the_engine_measures_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.planning.rates.ROUNDS", 1)  # how often is another test's
+
     def run(arguments: Sequence[str]) -> bytes:
         command = [
             sys.executable,
