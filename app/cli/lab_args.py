@@ -17,6 +17,16 @@ def add_lab(add: Add) -> None:
     matrix.add_argument("model", metavar="MODEL")
     matrix.add_argument("text", metavar="TEXT", nargs="?", default="en+vi+code", help=TEXTS)
     matrix.add_argument("-o", "--output", metavar="FILE")
+    one, several = _add_measuring(add)
+    for parser in (make, matrix, one, several):
+        parser.add_argument(
+            "--chunks", type=positive, default=0, metavar="N", help="pieces of 512 tokens to use"
+        )
+        parser.add_argument("--threads", type=positive, default=0, metavar="N")
+    _add_setup(add)
+
+
+def _add_measuring(add: Add) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     one = add("measure", _lazy("measure"), "measure a model's perplexity and what it lost")
     one.add_argument("model", metavar="MODEL")
     one.add_argument(
@@ -46,12 +56,7 @@ def add_lab(add: Add) -> None:
             "--text", metavar="TEXT", action="append", help=f"{TEXTS}; en-test and code-test if none"
         )
         parser.add_argument("--kv", metavar="K[,V]", default="f16", help="types of the K/V cache on trial")
-    for parser in (make, matrix, one, several):
-        parser.add_argument(
-            "--chunks", type=positive, default=0, metavar="N", help="pieces of 512 tokens to use"
-        )
-        parser.add_argument("--threads", type=positive, default=0, metavar="N")
-    _add_setup(add)
+    return one, several
 
 
 def _add_quantize(make: argparse.ArgumentParser) -> None:

@@ -37,7 +37,9 @@ def price(job: PriceJob, tell: Callable[[LabProgress], None]) -> LabDone:
     """``ppl_inside`` (up to the trained length), ``ppl_past`` (behind it), ``ppl_within`` (the same tokens as
     ``ppl_past`` with the trained length at most before them), ``ln_price`` = ln(past / within), each with its
     ``_error``. Without tokens behind the trained length only the first."""
-    model = Model.load(job.plan, Path(job.plan.model_path).name, LogCapture().install(), lambda _fraction: True)
+    model = Model.load(
+        job.plan, Path(job.plan.model_path).name, LogCapture().install(), lambda _fraction: True
+    )
     try:
         return _Pricing(job, model, tell).run()
     finally:
