@@ -303,7 +303,8 @@ def _add(connection: sqlite3.Connection, chat: OurChat, folder: str | None) -> i
     created = chat.created_at or now
     asked = next((message.text for message in chat.messages if message.role == "user"), "")
     columns = {
-        "key": secrets.token_hex(8), "title": chat.title or from_question(asked), "auto_title": int(not chat.title), "model": chat.model,
+        "key": secrets.token_hex(8), "title": chat.title or from_question(asked),
+        "auto_title": int(not chat.title), "model": chat.model,
         "system": chat.system, "folder": chat.folder if folder is None else folder, "pinned": int(chat.pinned),
         "colour": chat.colour, "tags": to_json(chat.tags) or "[]", "sampling": to_json(chat.sampling),
         "policy": chat.policy or "",

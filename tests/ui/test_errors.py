@@ -120,7 +120,8 @@ def test_the_offline_page_says_it_in_vietnamese(qtbot: Any, window: Any) -> None
     assert not offline.more.isHidden()
     assert offline.details.isHidden()
     offline.more.click()
-    assert offline.details.text().splitlines()[1:] == ["[Errno 111] Connection refused"]  # below whose words they are
+    said = offline.details.text().splitlines()[1:]  # below whose words they are
+    assert said == ["[Errno 111] Connection refused"]
     assert not offline.details.isHidden()
 
 

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 _SIZE = (620, 560)
 
 
+_EVERYWHERE = {
+    "cut": QKeySequence.StandardKey.Cut,
+    "copy": QKeySequence.StandardKey.Copy,
+    "paste": QKeySequence.StandardKey.Paste,
+    "select_all": QKeySequence.StandardKey.SelectAll,
+}
+"""Keys of the system that text has anyway; another can be added."""
+
+
 @dataclass(frozen=True)
 class _Row:
     name: str
@@ -94,7 +103,9 @@ class ShortcutsDialog(Dialog):
 
     def _row(self, name: str, default: str, words: str, parent: QWidget) -> _Row:
         label = make_label(parent=parent)
-        label.setText(words)
+        usual = _EVERYWHERE.get(name)
+        keys_now = QKeySequence(usual).toString(QKeySequence.SequenceFormat.NativeText) if usual else ""
+        label.setText(f"{words} ({keys_now})" if keys_now else words)
         field = QKeySequenceEdit(parent)
         field.setMaximumSequenceLength(1)
         field.setClearButtonEnabled(True)
