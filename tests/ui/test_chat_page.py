@@ -280,11 +280,37 @@ def test_a_question_is_kept_while_its_model_waits_for_room(
     services.load = wait
     page.controller.ask("are you there")
     until(qtbot, lambda: page.controller.turns.here() and "Other" in page.controller.turns.here().status)
-    assert "are you there" in [m.text for m in services.chats.messages(page.controller.chat)]
+    until(qtbot, lambda: len(services.chats.conversations()) == 1)
+    (chat,) = services.chats.conversations()
+    until(qtbot, lambda: [m.text for m in services.chats.messages(chat.id)] == ["are you there", ""])
+    until(qtbot, lambda: page.controller.chat == chat.id)
     page.controller.turns.stop()
     until(qtbot, lambda: page.controller.turns.here() is None)
     until(qtbot, lambda: given_up == [RECORD.id])
     assert not services.supervisor.requests
+
+
+def test_picking_another_model_ends_the_wait_for_the_first(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    waits: dict[str, threading.Event] = {}
+    ended, shown = [], []
+    page.controller.failed.connect(shown.append)
+
+    def wait(model: str, over: threading.Event) -> Any:
+        waits[model] = over
+        assert over.wait(60)
+        ended.append(model)
+        raise LoadCancelledError(model=model)
+
+    services.load = wait
+    page.controller.models.choose(RECORD.id)
+    until(qtbot, lambda: RECORD.id in waits)
+    page.controller.models.choose(OTHER.id)
+    until(qtbot, lambda: ended == [RECORD.id] and OTHER.id in waits)
+    waits[OTHER.id].set()
+    until(qtbot, lambda: ended == [RECORD.id, OTHER.id])
+    assert shown == []
 
 
 def test_picking_a_model_loads_and_remembers_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:
