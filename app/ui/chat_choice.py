@@ -1,10 +1,12 @@
 """Which model answers next: what the library has, which one is chosen, and its loading."""
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from app.core.errors import LoadCancelledError
 from app.core.events import InstanceChanged, LoadWaits
 from app.core.types import ModelRecord
 from app.ui import chat_models, tasks
@@ -23,6 +25,7 @@ class ChatModels(QObject):
         super().__init__(owner)
         self._owner = owner
         self.chosen = ""
+        self._unwanted = threading.Event()
         self.there_are = True
         self.names: dict[str, str] = {}
         self._records: dict[str, ModelRecord] = {}
@@ -74,10 +77,16 @@ class ChatModels(QObject):
         services = self._owner.services
         self.set(model)
         self._owner.run(lambda: services.settings.set("general.last_model", model))
-        self._owner.run(lambda: services.load(model), self._watch_load)
+        self._unwanted.set()  # whoever was chosen before needs no room any more
+        self._unwanted = over = threading.Event()
+        tasks.run(lambda: services.load(model, over=over), self._watch_load, self._not_loaded, self)
 
     def _watch_load(self, future: "Future[InstanceChanged]") -> None:
-        tasks.watch(future, None, self._owner.report, self)
+        tasks.watch(future, None, self._not_loaded, self)
+
+    def _not_loaded(self, error: Exception) -> None:
+        if not isinstance(error, LoadCancelledError):
+            self._owner.report(error)
 
     def set(self, model: str) -> None:
         """Answer with this model from now on; it is loaded when asked."""
