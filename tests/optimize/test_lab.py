@@ -32,8 +32,8 @@ from tests.fakes.gguf_writer import Tensor, write_gguf
 from tests.fakes.moe import EXPERTS, write_moe
 from tests.fakes.tiny_models import write_windowed
 from tests.lab_proof import Proof, find_peers
-from tests.make_core_strings import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
 
 
