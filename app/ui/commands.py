@@ -1,6 +1,6 @@
 """The menu bar's content: what each command is called, its keys, and what it does."""
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QCoreApplication, QUrl
 from PySide6.QtGui import QAction, QDesktopServices
@@ -10,6 +10,7 @@ from app.ui.actions import Command
 from app.ui.levels import ORDER
 from app.ui.page_list import LEVELS, PAGES, page_words
 from app.ui.theme import Mode
+from app.ui.undo_bar import UndoBar
 
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
@@ -105,7 +106,7 @@ def _chat_call(window: "MainWindow", method: str) -> None:
 
 def _edit(window: "MainWindow") -> list[Command | str]:
     return [
-        Command("undo", "edit", lambda: translate("Menus", "Undo"), lambda: _on_focus("undo"), "Ctrl+Z"),
+        Command("undo", "edit", lambda: translate("Menus", "Undo"), lambda: _undo(window), "Ctrl+Z"),
         Command("cut", "edit", lambda: translate("Menus", "Cut"), lambda: _on_focus("cut")),
         Command("copy", "edit", lambda: translate("Menus", "Copy"), lambda: _on_focus("copy")),
         Command("paste", "edit", lambda: translate("Menus", "Paste"), lambda: _on_focus("paste")),
@@ -117,6 +118,21 @@ def _edit(window: "MainWindow") -> list[Command | str]:
             "find", "edit", lambda: translate("Menus", "Find on this page"), lambda: _find(window), "Ctrl+F"
         ),
     ]
+
+
+def _undo(window: "MainWindow") -> None:
+    """In a text that was changed, that change; else what the page offered to take back last."""
+    widget = QApplication.focusWidget()
+    document: Any = getattr(widget, "document", None)
+    changed = (
+        document().isUndoAvailable() if callable(document) else getattr(widget, "isUndoAvailable", bool)()
+    )
+    page = window.stack.currentWidget()
+    bar = page.findChild(UndoBar) if page is not None and not changed else None
+    if bar is not None:
+        bar.take_back()
+    else:
+        _on_focus("undo")
 
 
 def _on_focus(method: str) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtGui import (
     QImage,
     QInputMethodEvent,
     QKeyEvent,
+    QKeySequence,
     QPainter,
     QPaintEvent,
     QPalette,
@@ -48,6 +49,8 @@ class ComposerEdit(QPlainTextEdit):
 
     send = Signal()
     escaped = Signal()
+    undo_asked = Signal()
+    """Ctrl+Z, and there is nothing of its own to undo."""
     dropped = Signal(list)
     pasted = Signal(str)
     """A text too long for the field: better an attachment."""
@@ -80,6 +83,8 @@ class ComposerEdit(QPlainTextEdit):
             self._enter(event)
         elif event.key() == Qt.Key.Key_Escape and not self._composing:
             self.escaped.emit()
+        elif event.matches(QKeySequence.StandardKey.Undo) and not self.document().isUndoAvailable():
+            self.undo_asked.emit()
         elif not self._recall_by(event.key()):
             super().keyPressEvent(event)
 

@@ -28,12 +28,12 @@ class UndoBar(QWidget):
         row.addWidget(self._button)
         self._timer = QTimer(self, interval=SHOWN_MS, singleShot=True)
         self._timer.timeout.connect(self.hide)
-        self._button.clicked.connect(self._take_back)
+        self._button.clicked.connect(self.take_back)
         parent.installEventFilter(self)
         self.hide()
 
     def offer(self, words: str, undo: Callable[[], None]) -> None:
-        """Say ``words`` and offer to take it back for eight seconds."""
+        """Say ``words`` and offer to take it back: for eight seconds here, and by the menu until the next act."""
         self._undo = undo
         self._words.setText(words)
         self._button.setText(self.tr("Undo"))
@@ -43,7 +43,8 @@ class UndoBar(QWidget):
         self._settle()
         self._timer.start()
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
+        """Undo what was offered last, also when the line has gone; nothing when that was done."""
         undo, self._undo = self._undo, None
         self._timer.stop()
         self.hide()

@@ -114,6 +114,20 @@ def test_a_deleted_message_comes_back(qtbot: QtBot, page: ChatPage) -> None:
     until(qtbot, lambda: len(page.transcript.entries) == 4)
 
 
+def test_ctrl_z_brings_a_message_back_when_the_line_has_gone(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "one")
+    page.controller.act(page.transcript.entries[0].key, "delete")
+    until(qtbot, page._undo.isVisible)
+    page._undo.hide()
+    page.composer.edit.insertPlainText("typed")
+    control = Qt.KeyboardModifier.ControlModifier
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Z, control)
+    assert page.composer.text() == ""  # the text's own first
+    assert not page.transcript.entries
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Z, control)
+    until(qtbot, lambda: len(page.transcript.entries) == 2)
+
+
 def test_a_deleted_chat_comes_back(qtbot: QtBot, page: ChatPage, services: Any) -> None:
     ask(qtbot, page, "keep me")
     chat = page.controller.chat

@@ -336,3 +336,14 @@ def test_a_splitter_is_not_wider_than_its_part_takes(qtbot: Any) -> None:
     assert first is not None
     assert second is not None
     assert second.x() == first.geometry().right() + 1 + found.handleWidth()  # no gap between them
+
+
+def test_the_menu_takes_back_what_the_page_offered(qtbot: Any, window: Any) -> None:
+    page, taken = window.page("chat"), []
+    window.open_page("chat")
+    page._undo.offer("Chat deleted", lambda: taken.append(1))
+    page._undo.hide()
+    window.setFocus()
+    window.actions_.by_name["undo"].trigger()
+    window.actions_.by_name["undo"].trigger()
+    assert taken == [1]

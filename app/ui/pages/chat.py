@@ -127,6 +127,7 @@ class ChatPage(QWidget):
 
     def _connect_view(self) -> None:
         self.composer.submitted.connect(self._submit)
+        self.composer.edit.undo_asked.connect(self._undo.take_back)
         self.transcript.action.connect(self.messages.act)
         self.transcript.edited.connect(self.controller.edit)
         self.transcript.link_activated.connect(self.messages.ask_link)
