@@ -25,7 +25,7 @@ from tests.fakes.gguf_writer import (
 )
 
 MEMORY = 64 << 20
-SECONDS = 20.0  # not a hang: the machine that runs this may be busy, and measuring slow
+SECONDS = 10.0  # of the processor, since the machine may be busy; tracing slows it down by a factor
 
 
 class Bytes:
@@ -241,23 +241,23 @@ def test_a_hostile_header_is_refused_quickly_and_in_little_memory(name: str) -> 
     readers = [Bytes(raw), Bytes(raw, size=None)]
     for reader in readers:
         tracemalloc.start()
-        start = time.perf_counter()
+        start = time.thread_time()
         with pytest.raises((BadHeaderError, TruncatedModelError)):
             read_header(reader)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < MEMORY
-        assert time.perf_counter() - start < SECONDS
+        assert time.thread_time() - start < SECONDS
 
 
 def test_a_huge_sparse_file_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "sparse.gguf"
     path.write_bytes(_start(0, 1) + _string(b"k") + struct.pack("<IIQ", 9, 8, 1 << 30))
     os.truncate(path, 1 << 40)
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(BadHeaderError):
         read_header(path)
-    assert time.perf_counter() - start < SECONDS
+    assert time.thread_time() - start < SECONDS
 
 
 def survives(raw: bytes) -> bool:
