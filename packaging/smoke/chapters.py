@@ -70,6 +70,16 @@ def load_and_chat(story: Story, _model: Path, _package: Path) -> None:
     )
     story.picture("5-answer")
     assert ("user", QUESTION) in story.messages()
+    _see_the_engine(run)
+
+
+def _see_the_engine(run: Path) -> None:
+    """The worker has our own part of the engine, a library for this processor, and nothing of the window."""
+    instances = [one for path in run.glob("*.json") for one in json.loads(path.read_text())["instances"]]
+    maps = Path(f"/proc/{instances[0]['pid']}/maps").read_text(encoding="ascii", errors="replace")
+    assert "/libhearth.so" in maps
+    assert "/libggml-cpu-" in maps
+    assert "/libQt6" not in maps
 
 
 def serve(story: Story, _model: Path, _package: Path) -> None:
