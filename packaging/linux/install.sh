@@ -99,7 +99,8 @@ cat > "$PREFIX/bin/hearth-uninstall" <<TEXT
 while read -r file; do rm -f "\$file"; done < "$lib/hearth/installed-files"
 rm -rf "$lib/hearth" "$lib/hearth.previous" "$lib"/hearth-[0-9]*
 rm -f "$PREFIX/bin/hearth" "$PREFIX/bin/hearth-uninstall"
-for tool in "update-mime-database $DATA/mime" "update-desktop-database -q $DATA/applications"; do
+for tool in "update-mime-database $DATA/mime" "update-desktop-database -q $DATA/applications" \\
+    "gtk-update-icon-cache -q -f -t $DATA/icons/hicolor"; do
     command -v "\${tool%% *}" >/dev/null && \$tool 2>/dev/null
 done
 echo "Hearth is removed. Your models, chats and settings are still there."
