@@ -36,7 +36,7 @@ _SMALL = 1 << 16
 _BY_NAME = {kind.name: kind for kind in GGML_TYPES.values()}
 
 STEEP = -math.log(4.0)
-"""Where one type only was measured: an error of half the size for each bit, squared."""
+"""An error of half the size for each bit, squared."""
 Tell = Callable[[str, LabProgress], None]
 _Point = tuple[float, float]
 
@@ -155,7 +155,8 @@ class Sensitivity:
 
 
 def line(group: Group, losses: Mapping[str, float]) -> Callable[[str], float]:
-    """Nats of a group at any type of the ladder: as measured, or log-linear in the real bits per weight."""
+    """Nats of a group at any type of the ladder: as measured, log-linear in the real bits per weight between two of them,
+    and ``STEEP`` from the nearest one towards finer types (two points with the noise of a few pieces give no slope)."""
     row = group.tensors[0][1]
     measured = {taken(kind, row): max(loss, LEAST) for kind, loss in losses.items()}
     points = sorted((group.bits_at(kind), math.log(max(loss, LEAST))) for kind, loss in losses.items())
@@ -166,6 +167,8 @@ def line(group: Group, losses: Mapping[str, float]) -> Callable[[str], float]:
         if taken(kind, row) in measured:
             return measured[taken(kind, row)]
         bits = group.bits_at(kind)
+        if bits > points[-1][0]:
+            return math.exp(min(log + STEEP * (bits - there) for there, log in points))
         low, high = _neighbours(points, bits)
         slope = min(-0.2, (high[1] - low[1]) / (high[0] - low[0])) if high[0] > low[0] else STEEP
         nearest = min(low, high, key=lambda point: abs(point[0] - bits))
