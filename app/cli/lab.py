@@ -76,8 +76,9 @@ def _make(running: Services, args: Namespace, job: QuantizeJob, matrix: Path | N
 def _said(made: making.Made) -> str:
     lines = [f"{made.path}: {size(made.bytes)}, {made.bits:.2f} bits per weight"]
     if made.fallbacks:
+        kind = "their type" if made.recipe.overrides else made.recipe.type
         lines.append(
-            f"  {_tensors(len(made.fallbacks))} with rows that {made.recipe.type} can't take got another type, as"
+            f"  {_tensors(len(made.fallbacks))} with rows that {kind} can't take got another type, as"
             f" {made.fallbacks[0]}"
         )
     return "\n".join(lines)
