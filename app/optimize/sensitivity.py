@@ -156,7 +156,8 @@ class Sensitivity:
 
 def line(group: Group, losses: Mapping[str, float]) -> Callable[[str], float]:
     """Nats of a group at any type of the ladder: as measured, log-linear in the real bits per weight between two
-    of them, and ``STEEP`` from the nearest one towards finer types (two points with the noise of a few pieces give no slope)."""
+    of them, and ``STEEP`` from the nearest one towards finer types (two points with the noise of a few pieces give no
+    slope)."""
     row = group.tensors[0][1]
     measured = {taken(kind, row): max(loss, LEAST) for kind, loss in losses.items()}
     points = sorted((group.bits_at(kind), math.log(max(loss, LEAST))) for kind, loss in losses.items())
