@@ -46,7 +46,7 @@ def seeing(services: Any, starter: Path, tmp_path: Path) -> Iterator[Any]:
         "supervisor": supervisor,
         "engine": lambda _source: supervisor,
         "library": FakeLibrary((record,)),
-        "load": lambda model: supervisor.ensure_ready(model, plan),
+        "load": lambda model, **_more: supervisor.ensure_ready(model, plan),
     }
     services.settings.set("chat.max_tokens", 4)
     supervisor.ensure_ready(record.id, plan).result(60)

@@ -197,7 +197,7 @@ def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
         engine=lambda _source: supervisor,
         library=SimpleNamespace(records=lambda: (SimpleNamespace(id="fake/model"),)),
         presets=Presets(tmp_path / "presets"),
-        load=lambda model: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
+        load=lambda model, **_more: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
     )
     made = QuickAsk(around)  # type: ignore[arg-type]
     yield made
