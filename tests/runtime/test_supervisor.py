@@ -125,7 +125,7 @@ def test_kills_at_random_moments_always_have_a_reason(supervisor: Supervisor, st
         assert supervisor.pids() == []
         assert snapshot.error
         assert "SIGKILL" in snapshot.error.details + snapshot.error.message
-        assert load.done()
+        until(load.done)
     assert set(psutil.Process().children()) <= others
 
 
