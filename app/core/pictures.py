@@ -66,6 +66,35 @@ def check(raw: bytes) -> Picture:
     return found
 
 
+def orientation(raw: bytes) -> int:
+    """How a camera held a JPEG, as EXIF says it: 1 (upright) to 8; 1 where it says nothing readable."""
+    try:
+        return _orientation(raw) if raw.startswith(b"\xff\xd8") else 1
+    except (struct.error, IndexError):
+        return 1
+
+
+def _orientation(raw: bytes) -> int:
+    at = 2
+    while raw[at] == 0xFF and raw[at + 1] != 0xDA:  # up to the pixels
+        size = int(struct.unpack_from(">H", raw, at + 2)[0])
+        if raw[at + 1] == 0xE1 and raw[at + 4 : at + 10] == b"Exif\0\0":
+            return _turned(raw[at + 10 : at + 2 + size])
+        at += 2 + size
+    return 1
+
+
+def _turned(tiff: bytes) -> int:
+    order = "<" if tiff[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+    (count,) = struct.unpack_from(f"{order}H", tiff, start)
+    for at in range(start + 2, start + 2 + 12 * min(count, 200), 12):
+        tag, _kind, _length, value = struct.unpack_from(f"{order}HHIH", tiff, at)
+        if tag == 0x0112:
+            return int(value) if 1 <= value <= 8 else 1
+    return 1
+
+
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),

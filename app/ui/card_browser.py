@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QSize, QSizeF, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QImage, QImageReader, QTextCursor, QTextDocument, QTextFormat
+from PySide6.QtCore import QSizeF, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QImage, QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
+from app.core.pictures import measure
 from app.ui.card_text import images, plain_card, without_images
+from app.ui.picture_files import decoded
 
 _PIXELS = 25_000_000
 """A picture with more is not decoded: a few bytes can promise gigabytes."""
@@ -81,14 +83,12 @@ class CardBrowser(QTextBrowser):
 
 
 def _decode(data: bytes) -> QImage | None:
-    buffer = QBuffer()
-    buffer.setData(QByteArray(data))
-    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
-    reader = QImageReader(buffer)
-    size = reader.size()
-    if not size.isValid() or size.width() * size.height() > _PIXELS:
+    try:
+        if measure(data).pixels > _PIXELS:
+            return None
+    except ValueError:
         return None
-    if size.width() > _WIDEST:
-        reader.setScaledSize(size.scaled(QSize(_WIDEST, size.height()), Qt.AspectRatioMode.KeepAspectRatio))
-    image = reader.read()
+    image = decoded(data)
+    if image.width() > _WIDEST:
+        image = image.scaledToWidth(_WIDEST, Qt.TransformationMode.SmoothTransformation)
     return None if image.isNull() else image

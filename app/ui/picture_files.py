@@ -7,12 +7,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QSize, Qt
-from PySide6.QtGui import QImage, QImageReader, QImageWriter
+from PySide6.QtGui import QImage, QImageWriter, QTransform
 
 from app.chat import attachments
 from app.chat.store_types import NewAttachment
 from app.core.errors import UsageError
-from app.core.pictures import DECODED
+from app.core.pictures import DECODED, orientation
 
 _numbers = itertools.count(1)
 
@@ -64,13 +64,26 @@ def fitted(data: bytes, room: QSize) -> tuple[QImage, QSize]:
     return image, image.size() if fits else image.size().scaled(room, Qt.AspectRatioMode.KeepAspectRatio)
 
 
+def decoded(data: bytes) -> QImage:
+    """The pixels, upright as the camera says; null when they can't be read. On any thread, and never by QImageReader
+    over a device of Python's: it asks that one while it holds a lock of Qt's, and the GUI thread, which has Python's
+    lock, waits for Qt's when it shows an icon."""
+    image = QImage.fromData(data)
+    turn, mirror = _TURNS[orientation(data)]
+    if not (turn or mirror):
+        return image
+    return image.transformed(QTransform().rotate(turn).scale(-1 if mirror else 1, 1))
+
+
+_TURNS = {
+    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True),
+    5: (270, True), 6: (90, False), 7: (90, True), 8: (270, False),
+}  # fmt: skip
+"""EXIF's orientation -> degrees clockwise, after the picture was mirrored from left to right."""
+
+
 def _read(data: bytes, most: QSize | None) -> QImage:
-    buffer = QBuffer()
-    buffer.setData(QByteArray(data))
-    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
-    reader = QImageReader(buffer)
-    reader.setAutoTransform(True)
-    size = reader.size()
-    if most is not None and size.isValid() and (size.width() > most.width() or size.height() > most.height()):
-        reader.setScaledSize(size.scaled(most, Qt.AspectRatioMode.KeepAspectRatio))
-    return reader.read()
+    image = decoded(data)
+    if most is None or (image.width() <= most.width() and image.height() <= most.height()):
+        return image
+    return image.scaled(most, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)

@@ -1,6 +1,7 @@
 """Pictures in the chat: pasted, dropped, counted, asked about over the real engine, kept, shown and exported."""
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,12 +9,13 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import QMimeData, QSize, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMimeData, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QImageReader
 from pytestqt.qtbot import QtBot
 
 from app.chat import attachments
 from app.chat.store_types import NewAttachment
+from app.core import pictures
 from app.core.errors import UsageError
 from app.core.events import Bus
 from app.core.types import LoadPlan, ModelFile, ModelRecord
@@ -120,6 +122,40 @@ def test_a_model_without_eyes_is_told_with_the_next_step(qtbot: QtBot, services:
         assert not page.composer._note.text()
         qtbot.mouseClick(chips(page)[0], Qt.MouseButton.LeftButton)
         assert not page.composer.attachments.items
+
+
+def photo(turned: int, order: str = "<") -> bytes:
+    """A JPEG of two halves that says how the camera was held."""
+    image = red(32).copy(0, 0, 32, 16)
+    for x, y in ((x, y) for x in range(16) for y in range(8)):
+        image.setPixelColor(x, y, QColor(0, 0, 255))
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "JPEG", 95)  # type: ignore[call-overload]
+    plain = bytes(data.data())
+    tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(
+        f"{order}IHHHIHHI", 8, 1, 0x0112, 3, 1, turned, 0, 0
+    )
+    said = b"Exif\0\0" + tiff
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(said) + 2) + said + plain[2:]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_a_photo_is_shown_as_the_camera_was_held(qapp: object, turned: int, order: str) -> None:
+    raw = photo(turned, order)
+    buffer = QBuffer()
+    buffer.setData(QByteArray(raw))
+    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
+    reader = QImageReader(buffer)
+    reader.setAutoTransform(True)
+    expected, found = reader.read(), picture_files.decoded(raw)
+    assert pictures.orientation(raw) == turned
+    assert found.size() == expected.size()
+    assert found.convertToFormat(expected.format()) == expected
+    for cut in range(0, len(raw), 7):
+        assert 1 <= pictures.orientation(raw[:cut]) <= 8
 
 
 def test_what_the_engine_can_not_decode_becomes_a_png(tmp_path: Path) -> None:
