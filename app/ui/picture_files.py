@@ -4,6 +4,7 @@ long may run beside the GUI thread."""
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from msgspec.structs import replace
 from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QSize, Qt
@@ -12,7 +13,7 @@ from PySide6.QtGui import QImage, QImageWriter, QTransform
 from app.chat import attachments
 from app.chat.store_types import NewAttachment
 from app.core.errors import UsageError
-from app.core.pictures import DECODED, orientation
+from app.core.pictures import DECODED, kind_of, orientation
 
 _numbers = itertools.count(1)
 
@@ -67,8 +68,10 @@ def fitted(data: bytes, room: QSize) -> tuple[QImage, QSize]:
 def decoded(data: bytes) -> QImage:
     """The pixels, upright as the camera says; null when they can't be read. On any thread, and never by QImageReader
     over a device of Python's: it asks that one while it holds a lock of Qt's, and the GUI thread, which has Python's
-    lock, waits for Qt's when it shows an icon."""
-    image = QImage.fromData(data)
+    lock, waits for Qt's when it shows an icon. The format is told for the same reason: a plugin of Qt's that is asked
+    whether the bytes are its own translates why not, which our translator does in Python."""
+    kind = (kind_of(data) or "").removeprefix("image/")
+    image = QImage.fromData(data, cast(Any, kind or None))  # a str, whatever PySide's stubs say
     turn, mirror = _TURNS[orientation(data)]
     if not (turn or mirror):
         return image

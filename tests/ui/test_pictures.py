@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMimeData, QSize, Qt
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMimeData, QSize, Qt, QTranslator
 from PySide6.QtGui import QColor, QImage, QImageReader
 from pytestqt.qtbot import QtBot
 
@@ -156,6 +156,41 @@ def test_a_photo_is_shown_as_the_camera_was_held(qapp: object, turned: int, orde
     assert found.convertToFormat(expected.format()) == expected
     for cut in range(0, len(raw), 7):
         assert 1 <= pictures.orientation(raw[:cut]) <= 8
+
+
+class Asked(QTranslator):
+    """Notes what is to be translated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def isEmpty(self) -> bool:
+        return False
+
+    def translate(
+        self, context: str, text: str, disambiguation: str | None = None, n: int = -1
+    ) -> str | None:
+        self.texts.append(text)
+        return None
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp"])
+def test_reading_a_picture_asks_python_for_nothing(qapp: Any, kind: str) -> None:
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    assert red().save(buffer, kind)
+    raw = bytes(data.data())
+    picture_files.decoded(raw)  # Qt loads its plugins once
+    asked = Asked()
+    qapp.installTranslator(asked)
+    asked.texts.clear()  # which way the language is read
+    try:
+        assert picture_files.decoded(raw).size() == red().size()
+    finally:
+        qapp.removeTranslator(asked)
+    assert asked.texts == []
 
 
 def test_what_the_engine_can_not_decode_becomes_a_png(tmp_path: Path) -> None:
