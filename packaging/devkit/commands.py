@@ -32,8 +32,9 @@ from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
 from devkit.venvs import CLIENTS, LOCKER, MAIN, PACKAGER, WITHOUT_QT
 
-BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
-"""In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests."""
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart", "1")
+"""In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests. A process
+that a test ends is replaced once: the next would end by the same test."""
 TESTS_WITHOUT_QT = ("-n", "2", *BY_FILE, "-m", "not gui", "--ignore=tests/ui")
 TESTS_WITH_QT = ("-n", "1", *BY_FILE, "-m", "gui", "tests/ui", "tests/integration")
 """Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none. Both run
