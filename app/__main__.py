@@ -49,7 +49,8 @@ def _window(args: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from multiprocessing import freeze_support
+    if getattr(sys, "frozen", False):  # elsewhere it does nothing, and costs each process 9 ms
+        from multiprocessing import freeze_support
 
-    freeze_support()
+        freeze_support()
     sys.exit(main())
