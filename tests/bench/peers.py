@@ -21,6 +21,8 @@ from tests.starter import find_starter
 PAIRS = 5
 THREADS = 2
 CLIENTS = (1, 4, 8)
+LONE_PAIRS = 11
+"""A lone client's rounds are short, and their gaps the most disturbed by anything else."""
 PROMPT, TOKENS = 200, 128
 N_CTX = 8192
 WORDS = tuple(
@@ -87,7 +89,8 @@ def _servers(peers: Path) -> list[Figure]:
         found: list[Figure] = []
         for clients in CLIENTS:
             pairs = [
-                (_round(theirs, clients, seed), _round(ours, clients, seed)) for seed in range(PAIRS + 1)
+                (_round(theirs, clients, seed), _round(ours, clients, seed))
+                for seed in range((PAIRS if clients > 1 else LONE_PAIRS) + 1)
             ][1:]
             found += _compare(f"{clients} clients", pairs)
         return [*found, *_second_turn(theirs, ours), _shared_prefix(ours)]
