@@ -22,6 +22,8 @@ class ChatDrafts(QObject):
         super().__init__(owner)
         self._owner = owner
         self._new = self._now = ""
+        self._changed = False
+        """Something was typed since it was last kept. (A single-shot timer is not active any more in its timeout.)"""
         self._unsaved: dict[int, str] = {}
         """Drafts on their way to the disk: a chat opened again at once is read by another thread, maybe before."""
         self._timer = QTimer(self, interval=_SAVE_MS, singleShot=True)
@@ -30,22 +32,21 @@ class ChatDrafts(QObject):
     def close(self) -> None:
         """Keep what is typed."""
         self.save()
-        self._timer.stop()
 
     def keep(self, text: str) -> None:
         """Remember what is typed but not sent."""
         if text != self._now:
-            self._now = text
+            self._now, self._changed = text, True
             self._timer.start()
 
     def of_new(self) -> str:
         """What was typed before a new conversation was opened; a temporary one begins with nothing."""
-        self._now = "" if self._owner.place.temporary else self._new
+        self._now, self._changed = "" if self._owner.place.temporary else self._new, False
         return self._now
 
     def of(self, chat: int, conversation: Conversation) -> str:
         """What was typed in a conversation."""
-        self._now = self._unsaved.get(chat, conversation.draft)
+        self._now, self._changed = self._unsaved.get(chat, conversation.draft), False
         return self._now
 
     def on_its_way(self, chat: int) -> str | None:
@@ -64,15 +65,16 @@ class ChatDrafts(QObject):
 
     def give_back(self, question: str) -> str:
         """A question could not be asked: it is a draft again, unless something else was typed."""
-        self._now = self._now or question
+        self._now, self._changed = self._now or question, True
+        self.save()
         return self._now
 
     def save(self) -> None:
         """Keep what is typed, if it changed since."""
-        owner = self._owner
-        if not self._timer.isActive() and owner.chat is not None:
-            return
         self._timer.stop()
+        if not self._changed:
+            return
+        owner, self._changed = self._owner, False
         if owner.chat is None:
             self._new = self._new if owner.place.temporary else self._now
             return

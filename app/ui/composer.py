@@ -205,7 +205,7 @@ class Composer(QWidget):
 
     def _connect(self) -> None:
         self.edit.send.connect(self._submit)
-        self.edit.escaped.connect(self._stop)
+        self.edit.escaped.connect(self.stop)
         self.edit.dropped.connect(self.files_dropped)
         self.edit.pasted.connect(self.long_paste)
         self.edit.image_pasted.connect(self.image_pasted)
@@ -253,14 +253,15 @@ class Composer(QWidget):
     # ---------------------------------------------------------------- behaviour
 
     def _pressed(self) -> None:
-        self._stop() if self._busy else self._submit()
+        self.stop() if self._busy else self._submit()
 
     def _submit(self) -> None:
         text = self.text().strip()
         if (text or self.attachments.items) and not self._busy:
             self.submitted.emit(text)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop the answer that is written, if one is."""
         if self._busy:
             self.stop_requested.emit()
 

@@ -60,12 +60,16 @@ def test_the_second_question_goes_with_the_first(qtbot: QtBot, page: ChatPage, s
     assert len(services.chats.conversations()) == 1
 
 
-def test_stop_keeps_what_is_there(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+@pytest.mark.parametrize("where", ["composer", "transcript", "list"])
+def test_escape_stops_and_keeps_what_is_there(
+    qtbot: QtBot, page: ChatPage, services: Any, where: str
+) -> None:
     services.supervisor.delay = 0.05
     page.composer.set_text("word " * 100)
     qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
     until(qtbot, lambda: len(page.transcript.entries) == 2 and "word" in page.transcript.entries[1].text)
-    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Escape)
+    focused = {"composer": page.composer.edit, "transcript": page.transcript, "list": page.list.view}[where]
+    qtbot.keyClick(focused, Qt.Key.Key_Escape)
     wait_idle(qtbot, page)
     last = page.transcript.entries[-1]
     assert last.reason == "cancelled"
@@ -151,6 +155,25 @@ def test_drafts_stay_with_their_chat(qtbot: QtBot, page: ChatPage, services: Any
     until(qtbot, lambda: page.composer.text() == "")
     page.open_chat(first)
     until(qtbot, lambda: page.composer.text() == "half a thought")
+
+
+def test_a_draft_is_written_a_moment_after_the_last_key_and_when_the_page_closes(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    ask(qtbot, page, "a chat")
+    first = page.controller.chat
+    assert first is not None
+
+    def kept() -> str:
+        return str(services.chats.conversation(first).draft)
+
+    qtbot.keyClicks(page.composer.edit, "half a thought")
+    until(qtbot, lambda: kept() == "half a thought")
+    qtbot.keyClicks(page.composer.edit, " more")
+    page.controller.drafts.close()
+    until(qtbot, lambda: kept() == "half a thought more")
+    page.composer.edit.clear()
+    until(qtbot, lambda: kept() == "")
 
 
 def test_a_draft_is_not_lost_to_a_reading_that_began_before_it_was_written(

@@ -4,14 +4,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.core.events import ErrorInfo, LibraryChanged, SettingChanged
 from app.ui import errors, keys, theme
@@ -39,7 +33,6 @@ if TYPE_CHECKING:
 
 _LIST_WIDTH = 250
 _LIST_HIDDEN_BELOW = 640
-_LOGPROBS = 5
 
 
 class ChatPage(QWidget):
@@ -146,7 +139,7 @@ class ChatPage(QWidget):
         self.picker.search_requested.connect(self.search_requested)
         self.picker.cancel_requested.connect(self.controller.models.cancel_load)
         self.find_bar.closed.connect(self.composer.edit.setFocus)
-        self._empty.primary.connect(self._fill)
+        self._empty.primary.connect(self.starter_requested)
         self._empty.secondary.connect(lambda: self.search_requested.emit(""))
         self.list.opened.connect(self.open_chat)
         self.list.new_requested.connect(self.new_chat)
@@ -283,9 +276,6 @@ class ChatPage(QWidget):
             )
         self._empty.show_state(self.tr("What would you like to know?"), about)
 
-    def _fill(self) -> None:
-        self.starter_requested.emit()
-
     # ---------------------------------------------------------------- asking
 
     def _submit(self, text: str) -> None:
@@ -356,6 +346,12 @@ class ChatPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.composer.edit.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:  # nothing within had a use for it
+            self.composer.stop()
+        else:
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
