@@ -36,7 +36,7 @@ _TOP, _SCORED, _ENTRY = 8192, CHUNK // 2, 6
 
 
 class Sized(Struct, frozen=True):
-    """A dry run's answer for one type: real bits per weight, tensors that must take another type."""
+    """A dry run's answer for one type: bytes of the file, real bits per weight, tensors that must take another type."""
 
     type: str
     bytes: int
@@ -50,8 +50,8 @@ _lock = threading.Lock()
 
 
 def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
-    """The size of what ``job`` would write; kept for this source and these options. Raises HearthError,
-    LabCancelledError."""
+    """The size of what ``job`` would write; kept for this source and these options. llama.cpp counts weights alone: the
+    vocabulary and the names before them stay as they are in the source. Raises HearthError, LabCancelledError."""
     asked = replace(job, dry_run=True, matrix="", matrix_name="", target="dry", requantize=True)
     key = (fingerprint(Path(job.source)), asked)
     with _lock:
@@ -60,7 +60,8 @@ def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
     done = run_job(asked, cancel=cancel)
     figures = done.figures
     sized = Sized(
-        job.type, int(figures["quant_bytes"]), _bits(job, figures), tuple(done.notes), bool(figures["needs_matrix"])
+        job.type, int(figures["quant_bytes"]) + read_header(Path(job.source)).data_offset, _bits(job, figures),
+        tuple(done.notes), bool(figures["needs_matrix"]),
     )  # fmt: skip
     with _lock:
         _known[key] = sized

@@ -149,7 +149,7 @@ def plan_wish(
 
     ``speed`` (see ``speed_here``) is needed for ``AtLeastSpeed``. ``sensitivity`` (a measurement on a text: minutes
     or hours) is needed for ``AtMostLoss``; with it ``AtMostBytes`` gives a mix of types too. ``has_matrix``: an
-    importance matrix will be used. Otherwise four or five dry runs decide, about a second each.
+    importance matrix will be used. Otherwise dry runs decide: a fifth of a second each, at most one for each type.
     Raises LabRefusedError when what is needed is missing, QuantizeFailedError, LabCancelledError.
     """
     if isinstance(wish, AtLeastSpeed):
@@ -195,18 +195,19 @@ class _Types:
         return dry_run(QuantizeJob(source=str(self._source), target="", type=self.kinds[index]), self._cancel)
 
     def first(self, good: Callable[[Sized], bool]) -> int | None:
-        """The finest type that is ``good``, by halving: the smaller a type, the more likely it is."""
-        low, high = 0, len(self.kinds)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if good(self[middle]) else (middle + 1, high)
-        return low if low < len(self.kinds) else None
+        """The finest type that is ``good``. Every finer one is looked at: a coarser type can be larger (where rows are
+        no multiple of 256) and slower (on a processor) than one before it."""
+        return next((at for at in range(len(self.kinds)) if good(self[at])), None)
+
+    def best(self, figure: Callable[[Sized], float]) -> int:
+        """The type for which ``figure`` is largest."""
+        return max(range(len(self.kinds)), key=lambda at: figure(self[at]))
 
 
 def _for_bytes(types: _Types, limit: int, speed: SpeedOf | None, has_matrix: bool) -> WishPlan:
     at = types.first(lambda sized: sized.bytes <= limit)
     if at is None:
-        sized = types[-1]
+        sized = types[types.best(lambda sized: -sized.bytes)]
         why = [reason("smallest", type=sized.type, size=megabytes(sized.bytes), limit=megabytes(limit))]
         return _plan(sized, why, has_matrix, speed, reached=False)
     sized = types[at]
@@ -227,7 +228,7 @@ def _for_speed(types: _Types, wish: float, speed: SpeedOf, has_matrix: bool) -> 
 
     at = types.first(lambda sized: found(sized).low >= wish)
     if at is None:
-        sized = types[-1]
+        sized = types[types.best(lambda sized: found(sized).low)]
         why = [reason("not_fast", type=sized.type, wish=wish, **_range(found(sized)))]
         return _plan(sized, why, has_matrix, speed, reached=False)
     sized = types[at]

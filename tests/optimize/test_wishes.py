@@ -68,6 +68,22 @@ def test_a_speed_gets_the_finest_type_forecast_to_reach_it(source: Path) -> None
             plan_wish(source, wish)
 
 
+def test_a_coarser_type_that_is_larger_or_slower_hides_no_finer_one(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd_rows(job: QuantizeJob, _cancel: object = None) -> Sized:
+        return Sized(job.type, 950 if job.type == "Q3_K_L" else int(100 * BITS[job.type]), BITS[job.type])
+
+    def slow_lookups(kind: str, size: int) -> Forecast:
+        return Forecast(8000 / size / (3 if kind.startswith("IQ") else 1), 9000 / size)
+
+    monkeypatch.setattr(wishes, "dry_run", odd_rows)
+    assert plan_wish(source, AtMostBytes(430)).types == ("IQ4_XS",)
+    assert plan_wish(source, AtLeastSpeed(20), speed=slow_lookups).types == ("Q3_K_M",)
+    nearest = plan_wish(source, AtLeastSpeed(30), speed=slow_lookups)
+    assert (nearest.types, nearest.reached) == (("Q2_K",), False)
+
+
 def test_wishes_are_read_as_people_write_them() -> None:
     assert wishes.parse("5GB") == wishes.parse("at most 5 gb") == AtMostBytes(5_000_000_000)
     assert wishes.parse("1.5 GiB") == AtMostBytes(3 * 2**29)
