@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from app.chat import store_journal, store_rows, store_salvage, store_schema
+from app.chat import store_drafts, store_journal, store_rows, store_salvage, store_schema
 from app.chat.store_file import StoreFile
 from app.chat.store_rows import to_json
 from app.chat.store_salvage import Salvaged
-from app.chat.store_types import Conversation
+from app.chat.store_types import Conversation, Draft, NewAttachment
 from app.core.errors import HearthError, StoreDamagedError, UsageError
 from app.core.events import Bus, ChatChanged, ChatsPurged
 from app.core.generate import ContextPolicy
@@ -134,6 +134,29 @@ class ConversationStore:
             connection.execute("UPDATE conversation SET draft = ? WHERE id = ?", (text, number))
 
         return self._file.write(work, durable=False)
+
+    def save_new_draft(self, place: int, text: str) -> "Future[None]":
+        """The same for a chat in which nothing was asked yet. Several may be begun; ``place`` (from 1) tells them
+        apart."""
+        return self._file.write(
+            lambda connection: store_drafts.keep_new(connection, place, text), durable=False
+        )
+
+    def save_draft_files(
+        self, number: int | None, files: tuple[NewAttachment, ...], place: int = 0
+    ) -> "Future[None]":
+        """Keep what is attached to the draft of a conversation, or with ``number`` None of the new one at ``place``."""
+        return self._file.write(
+            lambda connection: store_drafts.keep_files(connection, number, place, files), durable=False
+        )
+
+    def draft_files(self, number: int) -> tuple[NewAttachment, ...]:
+        """What is attached to a conversation's draft."""
+        return self._file.read(lambda connection: store_drafts.files(connection, number), ())
+
+    def new_drafts(self) -> dict[int, Draft]:
+        """The drafts of chats in which nothing was asked yet, by their place."""
+        return self._file.read(store_drafts.new, {})
 
     def delete(self, number: int) -> None:
         """Put into the bin; ``restore`` undoes it."""

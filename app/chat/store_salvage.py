@@ -12,7 +12,7 @@ from app.core.errors import HearthError, StoreDamagedError
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("conversation", "message", "attachment")
+_TABLES = ("conversation", "message", "attachment", "new_draft", "draft_file")
 _BEYOND = 10_000  # ids looked at after the last one that is known
 
 
@@ -110,6 +110,7 @@ def _last(source: sqlite3.Connection, table: str) -> int:
 def _mend(made: sqlite3.Connection) -> None:
     """Hang what lost its parent below the root, and show what can be shown."""
     made.execute("DELETE FROM message WHERE conversation NOT IN (SELECT id FROM conversation)")
+    made.execute("DELETE FROM draft_file WHERE conversation NOT IN (SELECT id FROM conversation)")
     made.execute("UPDATE message SET parent = NULL WHERE parent NOT IN (SELECT id FROM message)")
     made.execute(
         "UPDATE message SET active_child = (SELECT MAX(c.id) FROM message AS c WHERE c.parent = message.id AND"

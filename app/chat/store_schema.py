@@ -81,6 +81,15 @@ MIGRATIONS: tuple[str, ...] = (
     );
     """,
     "ALTER TABLE conversation ADD COLUMN policy TEXT NOT NULL DEFAULT '';",
+    """
+    CREATE TABLE new_draft (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE draft_file (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation INTEGER REFERENCES conversation (id) ON DELETE CASCADE, place INTEGER NOT NULL DEFAULT 0,
+        kind TEXT NOT NULL, name TEXT NOT NULL, mime TEXT NOT NULL, text TEXT NOT NULL, data BLOB NOT NULL
+    );
+    CREATE INDEX draft_file_conversation ON draft_file (conversation);
+    """,
 )
 
 VERSION = len(MIGRATIONS)

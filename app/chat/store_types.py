@@ -58,6 +58,16 @@ class NewAttachment(Struct, frozen=True):
     data: bytes = b""
 
 
+class Draft(Struct, frozen=True):
+    """What is typed and attached but not sent."""
+
+    text: str = ""
+    files: tuple[NewAttachment, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.files)
+
+
 class Attachment(Struct, frozen=True):
     """A kept attachment; its bytes are asked for with ``ChatStore.attachment_data``."""
 

@@ -46,11 +46,11 @@ class AttachmentBar(QWidget):
         self._show()
         self.changed.emit()
 
-    def take(self) -> tuple[NewAttachment, ...]:
-        """Hand everything out and be empty."""
-        taken, self.items = tuple(self.items), []
-        self._show()
-        return taken
+    def put(self, attachments: Sequence[NewAttachment]) -> None:
+        """Hold these and no others (a draft's); who calls knows."""
+        if self.items != [*attachments]:
+            self.items = [*attachments]
+            self._show()
 
     def _remove(self, item: NewAttachment) -> None:
         self.items = [kept for kept in self.items if kept is not item]

@@ -10,6 +10,7 @@ from app.ui.entries import Entry
 if TYPE_CHECKING:
     from app.chat.store import ChatStore
     from app.ui.chat_controller import ChatController
+    from app.ui.turn_view import TurnView
 
 
 class ChatActs(QObject):
@@ -117,3 +118,18 @@ class ChatActs(QObject):
         owner, store = self._owner, self._owner.place.store
         words = self.tr("{title} (branch)").format(title=owner.title)
         owner.run(lambda: store.fork(key, words), lambda made: owner.show_place(made.id))
+
+    def name(self, turn: "TurnView") -> None:
+        """Have the model write a title after its first answer, unless a person gave one."""
+        owner, chat = self._owner, turn.conversation
+        wanted = owner.services.settings.value.chat.write_titles
+        if not wanted or turn.place.temporary or chat is None or turn.turn is None:
+            return
+        store, session, ended = turn.place.store, turn.place.session, turn.turn.ended
+
+        def work() -> None:
+            ended.result(10)
+            if store.conversation(chat).auto_title and len(store.messages(chat)) == 2:
+                session.write_title(chat, turn.entry.model)
+
+        owner.run(work)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -15,7 +15,7 @@ from PySide6.QtGui import QImage
 
 from app.chat import attachments
 from app.chat.session import ChatSession, TurnEnded
-from app.chat.store_types import Conversation, NewAttachment, StoredMessage
+from app.chat.store_types import Conversation, Draft, NewAttachment, StoredMessage
 from app.core.events import ChatChanged, InstanceChanged, LibraryChanged, LoadWaits
 from app.ui import chat_place, errors, picture_files, tasks
 from app.ui.chat_acts import ChatActs
@@ -37,12 +37,22 @@ log = logging.getLogger(__name__)
 _FOLLOW_MS = 400
 
 
+class _Found(NamedTuple):
+    """What was read of a conversation."""
+
+    conversation: Conversation
+    messages: tuple[StoredMessage, ...]
+    draft: Draft
+
+
 class ChatController(QObject):
     """One open conversation, in the chat file or in memory only, and the parts that serve it."""
 
     chats_changed = Signal(list, object)
-    opened = Signal(str, list, str, list)
-    """title, entries, draft, earlier questions"""
+    opened = Signal(str, list, object, list)
+    """title, entries, Draft, earlier questions"""
+    drafted = Signal(object)
+    """What was typed into a new chat before the program was started: a Draft."""
     title_changed = Signal(str)
     appended = Signal(object)
     truncated = Signal(int)
@@ -131,6 +141,7 @@ class ChatController(QObject):
         self.shelf.load()
         self.models.load()
         self.open(None)
+        self.drafts.start()
 
     def close(self) -> None:
         """Keep the draft, stop the answers that were asked for here, and every timer."""
@@ -171,7 +182,6 @@ class ChatController(QObject):
 
     def open(self, chat: int | None) -> None:
         """Show a conversation of the list, or an empty one that is kept once something is asked."""
-        self.drafts.save()
         was_temporary = self.place.temporary and self.chat is not None
         self._go_to(self._kept, chat)
         if was_temporary:
@@ -179,7 +189,7 @@ class ChatController(QObject):
 
     def open_temporary(self) -> None:
         """Begin a conversation that is never written anywhere; the last such one is forgotten."""
-        self.drafts.save()
+        self.drafts.leave()
         self._forget_temporary()
         self._in_memory = chat_place.temporary(self.services)
         self._go_to(self._in_memory, None)
@@ -196,6 +206,7 @@ class ChatController(QObject):
             self._in_memory = None
 
     def _go_to(self, place: chat_place.Place, chat: int | None) -> None:
+        self.drafts.leave()
         self.place, self.chat, self.conversation = place, chat, None
         self.how.forget()
         self.messages, self.entries = {}, []
@@ -214,13 +225,14 @@ class ChatController(QObject):
         chat, place = self.chat, self.place
         if chat is None:
             return
-        known = self.drafts.reading(chat)
+        draft_of = self.drafts.reading(chat)
 
-        def work() -> tuple[Conversation, tuple[StoredMessage, ...]]:
-            return place.store.conversation(chat), place.store.messages(chat)
+        def work() -> _Found:
+            conversation = place.store.conversation(chat)
+            return _Found(conversation, place.store.messages(chat), draft_of(conversation))
 
-        def show(found: tuple[Conversation, tuple[StoredMessage, ...]]) -> None:
-            self._show(place, chat, only_if_changed, (known(found[0]), found[1]))
+        def show(found: _Found) -> None:
+            self._show(place, chat, only_if_changed, found)
             if then is not None:
                 then()
 
@@ -231,14 +243,14 @@ class ChatController(QObject):
         place: chat_place.Place,
         chat: int,
         only_if_changed: bool,
-        found: tuple[Conversation, tuple[StoredMessage, ...]],
+        found: _Found,
     ) -> None:
         if place is not self.place or chat != self.chat:
             return
         turn = self.turns.here()
         if only_if_changed and (turn is not None or self.side_by_side):
             return
-        self.conversation, messages = found
+        self.conversation, messages = found.conversation, found.messages
         self.messages = {message.id: message for message in messages}
         self._follow_others(messages)
         entries = [self._with_memory(from_stored(message)) for message in messages]
@@ -247,10 +259,11 @@ class ChatController(QObject):
         if turn is not None and entries and entries[-1].key == turn.entry.key:
             entries[-1] = turn.entry
         self.entries = entries
-        self._show_opened(chat, self.conversation, turn)
+        self._show_opened(found, turn)
 
-    def _show_opened(self, chat: int, conversation: Conversation, turn: TurnView | None) -> None:
-        self.title, draft = conversation.title, self.drafts.of(chat, conversation)
+    def _show_opened(self, found: _Found, turn: TurnView | None) -> None:
+        conversation = found.conversation
+        self.title, draft = conversation.title, self.drafts.of(conversation.id, found.draft)
         history = [entry.text for entry in self.entries if entry.role == "user"]
         self.opened.emit(conversation.title, self.entries, draft, history)
         if turn is not None and turn.column is None:
@@ -329,19 +342,23 @@ class ChatController(QObject):
     def was_created(self, chat: int, question: str) -> None:
         """The first question has made the open conversation."""
         self.chat = chat
-        self.drafts.was_asked()
+        self.drafts.was_created(chat)
         self.how.was_created()
         self.title = next(iter(question.strip().splitlines()), "")
         self.title_changed.emit(self.title)
         self.shelf.load_soon()
 
     def not_begun(self, turn: TurnView, error: Exception) -> None:
-        """A turn could not be begun: what was typed comes back."""
+        """A turn could not be begun: what was typed and attached comes back."""
         self.report(error)
         self._tell_state()
-        draft = self.drafts.give_back(turn.question.text if turn.question is not None else "")
-        self.opened.emit(self.title, [], draft, [])
-        self.reload()
+        assert turn.draft_of is not None
+        asked = turn.question.text if turn.question is not None else ""
+        draft = self.drafts.give_back(turn.draft_of, Draft(asked, turn.files))
+        if turn.place is self.place and turn.conversation == self.chat:
+            self.entries = []
+            self.opened.emit(self.title, [], draft, [])
+            self.reload()
 
     def turn_ended(self, turn: TurnView, event: TurnEnded) -> None:
         """An answer has ended."""
@@ -351,7 +368,7 @@ class ChatController(QObject):
             self._tell_state()
             self._fetch_messages()
         if event.reason in {"stop", "length"}:
-            self._name(turn)
+            self.acts.name(turn)
 
     def _fetch_messages(self) -> None:
         """The stored messages behind what is shown: their versions are needed by the buttons."""
@@ -362,20 +379,6 @@ class ChatController(QObject):
     def _remember(self, chat: int, messages: Sequence[StoredMessage]) -> None:
         if chat == self.chat:
             self.messages = {message.id: message for message in messages}
-
-    def _name(self, turn: TurnView) -> None:
-        """Have the model write a title after its first answer, unless a person gave one."""
-        chat, wanted = turn.conversation, self.services.settings.value.chat.write_titles
-        if not wanted or turn.place.temporary or chat is None or turn.turn is None:
-            return
-        store, session, ended = turn.place.store, turn.place.session, turn.turn.ended
-
-        def work() -> None:
-            ended.result(10)
-            if store.conversation(chat).auto_title and len(store.messages(chat)) == 2:
-                session.write_title(chat, turn.entry.model)
-
-        self.run(work)
 
     # ---------------------------------------------------------------- what the page asks for
 

@@ -77,6 +77,7 @@ class ChatTurns(QObject):
         owner = self._owner
         turn = self._new_turn(Entry(0, "assistant", model=owner.model))
         names, shown = attached(files)
+        turn.files = tuple(files)
         turn.question = Entry(-2 * turn.tag, "user", text, files=names, pictures=shown)
         owner.add(turn.question)
         owner.add(turn.entry)
@@ -150,7 +151,7 @@ class ChatTurns(QObject):
         names, shown = attached(files)
         question = Entry(-1, "user", text, files=names, pictures=shown)
         first = self._column_turn(0, owner.model)
-        first.question = question
+        first.question, first.files = question, tuple(files)
         second = self._column_turn(1, other)
         owner.comparing.emit(question, [first.entry, second.entry])
 
@@ -200,9 +201,9 @@ class ChatTurns(QObject):
         self._show(turn, "set_status", turn.entry.key, turn.status)
         self._live.start()
         owner.busy_changed.emit(True)
-        owner.drafts.save()
+        turn.draft_of = owner.drafts.sending()
         options = owner.how.options(model or owner.model)
-        chat, system = turn.conversation, owner.how.system_prompt()
+        draft_of, chat, system = turn.draft_of, turn.conversation, owner.how.system_prompt()
         listener = partial(self._note, turn.tag)
 
         def work() -> "tuple[Turn, Future[Any] | None]":
@@ -214,6 +215,7 @@ class ChatTurns(QObject):
         def begun(found: "tuple[Turn, Future[Any] | None]") -> None:
             started, after = found
             turn.turn = started
+            owner.drafts.sent(draft_of)
             if after is not None:
                 tasks.run(partial(self._load, options.model, after, turn.unwanted))
             if turn.stopped:

@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.attachments import is_long_paste
+from app.chat.store_types import Draft
 from app.ui import theme
 from app.ui.attachment_bar import AttachmentBar
 from app.ui.chat_style import COLUMN, make_style
@@ -227,6 +228,14 @@ class Composer(QWidget):
         if text != self.text():
             self.edit.setPlainText(text)
             self.edit.moveCursor(QTextCursor.MoveOperation.End)
+
+    def set_draft(self, draft: Draft) -> None:
+        """Replace what is written and attached."""
+        self.attachments.put(draft.files)
+        if draft.text != self.text():
+            self.set_text(draft.text)
+        else:
+            self._text_changed()
 
     def set_busy(self, busy: bool) -> None:
         """While an answer is written the button stops it."""

@@ -29,14 +29,14 @@ class ComposerDesk(QObject):
         composer.long_paste.connect(controller.attach_text)
         composer.attach_requested.connect(self._choose_files)
         composer.image_pasted.connect(controller.attach_image)
-        composer.attachments.changed.connect(self._tell_size)
         controller.busy_changed.connect(composer.set_busy)
         controller.attached.connect(self._attached)
+        controller.drafted.connect(composer.set_draft)
         controller.pictures_sized.connect(self._show_costs)
         controller.sized.connect(self._show_size)
 
     def _typed(self) -> None:
-        self._controller.drafts.keep(self._composer.text())
+        self._controller.drafts.keep(self._composer.text(), tuple(self._composer.attachments.items))
         self._tell_size()
 
     def _tell_size(self) -> None:

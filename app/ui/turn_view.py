@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from PySide6.QtCore import QCoreApplication, QLocale
@@ -13,6 +14,10 @@ from app.core.generate import Delta, ToolCall, ToolCallDelta
 from app.ui.chat_place import Place
 from app.ui.entries import Entry
 
+if TYPE_CHECKING:
+    from app.chat.store_types import NewAttachment
+    from app.ui.chat_drafts import Slot
+
 
 class TurnView:
     """Takes the turn's events; ``entry`` is always what should be shown."""
@@ -22,6 +27,10 @@ class TurnView:
         self.column: int | None = None
         """Where it is shown when two answers stand side by side."""
         self.question: Entry | None = None
+        self.files: tuple[NewAttachment, ...] = ()
+        """What goes with the question."""
+        self.draft_of: Slot | None = None
+        """The draft that the question was."""
         self.turn: Turn | None = None
         self.stopped = False
         self.unwanted = threading.Event()

@@ -14,7 +14,7 @@ import pytest
 from app.chat import store_conversations, store_schema
 from app.chat.store import ChatStore
 from app.chat.store_search import SearchFilter, fold, match_expression
-from app.chat.store_types import NewAttachment, StoredMessage
+from app.chat.store_types import Draft, NewAttachment, StoredMessage
 from app.core.errors import ReadOnlyError, StoreDamagedError, StoreNewerError, UsageError
 from app.core.events import Bus, ChatChanged, ChatsPurged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, TokenLogprob, ToolCall, Usage
@@ -86,6 +86,25 @@ def test_drafts_are_kept(store: ChatStore) -> None:
     made = store.create()
     store.save_draft(made.id, "half a sen").result()
     assert store.conversation(made.id).draft == "half a sen"
+
+
+def test_drafts_of_new_chats_and_attached_files_are_kept(store: ChatStore, file: Path, bus: Bus) -> None:
+    made = store.create()
+    files = (NewAttachment("a.txt", text="inside"), NewAttachment("b.png", "image", "image/png", data=b"png"))
+    store.save_new_draft(1, "half a thought")
+    store.save_new_draft(2, "gone")
+    store.save_new_draft(2, "")
+    store.save_draft_files(None, files[:1], 3)
+    store.save_draft_files(made.id, files[:1])
+    store.save_draft_files(made.id, files)
+    store.close()
+    again = ChatStore(file, bus)
+    assert again.new_drafts() == {1: Draft("half a thought"), 3: Draft("", files[:1])}
+    assert again.draft_files(made.id) == files
+    again.delete(made.id)
+    again.purge(made.id)
+    assert not again.draft_files(made.id)
+    again.close()
 
 
 def test_a_message_keeps_all_that_is_known(store: ChatStore) -> None:

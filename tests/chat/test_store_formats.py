@@ -7,6 +7,7 @@ import pytest
 
 from app.chat import store_schema
 from app.chat.store import ChatStore
+from app.chat.store_types import Draft
 from app.core.events import Bus
 
 FORMATS = sorted(Path(__file__).with_name("formats").glob("format-*.sqlite.z"))
@@ -37,5 +38,8 @@ def test_an_old_file_opens_with_everything_in_it(kept: Path, tmp_path: Path, bus
     assert [hit.message for hit in store.search("duong nguyen")] == [answer.id]
     store.set_context(answer.id, "pinned")
     assert store.message(answer.id).context == "pinned"
+    assert store.new_drafts() == {}
+    store.save_new_draft(1, "begun").result()
+    assert store.new_drafts() == {1: Draft("begun")}
     store.close()
     assert file.with_name(f"chats.format-{number_of(kept)}.sqlite").exists()

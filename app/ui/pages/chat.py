@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app.chat.store_types import Draft
 from app.core.events import ErrorInfo, LibraryChanged, SettingChanged
 from app.ui import errors, keys, theme
 from app.ui.chat_archive import ChatArchive
@@ -215,7 +216,7 @@ class ChatPage(QWidget):
 
     # ---------------------------------------------------------------- showing
 
-    def _show_chat(self, title: str, entries: list[Entry], draft: str, history: list[str]) -> None:
+    def _show_chat(self, title: str, entries: list[Entry], draft: Draft, history: list[str]) -> None:
         self.head.show_title(title)
         if self.find_bar.isVisible():
             self.find_bar.finish()
@@ -226,7 +227,7 @@ class ChatPage(QWidget):
         hit = self.controller.shelf.hit_in(self.controller.kept_chat)
         if hit is not None:
             self.transcript.jump_to(hit)
-        self.composer.set_text(draft)
+        self.composer.set_draft(draft)
         self.composer.edit.set_history(history)
         self.list.set_current(self.controller.kept_chat)
         self._show_empty_text()
@@ -284,8 +285,8 @@ class ChatPage(QWidget):
         if not self.controller.models.there_are:
             self.search_requested.emit("")
             return
-        attachments = self.composer.attachments.take()
-        self.composer.set_text("")
+        attachments = tuple(self.composer.attachments.items)
+        self.composer.set_draft(Draft())
         self._banner.hide()
         other = self.head.second.use()
         if self._stack.currentWidget() is self.compare:

@@ -1,0 +1,147 @@
+"""Drafts: of new chats over a restart, with what is attached, in several windows, and of questions on their way."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.store_types import Draft, NewAttachment
+from app.core.errors import DiskFullError
+from app.core.events import Bus
+from app.ui.pages.chat import ChatPage
+from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
+
+FILE = NewAttachment("notes.txt", text="inside")
+OTHER_FILE = NewAttachment("more.txt", text="more")
+
+
+@pytest.fixture
+def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
+    with chat_services(tmp_path, bus) as made:
+        yield made
+
+
+@pytest.fixture
+def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
+    with chat_page(qtbot, services) as made:
+        until(qtbot, lambda: made.controller.drafts._place)
+        yield made
+
+
+def shown(page: ChatPage) -> Draft:
+    return Draft(page.composer.text(), tuple(page.composer.attachments.items))
+
+
+def test_the_draft_of_a_new_chat_is_there_after_a_restart(qtbot: QtBot, services: Any) -> None:
+    with chat_page(qtbot, services) as first:
+        until(qtbot, lambda: first.controller.drafts._place)
+        qtbot.keyClicks(first.composer.edit, "half a thought")
+        first.composer.attachments.add([FILE])
+        until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("half a thought", (FILE,))})
+    with chat_page(qtbot, services) as second:
+        until(qtbot, lambda: shown(second) == Draft("half a thought", (FILE,)))
+        qtbot.keyClick(second.composer.edit, Qt.Key.Key_Return)
+        wait_idle(qtbot, second)
+        assert not shown(second)
+        until(qtbot, lambda: services.chats.new_drafts() == {})
+        assert not services.chats.conversation(second.controller.chat).draft
+
+
+def test_what_is_typed_before_the_draft_was_read_follows_it(qtbot: QtBot, services: Any) -> None:
+    services.chats.save_new_draft(1, "kept").result()
+    reading, plain = threading.Event(), services.chats.new_drafts
+    services.chats.new_drafts = lambda: (reading.wait(30), plain())[1]
+    with chat_page(qtbot, services) as page:
+        qtbot.keyClicks(page.composer.edit, "typed")
+        page.controller.drafts.save()
+        reading.set()
+        until(qtbot, lambda: page.composer.text() == "kept\ntyped")
+        until(qtbot, lambda: plain() == {1: Draft("kept\ntyped")})
+
+
+def test_a_temporary_chat_leaves_no_draft(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    page.new_temporary()
+    qtbot.keyClicks(page.composer.edit, "secret")
+    page.composer.attachments.add([FILE])
+    page.controller.drafts.save()
+    page.new_chat()
+    assert not shown(page)
+    assert services.chats.new_drafts() == {}
+
+
+def test_each_window_keeps_its_own(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    qtbot.keyClicks(page.composer.edit, "one")
+    with chat_page(qtbot, services) as second:
+        until(qtbot, lambda: second.controller.drafts._place == 2)
+        assert not shown(second)
+        qtbot.keyClicks(second.composer.edit, "two")
+        until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("one"), 2: Draft("two")})
+    with chat_page(qtbot, services) as third:  # the place that nobody writes to any more, and what is in it
+        until(qtbot, lambda: third.composer.text() == "two")
+
+
+def test_files_stay_with_their_chat(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "a chat")
+    first = page.controller.chat
+    assert first is not None
+    page.composer.attachments.add([FILE])
+    page.new_chat()
+    assert not shown(page)
+    page.composer.attachments.add([OTHER_FILE])
+    page.open_chat(first)
+    until(qtbot, lambda: shown(page) == Draft("", (FILE,)))
+    until(qtbot, lambda: page.controller.drafts.on_its_way(first) is None)
+    page.new_chat()
+    assert shown(page) == Draft("", (OTHER_FILE,))
+    page.open_chat(first)  # now from the disk
+    until(qtbot, lambda: shown(page) == Draft("", (FILE,)))
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    wait_idle(qtbot, page)
+    assert page.controller.place.store.draft_files(first) == ()
+
+
+def test_a_chat_read_again_keeps_what_is_typed_since(qtbot: QtBot, page: ChatPage) -> None:
+    """Another window's answer in the same chat makes this one read it every moment."""
+    ask(qtbot, page, "a chat")
+    qtbot.keyClicks(page.composer.edit, "half")
+    read: list[bool] = []
+    page.controller.reload(then=lambda: read.append(True))
+    qtbot.keyClicks(page.composer.edit, " a thought")
+    until(qtbot, lambda: read)
+    assert page.composer.text() == "half a thought"
+
+
+def test_a_question_stays_a_draft_until_it_is_kept(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    plain, going_on = services.chats.create, threading.Event()
+    services.chats.create = lambda **more: (going_on.wait(30), plain(**more))[1]
+    qtbot.keyClicks(page.composer.edit, "a question")
+    until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("a question")})
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    qtbot.keyClicks(page.composer.edit, "next")
+    page.controller.drafts.save()
+    assert services.chats.new_drafts() == {1: Draft("a question")}
+    going_on.set()
+    wait_idle(qtbot, page)
+    until(qtbot, lambda: services.chats.new_drafts() == {})
+    chat = page.controller.chat
+    assert page.composer.text() == "next"
+    until(qtbot, lambda: services.chats.conversation(chat).draft == "next")
+
+
+def test_a_question_that_could_not_be_asked_comes_back_with_its_files(
+    qtbot: QtBot, page: ChatPage, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_more: object) -> None:
+        raise DiskFullError(path="chats.sqlite", missing="some kB")
+
+    monkeypatch.setattr(services.chats, "create", full)
+    page.composer.attachments.add([FILE])
+    qtbot.keyClicks(page.composer.edit, "a question")
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    until(qtbot, lambda: shown(page) == Draft("a question", (FILE,)))
+    assert not page.transcript.entries
+    until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("a question", (FILE,))})
