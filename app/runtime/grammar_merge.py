@@ -157,11 +157,20 @@ def _two_apart(a: Schema, b: Schema, resolve: Resolve) -> bool:
     values = [_constants(schema) for schema in (a, b)]
     if values[0] is not None and values[1] is not None:
         return not any(value in values[1] for value in values[0])
+    for constants, other in ((values[0], b), (values[1], a)):
+        if constants is not None and not any(_may_fit(value, other) for value in constants):
+            return True
     return any(
         _two_apart(flatten(_member(a, name), resolve), flatten(_member(b, name), resolve), resolve)
         for name in set(a.get("required", ())) & set(b.get("required", ()))
         if _member(a, name) and _member(b, name)
     )
+
+
+def _may_fit(value: object, schema: Schema) -> bool:
+    """The value's type is one of the schema's, or the schema names none."""
+    kinds = _kinds(schema)
+    return not kinds or any(_is_a(value, kind) for kind in kinds)
 
 
 def _member(schema: Schema, name: str) -> Schema:

@@ -300,6 +300,8 @@ class SchemaRules:
         if extra is True and not low and high is None:
             return self.need("object")
         self.need("ws")
+        if low > 1:  # a name may come twice, and counts once
+            raise refuse("the schema keyword 'minProperties' above 1 can't be put into a grammar")
         if max(low, high or 0) > _MAX_ITEMS or (high is not None and low > high):
             raise refuse("the schema keyword 'minProperties' or 'maxProperties' is out of bounds")
         if high == 0:

@@ -93,6 +93,7 @@ SCHEMAS: dict[str, Any] = {
             {"type": "string"},
         ]
     },
+    "one of a constant and a type": {"oneOf": [{"type": "boolean"}, {"const": "x"}, {"enum": [None, 3]}]},
     "any of beside": {
         "type": "object",
         "properties": {"a": {"type": "null"}, "b": {"type": "null"}},
@@ -244,6 +245,8 @@ def test_membership(name: str, text: str, expected: bool) -> None:
             "'additionalProperties'",
         ),
         ({"type": "object", "properties": {"a": {}}, "minProperties": 1}, "'minProperties'"),
+        ({"type": "object", "additionalProperties": {"type": "null"}, "minProperties": 2}, "'minProperties'"),
+        ({"oneOf": [{"type": "number"}, {"const": 3}]}, "'oneOf'"),
         ({"type": "object", "properties": {"a": {}}, "maxProperties": 0}, "'maxProperties'"),
         ({"properties": {"a": False}, "required": ["a"]}, "false"),
         ({"items": 5}, "object"),
