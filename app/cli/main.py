@@ -9,7 +9,7 @@ from typing import get_args
 from app import __version__
 from app.cli.lab_args import add_lab
 from app.cli.output import fail
-from app.core.errors import HearthError
+from app.core.errors import HearthError, StorageError
 from app.core.generate import ContextPolicy
 from app.core.settings import SettingInfo, describe
 
@@ -32,6 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:  # a disk that is full, a folder that can't be written: no fault of the program
+        if error.filename is None:
+            raise
+        return fail(StorageError(detail=f"{error.filename}: {error.strerror}."), getattr(args, "json", False))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
 from app.optimize.process import run_job
 from app.optimize.recipes import Recipe, recipe_path, sha256_of
-from app.optimize.sizes import bits_of
+from app.optimize.sizes import bits_of, refuse_patterns
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
@@ -140,6 +140,7 @@ def _alone(target: Path) -> Iterator[None]:
 def _refuse(job: QuantizeJob) -> None:
     if Path(job.target).resolve() == Path(job.source).resolve():
         raise LabRefusedError(detail="the result would replace its own source")
+    refuse_patterns(job)
     header = read_header(Path(job.source))
     layers = summarize(header).block_count or 0
     if wrong := [layer for layer in job.prune if not 0 <= layer < layers]:

@@ -1,5 +1,6 @@
 """What a job of the lab will take before it starts: the size by a dry run, memory and disk by counting."""
 
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.core.errors import LabRefusedError
 from app.core.lab import CHUNK, QuantizeJob
 from app.models.gguf import Header, TensorInfo, read_header
 from app.models.summary import summarize
@@ -52,6 +54,7 @@ _lock = threading.Lock()
 def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
     """The size of what ``job`` would write; kept for this source and these options. llama.cpp counts weights alone: the
     vocabulary and the names before them stay as they are in the source. Raises HearthError, LabCancelledError."""
+    refuse_patterns(job)
     asked = replace(job, dry_run=True, matrix="", matrix_name="", target="dry", requantize=True)
     key = (fingerprint(Path(job.source)), asked)
     with _lock:
@@ -66,6 +69,24 @@ def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
     with _lock:
         _known[key] = sized
     return sized
+
+
+def refuse_patterns(job: QuantizeJob) -> None:
+    """Refuse what stands for no tensor: it would be passed over without a word. Raises LabRefusedError and what reading
+    the source raises."""
+    if not job.overrides:
+        return
+    header = read_header(Path(job.source))
+    if header.metadata.get("split.count", 1) != 1:  # the other tensors stand in the other files
+        return
+    names = [tensor.name for tensor in header.tensors]
+    for pattern in (pattern for pattern, _ in job.overrides if "[:" not in pattern):  # [:digit:] is C++ alone
+        try:
+            found = any(re.search(pattern, name) for name in names)
+        except re.error as error:
+            raise LabRefusedError(detail=f"{pattern} is no pattern: {error}") from error
+        if not found:
+            raise LabRefusedError(detail=f"no tensor of {Path(job.source).name} is called like {pattern}")
 
 
 def _bits(job: QuantizeJob, figures: Mapping[str, float]) -> float:

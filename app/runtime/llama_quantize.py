@@ -18,11 +18,14 @@ FILE_TYPES: dict[str, int] = {
     for name, value in vars(lib).items()
     if name.startswith("LLAMA_FTYPE_") and isinstance(value, int) and name != "LLAMA_FTYPE_GUESSED"
 }
+_NOT_WEIGHTS = {"COUNT", "I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"}
+"""ggml types that nothing is quantized to: llama.cpp aborts when asked."""
 TENSOR_TYPES: dict[str, int] = {
     name.removeprefix("GGML_TYPE_"): value
     for name, value in vars(lib).items()
-    if name.startswith("GGML_TYPE_") and isinstance(value, int)
-} | {"BF16": 30}
+    if name.startswith("GGML_TYPE_") and name.removeprefix("GGML_TYPE_") not in _NOT_WEIGHTS
+} | {"BF16": 30, "TQ1_0": 34, "TQ2_0": 35}  # which the binding leaves out (ggml.h)
+_HUNGRY = ("IQ1", "IQ2", "IQ3_XXS")  # llama-quant.cpp, tensor_requires_imatrix
 _INT, _STR = 0, 3  # llama.h, llama_model_kv_override_type
 _STEP = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]\s+(\S+)")
 _SIZE = re.compile(r"(model|quant) size\s*=\s*([\d.]+) MiB \(([\d.]+) BPW\)")
@@ -62,12 +65,18 @@ def _run(job: QuantizeJob, lines: "Lines", params: Any, *, dry: bool) -> LabDone
 
 def _say_why(job: QuantizeJob, reason: str, written: int) -> NoReturn:
     if "requires an imatrix" in reason:  # found before anything is written
-        raise NeedsMatrixError(type=job.type)
+        raise NeedsMatrixError(type=_hungry(job))
     if "iostream" in reason or "basic_ios" in reason:  # the C++ library's words for a write that failed
         reason = (
             f"its result could not be written after {written / 1e6:.0f} MB: the disk, or a limit, is full"
         )
     raise QuantizeFailedError(model=Path(job.source).name, detail=reason)
+
+
+def _hungry(job: QuantizeJob) -> str:
+    """The type that can't do without a matrix: a single tensor's, if one was given such a type."""
+    kinds = [*(kind for _, kind in job.overrides), job.embedding, job.output]
+    return next((kind.upper() for kind in kinds if kind.upper().startswith(_HUNGRY)), job.type)
 
 
 def _room(job: QuantizeJob) -> int:
@@ -86,7 +95,7 @@ def _most(job: QuantizeJob) -> float:
 
 def _refuse(job: QuantizeJob, dry: LabDone, room: int) -> None:
     if dry.figures["needs_matrix"] and not job.matrix:
-        raise NeedsMatrixError(type=job.type)
+        raise NeedsMatrixError(type=_hungry(job))
     if (missing := int(dry.figures["quant_bytes"]) - room) > 0:
         raise LabDiskFullError(path=str(_folder(job)), missing=f"{missing / 1e6:.0f} MB")
 

@@ -8,6 +8,8 @@ LAB = (
     QT_TRANSLATE_NOOP("Causes", "the result would replace its own source"),
     QT_TRANSLATE_NOOP("Causes", "there is no layer {layer} to prune: {name} has {count}"),
     QT_TRANSLATE_NOOP("Causes", "{name} is not PATTERN=TYPE, as in ffn_down=Q6_K"),
+    QT_TRANSLATE_NOOP("Causes", "{pattern} is no pattern: {why}"),
+    QT_TRANSLATE_NOOP("Causes", "no tensor of {name} is called like {pattern}"),
     QT_TRANSLATE_NOOP(
         "Causes", "its result could not be written after {size} MB: the disk, or a limit, is full"
     ),

@@ -765,6 +765,14 @@
         <translation>{name} không có dạng MẪU=KIỂU, ví dụ ffn_down=Q6_K</translation>
     </message>
     <message>
+        <source>{pattern} is no pattern: {why}</source>
+        <translation>{pattern} không phải là một mẫu: {why}</translation>
+    </message>
+    <message>
+        <source>no tensor of {name} is called like {pattern}</source>
+        <translation>không có tensor nào của {name} có tên khớp với {pattern}</translation>
+    </message>
+    <message>
         <source>its result could not be written after {size} MB: the disk, or a limit, is full</source>
         <translation>không ghi tiếp được kết quả sau {size} MB: ổ đĩa đã đầy hoặc đã chạm giới hạn</translation>
     </message>
@@ -5730,6 +5738,10 @@
     <message>
         <source>With {files}</source>
         <translation>Kèm {files}</translation>
+    </message>
+    <message>
+        <source>Being written in another window</source>
+        <translation>Đang được viết ở một cửa sổ khác</translation>
     </message>
 </context>
 <context>

@@ -4,7 +4,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from app.core.errors import LabRefusedError
 from app.core.events import Bus
 from app.core.lab import LabProgress, QuantizeJob
 from app.core.paths import Paths
@@ -16,6 +18,7 @@ from app.optimize.orders import MeasureOrder, QuantOrder, Speed
 from app.optimize.queue import Step
 from app.optimize.rates import Rates, cost
 from app.optimize.work import Work
+from tests.fakes.gguf_writer import write_model
 from tests.fakes.tiny_models import write_windowed
 
 WORDS = "The river ran past the mill, and the miller's daughter counted {} boats before the rain came back. "
@@ -32,7 +35,20 @@ def test_every_type_that_llama_cpp_writes_is_offered() -> None:
 
     assert set(sizes.WRITABLE) == FILE_TYPES.keys() - {"GUESSED"}
     assert set(sizes.USUAL) < set(sizes.WRITABLE)
-    assert set(sizes.TENSOR_TYPES) <= TENSOR_TYPES.keys() | {"TQ1_0", "TQ2_0"}
+    assert set(sizes.TENSOR_TYPES) <= TENSOR_TYPES.keys()
+    assert not TENSOR_TYPES.keys() & {"COUNT", "I8", "I32", "F64", "Q8_1", "Q8_K"}, "llama.cpp aborts on them"
+
+
+def test_a_pattern_that_stands_for_nothing_is_refused(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "m-F16.gguf", kind="F16")
+    job = QuantizeJob(source=str(source), target=str(tmp_path / "x.gguf"), type="Q8_0")
+    sizes.refuse_patterns(replace(job, overrides=(("ffn_(up|down)", "Q4_0"), ("[[:alpha:]]_k", "Q4_0"))))
+    for pattern, why in (
+        ("nosuch", "no tensor of m-F16.gguf is called like nosuch"),
+        ("a(", "is no pattern"),
+    ):
+        with pytest.raises(LabRefusedError, match=why):
+            sizes.dry_run(replace(job, overrides=((pattern, "Q4_0"),)))
 
 
 def test_a_dry_run_is_kept(tiny: Path) -> None:
