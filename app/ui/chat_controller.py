@@ -6,18 +6,15 @@ touches the disk runs on the task pool."""
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtGui import QImage
 
-from app.chat import attachments
 from app.chat.session import ChatSession, TurnEnded
 from app.chat.store_types import Conversation, Draft, NewAttachment, StoredMessage
 from app.core.events import ChatChanged, InstanceChanged, LibraryChanged, LoadWaits
-from app.ui import chat_place, errors, picture_files, tasks
+from app.ui import chat_place, errors, tasks
 from app.ui.chat_acts import ChatActs
 from app.ui.chat_choice import ChatModels
 from app.ui.chat_context import ChatContext
@@ -75,7 +72,6 @@ class ChatController(QObject):
     """A WindowPicture, or None when nothing can be counted."""
     undoable = Signal(str, object)
     imported = Signal(object)
-    attached = Signal(list)
     pictures_sized = Signal(list)
     """Tokens of each picture that goes with the next question, None where nobody knows."""
     sized = Signal(object, bool)
@@ -238,13 +234,7 @@ class ChatController(QObject):
 
         self.run(work, show)
 
-    def _show(
-        self,
-        place: chat_place.Place,
-        chat: int,
-        only_if_changed: bool,
-        found: _Found,
-    ) -> None:
+    def _show(self, place: chat_place.Place, chat: int, only_if_changed: bool, found: _Found) -> None:
         if place is not self.place or chat != self.chat:
             return
         turn = self.turns.here()
@@ -258,8 +248,17 @@ class ChatController(QObject):
             return
         if turn is not None and entries and entries[-1].key == turn.entry.key:
             entries[-1] = turn.entry
-        self.entries = entries
-        self._show_opened(found, turn)
+        before, self.entries = self.entries, entries
+        if only_if_changed and [entry.key for entry in before] == [entry.key for entry in entries]:
+            self._show_changed(before)  # nothing that is open there (a selection, an editor) is closed
+        else:
+            self._show_opened(found, turn)
+
+    def _show_changed(self, before: Sequence[Entry]) -> None:
+        for old, entry in zip(before, self.entries, strict=True):
+            if entry != old:
+                self.replaced.emit(entry.key, entry)
+        self._tell_state()
 
     def _show_opened(self, found: _Found, turn: TurnView | None) -> None:
         conversation = found.conversation
@@ -293,18 +292,6 @@ class ChatController(QObject):
         self.window.tell()
 
     # ---------------------------------------------------------------- asking
-
-    def attach(self, paths: Sequence[Path]) -> None:
-        """Read files for the next question."""
-        self.run(lambda: picture_files.from_paths(paths), self.attached.emit)
-
-    def attach_image(self, image: QImage) -> None:
-        """Keep an image from the clipboard beside the question."""
-        self.run(lambda: [picture_files.from_image(image)], self.attached.emit)
-
-    def attach_text(self, text: str) -> None:
-        """Keep a long paste beside the question."""
-        self.attached.emit([attachments.from_paste(text)])
 
     def ask(self, text: str, files: Sequence[NewAttachment] = (), other: str = "") -> None:
         """Ask in the open conversation; with ``other`` a second model answers the same beside the first."""

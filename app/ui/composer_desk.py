@@ -1,15 +1,20 @@
 """Between the composer and the controller: the draft, what it takes of the window, what is attached."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QLocale, QObject, Qt
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.chat import attachments
+from app.ui import picture_files
 from app.ui.composer import Composer
 from app.ui.drop_zone import DropZone
 
 if TYPE_CHECKING:
+    from app.chat.store_types import NewAttachment
     from app.ui.chat_controller import ChatController
 
 translate = QCoreApplication.translate
@@ -24,13 +29,12 @@ class ComposerDesk(QObject):
         self._too_long = False
         composer.stop_requested.connect(controller.stop)
         composer.text_changed.connect(self._typed)
-        composer.files_dropped.connect(self._dropped)
-        self._zone = DropZone(composer.parentWidget() or page, self._dropped, self._hover)
-        composer.long_paste.connect(controller.attach_text)
+        composer.files_dropped.connect(self.attach)
+        self._zone = DropZone(composer.parentWidget() or page, self.attach, self._hover)
+        composer.long_paste.connect(self._attach_text)
         composer.attach_requested.connect(self._choose_files)
-        composer.image_pasted.connect(controller.attach_image)
+        composer.image_pasted.connect(self._attach_image)
         controller.busy_changed.connect(composer.set_busy)
-        controller.attached.connect(self._attached)
         controller.drafted.connect(composer.set_draft)
         controller.pictures_sized.connect(self._show_costs)
         controller.sized.connect(self._show_size)
@@ -63,8 +67,8 @@ class ComposerDesk(QObject):
         why = translate("ChatPage", "What this question takes of the context.")
         self._composer.set_hint(hint, why=why)
 
-    def _attached(self, items: list[object]) -> None:
-        self._composer.attachments.add(items)  # type: ignore[arg-type]
+    def _attached(self, items: list["NewAttachment"]) -> None:
+        self._composer.attachments.add(items)
 
     def _show_costs(self, tokens: list[int | None]) -> None:
         self._composer.attachments.set_tokens(tokens)
@@ -98,12 +102,19 @@ class ComposerDesk(QObject):
         else:
             self.show_sight()
 
-    def _dropped(self, paths: list[Path]) -> None:
-        self._controller.attach(paths)
+    def attach(self, paths: Sequence[Path]) -> None:
+        """Read files for the next question."""
+        self._controller.run(lambda: picture_files.from_paths(paths), self._attached)
+
+    def _attach_image(self, image: QImage) -> None:
+        self._controller.run(lambda: [picture_files.from_image(image)], self._attached)
+
+    def _attach_text(self, text: str) -> None:
+        self._attached([attachments.from_paste(text)])
 
     def _choose_files(self) -> None:
         dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self._controller.attach([Path(name) for name in names]))
+        dialog.filesSelected.connect(lambda names: self.attach([Path(name) for name in names]))
         dialog.open()

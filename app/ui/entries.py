@@ -45,6 +45,8 @@ class Entry(Struct, frozen=True):
     reason: FinishReason | None = None
     interrupted: bool = False
     """The program ended while it was written."""
+    writing: bool = False
+    """It is being written, but not for this window."""
     usage: Usage | None = None
     timings: Timings | None = None
     seed: int | None = None
@@ -81,6 +83,7 @@ def from_stored(message: StoredMessage) -> Entry:
         model=message.model,
         reason=cast("FinishReason | None", reason),
         interrupted=message.reason == "interrupted",
+        writing=message.state == "writing",
         usage=message.usage,
         timings=message.timings,
         seed=message.seed,

@@ -157,6 +157,12 @@ class MessageView(QWidget):
         self._error.show()
 
     def _show_footer(self) -> None:
+        if self.entry.writing:
+            self._drop_footer()
+            self._make_status()
+            self.set_status(self.tr("Being written in another window"))
+            return
+        self._drop_status()
         if self._footer is None:
             self._footer = Footer(self._style, self)
             self._footer.action.connect(self._emit_action)
@@ -196,15 +202,27 @@ class MessageView(QWidget):
         """From now on ``feed`` adds text; what is there already is kept (a continued answer)."""
         self.pieces.clear()
         self._splitter = Splitter()
+        self._make_status()
+        self._drop_footer()
+        self._splitter.feed(split_reasoning(self.entry.text)[1])
+        self.pieces.show_live(self._splitter)
+
+    def _make_status(self) -> None:
         self._status = self._status or QLabel(self)
         tint(self._status, self._style)
+
+    def _drop_status(self) -> None:
+        if self._status is not None:
+            self._status.hide()
+            self._status.deleteLater()
+            self._status = None
+
+    def _drop_footer(self) -> None:
         if self._footer is not None:
             self._keep_focus(self._footer)
             self._footer.hide()
             self._footer.deleteLater()
             self._footer = None
-        self._splitter.feed(split_reasoning(self.entry.text)[1])
-        self.pieces.show_live(self._splitter)
 
     def feed(self, entry: Entry, text: str) -> None:
         """``entry`` as it is now, and the text that came since the last call."""
@@ -229,10 +247,7 @@ class MessageView(QWidget):
         self.entry, self._is_last = entry, is_last
         if splitter is not None:
             self.pieces.finish(splitter)
-        if self._status is not None:
-            self._status.hide()
-            self._status.deleteLater()
-            self._status = None
+        self._drop_status()
         self._build_around()
 
     # ---------------------------------------------------------------- editing

@@ -145,3 +145,36 @@ def test_a_question_that_could_not_be_asked_comes_back_with_its_files(
     until(qtbot, lambda: shown(page) == Draft("a question", (FILE,)))
     assert not page.transcript.entries
     until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("a question", (FILE,))})
+
+
+def test_another_window_s_answer_leaves_what_is_open_here(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    ask(qtbot, page, "a chat")
+    chat = page.controller.chat
+    assert chat is not None
+    with chat_page(qtbot, services) as second:
+        second.open_chat(chat)
+        until(qtbot, lambda: len(second.transcript.entries) == 2)
+        view = second.transcript.row_view(0)
+        assert view is not None
+        view.start_edit()
+        services.supervisor.delay = 0.02
+        page.composer.set_text("word " * 200)
+        qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+        until(
+            qtbot, lambda: len(second.transcript.entries) == 4 and "word" in second.transcript.entries[3].text
+        )
+        answer = second.transcript.row_view(3)
+        assert answer is not None
+        assert answer._footer is None
+        assert answer._status is not None
+        assert answer._status.text()
+        qtbot.keyClicks(second.composer.edit, "typed meanwhile")
+        so_far = len(second.transcript.entries[3].text)
+        until(qtbot, lambda: len(second.transcript.entries[3].text) > so_far)
+        assert second.transcript.row_view(3) is answer
+        assert second.composer.text() == "typed meanwhile"
+        second.controller.stop()
+        wait_idle(qtbot, page)
+        until(qtbot, lambda: answer._footer is not None and answer._status is None)

@@ -367,7 +367,7 @@ def test_every_control_has_an_accessible_name(qtbot: QtBot, page: ChatPage) -> N
 def test_files_go_with_the_question(qtbot: QtBot, page: ChatPage, services: Any, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("the secret word is bamboo " * 20, "utf-8")
-    page.controller.attach([notes])
+    page.desk.attach([notes])
     until(qtbot, page.composer.attachments.isVisible)
     until(qtbot, lambda: "tokens" in page.composer._hint.text())
     ask(qtbot, page, "what is it?")
@@ -391,13 +391,13 @@ def test_a_question_longer_than_the_context_is_told_before(qtbot: QtBot, page: C
 def test_a_file_that_is_no_text_is_refused_in_words(qtbot: QtBot, page: ChatPage, tmp_path: Path) -> None:
     binary = tmp_path / "data.bin"
     binary.write_bytes(bytes(range(256)) * 8)
-    page.controller.attach([binary])
+    page.desk.attach([binary])
     until(qtbot, page._banner.isVisible)
     assert "data.bin" in page._banner.words.text()
 
 
 def test_an_attached_file_can_be_taken_out(qtbot: QtBot, page: ChatPage) -> None:
-    page.controller.attach_text("a long paste " * 600)
+    page.composer.long_paste.emit("a long paste " * 600)
     bar = page.composer.attachments
     assert bar.isVisible()
     qtbot.mouseClick(bar._chips[0], Qt.MouseButton.LeftButton)
