@@ -27,8 +27,8 @@ class AnswerParser(Protocol):
     def feed(self, text: str) -> list[Delta]:
         """What is certain now."""
 
-    def finish(self) -> list[Delta]:
-        """What was held back; call it once at the end."""
+    def finish(self, *, cut: bool = False) -> list[Delta]:
+        """What was held back; call it once at the end. A call that was ``cut`` short stays unfinished JSON."""
 
 
 class MarkScanner:
@@ -107,10 +107,10 @@ class TagParser:
             return self._begin(text)
         return self._think(text) if self.reasoning_open else self._call(text)
 
-    def finish(self) -> list[Delta]:
+    def finish(self, *, cut: bool = False) -> list[Delta]:
         """What was held back; call it once at the end."""
         if self._reader is not None:
-            calls, left = self._reader.finish()
+            calls, left = self._reader.finish(cut=cut)
             return _calls(calls) + ([Delta(text=left)] if left.strip() else [])
         if self.reasoning_open:
             left = (self._space or "") + self._thought_marks.flush()

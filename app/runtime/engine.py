@@ -389,7 +389,7 @@ class Engine:
     def _finish(self, writer: Writer, reason: FinishReason) -> None:
         opened, answer = writer.owner, writer.answer
         self._close(writer)
-        answer.finish()
+        answer.finish(cut=reason != "stop")
         if delta := answer.take():
             self._tell(opened.key, delta)
         if reason == "stop" and answer.called:

@@ -93,8 +93,8 @@ class Answer:
                 self.called = True
                 self._calls.extend(piece.tool_calls)
 
-    def finish(self) -> None:
-        """Nothing follows: let go of what was held back."""
+    def finish(self, *, cut: bool = False) -> None:
+        """Nothing follows: let go of what was held back. ``cut``: the model would have gone on."""
         if not self.stop:
             text = self._stream.flush()
             if self._stops is not None:
@@ -104,7 +104,7 @@ class Answer:
             if text:
                 self._show(text)
         if self._parser is not None:
-            self._gather(self._parser.finish())
+            self._gather(self._parser.finish(cut=cut))
 
     def take(self) -> Delta | None:
         """What is new since the last time, or None when there is nothing to show."""

@@ -86,11 +86,15 @@ class ToolReader:
         found, self._found = self._found, []
         return found
 
-    def finish(self) -> tuple[list[ToolCallDelta], str]:
-        """At the end of the answer: (last pieces, text that was no call after all)."""
+    def finish(self, *, cut: bool = False) -> tuple[list[ToolCallDelta], str]:
+        """At the end of the answer: (last pieces, text that was no call after all). A model that ended inside a call
+        forgot its marks, which are made good; when the answer was ``cut`` short, the arguments stay open, so that
+        nobody takes them for whole."""
         if self.rest is not None:
             return [], ""
-        if self._state == self._object:
+        if cut and self._state in {self._value, self._keys, self._gemma}:
+            self._leave_open()
+        elif self._state == self._object:
             self._buffer = "" if self._whole_object(self._buffer) else self._buffer
         elif self._state in {self._value, self._keys}:
             self._cut_off()
@@ -320,6 +324,16 @@ class ToolReader:
         if self._state == self._value:
             self._end_value(self._buffer)
         self._say("}" if self._count else "{}")
+
+    def _leave_open(self) -> None:
+        """The arguments up to where the answer was cut."""
+        if self._state == self._gemma:
+            self._say("{" + self._buffer)
+        elif not self._count:
+            self._say("{")
+        elif self._state == self._value:
+            opened = "" if self._streaming or not self._is_text() else '"'
+            self._say(opened + (_escaped(self._buffer) if self._is_text() else self._buffer))
 
     # -------------------------------------------------------------------------------------- Gemma's notation
     def _gemma(self) -> bool:

@@ -59,13 +59,13 @@ def cut(text: str, cuts: list[int]) -> list[str]:
     return [text[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def read(item: dict[str, Any], pieces: list[str]) -> dict[str, Any]:
+def read(item: dict[str, Any], pieces: list[str], *, is_cut: bool = False) -> dict[str, Any]:
     request = GenerateRequest(
         "r", tools=TOOLS if item["tools"] else (), continue_last="continued" in item["name"]
     )
     parser = parser_for(source(item["template"]), request, item["prompt_tail"])
     deltas = [delta for piece in pieces for delta in parser.feed(piece)]
-    deltas += parser.finish()
+    deltas += parser.finish(cut=is_cut)
     return merged(deltas)
 
 
@@ -102,6 +102,17 @@ class TestTranscripts:
                 item["reasoning"]
             )
             assert len(found["calls"]) <= len(item["calls"])
+
+    def test_no_half_call_looks_whole(self, item: dict[str, Any]) -> None:
+        for end in range(len(item["text"])):
+            found = read(item, [item["text"][:end]], is_cut=True)
+            for call, whole in zip(found["calls"], item["calls"], strict=False):
+                assert call[0] == whole[0]
+                try:
+                    arguments = json.loads(call[1])
+                except ValueError:
+                    continue
+                assert arguments == json.loads(whole[1])
 
 
 @settings(max_examples=60, deadline=None)
