@@ -221,6 +221,7 @@ class MakeView(QWidget):
         for at in (0, 1):
             button = make_button(partial(self.by_wish, bool(at)), "", holder, compact=True)
             button.setCheckable(True)
+            button.setAutoExclusive(True)  # so screen readers call it one of several, not a check box
             self.modes.addButton(button, at)
             row.addWidget(button)
         row.addStretch(1)

@@ -19,6 +19,7 @@ class RailButton(QAbstractButton):
         super().__init__(parent)
         self._icon_name, self.count = icon, 0
         self.setCheckable(True)
+        self.setAutoExclusive(True)  # so screen readers call it one of several, not a check box
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
+    QButtonGroup,
     QComboBox,
     QDialog,
     QDockWidget,
@@ -102,6 +103,16 @@ def _one_of_a_group(widget: QWidget, reached: set[int]) -> bool:
     """Tab comes to one of a group, arrows to the others."""
     group = widget.group() if isinstance(widget, QAbstractButton) else None
     return bool(group and group.exclusive() and any(id(each) in reached for each in group.buttons()))
+
+
+@pytest.mark.parametrize("page", ["chat", "usage", "lab"])
+def test_one_of_several_is_said_to_be_that(window: Any, page: str) -> None:
+    window.open_page(page)
+    found = [button for group in window.findChildren(QButtonGroup) for button in group.buttons()]
+    for button in (button for button in found if button.isCheckable() and button.group().exclusive()):
+        interface = QAccessible.queryAccessibleInterface(button)
+        assert interface is not None
+        assert interface.role() == QAccessible.Role.RadioButton, spoken_name(button)
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE)

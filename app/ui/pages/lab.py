@@ -54,6 +54,7 @@ class LabPage(Page):
             self.views.addWidget(view)
             button = make_button(partial(self.show_view, VIEWS[at]), "", self, compact=True)
             button.setCheckable(True)
+            button.setAutoExclusive(True)  # so screen readers call it one of several, not a check box
             self.choice.addButton(button, at)
             self.header.addWidget(button)
         self.header.addStretch(1)

@@ -56,6 +56,7 @@ class UsagePage(Page):
         for span in SPANS:
             button = make_button(partial(self.show_span, span), "", self, compact=True)
             button.setCheckable(True)
+            button.setAutoExclusive(True)  # so screen readers call it one of several, not a check box
             self.spans.addButton(button, span)
             self.header.addWidget(button)
         self.spans.button(self._span).setChecked(True)
