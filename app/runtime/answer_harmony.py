@@ -55,8 +55,8 @@ class HarmonyParser:
                     found += self._open()
         return found
 
-    def finish(self, *, cut: bool = False) -> list[Delta]:  # noqa: ARG002 - its calls are JSON from the start
-        """What was held back; a header that never became a message is no text."""
+    def finish(self, *, cut: bool = False) -> list[Delta]:
+        """What was held back; a header that never became a message is no text. Calls are JSON, cut or not."""
         found = self._shown(self._body.flush()) if self._kind else []
         if not self._kind and not re.search(r"<\|(channel|start)\|>|^\s*assistant", self._header):
             # Not harmony at all (a template put another assistant header): it is the answer.

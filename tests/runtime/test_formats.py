@@ -26,9 +26,9 @@ from app.runtime.formats import (
     tool_format,
     tools_of,
 )
+from app.runtime.json_span import JsonSpan
 from app.runtime.parsing import parser_for
 from app.runtime.template import CHATML, ChatTemplate
-from app.runtime.tool_reader import JsonSpan
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TRANSCRIPTS = json.loads((FIXTURES / "transcripts.json").read_text("utf-8"))["transcripts"]
