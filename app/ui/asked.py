@@ -33,7 +33,7 @@ def handlers(window: "MainWindow") -> dict[str, Callable[[Any], object]]:  # siz
         "chat": partial(_chat_with, window),
         "repair_chats": lambda _none: _page_call(window, "chat", "repair"),
         "new_chat": lambda _none: _page_call(window, "chat", "new_chat"),
-        "starter": lambda _none: window.models.get_starter(),
+        "starter": lambda start: window.models.get_starter(bool(start)),
         "choose_import": lambda _none: window.models.choose_import(),
         "welcomed": lambda _none: window.set_setting("general.welcomed", True),
         "server_settings": lambda _none: window.open_page("server"),

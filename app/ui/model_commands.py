@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QFileDialog
 
 from app.core.errors import LoadCancelledError, UsageError
-from app.core.events import InstanceChanged
+from app.core.events import DownloadChanged, InstanceChanged
 from app.core.types import ModelRecord
 from app.models.presets import Preset
 from app.models.quants import split_names
@@ -34,7 +34,10 @@ class ModelCommands(QObject):
         self._window = window
         self._profiles: dict[str, Preset | None] = {}
         """What each load under way was asked for with; in force once it begins."""
+        self._to_start = ""
+        """The download that is loaded as soon as it is here."""
         window.bridge.on(InstanceChanged, self._on_instance, self)
+        window.bridge.on(DownloadChanged, self._on_download, self)
 
     def _on_instance(self, event: InstanceChanged) -> None:
         if event.state == "stopped":
@@ -194,8 +197,8 @@ class ModelCommands(QObject):
 
     # ------------------------------------------------------------------ the starter
 
-    def get_starter(self) -> None:
-        """Load the starter model if it is here, else download it."""
+    def get_starter(self, start: bool = False) -> None:
+        """Load the starter model if it is here, else download it; ``start`` loads it then."""
         services = self._window.services
         starter = picks.starter()
 
@@ -213,12 +216,20 @@ class ModelCommands(QObject):
             if isinstance(result, ModelRecord):
                 self.load_now(result.id)
             else:
+                self._to_start = result if start else ""
                 self._window.obey("downloads", None)
 
         def failed(error: Exception) -> None:
-            self._window.say_error(error, "", self.get_starter)
+            self._window.say_error(error, "", lambda: self.get_starter(start))
 
         tasks.run(find, found, failed, self)
+
+    def _on_download(self, event: DownloadChanged) -> None:
+        """Who has gone to another page meanwhile is not taken away from it."""
+        if event.id == self._to_start and event.state == "done" and event.model:
+            self._to_start = ""
+            if self._window.page_shown() in {"downloads", "chat"}:
+                self.load_now(event.model)
 
 
 def first_parts(paths: Sequence[Path]) -> list[Path]:

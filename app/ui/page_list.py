@@ -76,7 +76,7 @@ def _chat(window: "MainWindow") -> QWidget:
 
     page = ChatPage(window.services, window.bridge, window)
     page.search_requested.connect(lambda words: window.obey("search", words))
-    page.starter_requested.connect(lambda: window.obey("starter", None))
+    page.starter_requested.connect(lambda: window.obey("starter", True))
     page.load_options_requested.connect(lambda model: window.obey("load", model))
     page.asked.connect(window.obey)
     page.context_changed.connect(window.panels.show_context)

@@ -332,12 +332,15 @@ def test_secrets_are_not_shown(qtbot: Any, window: Any) -> None:
 # ----------------------------------------------------------------------------------------------- Welcome
 
 
-def test_the_starter_is_downloaded_from_the_welcome(
-    qtbot: Any, local_hub: Any, window: Any, services: Any
+def test_the_starter_is_downloaded_from_the_welcome_and_started(
+    qtbot: Any, local_hub: Any, window: Any, services: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    loaded = list[str]()
+    monkeypatch.setattr(window.models, "load_now", loaded.append)
     services.start()
     page = window.open_page("welcome")
     qtbot.waitUntil(lambda: page.starter.text() == "Download 98 MB and start", timeout=LONG)
     page.starter.click()
     qtbot.waitUntil(lambda: any(row.state == "done" for row in services.downloads.snapshots()), timeout=60000)
     assert window.stack.currentWidget() is window.pages["downloads"]
+    qtbot.waitUntil(lambda: loaded == [services.library.records()[0].id], timeout=LONG)

@@ -33,7 +33,7 @@ class WelcomePage(Page):
             make_label("heading", self),
             make_label("muted", self, wrap=True),
         )
-        self.starter = make_button(lambda: self._leave("starter", None), "primary", self)
+        self.starter = make_button(lambda: self._leave("starter", True), "primary", self)
         self.search = QLineEdit(self)
         self.search.returnPressed.connect(lambda: self._leave("search", self.search.text()))
         self.find_button = make_button(lambda: self._leave("search", self.search.text()), "", self)
