@@ -93,7 +93,10 @@ def _speed(running: Services) -> list[Finding]:
         found.append(Finding("Speed", device.device, f"reads {speed:.1f} GB/s" if rates else None, how))
     errors = running.outlook.errors()
     text = f"{errors.median:.0%} (median), {errors.worst:.0%} at worst" if errors else None
-    how = f"{errors.count} answers beside their forecasts" if errors else "no answer with a forecast yet"
+    how = "no answer with a forecast yet"
+    if errors:
+        how = "1 answer" if errors.count == 1 else f"{errors.count} answers"
+        how += ", each beside its forecast"
     return [*found, Finding("Speed", "error of forecasts", text, how)]
 
 

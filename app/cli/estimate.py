@@ -17,6 +17,7 @@ from app.planning.estimate import Estimate, what_if
 from app.planning.model_facts import ModelFacts, from_header, from_record
 from app.planning.outlook import Record
 from app.planning.reasons import size
+from app.planning.speed import ENOUGH
 
 FITS = {
     "full_gpu": "runs wholly on the GPU",
@@ -117,9 +118,9 @@ def _refused(found: Estimate) -> list[str]:
 def _errors(found: Record | None) -> list[str]:
     if found is None:
         return []
-    return [
-        f"Our error     {found.median:.0%} (median), {found.worst:.0%} at worst over {found.count} answers"
-    ]
+    over = f"{found.count} answers" if found.count > 1 else "1 answer"
+    more = "" if found.count >= ENOUGH else f"; {ENOUGH} correct the forecast"
+    return [f"Our error     {found.median:.0%} (median), {found.worst:.0%} at worst over {over}{more}"]
 
 
 KINDS = ("f16", "q8_0", "q4_0")

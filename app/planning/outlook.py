@@ -186,9 +186,11 @@ class Outlook:
         )
 
     def runs(self, device: str) -> Sequence[Run]:
-        """Past forecasts and what came, on one device. A history that can't be read corrects nothing."""
+        """Forecasts from the rates that count now and what came, on one device: what an earlier measurement got wrong
+        says nothing of this one. A history that can't be read corrects nothing."""
+        rates = self._rates.get(self._key(device))
         try:
-            return self.usage.runs(device=device, limit=RUNS)
+            return self.usage.runs(device=device, limit=RUNS, since=rates.measured_at if rates else 0.0)
         except (HearthError, OSError) as error:
             log.info("past runs can't be read: %s", error)
             return ()

@@ -22,6 +22,8 @@ from app.planning.runs import Run
 UNPROVEN = 0.22
 """Half the width of the range before a run has been measured."""
 NARROWEST = 0.06
+ENOUGH = 3
+"""Runs before they correct a forecast: of one or two, any may have been an odd one."""
 PREFILL_REUSE = 8.0
 """Attention in a batch reads each key once for many tokens: times faster for an element than in decode (seen: 6-10)."""
 HOP = 30e-6
@@ -148,7 +150,7 @@ def correction(history: Sequence[Run]) -> tuple[float, float]:
     """(factor on forecasts, half width of the range) from past runs: the median ratio, and a spread that held 80 % of
     them; ``(1, UNPROVEN)`` with fewer than three."""
     ratios = [run.ratio for run in history if run.forecast > 0 and run.measured > 0]
-    if len(ratios) < 3:
+    if len(ratios) < ENOUGH:
         return 1.0, UNPROVEN
     middle = statistics.median(ratios)
     errors = sorted(abs(ratio / middle - 1) for ratio in ratios)
@@ -170,7 +172,7 @@ def forecast(
     if step is None or fill is None:
         return Speed()
     factor, width = correction(history)
-    source = f"measured rates, {len(history)} runs" if history else "measured rates"
+    source = f"measured rates, {len(history)} runs" if len(history) >= ENOUGH else "measured rates"
     wide = max(width, 0.35)
     wait = max(context, 1) * fill + step
     return Speed(

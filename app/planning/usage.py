@@ -152,10 +152,12 @@ class UsageStore:
         first = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
         return (self.total(first).joules or 0.0) / 3.6e6
 
-    def runs(self, device: str = "", model: str = "", engine: str = "", limit: int = 50) -> list[Run]:
+    def runs(
+        self, device: str = "", model: str = "", engine: str = "", limit: int = 50, since: float = 0.0
+    ) -> list[Run]:
         """Forecasts and what came, newest first, of requests that ran alone long enough to tell."""
-        where = f"forecast > 0 AND decode_seconds > 0 AND completion_tokens >= 16 AND {_ALONE}"
-        values: list[object] = []
+        where = f"at >= ? AND forecast > 0 AND decode_seconds > 0 AND completion_tokens >= 16 AND {_ALONE}"
+        values: list[object] = [since]
         for name, value in (("device", device), ("model", model), ("engine", engine)):
             if value:
                 where += f" AND {name} = ?"

@@ -136,6 +136,22 @@ def test_past_runs_correct_the_forecast_and_do_not_undo_each_other(case: Case) -
     assert errors.worst == pytest.approx(1.0)
 
 
+def test_measuring_again_forgets_what_the_first_measurement_got_wrong(case: Case) -> None:
+    case.outlook.measure(["CPU"])
+    case.load(LoadPlan(case.record.path))
+    before = case.outlook.about("m", 100).uncorrected
+    assert before is not None
+    for _ in range(5):
+        case.ran(before, before * 5)
+    assert case.outlook.about("m", 100).forecast == pytest.approx(before * 5, rel=0.01)
+    case.outlook.measure(["CPU"])
+    assert case.outlook.about("m", 100).forecast == pytest.approx(before)
+    errors = case.outlook.errors()
+    case.usage.close()
+    assert errors is not None
+    assert errors.count == 5
+
+
 def test_what_is_unknown_stays_unknown(case: Case) -> None:
     assert case.outlook.errors() is None
     assert case.outlook.about("m", 0).forecast is None

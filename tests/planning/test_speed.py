@@ -137,6 +137,9 @@ def test_past_runs_move_and_narrow_the_range() -> None:
 def test_two_runs_prove_nothing() -> None:
     assert correction([Run(10, 1), Run(10, 1)]) == (1.0, UNPROVEN)
     assert correction([Run(10, 10)] * 5) == (1.0, 0.06)
+    decode = forecast(DENSE, _plan(), {"CPU": CPU}, 0, [Run(10, 1), Run(10, 1)]).decode
+    assert decode is not None
+    assert decode.source == "measured rates"
 
 
 def test_the_error_history_is_told() -> None:
