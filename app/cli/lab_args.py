@@ -14,21 +14,23 @@ def add_lab(add: Add) -> None:
     make = add("quantize", _lazy("quantize"), "make quants of a model, with a recipe to repeat them")
     _add_quantize(make)
     matrix = add("imatrix", _lazy("imatrix"), "compute an importance matrix from a text")
-    matrix.add_argument("model", metavar="MODEL")
+    matrix.add_argument("model", metavar="MODEL", help="the one to compute it with: best in F16 or Q8_0")
     matrix.add_argument("text", metavar="TEXT", nargs="?", default="en+vi+code", help=TEXTS)
-    matrix.add_argument("-o", "--output", metavar="FILE")
+    matrix.add_argument("-o", "--output", metavar="FILE", help="where to (default: here, MODEL.imatrix.gguf)")
     one, several = _add_measuring(add)
     for parser in (make, matrix, one, several):
         parser.add_argument(
             "--chunks", type=positive, default=0, metavar="N", help="pieces of 512 tokens to use"
         )
-        parser.add_argument("--threads", type=positive, default=0, metavar="N")
+        parser.add_argument(
+            "--threads", type=positive, default=0, metavar="N", help="default: Hearth chooses"
+        )
     _add_setup(add)
 
 
 def _add_measuring(add: Add) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     one = add("measure", _lazy("measure"), "measure a model's perplexity and what it lost")
-    one.add_argument("model", metavar="MODEL")
+    one.add_argument("model", metavar="MODEL", help="as `hearth ls` names it, or a .gguf file")
     one.add_argument(
         "--against",
         metavar="REF",
@@ -80,13 +82,15 @@ def _add_quantize(make: argparse.ArgumentParser) -> None:
     make.add_argument("--output-type", metavar="TYPE", default="", help="of the output tensor")
     make.add_argument("--pure", action="store_true", help="the same type for every tensor")
     make.add_argument("--prune", metavar="LAYER", type=int, nargs="+", default=[], help="layers to leave out")
-    make.add_argument("-o", "--output", metavar="FILE")
+    make.add_argument("-o", "--output", metavar="FILE", help="of one type: where to (default: the library)")
     make.add_argument("--force", action="store_true", help="write over a result that is there")
 
 
 def _add_setup(add: Add) -> None:
     lab = add("lab", _lazy("lab"), "what converting original weights needs: an environment of its own")
-    lab.add_argument("what", choices=("setup", "status", "remove"), metavar="setup|status|remove")
+    lab.add_argument(
+        "what", choices=("setup", "status", "remove"), metavar="setup|status|remove", help="what to do"
+    )
     lab.add_argument("-y", "--yes", action="store_true", help="do not ask")
     lab.add_argument("--torch", default="", metavar="VERSION", help="another PyTorch than llama.cpp names")
     lab.add_argument("--archive", metavar="FILE", help="the engine's source archive, if it is here already")

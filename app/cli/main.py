@@ -9,7 +9,7 @@ from typing import get_args
 from app import __version__
 from app.cli.lab_args import add_lab
 from app.cli.output import fail
-from app.core.errors import HearthError, StorageError
+from app.core.errors import HearthError, SettingsError, StorageError, UsageError
 from app.core.generate import ContextPolicy
 from app.core.settings import SettingInfo, describe
 
@@ -17,6 +17,7 @@ Command = Callable[[argparse.Namespace], int]
 
 EPILOG = """Without a command the window opens. MODEL is an id, the beginning of one, or a path.
 HEARTH_HOME moves all files."""
+MODEL = "as `hearth ls` names it, the beginning of that, or a .gguf file"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(args.command(args))
     except HearthError as error:
-        return fail(error, getattr(args, "json", False))
+        return fail(_named_by_flag(error, args), getattr(args, "json", False))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
@@ -36,6 +37,15 @@ def main(argv: list[str] | None = None) -> int:
         if error.filename is None:
             raise
         return fail(StorageError(detail=f"{error.filename}: {error.strerror}."), getattr(args, "json", False))
+
+
+def _named_by_flag(error: HearthError, args: argparse.Namespace) -> HearthError:
+    """A setting that a flag gave is called by the flag."""
+    group, _, name = str(error.params.get("key", "")).partition(".")
+    if not (isinstance(error, SettingsError) and group == "engine" and getattr(args, name, None) is not None):
+        return error
+    flags = "/".join(_flags(name))
+    return UsageError(detail=f"{flags} can't be {error.params['value']}: {error.params['detail']}.")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
         "engine", _lazy("engine", "engine"), "list, install, remove and choose backend packs (GPU engines)"
     )
     packs.add_argument(
-        "what", choices=("list", "install", "remove", "use"), metavar="list|install|remove|use"
+        "what",
+        choices=("list", "install", "remove", "use"),
+        metavar="list|install|remove|use",
+        help="what to do",
     )
     packs.add_argument(
         "name", nargs="?", metavar="PACK|FILE|URL", help="use takes cpu, auto and previous as well"
@@ -90,7 +103,7 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     add = _adder(commands)
     search = add("search", _lazy("hub", "search"), "search the Hub for GGUF models")
     search.add_argument("query", metavar="QUERY", nargs="*", help="words, user/model, or a Hub address")
-    search.add_argument("--limit", type=_positive, default=20)
+    search.add_argument("--limit", type=_positive, default=20, help="at most so many (default 20)")
     _add_filters(search)
     pull = add("pull", _lazy("hub", "pull"), "download a model")
     pull.add_argument(
@@ -99,38 +112,44 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     pull.add_argument("--no-mmproj", action="store_true", help="leave the vision projector out")
     listed = add("ls", _lazy("models", "ls"), "list the models on this machine")
     listed.add_argument("words", metavar="WORD", nargs="*", help="in names, #tags or notes")
-    listed.add_argument("--sort", choices=("name", "size", "used", "added"), default="name")
+    listed.add_argument(
+        "--sort",
+        choices=("name", "size", "used", "added"),
+        default="name",
+        help="what comes first (default name)",
+    )
     show = add("show", _lazy("models", "show"), "show one model")
-    show.add_argument("model", metavar="MODEL")
+    show.add_argument("model", metavar="MODEL", help=MODEL)
     remove = add("rm", _lazy("models", "rm"), "delete a model's files")
-    remove.add_argument("model", metavar="MODEL")
+    remove.add_argument("model", metavar="MODEL", help=MODEL)
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
     check = add(
         "verify", _lazy("models", "verify"), "read a model's files and compare with its download's hashes"
     )
-    check.add_argument("model", metavar="MODEL")
+    check.add_argument("model", metavar="MODEL", help=MODEL)
     need = add("estimate", _lazy("estimate", "estimate"), "what a model would need here, before a download")
-    need.add_argument("target", metavar="REPO[:QUANT]|MODEL|FILE")
+    need.add_argument(
+        "target", metavar="REPO[:QUANT]|MODEL|FILE", help="on the Hub, in the library, or a .gguf file"
+    )
     need.add_argument("--measure", action="store_true", help="measure this machine first (under a minute)")
     need.add_argument("--what-if-gpu", type=float, metavar="GIB", help="with another GPU of this much memory")
     need.add_argument("--what-if-ram", type=float, metavar="GIB", help="with this much more main memory")
     _add_load(need)
     words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
-    words.add_argument("quant", metavar="QUANT")
+    words.add_argument("quant", metavar="QUANT", help="as Q4_K_M")
     kept = add(
         "presets", _lazy("presets", "presets"), "list, show, export, import and remove profiles of models"
     )
-    kept.add_argument(
-        "act", nargs="?", choices=("list", "show", "export", "import", "remove"), default="list"
-    )
+    acts = ("list", "show", "export", "import", "remove")
+    kept.add_argument("act", nargs="?", choices=acts, default="list", help="what to do (default list)")
     kept.add_argument("words", nargs="*", metavar="NAME|FILE", help="export takes both")
     add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
-    add_file.add_argument("file", metavar="FILE")
+    add_file.add_argument("file", metavar="FILE", help="linked where the disk is the same, else copied")
 
 
 def _add_filters(search: argparse.ArgumentParser) -> None:
     sorts = ("match", "trending", "downloads", "likes", "updated")
-    search.add_argument("--sort", choices=sorts, default="match")
+    search.add_argument("--sort", choices=sorts, default="match", help="what comes first (default match)")
     for name, text in (
         ("task", "as text-generation"),
         ("license", "as apache-2.0"),
@@ -149,7 +168,7 @@ def _add_filters(search: argparse.ArgumentParser) -> None:
 
 def _add_chat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     chat = _adder(commands)("chat", _lazy("chat", "chat"), "talk to a model in the terminal")
-    chat.add_argument("model", metavar="MODEL")
+    chat.add_argument("model", metavar="MODEL", help=MODEL)
     chat.add_argument(
         "-p", "--prompt", help="ask this once; without it a conversation, or the standard input"
     )
@@ -216,8 +235,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
 
 def _add_flag(group: "argparse._ArgumentGroup", info: SettingInfo) -> None:
     name = info.key.partition(".")[2]
-    flags = FLAGS.get(name, (f"--{name.removeprefix('n_').replace('_', '-')}",))
-    text = info.help.replace("%", "%%")
+    flags, text = _flags(name), info.help.replace("%", "%%")
     if info.kind == "bool":
         group.add_argument(*flags, dest=name, action=argparse.BooleanOptionalAction, help=text)
     else:
@@ -228,12 +246,16 @@ def _add_flag(group: "argparse._ArgumentGroup", info: SettingInfo) -> None:
         )
 
 
+def _flags(name: str) -> tuple[str, ...]:
+    return FLAGS.get(name, (f"--{name.removeprefix('n_').replace('_', '-')}",))
+
+
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = _adder(commands)(
         "serve", _lazy("serve", "serve"), "serve the OpenAI API without a window", json=False
     )
     serve.add_argument("--host", help="default 127.0.0.1: this machine only")
-    serve.add_argument("--port", type=int)
+    serve.add_argument("--port", type=int, help="default 8177 or as set; 0 takes any free one")
     serve.add_argument("--model", help="load this model at once; others load when asked for")
     serve.add_argument("--api-key", help="clients must send this key")
     serve.add_argument(
@@ -241,7 +263,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_load(serve)
     keys = _adder(commands)("keys", _lazy("keys", "keys"), "list, create and revoke the server's API keys")
-    keys.add_argument("act", nargs="?", choices=("list", "create", "revoke"), default="list")
+    acts = ("list", "create", "revoke")
+    keys.add_argument("act", nargs="?", choices=acts, default="list", help="what to do (default list)")
     keys.add_argument(
         "name", nargs="?", metavar="NAME", help="whom a new key is for; the name or id of one to revoke"
     )
@@ -250,10 +273,12 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     bench = _adder(commands)("bench", _lazy("bench", "bench"), "measure a model's speed here")
-    bench.add_argument("model", metavar="MODEL")
-    bench.add_argument("--prompt-tokens", type=_positive, default=512)
-    bench.add_argument("-n", "--max-tokens", type=_positive, default=128)
-    bench.add_argument("--repeat", type=_positive, default=3)
+    bench.add_argument("model", metavar="MODEL", help=MODEL)
+    bench.add_argument("--prompt-tokens", type=_positive, default=512, help="read so many (default 512)")
+    bench.add_argument("-n", "--max-tokens", type=_positive, default=128, help="write so many (default 128)")
+    bench.add_argument(
+        "--repeat", type=_positive, default=3, help="runs, of which the median counts (default 3)"
+    )
     _add_load(bench)
 
 

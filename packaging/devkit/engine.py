@@ -142,7 +142,7 @@ def _build(args: Sequence[str], folder: Path) -> None:
         )
     venvs.ensure(BUILDER)
     source = unpacked(work)
-    tell(f"building with {jobs()} jobs; about 4 minutes on 2 cores, longer for a GPU: {' '.join(args)}")
+    tell(f"building with {jobs()} jobs; about 8 minutes on 2 cores, longer for a GPU: {' '.join(args)}")
     _compile(source, work, args)
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove(folder)

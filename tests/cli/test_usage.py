@@ -34,6 +34,13 @@ def test_every_command_has_help(capsys) -> None:
         assert f"hearth {command}" in capsys.readouterr().out
 
 
+def test_every_argument_says_what_it_is() -> None:
+    commands = next(action.choices for action in build_parser()._actions if action.metavar == "COMMAND")
+    assert [
+        (name, act.dest) for name, parser in commands.items() for act in parser._actions if not act.help
+    ] == []
+
+
 @pytest.mark.parametrize("args", [["nothing"], ["chat"], ["serve", "--port", "x"], ["chat", "m", "-n", "0"]])
 def test_wrong_usage_ends_with_2(args, capsys) -> None:
     with pytest.raises(SystemExit) as caught:
