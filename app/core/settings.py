@@ -226,7 +226,23 @@ def _check(group: str, name: str, value: object) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(key=f"{group}.{name}", value=repr(value), detail=str(error)) from error
+        detail = expected(f"{group}.{name}") or str(error)
+        raise SettingsError(key=f"{group}.{name}", value=repr(value), detail=detail) from error
+
+
+def expected(key: str) -> str:
+    """What ``group.name`` takes, in words; empty for a hidden one."""
+    info = next((info for info in describe() if info.key == key), None)
+    if info is None:
+        return ""
+    if info.kind == "choice":
+        return f"it must be one of {', '.join(info.choices)}"
+    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "a text"}[
+        info.kind
+    ]
+    if info.low is not None and info.high is not None:
+        return f"it must be {words} from {info.low:.10g} to {info.high:.10g}"
+    return f"it must be {words}"
 
 
 def _replace(path: Path, text: str) -> None:

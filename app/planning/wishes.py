@@ -1,5 +1,7 @@
 """From the settings' texts and numbers to the planner's wishes."""
 
+import math
+
 from msgspec.structs import asdict
 
 from app.core.engine_settings import Engine
@@ -50,7 +52,7 @@ def _extra(engine: Engine) -> dict[str, object]:
     if engine.n_threads_batch:
         extra["n_threads_batch"] = engine.n_threads_batch
     if engine.tensor_split.strip():
-        extra["tensor_split"] = tuple(_number("tensor_split", item) for item in _items(engine.tensor_split))
+        extra["tensor_split"] = _shares(engine.tensor_split)
     if engine.tensor_overrides.strip():
         extra["tensor_overrides"] = tuple(_pair(item) for item in _items(engine.tensor_overrides))
     if engine.adapters.strip():
@@ -64,11 +66,15 @@ def _items(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _number(key: str, text: str) -> float:
+def _shares(text: str) -> tuple[float, ...]:
     try:
-        return float(text)
-    except ValueError as error:
-        raise SettingsError(key=f"engine.{key}", value=text, detail="it must be a number") from error
+        found = tuple(float(item) for item in _items(text))
+    except ValueError:
+        found = ()
+    if not all(0 <= share < math.inf for share in found) or not any(found):
+        detail = "each must be a number, 0 or more, as in 3,1"
+        raise SettingsError(key="engine.tensor_split", value=text, detail=detail)
+    return found
 
 
 def _pair(text: str) -> tuple[str, str]:

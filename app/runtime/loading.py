@@ -58,7 +58,15 @@ class Loaded(Struct):
 
 def load(command: Load, send: Callable[[Report], None]) -> Loaded:
     """Do all of it. Raises HearthError: ModelNotFound, WrongMagic, TruncatedModel, UnsupportedModel, OutOfMemory or
-    LoadFailed."""
+    LoadFailed, by the name that was asked for."""
+    try:
+        return _load(command, send)
+    except LoadFailedError as error:
+        error.params["model"] = command.model
+        raise
+
+
+def _load(command: Load, send: Callable[[Report], None]) -> Loaded:
     began = time.monotonic()
     plan, capture = command.plan, LogCapture()
     capture.install()

@@ -6,6 +6,7 @@ import msgspec
 
 from app.core.engine_settings import Engine
 from app.core.errors import SettingsError
+from app.core.settings import expected
 
 
 class EngineDraft:
@@ -26,5 +27,5 @@ class EngineDraft:
         try:
             self.engine = msgspec.convert(values, Engine)
         except msgspec.ValidationError as error:
-            raise SettingsError(key=key, value=repr(value), detail=str(error)) from error
+            raise SettingsError(key=key, value=repr(value), detail=expected(key) or str(error)) from error
         self._changed(key)

@@ -1,8 +1,10 @@
 """Everything a LoadPlan holds that a person may choose is a setting with help and a flag of ``serve`` and ``chat``."""
 
+from pathlib import Path
+
 import pytest
 
-from app.cli.main import build_parser
+from app.cli.main import build_parser, main
 from app.cli.run import warn
 from app.core.engine_settings import Engine
 from app.core.settings import describe
@@ -11,6 +13,7 @@ from app.hardware.facts import Cpu, Machine, Memory
 from app.planning.model_facts import Layer, ModelFacts
 from app.planning.planner import plan
 from app.planning.wishes import from_settings
+from tests.fakes.gguf_writer import write_gguf
 
 GIB = 1 << 30
 RECORD = ModelRecord("m", "m", (ModelFile("/m.gguf", 1),), 1)
@@ -89,6 +92,28 @@ def test_all_experts_may_stay_in_main_memory() -> None:
 
 def test_every_setting_of_a_load_has_help() -> None:
     assert all(info.title and info.help for info in describe() if info.group == "engine")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("-c 100", "-c/--ctx/--ctx-size can't be 100: it must be a whole number from 256 to 1048576."),
+        ("--rope-freq-scale 7", "--rope-freq-scale can't be 7.0: it must be a number from 0 to 1."),
+        ("-ts 1,-1", "-ts/--tensor-split can't be 1,-1: each must be a number, 0 or more, as in 3,1."),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_flag(
+    flags: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path))
+    model = tmp_path / "m.gguf"
+    write_gguf(model, {"general.architecture": "llama"}, [])
+    assert main(["chat", str(model), "-p", "hi", *flags.split()]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_what_is_not_as_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,13 @@ def test_lists_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("tensor_split", "3,much"), ("tensor_overrides", "nothing"), ("tensor_overrides", "=CPU")],
+    [
+        ("tensor_split", "3,much"),
+        ("tensor_split", "3,-1"),
+        ("tensor_split", "0,0"),
+        ("tensor_overrides", "nothing"),
+        ("tensor_overrides", "=CPU"),
+    ],
 )
 def test_what_can_not_be_read_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):
