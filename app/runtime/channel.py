@@ -104,6 +104,12 @@ class Reader:
         data = os.read(self._fd, MORE if self._rest else CHUNK)
         if not data:
             raise EOFError
+        if (
+            not self._rest
+            and len(data) > _HEADER.size
+            and _HEADER.unpack_from(data)[0] == len(data) - _HEADER.size
+        ):
+            return [data[_HEADER.size :]]  # the usual case
         data = self._rest + data if self._rest else data
         found, at = [], 0
         while at + _HEADER.size <= len(data):

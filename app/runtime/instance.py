@@ -224,12 +224,12 @@ class Instance:
         return over
 
     def _handle(self, process: _Process, report: Report) -> list[int]:
+        if isinstance(report, Events):  # nearly always
+            if report.values:
+                self._read(report.values)
+            now = time.monotonic()
+            return [item.key for item in report.items if self._event(item.key, item.event, now)]
         match report:
-            case Events(items, values):
-                if values:
-                    self._read(values)
-                now = time.monotonic()
-                return [item.key for item in items if self._event(item.key, item.event, now)]
             case Stats(values):
                 self._read(values)
             case Progress(fraction, stage):

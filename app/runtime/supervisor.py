@@ -80,6 +80,11 @@ class Supervisor:
         self._waker: Any = None
         self._woken = False
         self._waiter = Waiter()
+        self._moved = True
+        """What is waited for may be something else than the last time."""
+        self._pipes: dict[Any, Instance] = {}
+        self._ends: list[Any] = []
+        self._stopping: list[Instance] = []
 
     # ------------------------------------------------------------------------------ from any thread
 
@@ -232,28 +237,39 @@ class Supervisor:
                     action()
                 except Exception:
                     log.exception("an action of the supervisor failed")
+                self._moved = True
             if self._closing and not self._actions and not any(i.pipe for i in self._instances.values()):
                 return
 
     def _wait(self) -> None:
-        instances = list(self._instances.values())
-        pipes = {instance.pipe: instance for instance in instances if instance.pipe is not None}
-        for end in self._waiter.wait([self._listener, *pipes], self._patience(instances)):
+        if self._moved:  # not for each token: nothing here is done while answers are written
+            self._look_around()
+        for end in self._waiter.wait(self._ends, self._patience() if self._stopping else None):
             if end is self._listener:
                 self._listener.recv_bytes()
                 with self._lock:
                     self._woken = False
-            else:
-                self._forget(pipes[end].readable())
-        self._overdue(instances)
+                continue
+            instance = self._pipes[end]
+            if over := instance.readable():
+                self._forget(over)
+            self._moved = self._moved or instance.pipe is not end
+        if self._stopping:
+            self._overdue()
 
-    def _patience(self, instances: list[Instance]) -> float | None:
-        deadlines = [instance.deadline for instance in instances if instance.deadline is not None]
+    def _look_around(self) -> None:
+        self._moved, instances = False, self._instances.values()
+        self._pipes = {instance.pipe: instance for instance in instances if instance.pipe is not None}
+        self._ends = [self._listener, *self._pipes]
+        self._stopping = [instance for instance in instances if instance.deadline is not None]
+
+    def _patience(self) -> float | None:
+        deadlines = [instance.deadline for instance in self._stopping if instance.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
-    def _overdue(self, instances: list[Instance]) -> None:
+    def _overdue(self) -> None:
         now = time.monotonic()
-        for instance in instances:
+        for instance in self._stopping:
             if instance.deadline is not None and instance.deadline <= now:
                 instance.overdue()
 

@@ -16,7 +16,7 @@ import msgspec
 
 from app.core.errors import HearthError
 from app.core.generate import Failed
-from app.runtime.channel import Writer, open_inherited
+from app.runtime.channel import Waiter, Writer, open_inherited
 from app.runtime.protocol import (
     Cancel,
     Command,
@@ -84,7 +84,7 @@ class Worker:
     """The process's two threads and what they share."""
 
     def __init__(self, pipe: Any) -> None:
-        self._pipe, self._writer = pipe, Writer(pipe)
+        self._pipe, self._writer, self._waiter = pipe, Writer(pipe), Waiter()
         self._sending = threading.Lock()
         self._engine: Any = None
         self._intake: Any = None
@@ -103,6 +103,9 @@ class Worker:
 
     def _receive(self) -> Command:
         while True:
+            # (A thread that waits in read itself is woken each time the parent has read a report: Linux tells all who
+            # sleep on a socket that there is room to write. One core of the engine's was taken from it for each token.)
+            self._waiter.wait([self._pipe], None)
             try:
                 return decode_command(self._pipe.recv_bytes())
             except (EOFError, OSError):

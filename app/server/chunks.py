@@ -6,7 +6,7 @@ from app.core.generate import Delta, Finished, ToolCallDelta
 from app.server.answer import total_usage
 from app.server.convert import REASONS, completion_id, logprobs_of, timings_of, usage_of
 from app.server.errors import Problem, body_of
-from app.server.sse import DONE, MEDIA, PING, event
+from app.server.sse import DONE, MEDIA, PING, event, json
 from app.server.wire import CallPiece, ChatChunk, ChunkChoice, PromptProgress, WireAnswer, WireLogprobs
 
 CHUNK = "chat.completion.chunk"
@@ -24,6 +24,8 @@ class ChatWriter:
         self._n, self._include_usage = n, include_usage
         self._progress, self._began = progress, time.monotonic()
         self._ends: list[Finished] = []
+        self._around: dict[int, tuple[bytes, bytes]] = {}
+        """What stands before and behind the text in a choice's chunks."""
 
     def begin(self) -> bytes:
         """The chunks that name the role."""
@@ -34,6 +36,9 @@ class ChatWriter:
         """Chunks with what is new; of prefill progress only where the client wants to know."""
         if isinstance(item, Finished):
             return self._end(item)
+        more = item.reasoning or item.tool_calls or item.logprobs or item.dropped or item.prompt_tokens
+        if item.text and not more:
+            return self._text(item.choice, item.text)
         out = self._progressed(item) if self._progress and item.prompt_tokens else b""
         if item.dropped:
             left_out = self._chunk(item.choice, WireAnswer())
@@ -47,6 +52,14 @@ class ChatWriter:
         for call in item.tool_calls:
             out += event(self._chunk(item.choice, WireAnswer(tool_calls=[_piece(call)])))
         return out
+
+    def _text(self, index: int, text: str) -> bytes:
+        # For each token: only what changes is encoded.
+        around = self._around.get(index)
+        if around is None:
+            head, _, tail = event(self._chunk(index, WireAnswer(content="\0"))).partition(json("\0"))
+            around = self._around[index] = head, tail
+        return around[0] + json(text) + around[1]
 
     def _progressed(self, item: Delta) -> bytes:
         chunk = self._chunk(item.choice, WireAnswer())

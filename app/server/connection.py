@@ -5,7 +5,10 @@ there are too many, the one that has been silent longest goes.
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 import h11
@@ -27,6 +30,10 @@ class Corked:
         self._transport, self._loop = transport, loop
         self._pieces: list[bytes] = []
         self._size = 0
+        self._rest = b""
+        self._fd = -1 if sys.platform == "win32" else transport.get_extra_info("socket").fileno()
+        if transport.get_extra_info("sslcontext") is not None:
+            self._fd = -1
         # What uvicorn calls besides, without a look-up of ours in between.
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
@@ -47,10 +54,33 @@ class Corked:
 
     def flush(self) -> None:
         """Write now."""
+        if self._rest:
+            self._pieces.insert(0, self._rest)
+            self._rest = b""
         pieces = self._pieces
         if pieces:
             self._pieces, self._size = [], 0
             self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def is_clear(self) -> bool:
+        """Everything has been handed to the system, and ``chunk`` can be used."""
+        self.flush()
+        return self._fd >= 0 and not self._transport.get_write_buffer_size()
+
+    def chunk(self, data: bytes) -> bool:
+        """Write one chunk of a chunked body now, from any thread, as long as nothing is written on the loop. False:
+        the system took a part of it only, or nothing; the loop writes the rest before anything else."""
+        frame = b"%x\r\n%b\r\n" % (len(data), data)
+        try:
+            sent = os.write(self._fd, frame)
+        except OSError:  # its buffer is full, or the client has gone, which the transport finds out
+            sent = 0
+        if sent == len(frame):
+            return True
+        self._rest = frame[sent:]
+        with suppress(RuntimeError):  # the loop has ended, and the connection with it
+            self._loop.call_soon_threadsafe(self.flush)
+        return False
 
     def close(self) -> None:
         """Write, then close."""
@@ -98,6 +128,13 @@ class Connection(H11Protocol):
         """It does again."""
         self._stop_sending_timer()
         super().resume_writing()
+
+    def body_writer(self) -> Callable[[bytes], bool] | None:
+        """``Corked.chunk`` of the body that is being written, or None where that can't be used now (TLS, Windows, an
+        HTTP without chunks, a client that does not keep up)."""
+        corked = cast(Corked, self.transport)
+        chunked = self.conn.their_http_version == b"1.1"
+        return corked.chunk if chunked and corked.is_clear() and not corked.is_closing() else None
 
     def _stop_sending_timer(self) -> None:
         if self._sending is not None:

@@ -5,6 +5,7 @@ keep-alive. What differs between APIs is a ``Writer``.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from app.server.answer import Answer
 from app.server.backend import Backend
 from app.server.errors import Api, Problem, error_response, from_failed, problem_of
 from app.server.live import Live
-from app.server.stream import EventStream, HangUpError
+from app.server.stream import EventStream, HangUpError, Straight
 
 PING = 10.0
 """Seconds of silence after which a stream sends a comment, so that nobody in between closes it."""
@@ -90,13 +91,18 @@ class Run:
 
         return put
 
-    async def batch(self, patience: float = PING) -> list[Delta | Finished | Failed]:
-        """What has come since the last time, or [] after ``patience`` seconds of silence. Raises HangUpError, or
-        Problem when the request has taken too long."""
-        wait = min(patience, self._deadline - time.monotonic())
-        events = await self._stream.batch(max(wait, 0.0))
-        if time.monotonic() > self._deadline:
-            raise Problem(504, "timeout", "The request took longer than the server allows.")
+    async def batch(
+        self, patience: float = PING, *, straight: Straight | None = None
+    ) -> list[Delta | Finished | Failed]:
+        """What has come since the last time, or [] after ``patience`` seconds of silence; without what ``straight``
+        has written meanwhile. Raises HangUpError, or Problem when the request has taken too long."""
+        while True:
+            wait = min(patience, self._deadline - time.monotonic())
+            events = await self._stream.batch(max(wait, 0.0), straight)
+            if time.monotonic() > self._deadline:
+                raise Problem(504, "timeout", "The request took longer than the server allows.")
+            if events or not self._stream.went():
+                break
         for event in events:
             if isinstance(event, Delta):
                 self.live.take(event)
@@ -220,9 +226,12 @@ class Streamed:
         headers = [(b"content-type", self._writer.media_type.encode()), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send(_piece(self._writer.begin() + self._encode(first)))
+        connection = scope.get("hearth.connection")
         while not self._over:
+            write = connection.body_writer() if connection is not None else None
+            straight = partial(self._straight, write) if write is not None else None
             try:
-                data = self._encode(await self._run.batch())
+                data = self._encode(await self._run.batch(straight=straight))
             except Problem as problem:
                 self._over = True
                 self._run.cancel()
@@ -230,6 +239,11 @@ class Streamed:
             if data:
                 await send(_piece(data))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _straight(self, write: Callable[[bytes], bool], delta: Delta) -> bool:
+        self._run.live.take(delta)
+        data = self._writer.event(delta)
+        return not data or write(data)
 
     def _encode(self, events: list[Delta | Finished | Failed]) -> bytes:
         if not events:

@@ -6,11 +6,11 @@ DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 MEDIA = "text/event-stream; charset=utf-8"
 
-_encode = msgspec.json.Encoder().encode
+json = msgspec.json.Encoder().encode
 
 
 def event(data: object, name: str = "") -> bytes:
     """One event of JSON on a single line, with a name for APIs that use names."""
     if name:
-        return b"event: " + name.encode() + b"\ndata: " + _encode(data) + b"\n\n"
-    return b"data: " + _encode(data) + b"\n\n"
+        return b"event: " + name.encode() + b"\ndata: " + json(data) + b"\n\n"
+    return b"data: " + json(data) + b"\n\n"

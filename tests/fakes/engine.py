@@ -161,6 +161,10 @@ class FakeSupervisor:
 
     def close(self) -> None:
         self.cancelled.update(request.id for request in self.requests)
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait until every answer has been given to its sink."""
         for thread in self._threads:
             thread.join()
 

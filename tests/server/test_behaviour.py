@@ -66,6 +66,7 @@ def test_a_request_that_takes_too_long_is_cut(http, served) -> None:
 def test_a_stream_that_takes_too_long_ends_with_an_error(http, served, monkeypatch) -> None:
     served.settings.set("server.timeout", 300)
     served.supervisor.delay = 0.02
+    monkeypatch.setattr(run.Run.batch, "__defaults__", (0.1,))
     passed = [0.0]
     monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
     with http.stream("POST", CHAT, json=body("word " * 1000, stream=True)) as answer:
