@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from app.core.errors import DiskFullError, ReadOnlyError, UsageError
+from app.core.errors import ReadOnlyError, SaveDiskFullError, UsageError
 
 _VARIABLE = re.compile(r"\{\{\s*([^\W\d][\w.-]*)(?::([^{}]*))?\s*\}\}")
 _NAME = re.compile(r"[^\W_][\w -]{0,59}")
@@ -118,7 +118,7 @@ class PromptLibrary:
         return next((p for p in self.all(system=False) if p.name.casefold().replace(" ", "-") == plain), None)
 
     def save(self, prompt: Prompt) -> None:
-        """Write or replace. Raises UsageError for a name that can't be a file's, ReadOnlyError, DiskFullError."""
+        """Write or replace. Raises UsageError for a name that can't be a file's, ReadOnlyError, SaveDiskFullError."""
         if not _NAME.fullmatch(prompt.name):
             raise UsageError(detail="A prompt's name has letters, digits, spaces and dashes, 60 at most.")
         path = self._path(prompt)
@@ -129,7 +129,7 @@ class PromptLibrary:
             temporary.replace(path)
         except OSError as error:
             if error.errno == 28:
-                raise DiskFullError(path=str(path), missing="a few kB") from error
+                raise SaveDiskFullError(path=str(path), missing="a few kB") from error
             raise ReadOnlyError(path=str(self._folder)) from error
 
     def remove(self, prompt: Prompt) -> None:

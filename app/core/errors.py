@@ -6,6 +6,7 @@
         SettingsError                    settings
         StorageError
             DiskFullError                disk_full
+                SaveDiskFullError        save_disk_full
                 LabDiskFullError         lab_disk_full
             ReadOnlyError                read_only
             StoreDamagedError            store_damaged
@@ -149,6 +150,13 @@ class DiskFullError(StorageError):
     template = "There is no room on the disk that holds {path}: {missing} more are needed."
     hint = "Free some space; it goes on by itself."
     action = "free_space"
+
+
+class SaveDiskFullError(DiskFullError):
+    """Of what was asked once and is not tried again by itself, unlike a download."""
+
+    code = "save_disk_full"
+    hint = "Free some space, then try again."
 
 
 class LabDiskFullError(DiskFullError):

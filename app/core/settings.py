@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from app.core.engine_settings import Engine
-from app.core.errors import DiskFullError, ReadOnlyError, SettingsError
+from app.core.errors import ReadOnlyError, SaveDiskFullError, SettingsError
 from app.core.events import Bus, SettingChanged
 from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server
 from app.core.update_settings import Updates
@@ -133,7 +133,7 @@ class SettingsStore:
 
     def set(self, key: str, value: object) -> None:
         """Check, keep and write one value, then publish SettingChanged. Raises SettingsError, ReadOnlyError or
-        DiskFullError; on any of them nothing has changed."""
+        SaveDiskFullError; on any of them nothing has changed."""
         group, name = _split(key)
         checked = _check(group, name, value)
         with self._lock:
@@ -256,5 +256,5 @@ def _replace(path: Path, text: str) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         if error.errno == 28:
-            raise DiskFullError(path=str(path), missing="a few kB") from error
+            raise SaveDiskFullError(path=str(path), missing="a few kB") from error
         raise ReadOnlyError(path=str(path.parent)) from error

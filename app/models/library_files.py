@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import (
-    DiskFullError,
     HearthError,
     ModelNotFoundError,
     ReadOnlyError,
+    SaveDiskFullError,
     TruncatedModelError,
     UnsupportedModelError,
 )
@@ -99,7 +99,7 @@ def _copy(source: Path, target: Path, report: _Report) -> None:
 
     size, room = source.stat().st_size, shutil.disk_usage(target.parent).free
     if room < size + _SPARE:
-        raise DiskFullError(path=str(target.parent), missing=_words(size + _SPARE - room))
+        raise SaveDiskFullError(path=str(target.parent), missing=_words(size + _SPARE - room))
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".import-", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as out, source.open("rb") as file:
@@ -116,9 +116,9 @@ def _copy(source: Path, target: Path, report: _Report) -> None:
         raise
 
 
-def _explained(error: OSError, folder: Path, size: int) -> DiskFullError | ReadOnlyError:
+def _explained(error: OSError, folder: Path, size: int) -> SaveDiskFullError | ReadOnlyError:
     if error.errno == errno.ENOSPC:
-        return DiskFullError(path=str(folder), missing=_words(size))
+        return SaveDiskFullError(path=str(folder), missing=_words(size))
     return ReadOnlyError(path=str(folder))
 
 

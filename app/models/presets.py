@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from app.core.errors import DiskFullError, ReadOnlyError, UsageError
+from app.core.errors import ReadOnlyError, SaveDiskFullError, UsageError
 from app.core.events import Bus, PresetsChanged
 from app.core.generate import ContextPolicy, SamplingParams
 from app.core.types import KvType
@@ -91,7 +91,7 @@ class Presets:
         raise UsageError(detail=f"There is no preset called {name}.")
 
     def save(self, preset: Preset) -> None:
-        """Write or replace. Raises UsageError without a name, ReadOnlyError, DiskFullError."""
+        """Write or replace. Raises UsageError without a name, ReadOnlyError, SaveDiskFullError."""
         if not preset.name.strip():
             raise UsageError(detail="A preset needs a name.")
         with self._lock:
@@ -223,5 +223,5 @@ def write_preset(path: Path, preset: Preset) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
         if error.errno == 28:
-            raise DiskFullError(path=str(path), missing="a few kB") from error
+            raise SaveDiskFullError(path=str(path), missing="a few kB") from error
         raise ReadOnlyError(path=str(path.parent)) from error

@@ -45,6 +45,7 @@ STATUS = {
     "not_loaded": 503,
     "load_cancelled": 503,
     "disk_full": 507,
+    "save_disk_full": 507,
     "timeout": 504,
 }
 # The names OpenAI's clients test for.

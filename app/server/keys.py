@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.errors import DiskFullError, ReadOnlyError
+from app.core.errors import ReadOnlyError, SaveDiskFullError
 from app.core.settings_groups import Server
 from app.server.errors import Problem
 
@@ -60,7 +60,7 @@ class KeyStore:
 
     def create(self, name: str, rate_limit: int = 0) -> tuple[ApiKey, str]:
         """A new key: the only time its text is seen. ``rate_limit``: its requests a minute, 0: as the settings say.
-        Raises ReadOnlyError or DiskFullError."""
+        Raises ReadOnlyError or SaveDiskFullError."""
         text = PREFIX + secrets.token_urlsafe(32)
         key = ApiKey(secrets.token_hex(6), name, _hash(text), text[:12], time.time(), rate_limit=rate_limit)
         with self._lock:
@@ -117,7 +117,7 @@ class KeyStore:
         self._noted = time.monotonic()
         try:
             self._write(self._all())
-        except (ReadOnlyError, DiskFullError) as error:
+        except (ReadOnlyError, SaveDiskFullError) as error:
             log.info("the keys' last use is not written: %s", error)
 
     def _all(self) -> tuple[ApiKey, ...]:
@@ -155,7 +155,7 @@ class KeyStore:
                 temporary.replace(self._path)
             except OSError as error:
                 if error.errno == 28:
-                    raise DiskFullError(path=str(self._path), missing="a few kB") from error
+                    raise SaveDiskFullError(path=str(self._path), missing="a few kB") from error
                 raise ReadOnlyError(path=str(self._path.parent)) from error
         self._keys, self._unwritten, self._seen = keys, False, self._state()
 

@@ -12,9 +12,9 @@ import shutil
 from pathlib import Path
 
 from app.core.errors import (
-    DiskFullError,
     HearthError,
     NoPreviousVersionError,
+    SaveDiskFullError,
     UpdateFailedError,
     UpdateFolderError,
 )
@@ -91,16 +91,16 @@ def may_write(folder: Path) -> None:
 
 
 def room(folder: Path, count: int) -> None:
-    """Raise DiskFullError when ``count`` bytes more don't fit."""
+    """Raise SaveDiskFullError when ``count`` bytes more don't fit."""
     missing = count - free_space(folder)
     if missing > 0:
-        raise DiskFullError(path=str(folder), missing=human(missing))
+        raise SaveDiskFullError(path=str(folder), missing=human(missing))
 
 
 def failure(error: OSError, folder: Path) -> HearthError:
     """What a failed file operation means to a person."""
     if error.errno in FULL:
-        return DiskFullError(path=str(folder), missing="some hundred MB")
+        return SaveDiskFullError(path=str(folder), missing="some hundred MB")
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return UpdateFolderError(path=str(folder))
     return UpdateFailedError(detail=f"{error.filename or folder}: {error.strerror or error}")

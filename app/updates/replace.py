@@ -16,8 +16,8 @@ from typing import Literal
 from msgspec import Struct
 
 from app.core.errors import (
-    DiskFullError,
     NoPreviousVersionError,
+    SaveDiskFullError,
     UpdateFailedError,
     UpdateFormError,
 )
@@ -49,7 +49,7 @@ class Outcome(Struct, frozen=True):
 
 def install(installed: Installed, file: Path, version: str, present: str, keep: Path) -> Outcome:
     """Put ``file`` (verified) in place. ``present`` is the version that runs; ``keep`` a folder of ours for it.
-    Raises UpdateFormError, UpdateFolderError, UpdateFailedError, DiskFullError; then what was there is as it was."""
+    Raises UpdateFormError, UpdateFolderError, UpdateFailedError, SaveDiskFullError; then what was there is as it was."""
     ways: Mapping[str, Callable[[], Outcome]] = {
         "run": lambda: _by_script(installed, file, version),
         "appdir": lambda: _app_dir(installed, file, version),
@@ -136,7 +136,7 @@ def _may(place: Path, file: Path) -> None:
 
 
 def _script(file: Path, *arguments: str, place: Path) -> None:
-    """Run the installer. Raises UpdateFailedError with its own last words, DiskFullError."""
+    """Run the installer. Raises UpdateFailedError with its own last words, SaveDiskFullError."""
     try:
         done = subprocess.run(
             ["sh", str(file), *arguments], capture_output=True, text=True, check=False, timeout=LONGEST
@@ -146,7 +146,7 @@ def _script(file: Path, *arguments: str, place: Path) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         if "No space left" in said:
-            raise DiskFullError(path=str(place), missing="some hundred MB")
+            raise SaveDiskFullError(path=str(place), missing="some hundred MB")
         raise UpdateFailedError(detail=said.splitlines()[-1] if said else f"code {done.returncode}")
 
 

@@ -41,7 +41,7 @@ def test_a_full_disk_is_known_before_copying(
 ) -> None:
     no_links(monkeypatch)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(1, 1, 1000))
-    with pytest.raises(DiskFullError) as caught:
+    with pytest.raises(DiskFullError, match="then try again") as caught:
         bring(model, tmp_path / "to")
     assert caught.value.params["missing"] == "64 MiB"
     assert list((tmp_path / "to").iterdir()) == []
