@@ -182,6 +182,17 @@ def _view(window: "MainWindow") -> list[Command | str]:
             "F11",
         ),
         "-view",
+        Command(
+            "area_next", "view", lambda: translate("Menus", "Next area"), lambda: window.go_to_area(1), "F6"
+        ),
+        Command(
+            "area_before",
+            "view",
+            lambda: translate("Menus", "Previous area"),
+            lambda: window.go_to_area(-1),
+            "Shift+F6",
+        ),
+        "-view",
         *_zoom(window),
         "-view",
         *(_choice(window, "theme", value) for value in get_args(Mode)),

@@ -26,6 +26,7 @@ from app.ui.asked import handlers
 from app.ui.bridge import Bridge
 from app.ui.commands import make_commands
 from app.ui.errors import describe
+from app.ui.focus_ring import FocusRing
 from app.ui.gate import Gate
 from app.ui.layout_memory import FRAME, LayoutMemory
 from app.ui.levels import levels
@@ -81,6 +82,7 @@ class MainWindow(QMainWindow):
         self._banner_again: Callable[[], object] | None = None
         self._downloads: dict[str, str] = {}
         self._jobs: dict[str, str] = {}
+        self.focus_ring = FocusRing(self)
         self.setAcceptDrops(True)
         self.setWindowTitle("Hearth")
         self._build()
@@ -296,11 +298,19 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         self.panels.fit(self.width())
 
+    def go_to_area(self, step: int) -> None:
+        """The keyboard goes to the next (1) or previous (-1) area: rail, message, the page's, panels, status line."""
+        page = self.stack.currentWidget()
+        if page is not None:
+            areas = tab_order.areas_of(page)
+            tab_order.go_on(self, (self.rail, self.banner, *areas, self.panels, self.status), step)
+
     def focusNextPrevChild(self, forward: bool) -> bool:
         # Only now: pages and panels are made, and make more of themselves, in any order.
         page, name = self.stack.currentWidget(), self.page_shown()
         if page is not None:
-            tab_order.order(self, (self.rail, self.banner, page, self.panels, self.status))
+            parts = tab_order.parts_of(page)
+            tab_order.order(self, (self.rail, self.banner, *parts, self.panels, self.status))
             words = page_words(name) if name in self.rail.buttons else self.tr("Welcome")
             tab_order.name_areas(page, words)
         return super().focusNextPrevChild(forward)

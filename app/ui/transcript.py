@@ -235,6 +235,20 @@ class Transcript(QAbstractScrollArea):
         view = self._view(key)
         return view.menu_place() if view is not None else self.mapToGlobal(QPoint(0, 0))
 
+    def built_views(self) -> list[MessageView]:
+        """The messages that exist as widgets, in order."""
+        keys = (row.entry.key for row in self._layout.rows)
+        return [self._views[key] for key in keys if key in self._views]
+
+    def show_part(self, widget: QWidget) -> None:
+        """Scroll as little as shows a part of a message, from its beginning."""
+        top = widget.mapTo(self.viewport(), QPoint(0, 0)).y()
+        below = top + widget.height() + _MARGIN - self.viewport().height()
+        down = min(top - _MARGIN, below) if below > 0 else min(top - _MARGIN, 0)
+        if down:
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + down)
+
     def set_zoom(self, zoom: float) -> None:
         """1.0 is 100 %."""
         self._zoom = min(2.0, max(0.75, zoom))

@@ -5579,6 +5579,14 @@
         <translation>Toàn màn hình</translation>
     </message>
     <message>
+        <source>Next area</source>
+        <translation>Vùng kế tiếp</translation>
+    </message>
+    <message>
+        <source>Previous area</source>
+        <translation>Vùng trước</translation>
+    </message>
+    <message>
         <source>Larger</source>
         <translation>Phóng to</translation>
     </message>

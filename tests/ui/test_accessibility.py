@@ -130,6 +130,40 @@ def test_every_control_of_a_page_has_a_name_and_is_reached_by_tab(qtbot: Any, wi
     assert sorted(order, key=["rail", "page", "panels", "status"].index) == order, "not in reading order"
 
 
+def test_messages_are_read_between_the_list_and_the_composer_and_f6_goes_by_areas(
+    qtbot: Any, window: Any, services: Any
+) -> None:
+    chat = services.chats.create("Chat")
+    question = services.chats.append(chat.id, None, "user", "why " * 300)
+    services.chats.append(chat.id, question.id, "assistant", "because " * 300)
+    page = window.open_page("chat")
+    page.open_chat(chat.id)
+    qtbot.waitUntil(lambda: len(page.transcript.built_views()) == 2)
+    qtbot.keyClick(window, Qt.Key.Key_F6)
+    seen = [QApplication.focusWidget()]
+    while len(seen) < 12 and not (len(seen) > 1 and seen[-1] is seen[0]):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_F6)
+        seen.append(QApplication.focusWidget())
+    owners = (window.rail, page.list, page.head, page.transcript, page.composer, window.status)
+    areas = [next((a for a in owners if a is w or a.isAncestorOf(w)), None) for w in seen]
+    assert set(owners) <= set(areas), "F6 comes to every area"
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_F6, Qt.KeyboardModifier.ShiftModifier)
+    page.transcript.setFocus(Qt.FocusReason.TabFocusReason)
+    assert window.focus_ring.shown
+    first, second = page.transcript.built_views()
+    qtbot.keyClick(page.transcript, Qt.Key.Key_Tab)
+    assert first.isAncestorOf(QApplication.focusWidget())
+    assert window.focus_ring.shown
+    for _ in range(20):
+        now = QApplication.focusWidget()
+        if second.isAncestorOf(now) and now not in second.text_widgets():
+            break
+        qtbot.keyClick(now, Qt.Key.Key_Tab)
+    top = now.mapTo(page.transcript.viewport(), now.rect().topLeft()).y()
+    assert second.isAncestorOf(now)
+    assert 0 <= top < page.transcript.viewport().height(), "what has the keyboard is in view"
+
+
 def _part(window: Any, page: QWidget, widget: QWidget) -> str:
     parts = {"rail": window.rail, "page": page, "panels": window.panels, "status": window.status}
     return next((name for name, part in parts.items() if part.isAncestorOf(widget)), "")

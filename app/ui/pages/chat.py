@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayou
 
 from app.chat.store_types import Draft
 from app.core.events import ErrorInfo, LibraryChanged, SettingChanged
-from app.ui import errors, keys, theme
+from app.ui import chat_empty, errors, keys, theme
 from app.ui.chat_archive import ChatArchive
 from app.ui.chat_controller import ChatController
 from app.ui.chat_head import ChatHead
@@ -214,6 +214,24 @@ class ChatPage(QWidget):
         self._show_list()
         self.list.search.setFocus()
 
+    def areas(self) -> list[QWidget]:
+        """What F6 goes through."""
+        return [self.list, self.head, self.transcript, self.compare, self.composer]
+
+    def tab_parts(self) -> list[QWidget]:
+        """The page's parts as they are read; messages are made in any order."""
+        views = self.transcript.built_views()
+        return [
+            self.list,
+            self.head,
+            self._banner,
+            self._stack,
+            self.transcript,
+            *views,
+            self._context,
+            self.composer,
+        ]
+
     # ---------------------------------------------------------------- showing
 
     def _show_chat(self, title: str, entries: list[Entry], draft: Draft, history: list[str]) -> None:
@@ -260,22 +278,7 @@ class ChatPage(QWidget):
         self._banner.show_words(words, tone) if words else self._banner.hide()
 
     def _show_empty_text(self) -> None:
-        if not self.controller.models.there_are:
-            self._empty.show_state(
-                self.tr("No model here yet"),
-                self.tr(
-                    "A model answers your questions on this machine. The starter model is small and answers at once."
-                ),
-                self.tr("Get the starter model (98 MB)"),
-                self.tr("Search for models"),
-            )
-            return
-        about = self.tr("It is answered on this machine; nothing leaves it.")
-        if self.controller.place.temporary:
-            about = self.tr(
-                "A temporary chat: it is never written to the disk, and gone when you leave Hearth."
-            )
-        self._empty.show_state(self.tr("What would you like to know?"), about)
+        chat_empty.show(self._empty, self.controller.models.there_are, self.controller.place.temporary)
 
     # ---------------------------------------------------------------- asking
 
