@@ -33,8 +33,17 @@ class SingleWindow(QObject):
         self._server: QLocalServer | None = None
 
     def take(self) -> bool:
-        """True when this is the only window of this folder."""
-        return bool(self._lock.tryLock(0))
+        """True when this is the only window of this folder. Where a full disk takes no lock, the socket alone tells."""
+        if self._lock.tryLock(0):
+            return True
+        return self._lock.error() != QLockFile.LockError.LockFailedError and not self._answered()
+
+    def _answered(self) -> bool:
+        from PySide6.QtNetwork import QLocalSocket  # noqa: PLC0415 - only where nothing can be written
+
+        socket = QLocalSocket()
+        socket.connectToServer(_name(self._folder))
+        return bool(socket.waitForConnected(_WAIT_MS))
 
     def listen(self) -> None:
         """Wait for second copies; call it after the first paint (QtNetwork takes a while to import)."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, QSize, Qt, QUrl
+from PySide6.QtCore import QLockFile, QMimeData, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QSplitter
 
@@ -206,6 +206,26 @@ def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -
     qtbot.waitUntil(lambda: got == ["/models/a.gguf"])
     thread.join()
     assert answers == [True]
+    first.close()
+    assert second.take()
+    second.close()
+
+
+def test_where_no_lock_can_be_written_the_socket_tells(
+    qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoRoom(QLockFile):
+        def tryLock(self, _wait: int = 0) -> bool:
+            return False
+
+        def error(self) -> QLockFile.LockError:
+            return QLockFile.LockError.UnknownError
+
+    monkeypatch.setattr("app.ui.single.QLockFile", NoRoom)
+    first, second = SingleWindow(tmp_path / "hearth.lock"), SingleWindow(tmp_path / "hearth.lock")
+    assert first.take()
+    first.listen()
+    assert not second.take()
     first.close()
     assert second.take()
     second.close()
