@@ -53,9 +53,12 @@ class ChatActs(QObject):
     def edit(self, key: int, text: str) -> None:
         """Ask a question in other words, or correct an answer in place."""
         owner, entry, store = self._owner, self._owner.entry(key), self._owner.place.store
-        if entry is None or owner.turns.here() is not None:
+        if entry is None:
             return
-        if entry.role == "assistant":
+        if owner.turns.here() is not None:
+            owner.edit_refused.emit(key, text)
+            owner.said.emit(self.tr("An answer is being written: wait for its end, or stop it."), "warn")
+        elif entry.role == "assistant":
             self._correct(store, key, entry.text, text)
         else:
             owner.turns.ask_again(key, entry, text)
@@ -105,8 +108,16 @@ class ChatActs(QObject):
         if owner.turns.here() is not None:
             owner.stop()
 
+        place, chat = owner.place, owner.chat
+
+        def back(_none: object) -> None:
+            if (owner.place, owner.chat) == (place, chat) or place.temporary:
+                owner.reload()
+            else:
+                owner.open(chat)
+
         def undo() -> None:
-            owner.run(lambda: store.restore_message(key), lambda _none: owner.reload())
+            owner.run(lambda: store.restore_message(key), back)
 
         def done(_none: object) -> None:
             owner.reload()

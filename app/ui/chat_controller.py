@@ -54,6 +54,8 @@ class ChatController(QObject):
     appended = Signal(object)
     truncated = Signal(int)
     replaced = Signal(int, object)
+    edit_refused = Signal(int, str)
+    """A message can't be changed now; the text that was meant."""
     live_started = Signal(int)
     fed = Signal(object, str)
     status = Signal(int, str)

@@ -161,12 +161,20 @@ class ChatShelf(QObject):
     def rename_folder(self, old: str, new: str) -> None:
         """Another name for a folder; an empty one takes its conversations out."""
         wanted = [chat.id for chat in self.known if chat.folder == old]
+        words = self.tr("Folder renamed") if new.strip() else self.tr("Folder dissolved")
 
-        def work() -> None:
+        def put(folder: str) -> None:
             for chat in wanted:
-                self._store.update(chat, folder=new.strip())
+                self._store.update(chat, folder=folder)
 
-        self._owner.run(work)
+        def undo() -> None:
+            self._owner.run(lambda: put(old))
+
+        def done(_none: object) -> None:
+            if wanted and new.strip() != old:
+                self._owner.undoable.emit(words, undo)
+
+        self._owner.run(lambda: put(new.strip()), done)
 
     def delete(self, chat: int) -> None:
         """Put a conversation into the bin; it can be taken back."""

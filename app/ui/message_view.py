@@ -252,17 +252,19 @@ class MessageView(QWidget):
 
     # ---------------------------------------------------------------- editing
 
-    def start_edit(self) -> None:
-        """Put an editor in the message's place."""
+    def start_edit(self, begun: str | None = None) -> None:
+        """Put an editor in the message's place; ``begun``: with what was changed already, the keyboard elsewhere."""
         if self._editor is not None or self.live:
             return
-        self._editor = Editor(self._style, self.entry.text, self.entry.role == "user", self)
+        text = self.entry.text if begun is None else begun
+        self._editor = Editor(self._style, text, self.entry.role == "user", self)
         self._editor.accepted.connect(self._accept_edit)
         self._editor.cancelled.connect(self.end_edit)
         self._editor.resized.connect(self._tell_resized)
         self.pieces.set_visible(False)
         self._editor.show()
-        self._editor.text.setFocus()
+        if begun is None:
+            self._editor.text.setFocus()
         self._editor.text.moveCursor(QTextCursor.MoveOperation.End)
         self._tell_resized()
 
@@ -270,6 +272,11 @@ class MessageView(QWidget):
     def editing(self) -> bool:
         """An editor is open; such a view must not be thrown away."""
         return self._editor is not None
+
+    def begun_edit(self) -> str | None:
+        """What was changed in the open editor."""
+        text = self._editor.text.toPlainText() if self._editor is not None else self.entry.text
+        return text if text != self.entry.text else None
 
     def _accept_edit(self, text: str) -> None:
         self.end_edit()

@@ -64,6 +64,8 @@ class Transcript(QAbstractScrollArea):
         self._style: ChatStyle = make_style()
         self._layout = RowLayout()
         self._views: dict[int, MessageView] = {}
+        self._edits: dict[int, str] = {}
+        """Changes begun in messages whose widgets went: the editor opens again with them."""
         self._following = True
         self._busy = False
         self._width = 0
@@ -99,11 +101,14 @@ class Transcript(QAbstractScrollArea):
         """How many messages exist as widgets now."""
         return len(self._views)
 
-    def set_entries(self, entries: Sequence[Entry], *, keep_place: bool = False) -> None:
+    def set_entries(
+        self, entries: Sequence[Entry], *, keep_place: bool = False, edits: dict[int, str] | None = None
+    ) -> None:
         """Show another conversation, from its end; or with ``keep_place`` another state of the same one, from where
-        the reader is."""
+        the reader is. ``edits`` holds the changes begun in it, here and from now on."""
         place = self._place() if keep_place and not self._following else None
         self._drop_views(list(self._views))
+        self._edits = self._edits if edits is None else edits
         self._selection.clear()
         self._layout.reset(list(entries))
         index = self._layout.index_of(place[0]) if place else None
@@ -225,6 +230,11 @@ class Transcript(QAbstractScrollArea):
         if target is not None:
             self.jump_to(target)
 
+    def edit(self, key: int, text: str) -> None:
+        """Open the editor of a message with this in it."""
+        if view := self._view(key):
+            view.start_edit(text)
+
     def toggle_raw(self, key: int) -> None:
         """Show a message as it was written, or formatted again."""
         if view := self._view(key):
@@ -283,6 +293,8 @@ class Transcript(QAbstractScrollArea):
         view.edited.connect(self.edited)
         view.link_activated.connect(self.link_activated)
         view.resized.connect(self._measure_key)
+        if (begun := self._edits.pop(row.entry.key, None)) is not None:
+            view.start_edit(begun)
         self._views[row.entry.key] = view
         self._selection.watch(view)
         view.widget_made.connect(self._selection.watch_widget)
@@ -415,6 +427,8 @@ class Transcript(QAbstractScrollArea):
         focused = QApplication.focusWidget()
         for key in keys:
             view = self._views.pop(key)
+            if (begun := view.begun_edit()) is not None:
+                self._edits[key] = begun
             if focused is not None and view.isAncestorOf(focused):
                 self.setFocus()  # Qt would hand the keyboard to whatever comes next
             view.hide()

@@ -1,5 +1,7 @@
-"""A line at the bottom that says what was just done and takes it back; it goes by itself."""
+"""A line at the bottom that says what was just done and takes it back; it goes by itself. What was done before can be
+taken back after that, the latest first."""
 
+from collections import deque
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer
@@ -9,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from app.ui import theme
 
 SHOWN_MS = 8000
+_KEPT = 50
 
 
 class UndoBar(QWidget):
@@ -20,7 +23,7 @@ class UndoBar(QWidget):
         self._words = QLabel(self)
         self._words.setTextFormat(Qt.TextFormat.PlainText)
         self._button = QPushButton(self)
-        self._undo: Callable[[], None] | None = None
+        self._undos: deque[Callable[[], None]] = deque(maxlen=_KEPT)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 6, 8, 6)
         row.setSpacing(12)
@@ -33,8 +36,8 @@ class UndoBar(QWidget):
         self.hide()
 
     def offer(self, words: str, undo: Callable[[], None]) -> None:
-        """Say ``words`` and offer to take it back: for eight seconds here, and by the menu until the next act."""
-        self._undo = undo
+        """Say ``words`` and offer to take it back: for eight seconds here, and by the menu for good."""
+        self._undos.append(undo)
         self._words.setText(words)
         self._button.setText(self.tr("Undo"))
         self._button.setAccessibleName(self.tr("Undo: {what}").format(what=words))
@@ -44,12 +47,11 @@ class UndoBar(QWidget):
         self._timer.start()
 
     def take_back(self) -> None:
-        """Undo what was offered last, also when the line has gone; nothing when that was done."""
-        undo, self._undo = self._undo, None
+        """Undo what was offered last, also when the line has gone; then what came before it."""
         self._timer.stop()
         self.hide()
-        if undo is not None:
-            undo()
+        if self._undos:
+            self._undos.pop()()
 
     def _settle(self) -> None:
         self.adjustSize()

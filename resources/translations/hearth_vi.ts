@@ -904,6 +904,10 @@
 <context>
     <name>ChatActs</name>
     <message>
+        <source>An answer is being written: wait for its end, or stop it.</source>
+        <translation>Đang viết một câu trả lời: hãy đợi nó xong, hoặc dừng nó.</translation>
+    </message>
+    <message>
         <source>Answer changed</source>
         <translation>Đã sửa câu trả lời</translation>
     </message>
@@ -1377,6 +1381,14 @@
 </context>
 <context>
     <name>ChatShelf</name>
+    <message>
+        <source>Folder renamed</source>
+        <translation>Đã đổi tên thư mục</translation>
+    </message>
+    <message>
+        <source>Folder dissolved</source>
+        <translation>Đã giải tán thư mục</translation>
+    </message>
     <message>
         <source>Chat deleted</source>
         <translation>Đã xóa cuộc trò chuyện</translation>
@@ -7610,6 +7622,10 @@
         <translation>Thời gian (s)</translation>
     </message>
     <message>
+        <source>waits for room</source>
+        <translation type="unfinished" />
+    </message>
+    <message>
         <source>receiving</source>
         <translation>đang nhận</translation>
     </message>
@@ -7983,6 +7999,10 @@
     <message>
         <source>-1 takes the model's own; 0 interpolates only.</source>
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
+    </message>
+    <message>
+        <source>-1 takes the model's own; llama.cpp heeds another only where the extrapolation is 0.</source>
+        <translation type="unfinished" />
     </message>
     <message>
         <source>0 always picks the likeliest token; higher is more varied.</source>

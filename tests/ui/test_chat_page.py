@@ -19,7 +19,8 @@ from app.chat.store_types import Conversation
 from app.core.errors import LoadCancelledError, OutOfMemoryError
 from app.core.events import Bus, LoadWaits
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
-from app.ui.message_parts import ErrorCard
+from app.ui import theme
+from app.ui.message_parts import Editor, ErrorCard
 from app.ui.pages.chat import ChatPage
 from app.ui.undo_bar import UndoBar
 from tests import waiting
@@ -104,6 +105,68 @@ def test_correcting_an_answer_changes_it_in_place(qtbot: QtBot, page: ChatPage) 
     until(qtbot, undo.isVisible)
     qtbot.mouseClick(undo.findChild(QPushButton), Qt.MouseButton.LeftButton)
     until(qtbot, lambda: texts(page)[-1] == ("assistant", "hello"))
+
+
+def test_a_change_begun_in_a_message_is_there_when_one_comes_back(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "one")
+    chat = page.controller.chat
+    assert chat is not None
+
+    def editor() -> Editor | None:
+        return page.transcript.findChild(Editor)
+
+    page.transcript.built_views()[0].start_edit()
+    begun = editor()
+    assert begun is not None
+    qtbot.keyClicks(begun.text, " changed")
+    page.new_chat()
+    assert not page.transcript.built_views()
+    page.open_chat(chat)
+    until(qtbot, page.transcript.built_views)
+    theme.notifier().apply("dark")  # every message is built anew
+    again = editor()
+    assert again is not None
+    assert again.text.toPlainText() == "one changed"
+    again.cancelled.emit()
+    page.new_chat()
+    page.open_chat(chat)
+    until(qtbot, page.transcript.built_views)
+    assert page.transcript.built_views()[0].begun_edit() is None
+
+
+def test_a_change_is_not_lost_to_an_answer_on_its_way(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "one")
+    services.supervisor.delay = 0.05
+    page.composer.set_text("word " * 200)
+    qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+    until(qtbot, lambda: page.controller.turns.here() is not None)
+    view = page.transcript.built_views()[0]
+    view.start_edit()
+    view._accept_edit("one changed")
+    assert view.begun_edit() == "one changed"
+    page.controller.stop()
+    wait_idle(qtbot, page)
+
+
+def test_every_act_can_be_taken_back_the_latest_first(qtbot: QtBot, page: ChatPage, services: Any) -> None:
+    ask(qtbot, page, "one")
+    chat = page.controller.chat
+    assert chat is not None
+    services.chats.update(chat, folder="Home")
+    until(qtbot, lambda: page.controller.shelf.folders == ["Home"])
+    page.list.folder_renamed.emit("Home", "")
+    until(qtbot, lambda: len(page._undo._undos) == 1)
+    page.controller.act(page.transcript.entries[0].key, "delete")
+    until(qtbot, lambda: len(page._undo._undos) == 2)
+    page.new_chat()
+    page.controller.shelf.delete(chat)
+    until(qtbot, lambda: len(page._undo._undos) == 3)
+    for _ in range(3):
+        page._undo.take_back()
+        until(qtbot, lambda: not page._undo.isVisible())
+    until(qtbot, lambda: services.chats.conversation(chat).folder == "Home")
+    until(qtbot, lambda: services.chats.conversation(chat).deleted_at is None)
+    until(qtbot, lambda: page.controller.chat == chat and len(page.transcript.entries) == 2)
 
 
 def test_a_deleted_message_comes_back(qtbot: QtBot, page: ChatPage) -> None:

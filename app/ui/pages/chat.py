@@ -64,6 +64,7 @@ class ChatPage(QWidget):
         self._stack = QStackedWidget(self)
         self._list_wanted, self._tight = True, False
         self._shown: tuple[object, int | None] = (None, None)
+        self._edits: dict[object, dict[int, str]] = {}
         self._arrange()
         self._undo = UndoBar(self._stack)
         self.find_bar = FindBar(self.transcript)
@@ -108,16 +109,6 @@ class ChatPage(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._splitter)
-        # Tab goes in reading order: list, title row, transcript, composer.
-        for before, after in (
-            (self.list.view, self.head.toggle),
-            (self.head.toggle, self.head.second),
-            (self.head.second, self.head.system),
-            (self.head.system, self.picker.button),
-            (self.picker.button, self.transcript),
-            (self.transcript, self.composer.edit),
-        ):
-            QWidget.setTabOrder(before, after)
 
     def _connect_view(self) -> None:
         self.composer.submitted.connect(self._submit)
@@ -164,6 +155,7 @@ class ChatPage(QWidget):
         controller.appended.connect(self._append)
         controller.truncated.connect(self.transcript.truncate)
         controller.replaced.connect(self.transcript.replace)
+        controller.edit_refused.connect(self.transcript.edit)
         controller.live_started.connect(self.transcript.start_live)
         controller.fed.connect(self.transcript.feed)
         controller.status.connect(self.transcript.set_status)
@@ -239,7 +231,8 @@ class ChatPage(QWidget):
         if self.find_bar.isVisible():
             self.find_bar.finish()
         now = (self.controller.place, self.controller.chat)
-        self.transcript.set_entries(entries, keep_place=self._shown == now)
+        edits = self._edits.setdefault(now[0], {})  # a store numbers all its messages
+        self.transcript.set_entries(entries, keep_place=self._shown == now, edits=edits)
         self._shown = now
         self._stack.setCurrentWidget(self.transcript if entries else self._empty)
         hit = self.controller.shelf.hit_in(self.controller.kept_chat)
@@ -332,8 +325,6 @@ class ChatPage(QWidget):
     def export_open(self) -> None:
         """Write the open conversation to a file; all of them when none is open."""
         self.archive.export(self.controller.chat or 0)
-
-    # ---------------------------------------------------------------- what is typed and attached
 
     def _picture(self, attachment: int) -> bytes:
         return self.controller.place.store.attachment_data(attachment)
