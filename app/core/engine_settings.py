@@ -155,7 +155,13 @@ class Engine(Struct, frozen=True, kw_only=True):
         float, _advanced("YaRN extrapolation", "-1 takes the model's own; 0 interpolates only.", -1, 1)
     ] = -1.0
     yarn_attn_factor: Annotated[
-        float, _advanced("YaRN attention factor", "-1 takes the model's own.", -1, 100)
+        float,
+        _advanced(
+            "YaRN attention factor",
+            "-1 takes the model's own; another counts only where the extrapolation is 0.",
+            -1,
+            100,
+        ),
     ] = -1.0
     yarn_beta_fast: Annotated[
         float, _advanced("YaRN beta fast", "-1 takes the model's own.", -1, 1000)

@@ -81,6 +81,8 @@ class Residency:
         self._pins, self._publish = pins or Pins(), publish
         self._waits: list[tuple[str, threading.Event]] = []
         """Models whose load is prepared, and what gives it up."""
+        self._behind_now: dict[str, tuple[str, ...]] = {}
+        self._telling = threading.Lock()
         self.asked_to_keep: Callable[[str], bool] = lambda _model: False
         """Whether a client of the server wants a model loaded for some time yet: it is not unloaded when idle."""
         self._one_at_a_time = threading.Lock()
@@ -118,14 +120,24 @@ class Residency:
                 if behind != told:
                     told = behind
                     log.info("%s waits for room until %s are idle", record.id, ", ".join(behind))
-                    self._publish(LoadWaits(record.id, behind))
+                    self._tell(record.id, behind)
                 self._until_idle(behind, wait[1], end)
                 if wait[1].is_set() or self._stop.is_set():
                     raise LoadCancelledError(model=record.name)
         finally:
             self._waits.remove(wait)
-            if told:
-                self._publish(LoadWaits(record.id))
+            if record.id in self._behind_now and all(name != record.id for name, _over in self._waits):
+                self._tell(record.id, ())
+
+    def _tell(self, model: str, behind: tuple[str, ...]) -> None:
+        with self._telling:
+            waits = {name: others for name, others in self._behind_now.items() if name != model}
+            self._behind_now = {**waits, model: behind} if behind else waits
+        self._publish(LoadWaits(model, behind))
+
+    def waits(self) -> Mapping[str, tuple[str, ...]]:
+        """The models whose load waits for room now, each with those that answer meanwhile; from any thread."""
+        return self._behind_now
 
     def give_up(self, model: str) -> None:
         """Whoever waits for room for this model stops waiting. Nobody: nothing happens."""

@@ -1,6 +1,5 @@
 """Answers on their way: asked, grown frame by frame, ended; in the transcript or side by side in two columns."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -16,6 +15,7 @@ from app.core.generate import Delta
 from app.ui import errors, tasks
 from app.ui.entries import Entry, attached
 from app.ui.live_answer import LiveAnswer
+from app.ui.load_after import is_ready, load_after
 from app.ui.turn_view import TurnView, loading_text, room_text, waiting_text
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class ChatTurns(QObject):
         listener = partial(self._note, turn.tag)
 
         def work() -> "tuple[Turn, Future[Any] | None]":
-            after: Future[Any] | None = None if self._is_ready(options.model) else Future()
+            after: Future[Any] | None = None if is_ready(owner.services, options.model) else Future()
             store = turn.place.store
             number = chat if chat is not None else store.create(model=options.model, system=system).id
             return begin(number, options, listener, after), after
@@ -217,25 +217,13 @@ class ChatTurns(QObject):
             turn.turn = started
             owner.drafts.sent(draft_of)
             if after is not None:
-                tasks.run(partial(self._load, options.model, after, turn.unwanted))
+                tasks.run(partial(load_after, owner.services, options.model, after, turn.unwanted))
             if turn.stopped:
                 started.stop()
             if then is not None:
                 then(started)
 
         tasks.run(work, begun, partial(self._not_begun, turn), self)
-
-    def _is_ready(self, model: str) -> bool:
-        known = self._owner.services.supervisor.snapshot(model)
-        return known is not None and known.state == "ready" and not known.rests
-
-    def _load(self, model: str, after: "Future[Any]", unwanted: threading.Event) -> None:
-        """Pool thread. The question is kept by now: to make room may take minutes, and a load that can't even begin
-        becomes the answer's error."""
-        try:
-            self._owner.services.load(model, over=unwanted).add_done_callback(partial(_pass_on, after))
-        except Exception as error:  # noqa: BLE001 - it is shown in the answer's place
-            after.set_exception(error)
 
     def _not_begun(self, turn: TurnView, error: Exception) -> None:
         self._turns.pop(turn.tag, None)
@@ -346,12 +334,3 @@ class ChatTurns(QObject):
             "finish_live": owner.finished,
         }
         signals[what].emit(*arguments)
-
-
-def _pass_on(after: "Future[Any]", done: "Future[Any]") -> None:
-    if done.cancelled():
-        after.cancel()
-    elif (error := done.exception()) is not None:
-        after.set_exception(error)
-    else:
-        after.set_result(done.result())

@@ -270,6 +270,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Settings", "-1 puts as many on the GPU as there are; 0 uses the CPU alone."),
     QT_TRANSLATE_NOOP("Settings", "-1 takes the model's own."),
     QT_TRANSLATE_NOOP("Settings", "-1 takes the model's own; 0 interpolates only."),
+    QT_TRANSLATE_NOOP("Settings", "-1 takes the model's own; another counts only where the extrapolation is 0."),
     QT_TRANSLATE_NOOP("Settings", "0 always picks the likeliest token; higher is more varied."),
     QT_TRANSLATE_NOOP("Settings", "0 lets Hearth choose; more than the physical cores is slower."),
     QT_TRANSLATE_NOOP("Settings", "0 takes the model's own, with linear and yarn what the context needs; 0.5 doubles the context."),

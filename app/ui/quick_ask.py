@@ -3,6 +3,9 @@
 The question becomes an ordinary conversation, so that it can be continued in the large window.
 """
 
+import threading
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
@@ -11,18 +14,21 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextBrowser, QVBoxLayout,
 
 from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted
 from app.core.errors import ModelNotFoundError
+from app.core.events import InstanceChanged, LoadWaits
 from app.core.generate import Delta, SamplingParams
 from app.ui import chat_place, tasks, theme
 from app.ui.errors import describe
 from app.ui.live_answer import LiveAnswer
+from app.ui.load_after import is_ready, load_after
+from app.ui.turn_view import loading_text, room_text, waiting_text
 from app.ui.widgets import Elided, make_button, make_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from typing import Any
 
     from app.compose import Services
+    from app.ui.bridge import Bridge
 
 _WIDTH, _ANSWER = 560, 220
 _SPOKEN = 400
@@ -34,13 +40,16 @@ class QuickAsk(QWidget):
     open_asked = Signal(int)
     """Continue this conversation in the large window (0: none yet)."""
 
-    def __init__(self, services: "Services") -> None:
+    def __init__(self, services: "Services", bridge: "Bridge | None" = None) -> None:
         super().__init__(None, Qt.WindowType.Tool | Qt.WindowType.WindowStaysOnTopHint)
         self._services = services
         self.session = chat_place.kept(services).session
         self.chat = 0
         self.answer = ""
         self._turn: Turn | None = None
+        self._asked = ""
+        """The model that an answer is waited for from, until it writes."""
+        self._unwanted = threading.Event()
         self._busy = self._stopped = False
         self._live = LiveAnswer(self._deliver, self)
         self.model = Elided("text-2", self, middle=True)
@@ -54,6 +63,9 @@ class QuickAsk(QWidget):
         self.continue_ = make_button(self._continue, parent=self)
         self._lay_out()
         self.question.returnPressed.connect(self._ask)
+        if bridge is not None:
+            bridge.on(InstanceChanged, self._on_instance, self)
+            bridge.on(LoadWaits, self._on_wait, self)
         self._show_state()
 
     def _lay_out(self) -> None:
@@ -110,6 +122,7 @@ class QuickAsk(QWidget):
     def stop(self) -> None:
         """Stop writing; what is there is kept."""
         self._stopped = True
+        self._unwanted.set()
         if self._turn is not None:
             self._turn.stop()
 
@@ -118,21 +131,21 @@ class QuickAsk(QWidget):
         if not text or self._busy:
             return
         self._busy, self._stopped, self.answer = True, False, ""
+        self._unwanted = threading.Event()
         self.view.clear()
         self._live.start()
         self.words.setText(self.tr("Reading the question…"))
         self._show_state()
         options, chosen, chat = self._options(), self._model(), self.chat
 
-        def work() -> Turn:
+        def work() -> "tuple[Turn, str, Future[Any] | None]":
             model = chosen or next((record.id for record in services.library.records()), "")
             if not model:
                 raise ModelNotFoundError(name="")
-            known = services.supervisor.snapshot(model)
-            after = None if known is not None and known.state == "ready" else services.load(model)
+            after: Future[Any] | None = None if is_ready(services, model) else Future()
             system = services.settings.value.chat.system_prompt
             number = chat or services.chats.create(model=model, system=system).id
-            return self._send(number, text, options(model), after)
+            return self._send(number, text, options(model), after), model, after
 
         tasks.run(work, self._begun, self._failed, self)
 
@@ -148,10 +161,26 @@ class QuickAsk(QWidget):
             model, sampling=presets.sampling(model) or usual, context_policy=chat.context_policy
         )
 
-    def _begun(self, turn: Turn) -> None:
-        self._turn = turn
+    def _begun(self, found: "tuple[Turn, str, Future[Any] | None]") -> None:
+        self._turn, model, after = found
+        if after is not None:
+            self._asked = model
+            self.words.setText(waiting_text())
+            tasks.run(partial(load_after, self._services, model, after, self._unwanted))
         if self._stopped:
-            turn.stop()
+            self._turn.stop()
+
+    def _on_instance(self, event: InstanceChanged) -> None:
+        if event.model != self._asked:
+            return
+        if event.state in {"starting", "loading"}:
+            self.words.setText(loading_text(event.model, event.progress))
+        elif event.state == "ready":
+            self.words.setText(self.tr("Reading the question…"))
+
+    def _on_wait(self, event: LoadWaits) -> None:
+        if event.model == self._asked:
+            self.words.setText(room_text(event.model, event.behind) if event.behind else waiting_text())
 
     def _failed(self, error: Exception) -> None:
         self._end(describe(error).sentence)
@@ -167,6 +196,7 @@ class QuickAsk(QWidget):
                 self.answer += event.text
                 grown = grown or bool(event.text)
         if grown:
+            self._asked = ""
             self.words.setText(self.tr("Writing…"))
             self._show_answer()
         ended = next((event for event in events if isinstance(event, TurnEnded)), None)
@@ -180,7 +210,7 @@ class QuickAsk(QWidget):
         bar.setValue(bar.maximum())
 
     def _end(self, words: str) -> None:
-        self._busy, self._turn = False, None
+        self._busy, self._turn, self._asked = False, None, ""
         self._live.stop()
         self.words.setText(words)
         self.question.selectAll()

@@ -20,10 +20,13 @@ from app.ui.bridge import Bridge
 from app.ui.figures import DASH, seconds_text, speed_text
 from app.ui.polled import Polled
 from app.ui.table_model import Column, Table, TableModel
+from app.ui.turn_view import room_text
 from app.ui.unloading import unload
 from app.ui.widgets import Elided, IconButton, make_button, make_label
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from app.compose import Services
     from app.server.live import LiveRequest
 
@@ -42,6 +45,8 @@ class ServerActivity(Polled):
         super().__init__(_POLL_MS, parent)
         self._services = services
         self._count = 0
+        self._waits: Mapping[str, Sequence[str]] = {}
+        """Models whose load waits for room, and for whom."""
         self._new: list[Logged] = []
         self._flush = QTimer(self, singleShot=True, interval=_FLUSH_MS)
         self._flush.timeout.connect(self._take_new)
@@ -102,6 +107,7 @@ class ServerActivity(Polled):
     def refresh(self) -> None:
         """What is loaded and being answered at this moment."""
         self._show_loaded()
+        self._waits = self._services.residency.waits()
         rows = self._services.server.live()
         self.live.set_rows(rows)
         if rows and not self.live_table.selectionModel().hasSelection():
@@ -181,7 +187,7 @@ class ServerActivity(Polled):
         return [
             Column(lambda: self.tr("Model"), lambda r: r.model, tip=lambda r: f"{r.model}\n{r.path}"),
             Column(lambda: self.tr("Client"), _client, width=150, tip=_client),
-            Column(lambda: self.tr("Doing"), lambda r: self._phase(r.phase), width=110),
+            Column(lambda: self.tr("Doing"), self._doing, width=110, tip=self._doing_at_length),
             Column(lambda: self.tr("Prompt"), _prompt_progress, right=True, width=110),
             Column(lambda: self.tr("Written"), lambda r: words.number(r.tokens), right=True, width=80),
             Column(
@@ -192,6 +198,16 @@ class ServerActivity(Polled):
             ),
             Column(lambda: self.tr("Time (s)"), lambda r: seconds_text(r.seconds), right=True, width=80),
         ]
+
+    def _doing(self, row: "LiveRequest") -> str:
+        if row.phase == "loading" and row.model in self._waits:
+            return self.tr("waits for room")
+        return self._phase(row.phase)
+
+    def _doing_at_length(self, row: "LiveRequest") -> str:
+        if row.phase == "loading" and row.model in self._waits:
+            return room_text(row.model, self._waits[row.model])
+        return self._phase(row.phase)
 
     def _phase(self, phase: str) -> str:
         return {

@@ -194,7 +194,7 @@ class Windows(QObject):
         if self.quick is None:
             from app.ui.quick_ask import QuickAsk  # noqa: PLC0415 - not before it is asked for
 
-            self.quick = QuickAsk(self.services)
+            self.quick = QuickAsk(self.services, self.bridge)
             self.quick.open_asked.connect(self._open_chat)
         self.quick.begin()
 

@@ -7623,7 +7623,7 @@
     </message>
     <message>
         <source>waits for room</source>
-        <translation type="unfinished" />
+        <translation>chờ có chỗ</translation>
     </message>
     <message>
         <source>receiving</source>
@@ -8001,10 +8001,6 @@
         <translation>-1 lấy giá trị của mô hình; 0 chỉ nội suy.</translation>
     </message>
     <message>
-        <source>-1 takes the model's own; llama.cpp heeds another only where the extrapolation is 0.</source>
-        <translation type="unfinished" />
-    </message>
-    <message>
         <source>0 always picks the likeliest token; higher is more varied.</source>
         <translation>0 luôn chọn token có khả năng nhất; cao hơn thì đa dạng hơn.</translation>
     </message>
@@ -8359,6 +8355,10 @@
     <message>
         <source>A key for every program, on X11, Windows and Wayland, which asks you first when you change it here; on macOS use the tray. Empty: none.</source>
         <translation>Phím dùng được trong mọi chương trình, trên X11, Windows và Wayland (Wayland hỏi bạn trước khi đổi phím ở đây); trên macOS hãy dùng khay. Để trống: không có.</translation>
+    </message>
+    <message>
+        <source>-1 takes the model's own; another counts only where the extrapolation is 0.</source>
+        <translation>-1 dùng giá trị của chính mô hình; giá trị khác chỉ có tác dụng khi ngoại suy bằng 0.</translation>
     </message>
     <message>
         <source>0 takes the model's own, with linear and yarn what the context needs; 0.5 doubles the context.</source>

@@ -169,12 +169,14 @@ def test_a_load_waits_for_who_has_to_answer_first(engine: Engine, monkeypatch: p
     waiting = Waiting(engine, 6 * GB)
     until(lambda: waiting.said)
     assert waiting.said == [LoadWaits("b", ("busy", "other"))]
+    assert waiting.residency.waits() == {"b": ("busy", "other")}
     # Meanwhile others load what has room.
     assert waiting.residency.prepare(record("small", 1 * GB)).verdict == "ok"
     engine.add("busy", 6 * GB)
     assert waiting.error() is None
     assert set(engine.instances) == {"other"}
     assert waiting.said[-1] == LoadWaits("b")
+    assert waiting.residency.waits() == {}
 
 
 @pytest.mark.parametrize("how", ["give up", "over", "close"])

@@ -7,11 +7,13 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
 
 from app.core.events import RequestLogged
 from app.core.types import LoadPlan
 from app.server.addresses import Address
+from app.server.live import LiveRequest
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.qr_code import MODULE, QUIET, QrCode
 
@@ -70,6 +72,26 @@ def test_a_live_request_is_seen_and_cancelled(
     activity.loaded.buttons[0].click()
     qtbot.waitUntil(lambda: not activity.loaded.buttons, timeout=LONG)
     turn(qtbot, window, False)
+
+
+def test_a_request_whose_model_waits_for_room_says_so(
+    services: Any, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = LiveRequest(
+        "1", "/v1/chat/completions", "127.0.0.1", "", "big", "loading", 1.0, 0, 0, 0, None, None
+    )
+    monkeypatch.setattr(services.server, "live", lambda: [row])
+    activity = page.activity
+    activity.refresh()
+    assert activity.live.index(0, 2).data() == "loading"
+    services.residency._tell("big", ("busy",))
+    activity.refresh()
+    doing = activity.live.index(0, 2)
+    assert doing.data() == "waits for room"
+    assert doing.data(Qt.ItemDataRole.ToolTipRole) == "No room for big yet; answering now: busy"
+    services.residency._tell("big", ())
+    activity.refresh()
+    assert activity.live.index(0, 2).data() == "loading"
 
 
 def test_the_history_is_filtered(qtbot: Any, services: Any, page: Any) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +13,13 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from app.core.events import DownloadChanged, ErrorInfo, ServerChanged
+from app.core.errors import OutOfMemoryError
+from app.core.events import DownloadChanged, ErrorInfo, LoadWaits, ServerChanged
 from app.core.generate import Timings
 from app.core.types import LoadPlan
 from app.models.presets import Presets
 from app.ui import look, tasks, theme, translate
+from app.ui.bridge import Bridge
 from app.ui.entries import Entry
 from app.ui.levels import levels
 from app.ui.main_window import MainWindow
@@ -199,9 +202,11 @@ def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
         presets=Presets(tmp_path / "presets"),
         load=lambda model, **_more: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
     )
-    made = QuickAsk(around)  # type: ignore[arg-type]
+    bridge = Bridge(services.bus)
+    made = QuickAsk(around, bridge)  # type: ignore[arg-type]
     yield made
     made.leave()
+    bridge.close()
     tasks.close()
     supervisor.close()
 
@@ -234,6 +239,29 @@ def test_esc_hides_it_and_the_next_question_is_a_new_chat(qtbot: Any, quick: Qui
     assert len(services.chats.conversations()) == 2
 
 
+def test_a_question_is_kept_when_its_model_can_not_be_loaded(
+    qtbot: Any, quick: QuickAsk, services: Any
+) -> None:
+    asked = threading.Event()
+
+    def refuse(model: str, **_more: object) -> None:
+        assert asked.wait(30)
+        raise OutOfMemoryError(model=model, detail="too large")
+
+    quick._services.load = refuse  # type: ignore[method-assign, assignment]
+    quick.begin()
+    qtbot.keyClicks(quick.question, "keep this")
+    qtbot.keyClick(quick.question, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: quick.words.text() == "Waiting for the model")
+    services.bus.publish(LoadWaits("fake/model", ("other",)))
+    qtbot.waitUntil(lambda: quick.words.text() == "No room for fake/model yet; answering now: other")
+    asked.set()
+    qtbot.waitUntil(lambda: "too large" in quick.words.text())
+    assert quick.continue_.text() == "Continue in Hearth"
+    (chat,) = services.chats.conversations()
+    assert services.chats.messages(chat.id)[0].text == "keep this"
+
+
 def test_without_a_model_it_says_so(qtbot: Any, quick: QuickAsk) -> None:
     quick._services.library.records = lambda: ()  # type: ignore[method-assign]
     quick.begin()
@@ -247,6 +275,7 @@ def test_without_a_model_it_says_so(qtbot: Any, quick: QuickAsk) -> None:
 
 _CHILD = """
 import sys
+import threading
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
 from app.ui.hotkey import GlobalKey
