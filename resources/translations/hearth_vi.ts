@@ -1467,6 +1467,22 @@
         <translation>Giống K</translation>
     </message>
     <message>
+        <source>Relaxed</source>
+        <translation>Thoáng</translation>
+    </message>
+    <message>
+        <source>Balanced</source>
+        <translation>Cân bằng</translation>
+    </message>
+    <message>
+        <source>Strict</source>
+        <translation>Chặt chẽ</translation>
+    </message>
+    <message>
+        <source>Custom</source>
+        <translation>Tùy chỉnh</translation>
+    </message>
+    <message>
         <source>Leave out the oldest turns</source>
         <translation>Bỏ các lượt cũ nhất</translation>
     </message>

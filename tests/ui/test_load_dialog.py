@@ -82,6 +82,21 @@ def test_everything_follows_the_context(qtbot: Any, services: Any, open_dialog: 
     assert "trained length" in dialog.scale.accessibleDescription()
 
 
+def test_the_button_names_the_context_that_fits(qtbot: Any, open_dialog: Any) -> None:
+    dialog = open_dialog()
+    dialog.tabs.setCurrentIndex(1)
+    for name, value in (("guardrail", "custom"), ("guardrail_gib", 0.3)):
+        row = dialog._rows[f"engine.{name}"]
+        row.show_value(value)
+        row._save()
+    dialog.context.setValue(6000)
+    settled(qtbot, dialog, 4608)
+    assert dialog.load.text() == "Load with 5k context"
+    dialog.context.setValue(3000)
+    assert dialog.load.text() == "Load with 3k context"
+    assert dialog._rows["engine.guardrail"].field.currentText() == "Custom"
+
+
 def test_an_unmeasured_machine_says_so_and_offers_to_measure(open_dialog: Any) -> None:
     dialog = open_dialog()
     assert cell(dialog, 2, 2) == "–"

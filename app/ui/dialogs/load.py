@@ -236,9 +236,15 @@ class LoadDialog(Dialog):
             self.load.setText(self.tr("Load anyway"))
             set_property(self.load, "role", "danger")
             return
-        count = words.tokens(self.context.value())
+        count = words.tokens(self._planned_context())
         self.load.setText(self.tr("Load with {count} context").format(count=count))
         set_property(self.load, "role", "primary")
+
+    def _planned_context(self) -> int:
+        """What the planner makes of the context in the field: less, where that much does not fit."""
+        wanted = self.context.value()
+        reasons = self._outcome.after.planned.reasons if self._outcome is not None else ()
+        return next((int(r.params["n_ctx"]) for r in reasons if r.params.get("wanted") == wanted), wanted)
 
     def _refused(self) -> bool:
         return self._outcome is not None and self._outcome.after.planned.verdict == "refuse"
