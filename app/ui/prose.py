@@ -282,14 +282,19 @@ def _polish_block(block: QTextBlock, style: ChatStyle, *, is_last: bool) -> None
 
 
 def _polish_heading(cursor: QTextCursor, level: int, style: ChatStyle) -> None:
-    font = QFont(style.body)
-    font.setPixelSize(round(style.body.pixelSize() * _HEADING_SCALE.get(level, 1.0)))
-    font.setWeight(QFont.Weight.DemiBold)
-    form = QTextCharFormat()
-    form.setFont(font)
-    form.setProperty(QTextFormat.Property.FontSizeAdjustment, 0)  # Qt's own step, on top of a size
-    cursor.select(QTextCursor.SelectionType.BlockUnderCursor)
-    cursor.mergeCharFormat(form)
+    sized = QTextCharFormat()
+    pixels = round(style.body.pixelSize() * _HEADING_SCALE.get(level, 1.0))
+    sized.setProperty(QTextFormat.Property.FontPixelSize, pixels)
+    sized.setFontWeight(QFont.Weight.DemiBold)
+    for item in list(cast("Iterable[QTextBlock.iterator]", cursor.block())):  # the stubs miss __next__
+        piece = item.fragment()
+        form = piece.charFormat()
+        # Qt's own step for headings: whatever it says, it wins over a size.
+        form.clearProperty(QTextFormat.Property.FontSizeAdjustment)
+        form.merge(sized)
+        cursor.setPosition(piece.position())
+        cursor.setPosition(piece.position() + piece.length(), QTextCursor.MoveMode.KeepAnchor)
+        cursor.setCharFormat(form)
 
 
 def _polish_code(block: QTextBlock, style: ChatStyle) -> None:

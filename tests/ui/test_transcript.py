@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from app.core.events import ErrorInfo
 from app.core.generate import Timings, Usage
 from app.ui import theme
+from app.ui.chat_style import make_style
 from app.ui.code_block import CodeBlock
 from app.ui.entries import Entry
 from app.ui.message_parts import ErrorCard, ReasoningFold
@@ -438,3 +439,15 @@ def test_an_error_button_acts_once_however_often_it_was_shown(qtbot: QtBot, tran
     assert isinstance(card, ErrorCard)
     qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
     assert told == ["load_again"]
+
+
+def test_headings_stand_out_by_their_level(qtbot: QtBot) -> None:
+    view = ProseView(make_style())
+    qtbot.addWidget(view)
+
+    def high(text: str) -> int:
+        view.set_markdown(text)
+        return view.height_for(600)
+
+    heights = [high(f"{mark} A **bold** heading") for mark in ("#", "##", "###", "")]
+    assert heights == sorted(set(heights), reverse=True)
