@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return rates(args[1:])
     if args == ["lab"]:
+        from app.runtime import llama_lean  # noqa: F401, PLC0415 - before everything that it makes lighter
         from app.runtime.llama_lab import main as lab  # noqa: PLC0415 - loads the engine and nothing else
 
         return lab()

@@ -4,6 +4,7 @@ import ctypes
 import math
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +33,8 @@ _SIZE = re.compile(r"(model|quant) size\s*=\s*([\d.]+) MiB \(([\d.]+) BPW\)")
 _FALLBACK = re.compile(r"warning: (\S+)\s+- ncols.*type\s+(\w+)\).*-> falling back to\s+(\w+)")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
+EVERY = 0.02
+"""Seconds between two reports."""
 ROOM = 64 << 20
 """Bytes that stay free beside a result."""
 _quantize = fast("llama_model_quantize", ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
@@ -45,7 +48,7 @@ def quantize(job: QuantizeJob, lines: "Lines", tell: Callable[[LabProgress], Non
         return _run(job, lines, params, dry=True)
     if (room := _room(job)) < _most(job):
         _refuse(job, _run(job, lines, params, dry=True), room)
-    lines.on_line = lambda line: _report(line, tell)
+    lines.on_line = _Reporter(tell).line
     done = _run(job, lines, params, dry=False)
     del alive
     Path(job.target + ".part").replace(job.target)
@@ -110,7 +113,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self.on_line: Callable[[str], None] = lambda _line: None
+        self.on_line: Callable[[bytes], None] = lambda _line: None
         self._callback = lib.llama_log_callback(self._take)
         lib.llama_log_set(self._callback, ctypes.c_void_p(0))
 
@@ -118,7 +121,7 @@ class Lines:
         # A thousand times for a small model: nothing is taken apart here that is not a tensor's beginning.
         self._parts.append(text)
         if text.startswith(b"["):
-            self.on_line(text.decode("utf-8", "replace"))
+            self.on_line(text)
 
     def clear(self) -> None:
         """Forget what was said so far."""
@@ -138,9 +141,18 @@ class Lines:
         return lines[-1].split("failed to quantize: ")[-1].strip() if lines else "llama.cpp gave no reason"
 
 
-def _report(line: str, tell: Callable[[LabProgress], None]) -> None:
-    if found := _STEP.match(line):
-        tell(LabProgress(int(found[1]), int(found[2]), found[3]))
+class _Reporter:
+    """Tells which tensor is being quantized, at most so often that a reader can follow (small ones take 3 ms each)."""
+
+    def __init__(self, tell: Callable[[LabProgress], None]) -> None:
+        self._tell, self._next = tell, 0.0
+
+    def line(self, line: bytes) -> None:
+        """A line of the log that may be a tensor's."""
+        now = time.monotonic()
+        if now >= self._next and (found := _STEP.match(line.decode("utf-8", "replace"))):
+            self._next = now + EVERY
+            self._tell(LabProgress(int(found[1]), int(found[2]), found[3]))
 
 
 def _figures(text: str) -> dict[str, float]:
