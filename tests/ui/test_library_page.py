@@ -1,15 +1,18 @@
 """The Library page over real services: what it lists, finds, notes, verifies, deletes and takes back."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QInputDialog, QMenu
 
 from app.core.errors import BadHeaderError, WrongMagicError
+from app.core.events import InstanceChanged
 from app.core.generate import SamplingParams
 from app.core.types import Source
 from app.models.folders import Folder
@@ -327,6 +330,20 @@ def real(qtbot: Any, window: Any, services: Any, starter: Path, paths: Any) -> I
     qtbot.waitUntil(lambda: len(page.model.rows) == 1, timeout=LONG)
     yield page
     services.supervisor.close()
+
+
+def test_how_long_a_model_rests_follows_its_answers(
+    library: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = next(row.id for row in library.model.rows if not row.damaged)
+    library.select(model)
+    loaded = InstanceChanged(model, model, "ready", last_used=time.time() - 600)
+    library._on_instance(loaded)
+    assert "idle 10 min" in library.details.live.text()
+    writing = msgspec.structs.replace(loaded, active=1)
+    monkeypatch.setattr(services.supervisor, "snapshots", lambda: (writing,))
+    library._tell_time()
+    assert "answering" in library.details.live.text()
 
 
 def test_a_profile_is_made_and_loaded_without_a_second_copy(

@@ -276,6 +276,8 @@ class LibraryPage(Page):
         self._keep_time()
 
     def _tell_time(self) -> None:
+        # Nothing is published when an answer begins or ends.
+        self.states.instances.update((item.model, item) for item in self.services.supervisor.snapshots())
         self._refresh_states([item.model for item in self.states.instances.values() if item.state == "ready"])
 
     def _keep_time(self) -> None:
@@ -350,7 +352,7 @@ class LibraryPage(Page):
         # What is known at once, then what a look at the folders finds.
         self.reload()
         tasks.run(self._look_again, self._show_found, self._show_error, self)
-        self._keep_time()
+        self._tell_time()
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._tick.stop()
