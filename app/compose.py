@@ -44,6 +44,7 @@ from app.server.host import ServerHost
 
 if TYPE_CHECKING:
     from app.hardware.facts import Machine
+    from app.optimize.process import Devices
     from app.planning.fit import Fitter
     from app.planning.outlook import Outlook
     from app.planning.planner import Planned, Wishes
@@ -79,6 +80,7 @@ class Services:
     packs: PackStore
     lab: LabQueue
     make_updates: Callable[[], "Updates"]
+    lab_devices: Callable[[], "Devices"]
 
     @property
     def updates(self) -> "Updates":
@@ -286,18 +288,27 @@ def _outlook(
     return ask
 
 
+def _lab_devices(machine: "Callable[[], Machine]", workers: Mapping[str, str], packs: PackStore) -> "Devices":
+    """Every device that is one; a matrix is the same on the processor, only later."""
+    from app.optimize.process import Devices  # noqa: PLC0415 - see _detect
+
+    gpus = [gpu for gpu in machine().gpus if gpu.devices and not gpu.software]
+    names = tuple(name for gpu in gpus for name in gpu.devices)
+    return Devices(ALL_LAYERS if gpus else 0, names, workers, packs)
+
+
+ALL_LAYERS = 999
+
+
 def _lab(
     paths: Paths,
     bus: Bus,
     shelf: tuple[Library, Hub],
     engine: tuple[Supervisor, Residency, Recorder, UsageStore],
-    machine: "Callable[[], Machine]",
+    devices: "Callable[[], Devices]",
 ) -> LabQueue:
     """The lab's queue; what does its work is imported with the first job."""
     (supervisor, residency, recorder, usage), (library, _) = engine, shelf
-
-    def layers() -> int:
-        return 999 if any(not gpu.software for gpu in machine().gpus) else 0
 
     def load(name: str) -> tuple[str, Future[InstanceChanged]]:
         record = library.get(name)
@@ -312,7 +323,7 @@ def _lab(
 
         asked: Any = Recorded(supervisor, recorder, "lab")
         speeds = Speeds(lambda: asked, load, lambda since: list(usage.rows(since)))
-        return Work(paths, shelf, Rates(paths.cache / "lab" / "rates.json"), layers, speeds)
+        return Work(paths, shelf, Rates(paths.cache / "lab" / "rates.json"), devices, speeds)
 
     def do(*order: Any) -> Any:
         return work()(*order)
@@ -366,9 +377,10 @@ def compose(paths: Paths | None = None) -> Services:
     )  # fmt: skip
     residency.asked_to_keep = server.wants
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))
+    devices = functools.partial(_lab_devices, machine, workers, packs)
     return Services(
         paths, bus, settings, series, hub, library, downloads, chats, supervisor, sampler, server, machine, planner,
         residency, presence, usage, recorder, presets, outlook, packs,
-        _lab(paths, bus, (library, hub), (supervisor, residency, recorder, usage), machine),
-        _updates(paths, settings),
+        _lab(paths, bus, (library, hub), (supervisor, residency, recorder, usage), devices),
+        _updates(paths, settings), devices,
     )  # fmt: skip

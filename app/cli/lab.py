@@ -154,7 +154,7 @@ def _sensitivity(
         return None
     return Sensitivity(
         source, text_of(running, args.text), running.paths.cache / "lab", matrix=matrix, chunks=args.chunks or 4,
-        threads=args.threads, n_gpu_layers=_layers(running), tell=Progress("", not args.json).about,
+        threads=args.threads, on=running.lab_devices(), tell=Progress("", not args.json).about,
     )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def _matrix(running: Services, args: Namespace, model: Path) -> Path:
 def _compute(running: Services, args: Namespace, model: Path, text: Path, target: Path) -> dict[str, float]:
     show = Progress("Matrix:", not args.json)
     done = making.make_matrix(
-        model, text, target, chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running), tell=show
+        model, text, target, chunks=args.chunks, threads=args.threads, on=running.lab_devices(), tell=show
     )  # fmt: skip
     show.end()
     for note in done.notes:
@@ -262,7 +262,7 @@ def _measure(
 def _measurer(running: Services, args: Namespace, show: Progress) -> Measurer:
     k, _, v = args.kv.partition(",")
     return Measurer(
-        running.paths.cache / "lab", chunks=args.chunks, threads=args.threads, n_gpu_layers=_layers(running),
+        running.paths.cache / "lab", chunks=args.chunks, threads=args.threads, on=running.lab_devices(),
         kv=(k, v or k), tell=show.about,
     )  # fmt: skip
 
@@ -270,7 +270,7 @@ def _measurer(running: Services, args: Namespace, show: Progress) -> Measurer:
 def _price(running: Services, args: Namespace, model: Path) -> int:
     k, _, v = args.kv.partition(",")
     plan = LoadPlan(
-        str(model), n_ctx=args.ctx, n_gpu_layers=_layers(running), type_k=k, type_v=v or k,
+        str(model), n_ctx=args.ctx, n_gpu_layers=running.lab_devices().layers, type_k=k, type_v=v or k,
         rope_scaling=args.rope_scaling, rope_freq_scale=args.rope_freq_scale,
     )  # fmt: skip
     show = Progress("", not args.json)
@@ -308,11 +308,6 @@ def _pair(one: Measured, name: str, digits: int) -> str:
     if value is None:
         return "-"
     return f"{value:.{digits}f}" + (f" ±{error:.{digits}f}" if error is not None else "")
-
-
-def _layers(running: Services) -> int:
-    """On the processor unless the engine has a device: a matrix is the same on both, only later."""
-    return 999 if any(not gpu.software for gpu in running.machine().gpus) else 0
 
 
 # ------------------------------------------------------------------ converting

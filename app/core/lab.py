@@ -84,6 +84,13 @@ def model_of(job: LabJob) -> str:
     return job.source if isinstance(job, QuantizeJob) else job.model
 
 
+def layers_of(job: LabJob) -> int:
+    """How many layers it computes on a device that is not the processor."""
+    if isinstance(job, QuantizeJob):
+        return 0
+    return job.plan.n_gpu_layers if isinstance(job, PriceJob) else job.n_gpu_layers
+
+
 class LabProgress(Struct, frozen=True, tag="progress"):
     """``done`` of ``total`` tensors or pieces; ``what`` names the tensor. ``crashed``: how the process before this one
     died; the work is done again."""

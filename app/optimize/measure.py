@@ -13,7 +13,7 @@ from app.core.errors import LabDiskFullError
 from app.core.lab import LabProgress, PriceJob, ScoreJob
 from app.core.types import LoadPlan
 from app.models.gguf import read_header
-from app.optimize.process import run_job
+from app.optimize.process import CPU, Devices, run_job
 from app.optimize.recipes import sha256_of
 from app.optimize.sizes import free_space, pieces_of, reference_bytes
 
@@ -45,12 +45,12 @@ class Measurer:
         *,
         chunks: int = 0,
         threads: int = 0,
-        n_gpu_layers: int = 0,
+        on: Devices = CPU,
         kv: tuple[str, str] = ("f16", "f16"),
         tell: Tell = lambda _what, _progress: None,
         cancel: threading.Event | None = None,
     ) -> None:
-        self._folder, self._chunks, self._threads, self._layers = folder, chunks, threads, n_gpu_layers
+        self._folder, self._chunks, self._threads, self._on = folder, chunks, threads, on
         self._kv, self._tell, self._cancel = kv, tell, cancel
 
     def measure(self, model: Path, text: Path, reference: Path | None = None) -> Measured:
@@ -63,7 +63,7 @@ class Measurer:
         job = msgspec.structs.replace(
             self._job(model, text, against=against), keep=str(kept.with_suffix(".npz"))
         )
-        figures = run_job(job, self._about(model), self._cancel).figures
+        figures = run_job(job, self._about(model), self._cancel, self._on).figures
         if reference:
             figures["noise"] = self.noise(reference, text)
         found = Measured(
@@ -75,15 +75,15 @@ class Measurer:
     def noise(self, model: Path, text: Path) -> float:
         """The backend's own noise: nats between a model and itself computed in other portions, over ``NOISE`` pieces.
         A loss that is not far above it means nothing."""
-        kept = self._folder / f"{self._digest(model, text, self._chunks, self._layers)}.noise.json"
+        kept = self._folder / f"{self._digest(model, text, self._chunks, self._on.key)}.noise.json"
         if kept.exists():
             return msgspec.json.decode(kept.read_bytes(), type=float)
         against = str(self.reference(model, text))
         job = ScoreJob(
             model=str(model), text=str(text), against=against, chunks=min(self._chunks or NOISE, NOISE),
-            threads=self._threads, n_gpu_layers=self._layers, ubatch=NOISE_UBATCH,
+            threads=self._threads, n_gpu_layers=self._on.layers, ubatch=NOISE_UBATCH,
         )  # fmt: skip
-        found = run_job(job, self._about(model), self._cancel).figures["kl"]
+        found = run_job(job, self._about(model), self._cancel, self._on).figures["kl"]
         write_whole(kept, msgspec.json.encode(found))
         return found
 
@@ -96,7 +96,9 @@ class Measurer:
         if not kept.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             job = PriceJob(plan=plan, text=str(text), trained=trained, threads=self._threads)
-            write_whole(kept, msgspec.json.encode(run_job(job, self._about(model), self._cancel).figures))
+            write_whole(
+                kept, msgspec.json.encode(run_job(job, self._about(model), self._cancel, self._on).figures)
+            )
         return msgspec.json.decode(kept.read_bytes(), type=dict[str, float])
 
     def reference(self, model: Path, text: Path) -> Path:
@@ -104,12 +106,12 @@ class Measurer:
         begins when there is no room for it."""
         # A reference is always computed with a full cache: only the candidate's K/V types are on trial.
         # Another backend has another noise: a reference serves the one it was computed on.
-        path = self._folder / f"{self._digest(model, text, self._chunks, self._layers)}.logs"
+        path = self._folder / f"{self._digest(model, text, self._chunks, self._on.key)}.logs"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             self._refuse_full(model, text, path)
             job = msgspec.structs.replace(self._job(model, text), write=str(path), type_k="f16", type_v="f16")
-            run_job(job, self._about(model), self._cancel)
+            run_job(job, self._about(model), self._cancel, self._on)
         return path
 
     def _refuse_full(self, model: Path, text: Path, target: Path) -> None:
@@ -122,7 +124,7 @@ class Measurer:
     def _job(self, model: Path, text: Path, against: str = "") -> ScoreJob:
         return ScoreJob(
             model=str(model), text=str(text), against=against, chunks=self._chunks, threads=self._threads,
-            n_gpu_layers=self._layers, type_k=self._kv[0], type_v=self._kv[1],
+            n_gpu_layers=self._on.layers, type_k=self._kv[0], type_v=self._kv[1],
         )  # fmt: skip
 
     def _about(self, model: Path) -> Callable[[LabProgress], None]:
@@ -130,7 +132,7 @@ class Measurer:
 
     def _key(self, model: Path, text: Path, reference: Path | None) -> str:
         other = sha256_of(reference) if reference else ""
-        return self._digest(model, text, self._chunks, self._layers, *self._kv, other)
+        return self._digest(model, text, self._chunks, self._on.key, *self._kv, other)
 
     def _digest(self, model: Path, text: Path, *more: object) -> str:
         parts = [sha256_of(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]

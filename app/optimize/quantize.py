@@ -25,7 +25,7 @@ from app.models.quants import parse_quant, split_prefix
 from app.models.summary import summarize
 from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
-from app.optimize.process import run_job
+from app.optimize.process import CPU, Devices, run_job
 from app.optimize.recipes import Recipe, recipe_path, sha256_of
 from app.optimize.sizes import bits_of, refuse_patterns
 from app.runtime.kvstore import fingerprint
@@ -185,7 +185,7 @@ def make_matrix(
     *,
     chunks: int = 0,
     threads: int = 0,
-    n_gpu_layers: int = 0,
+    on: Devices = CPU,
     tell: Tell = lambda _progress: None,
     cancel: threading.Event | None = None,
 ) -> LabDone:
@@ -194,9 +194,9 @@ def make_matrix(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{fingerprint(model)[:8]}{fingerprint(text)[:8]}.npz")
     job = MatrixJob(
-        model=str(model), text=str(text), target=str(part), chunks=chunks, threads=threads, n_gpu_layers=n_gpu_layers
+        model=str(model), text=str(text), target=str(part), chunks=chunks, threads=threads, n_gpu_layers=on.layers
     )  # fmt: skip
-    done = run_job(job, tell, cancel)
+    done = run_job(job, tell, cancel, on)
     matrix_file.write(matrix_file.from_collected(part, text.name), target)
     part.unlink()
     return done

@@ -19,6 +19,7 @@ from app.models.ggml_types import GGML_TYPES
 from app.models.gguf import TensorInfo, read_header
 from app.optimize import quantize
 from app.optimize.measure import Measurer
+from app.optimize.process import CPU, Devices
 from app.runtime.kvstore import fingerprint
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K")
@@ -92,7 +93,7 @@ class Sensitivity:
         matrix: Path | None = None,
         chunks: int = CHUNKS,
         threads: int = 0,
-        n_gpu_layers: int = 0,
+        on: Devices = CPU,
         tell: Tell = lambda _what, _progress: None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -100,10 +101,8 @@ class Sensitivity:
         self.source, self.matrix, self.cancel = source, matrix, cancel
         self._text, self._folder, self._threads, self._tell = text, folder, threads, tell
         self.groups = groups(read_header(source).tensors)
-        self._measurer = Measurer(
-            folder, chunks=chunks, threads=threads, n_gpu_layers=n_gpu_layers, cancel=cancel, tell=tell
-        )
-        self._keep = folder / f"{self._key(chunks, n_gpu_layers)}.losses.json"
+        self._measurer = Measurer(folder, chunks=chunks, threads=threads, on=on, cancel=cancel, tell=tell)
+        self._keep = folder / f"{self._key(chunks, on.key)}.losses.json"
 
     def _key(self, *more: object) -> str:
         parts = [fingerprint(self.source), hashlib.sha256(self._text.read_bytes()).hexdigest()]

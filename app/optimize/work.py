@@ -40,6 +40,7 @@ from app.runtime.kvstore import fingerprint
 
 if TYPE_CHECKING:
     from app.optimize.measure import Measured
+    from app.optimize.process import Devices
 
 # ruff: noqa: PLC0415 - numpy and all that comes with it are not for the start of the program
 
@@ -48,18 +49,18 @@ SpeedOf = Callable[[Path, threading.Event], Speed]
 
 
 class Work:
-    """Called by the queue's thread. ``layers``: how many go to a GPU."""
+    """Called by the queue's thread. ``on``: the devices that compute."""
 
     def __init__(
         self,
         paths: Paths,
         shelf: tuple[Library, Hub],
         rates: Rates,
-        layers: Callable[[], int],
+        on: Callable[[], "Devices"],
         speed: SpeedOf,
     ) -> None:
         self._paths, (self._library, self._hub), self._rates = paths, shelf, rates
-        self._layers, self._speed = layers, speed
+        self._on, self._speed = on, speed
         self._measurements = Measurements(paths.data / "lab" / "measurements.json")
 
     def __call__(self, order: Order, tell: Tell, cancel: threading.Event) -> Result:
@@ -121,7 +122,7 @@ class Work:
             tell(Step("matrix", source.name, steps=2))
             with self._rates.timed("tokens", lambda: weights_of(source)) as timing:
                 done = quantize.make_matrix(
-                    source, text, target, chunks=order.chunks, n_gpu_layers=self._layers(),
+                    source, text, target, chunks=order.chunks, on=self._on(),
                     tell=timing.counted(_teller(tell, "matrix", 0, 2, source.name)), cancel=cancel,
                 )  # fmt: skip
                 timing.note(done.figures)
@@ -139,7 +140,7 @@ class Work:
         steps, at = (3, 1) if quant.text else (2, 0)
         tell(Step("parts", source.name, step=at, steps=steps))
         sensitivity = Sensitivity(
-            source, Path(order.text), self._paths.cache / "lab", matrix=matrix, n_gpu_layers=self._layers(),
+            source, Path(order.text), self._paths.cache / "lab", matrix=matrix, on=self._on(),
             tell=_parts(tell, at, steps), cancel=cancel,
         )  # fmt: skip
         wish = AtMostBytes(int(order.value)) if order.wish == "bytes" else AtMostLoss(order.value)
@@ -203,7 +204,7 @@ class Work:
         tell(Step("price", model.name))
         told = _teller(tell, "price", 0, 1, model.name)
         measurer = Measurer(
-            self._paths.cache / "lab", n_gpu_layers=self._layers(),
+            self._paths.cache / "lab", on=self._on(),
             tell=lambda _model, progress: told(progress), cancel=cancel,
         )  # fmt: skip
         figures = measurer.price(plan, Path(order.text), order.trained)
@@ -278,7 +279,7 @@ class Work:
         from app.optimize.measure import Measurer
 
         return Measurer(
-            self._paths.cache / "lab", chunks=order.chunks, n_gpu_layers=self._layers(), kv=cache,
+            self._paths.cache / "lab", chunks=order.chunks, on=self._on(), kv=cache,
             tell=lambda _model, progress: told(progress), cancel=cancel,
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ A job may take hours and may crash inside llama.cpp: it is a process of its own,
 prints to standard output goes to standard error instead.
 """
 
+import faulthandler
 import math
 import os
 import sys
@@ -35,6 +36,7 @@ from app.runtime.llama_quantize import Lines, quantize
 def main(_args: list[str] | None = None) -> NoReturn:
     """Do one job and end the process, at once: what it leaves is closed, and taking an interpreter down piece by piece
     takes 20 ms."""
+    faulthandler.enable(all_threads=False)  # a crash leaves its stack: it tells whose it was (pack_blame)
     status = _do()
     sys.stderr.flush()
     os._exit(status)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QObject
 
 from app.core.events import InstanceChanged
+from app.optimize.orders import LabItem
 from app.ui import tasks
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ class PackWatch(QObject):
         super().__init__(windows)
         self._windows = windows
         windows.bridge.on(InstanceChanged, self._changed, self)
+        windows.bridge.on(LabItem, self._changed, self)
 
-    def _changed(self, event: InstanceChanged) -> None:
+    def _changed(self, event: InstanceChanged | LabItem) -> None:
         error = event.error
         if event.state != "failed" or error is None or error.code != "pack_crashed":
             return

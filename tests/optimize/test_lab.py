@@ -1,6 +1,7 @@
 """The lab through its real process and the real small model: quants, matrices, figures, and what goes wrong."""
 
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from app.core.errors import (
     HearthError,
     LabDiskFullError,
     LabStoppedError,
+    PackCrashedError,
     QuantizeFailedError,
     TextTooShortError,
     TruncatedModelError,
@@ -26,10 +28,12 @@ from app.models.gguf import read_header
 from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file, quantize, recipes
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
-from app.optimize.process import LabCancelledError, run_job
+from app.optimize.process import Devices, LabCancelledError, run_job
 from app.optimize.sizes import dry_run
+from app.runtime.pack_store import PackStore
 from tests.fakes.gguf_writer import Tensor, write_gguf
 from tests.fakes.moe import EXPERTS, write_moe
+from tests.fakes.packs import make_pack
 from tests.fakes.tiny_models import write_windowed
 from tests.lab_proof import Proof, find_peers
 
@@ -411,3 +415,32 @@ def test_a_process_that_dies_says_how(full: Path, text: Path, monkeypatch: pytes
 
 def test_a_sentence_without_a_reference() -> None:
     assert sentence(Measured("m.gguf", 1, "t", "", {"ppl": 12.345})) == "m.gguf: perplexity 12.35."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_crash_on_a_packs_device_counts_for_the_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pack(tmp_path / "packs" / "vulkan-1", b"x", backend="vulkan")
+    packs = PackStore(tmp_path, str, lambda _pack: "", environ={}, bundled=tmp_path / "none")
+    trace = "/source/ggml/src/ggml-vulkan/ggml-vulkan.cpp:98: GGML_ASSERT(device) failed"
+    child = ["/bin/sh", "-c", f"echo '{trace}' >&2; echo '  File \"run.py\", line 1' >&2; kill -ABRT $$"]
+    monkeypatch.setattr("app.optimize.process.program", lambda: child)
+    job, told = MatrixJob(model="m.gguf", text="t.txt", target="m.npz", n_gpu_layers=99), list[LabProgress]()
+    with pytest.raises(LabStoppedError, match="SIGABRT"):
+        run_job(msgspec.structs.replace(job, n_gpu_layers=0), on=Devices(99, ("Vulkan0",), judge=packs))
+    assert not packs.packs()[0].crashes, "it computed on the processor"
+    with pytest.raises(PackCrashedError, match=r"m\.gguf died .*GGML_ASSERT\(device\).* on the pack"):
+        run_job(job, told.append, on=Devices(99, ("Vulkan0",), judge=packs))
+    assert [progress.crashed for progress in told] == [f"SIGABRT: {trace}"]
+    assert packs.off() == {"vulkan"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+def test_what_computes_on_a_device_is_given_the_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = ["/bin/sh", "-c", 'echo "packs: $HEARTH_PACKS" >&2; exit 4']
+    monkeypatch.setattr("app.optimize.process.program", lambda: child)
+    on = Devices(99, ("CUDA0",), {**os.environ, "HEARTH_PACKS": "/packs/cuda-1"})
+    for layers, packs in ((99, "packs: /packs/cuda-1"), (0, r"packs:\.")):
+        with pytest.raises(LabStoppedError, match=rf"exit code 4: {packs}"):
+            run_job(ScoreJob(model="m.gguf", text="t.txt", n_gpu_layers=layers), on=on)

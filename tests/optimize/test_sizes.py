@@ -15,6 +15,7 @@ from app.models.hub import Hub
 from app.models.library import Library
 from app.optimize import sizes
 from app.optimize.orders import MeasureOrder, QuantOrder, Speed
+from app.optimize.process import CPU
 from app.optimize.queue import Step
 from app.optimize.rates import Rates, cost
 from app.optimize.work import Work
@@ -96,7 +97,7 @@ def test_orders_become_models_and_measurements(tiny: Path, paths: Paths, tmp_pat
         return Speed(decode=12.5)
 
     library, hub = Library(paths, Bus()), Hub(None, lambda: None)
-    work = Work(paths, (library, hub), Rates(paths.cache / "r.json"), lambda: 0, speed)
+    work = Work(paths, (library, hub), Rates(paths.cache / "r.json"), lambda: CPU, speed)
     target = paths.models / "lab" / "Tiny-Q4_0" / "Tiny-Q4_0.gguf"
     quant = QuantOrder(
         source=str(tiny), target=str(target), type="Q4_0", text=str(text), text_name="boats", chunks=1
