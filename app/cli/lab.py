@@ -19,11 +19,12 @@ from app.optimize import recipes, references, wishes
 from app.optimize.converter import Converter
 from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
+from app.optimize.orders import FULL_CACHE
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import Sized, dry_run
 from app.optimize.work import engine_name, matrix_path
 
-NONE, FULL = "none", "f16"
+NONE = "none"
 
 # ------------------------------------------------------------------ quantize
 
@@ -46,7 +47,7 @@ def quantize(args: Namespace) -> int:
         ]
         if args.dry_run:
             sizes = [dry_run(job) for job in jobs]
-            emit(sizes, args.json, "\n".join(map(_would, sizes)))
+            emit(sizes, args.json, "\n".join(map(_would, jobs, sizes)))
             return 0
         made = [_make(running, args, job, matrix) for job in jobs]
     emit(made, args.json, "\n".join(map(_said, made)))
@@ -88,10 +89,11 @@ def _tensors(count: int) -> str:
     return "1 tensor" if count == 1 else f"{count} tensors"
 
 
-def _would(sized: Sized) -> str:
+def _would(job: QuantizeJob, sized: Sized) -> str:
+    name = f"{sized.type} with {len(job.overrides)} overrides" if len(job.overrides) > 1 else sized.type
     needs = ", needs an importance matrix" if sized.needs_matrix else ""
     fell = f", {_tensors(len(sized.fallbacks))} in another type" if sized.fallbacks else ""
-    return f"{sized.type}: {size(sized.bytes)}, {sized.bits:.2f} bits per weight{fell}{needs}"
+    return f"{name}: {size(sized.bytes)}, {sized.bits:.2f} bits per weight{fell}{needs}"
 
 
 def _repeat(running: Services, args: Namespace) -> int:
@@ -167,8 +169,12 @@ def imatrix(args: Namespace) -> int:
         model = source_of(running, args.model, quiet=args.json)
         target = Path(args.output or f"{model.stem}.imatrix.gguf").absolute()
         done = _compute(running, args, model, text_of(running, args.text), target)
-    emit({"path": str(target), **done}, args.json, f"{target}: {done['chunks']:.0f} pieces of 512 tokens")
+    emit({"path": str(target), **done}, args.json, f"{target}: {_pieces(int(done['chunks']))} of 512 tokens")
     return 0
+
+
+def _pieces(count: int) -> str:
+    return "1 piece" if count == 1 else f"{count} pieces"
 
 
 def _matrix(running: Services, args: Namespace, model: Path) -> Path:
@@ -211,7 +217,7 @@ def _against(running: Services, args: Namespace, model: Path) -> Path | None:
     """The file that --against names, or the best one there is: with other K/V types the model itself."""
     if args.against:
         return source_of(running, args.against, quiet=args.json) if args.against != NONE else None
-    if args.kv != FULL:
+    if args.kv != FULL_CACHE:
         print(f"hearth: measured against {model.name} itself with a full K/V cache", file=sys.stderr)
         return model
     records = running.library.records()
@@ -229,9 +235,10 @@ def _which(model: ModelRecord, best: ModelRecord | None) -> str:
             f"measured against {Path(best.path).name} ({quant}, {size(best.bytes)}), the finest version of it in the"
             f" library; --against names another one, --against {NONE} measures perplexity alone"
         )
+    made_here = model.source is not None and model.source.repo.startswith("lab/")
     fetch = (
         f": --against {model.source.repo} fetches the best one there"
-        if model.source
+        if model.source and not made_here
         else ": --against names one"
     )
     return (
@@ -260,17 +267,16 @@ def _measure(
 
 
 def _measurer(running: Services, args: Namespace, show: Progress) -> Measurer:
-    k, _, v = args.kv.partition(",")
     return Measurer(
         running.paths.cache / "lab", chunks=args.chunks, threads=args.threads, on=running.lab_devices(),
-        kv=(k, v or k), tell=show.about,
+        kv=args.kv, tell=show.about,
     )  # fmt: skip
 
 
 def _price(running: Services, args: Namespace, model: Path) -> int:
-    k, _, v = args.kv.partition(",")
+    k, v = args.kv
     plan = LoadPlan(
-        str(model), n_ctx=args.ctx, n_gpu_layers=running.lab_devices().layers, type_k=k, type_v=v or k,
+        str(model), n_ctx=args.ctx, n_gpu_layers=running.lab_devices().layers, type_k=k, type_v=v,
         rope_scaling=args.rope_scaling, rope_freq_scale=args.rope_freq_scale,
     )  # fmt: skip
     show = Progress("", not args.json)

@@ -3,6 +3,9 @@
 import argparse
 import importlib
 from collections.abc import Callable
+from typing import get_args
+
+from app.core.types import KvType
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[..., argparse.ArgumentParser]
@@ -57,7 +60,13 @@ def _add_measuring(add: Add) -> tuple[argparse.ArgumentParser, argparse.Argument
         parser.add_argument(
             "--text", metavar="TEXT", action="append", help=f"{TEXTS}; en-test and code-test if none"
         )
-        parser.add_argument("--kv", metavar="K[,V]", default="f16", help="types of the K/V cache on trial")
+        parser.add_argument(
+            "--kv",
+            metavar="K[,V]",
+            type=kv_types,
+            default=("f16", "f16"),
+            help="types of the K/V cache on trial",
+        )
     return one, several
 
 
@@ -94,6 +103,17 @@ def _add_setup(add: Add) -> None:
     lab.add_argument("-y", "--yes", action="store_true", help="do not ask")
     lab.add_argument("--torch", default="", metavar="VERSION", help="another PyTorch than llama.cpp names")
     lab.add_argument("--archive", metavar="FILE", help="the engine's source archive, if it is here already")
+
+
+def kv_types(text: str) -> tuple[str, str]:
+    """``q8_0`` or ``q8_0,q4_0``: the types of K and V."""
+    k, _, v = text.partition(",")
+    known = get_args(KvType)
+    if unknown := [kind for kind in (k, v or k) if kind not in known]:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]} is no type of a K/V cache; there are {', '.join(known)}"
+        )
+    return k, v or k
 
 
 def positive(text: str) -> int:

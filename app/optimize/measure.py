@@ -1,9 +1,11 @@
 """What a quant lost: perplexity and divergence from the best reference, cached by files and text."""
 
 import hashlib
+import logging
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,8 @@ from app.models.gguf import read_header
 from app.optimize.process import CPU, Devices, run_job
 from app.optimize.recipes import sha256_of
 from app.optimize.sizes import free_space, pieces_of, reference_bytes
+
+log = logging.getLogger(__name__)
 
 NOISE = 4
 NOISE_UBATCH = 128
@@ -56,8 +60,10 @@ class Measurer:
     def measure(self, model: Path, text: Path, reference: Path | None = None) -> Measured:
         """Score a model on a text, against a reference model when there is one. May raise LabCancelledError."""
         kept = self._folder / f"{self._key(model, text, reference)}.json"
-        if kept.exists():
-            return msgspec.json.decode(kept.read_bytes(), type=Measured)
+        found = Measured(model.name, model.stat().st_size, text.name, reference.name if reference else "", {})
+        if kept.exists():  # of the same bytes, whatever they were called then
+            known = msgspec.json.decode(kept.read_bytes(), type=Measured)
+            return msgspec.structs.replace(found, figures=known.figures)
         self._folder.mkdir(parents=True, exist_ok=True)
         against = str(self.reference(reference, text)) if reference else ""
         job = msgspec.structs.replace(
@@ -66,9 +72,7 @@ class Measurer:
         figures = run_job(job, self._about(model), self._cancel, self._on).figures
         if reference:
             figures["noise"] = self.noise(reference, text)
-        found = Measured(
-            model.name, model.stat().st_size, text.name, reference.name if reference else "", figures
-        )
+        found = msgspec.structs.replace(found, figures=figures)
         write_whole(kept, msgspec.json.encode(found))
         return found
 
@@ -93,13 +97,13 @@ class Measurer:
         itself being the reference. Raises TextTooShortError."""
         model = Path(plan.model_path)
         kept = self._folder / f"{self._digest(model, text, trained, msgspec.json.encode(plan))}.price.json"
-        if not kept.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            job = PriceJob(plan=plan, text=str(text), trained=trained, threads=self._threads)
-            write_whole(
-                kept, msgspec.json.encode(run_job(job, self._about(model), self._cancel, self._on).figures)
-            )
-        return msgspec.json.decode(kept.read_bytes(), type=dict[str, float])
+        if kept.exists():
+            return msgspec.json.decode(kept.read_bytes(), type=dict[str, float])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        job = PriceJob(plan=plan, text=str(text), trained=trained, threads=self._threads)
+        figures = run_job(job, self._about(model), self._cancel, self._on).figures
+        write_whole(kept, msgspec.json.encode(figures))
+        return figures
 
     def reference(self, model: Path, text: Path) -> Path:
         """The file of a reference's log-probabilities, made when it is not there. Raises LabDiskFullError before it
@@ -140,10 +144,15 @@ class Measurer:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Keep a small file, whole or not at all."""
+    """Keep a small file, whole or not at all: where the disk is full it is only not found again."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        log.info("%s can't be kept: %s", path, error)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def sentence(found: Measured) -> str:
@@ -151,10 +160,11 @@ def sentence(found: Measured) -> str:
     same = found.figures.get("same_top")
     if same is None:
         return f"{found.model}: perplexity {found.figures['ppl']:.2f}."
+    whose = f"{found.reference}'s" if found.reference != found.model else "the reference's"
     if same >= 0.9995:
-        return f"{found.model}: practically every token would be the same as {found.reference}'s."
+        return f"{found.model}: practically every token would be the same as {whose}."
     share = f"1 in {round(1 / (1 - same))}" if same >= MANY else f"{round(10 * (1 - same))} in 10"
-    return f"{found.model}: {share} tokens would differ from {found.reference}'s."
+    return f"{found.model}: {share} tokens would differ from {whose}."
 
 
 def price_sentence(model: str, figures: Mapping[str, float]) -> str:

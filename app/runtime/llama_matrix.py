@@ -68,9 +68,13 @@ class Sums:
         arrays: dict[str, Any] = {f"sum:{name}": values for name, values in self.sums.items()}
         arrays |= {f"count:{name}": values for name, values in self.counts.items()}
         part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, chunks=np.array(self.chunks), **arrays)
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                np.savez(file, chunks=np.array(self.chunks), **arrays)
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def rows(self, name: str, rows: int, columns: int) -> tuple[Any, Any]:
         """The sums and counts of a tensor, zeros the first time."""

@@ -1,7 +1,7 @@
 """The lab's commands: what is said before, what is refused, and a quant with its recipe."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.cli import lab
+from app.cli.lab_args import kv_types
 from app.core.lab import QuantizeJob
 from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
 from app.optimize.process import run_job
@@ -31,9 +32,10 @@ def test_a_wish_says_why_and_its_recipe_makes_it_again(hearth: Run, starter: Pat
     done = hearth("quantize", str(starter), "--wish", "1kb", "-o", str(first))
     assert done.returncode == 1
     assert "is no wish" in done.stderr
-    done = hearth("quantize", str(starter), "--wish", "105 MB", "-o", str(first))
+    done = hearth("quantize", str(starter), "--wish", "106 MB", "-o", str(first))
     assert done.returncode == 0, done.stderr
     assert "Q4_K_M is the finest type that fits" in done.stderr
+    assert first.stat().st_size <= 106_000_000
     assert "bits per weight" in done.stdout
     recipe = first.with_suffix(".recipe.json")
     assert hearth("quantize", str(starter), "Q4_K_M", "-o", str(first)).returncode == 2
@@ -55,6 +57,13 @@ def test_wrong_usage_is_said(hearth: Run, args: tuple[str, ...], said: str) -> N
     done = hearth(*args)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_types_of_a_cache_are_known_before_anything_is_loaded() -> None:
+    assert kv_types("q8_0,q4_0") == ("q8_0", "q4_0")
+    assert kv_types("q8_0") == ("q8_0", "q8_0")
+    with pytest.raises(ArgumentTypeError, match="q4_K is no type of a K/V cache; there are f32, f16"):
+        kv_types("q8_0,q4_K")
 
 
 def test_the_converter_says_what_it_would_take(hearth: Run) -> None:
@@ -115,13 +124,13 @@ def test_a_repository_is_fetched_and_compared_once_its_size_was_told(
         ({}, "m-F16.gguf", "against m-F16.gguf (F16, 320.0 MB), the finest version of it in the library"),
         ({"model": "m-F16.gguf"}, None, "perplexity alone: --against me/m fetches the best one there"),
         ({"against": "none"}, None, ""),
-        ({"kv": "q8_0,q4_0"}, "m-Q4_K_M.gguf", "against m-Q4_K_M.gguf itself with a full K/V cache"),
+        ({"kv": ("q8_0", "q4_0")}, "m-Q4_K_M.gguf", "against m-Q4_K_M.gguf itself with a full K/V cache"),
     ],
 )
 def test_what_a_model_is_measured_against_is_found_and_told(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    options: dict[str, str],
+    options: dict[str, Any],
     reference: str | None,
     said: str,
 ) -> None:
@@ -133,7 +142,7 @@ def test_what_a_model_is_measured_against_is_found_and_told(
         file = ModelFile(str(path), int(bits * 20_000_000))
         records.append(ModelRecord(path.stem, path.stem, (file,), file.bytes, summary, Source("me/m")))
     running: Any = SimpleNamespace(library=SimpleNamespace(records=lambda: tuple(records)))
-    args = Namespace(**{"against": None, "kv": "f16", "json": False, **options})
+    args = Namespace(**{"against": None, "kv": ("f16", "f16"), "json": False, **options})
     found = lab._against(running, args, tmp_path / options.get("model", "m-Q4_K_M.gguf"))
     assert (found.name if found else None) == reference
     assert said in capsys.readouterr().err
