@@ -88,7 +88,9 @@ class FocusRing(QObject):
         if ring is None or not isValid(ring):
             return
         host = ring.parentWidget()
-        assert host is not None
+        if host is None or not host.isAncestorOf(widget):
+            ring.hide()  # it was taken out
+            return
         rect = QRect(widget.mapTo(host, QPoint(0, 0)), widget.size())
         text = isinstance(widget, QTextBrowser | QPlainTextEdit)
         ring.setGeometry(rect.adjusted(-6, -4, 6, 4) if text else rect)

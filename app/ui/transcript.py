@@ -252,6 +252,8 @@ class Transcript(QAbstractScrollArea):
 
     def show_part(self, widget: QWidget) -> None:
         """Scroll as little as shows a part of a message, from its beginning."""
+        if not self.viewport().isAncestorOf(widget):
+            return
         top = widget.mapTo(self.viewport(), QPoint(0, 0)).y()
         below = top + widget.height() + _MARGIN - self.viewport().height()
         down = min(top - _MARGIN, below) if below > 0 else min(top - _MARGIN, 0)
