@@ -178,3 +178,16 @@ def test_another_window_s_answer_leaves_what_is_open_here(
         second.controller.stop()
         wait_idle(qtbot, page)
         until(qtbot, lambda: answer._footer is not None and answer._status is None)
+
+
+def test_who_asks_in_a_chat_that_another_window_deleted_has_it_back(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    ask(qtbot, page, "a chat")
+    chat = page.controller.chat
+    assert chat is not None
+    services.chats.delete(chat)
+    until(qtbot, lambda: not page.list.model.rows)
+    ask(qtbot, page, "and on")
+    assert services.chats.conversation(chat).deleted_at is None
+    until(qtbot, lambda: page.list.model.rows)
