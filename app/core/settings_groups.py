@@ -306,6 +306,9 @@ class Server(Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+OWN_TARIFF = "own"
+
+
 class Energy(Struct, frozen=True, kw_only=True):
     """What electricity, hardware and hosted models cost; 0 is "not said"."""
 
@@ -372,6 +375,14 @@ class Energy(Struct, frozen=True, kw_only=True):
         ),
     ] = 0.0
     tariff: Annotated[str, Meta(extra={"hidden": True})] = ""
-    """Id of a tariff; empty: the one of the system's country, if there is one."""
+    """Id of a tariff; empty: the one of the system's country, if there is one; ``own``: the price, in its currency or,
+    as in ``own/us-average``, in a tariff's."""
     api: Annotated[str, Meta(extra={"hidden": True})] = ""
     """Id of the hosted model that the verdict compares with; empty: the first of the table."""
+
+    @property
+    def own_tariff(self) -> str:
+        """The ``tariff`` by which ``price`` counts, in the currency of the one that was chosen before."""
+        if self.tariff in ("", "none"):
+            return OWN_TARIFF
+        return self.tariff if self.tariff.partition("/")[0] == OWN_TARIFF else f"{OWN_TARIFF}/{self.tariff}"

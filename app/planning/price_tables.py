@@ -8,14 +8,14 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from app.core.settings_groups import Energy
+from app.core.settings_groups import OWN_TARIFF, Energy
 from app.planning.bills import Prices
 from app.planning.costs import RESOURCES, ApiPrice, Hardware, Step, Tariff, read_api_prices, read_tariffs
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-OWN = "own"
+OWN = OWN_TARIFF
 """Id of the tariff that is the user's flat price."""
 
 
@@ -90,13 +90,16 @@ def _write(path: Path, rows: Sequence[object]) -> None:
 
 def choose_tariff(tariffs: Sequence[Tariff], settings: Energy, country: str = "") -> Tariff | None:
     """The user's flat price, the tariff chosen, or the first of the country (two letters); None: not known."""
-    chosen = next((tariff for tariff in tariffs if tariff.id == settings.tariff), None)
-    if chosen is None and settings.tariff in ("", OWN):
+    if settings.tariff == "none":
+        return None
+    own, _, beside = settings.tariff.partition("/")
+    chosen = next((tariff for tariff in tariffs if tariff.id == (beside if own == OWN else own)), None)
+    if chosen is None and own in ("", OWN):
         chosen = next((tariff for tariff in tariffs if tariff.country == country), None)
-    if settings.price and (settings.tariff in ("", OWN) or chosen is None):
+    if settings.price and (own in ("", OWN) or chosen is None):
         currency = chosen.currency if chosen else "USD"
         return Tariff(OWN, "", currency, (Step(settings.price),))
-    return None if settings.tariff == "none" else chosen
+    return chosen
 
 
 def prices(settings: Energy, tariff: Tariff | None) -> Prices:

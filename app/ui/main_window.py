@@ -245,13 +245,15 @@ class MainWindow(QMainWindow):
             self.open_page("server")
 
     def _on_setting(self, event: SettingChanged) -> None:
-        general = self.services.settings.value.general
+        general, energy = self.services.settings.value.general, self.services.settings.value.energy
         if event.key == "general.language" and translate.installed() != general.language:
             translate.install(general.language)
         elif event.key in look.KEYS:
             look.apply(general)
         elif event.key == "general.shortcuts":
             keys.keymap().set_own(general.shortcuts)
+        elif event.key == "energy.price" and energy.price:  # who enters one means it to count
+            self.set_setting("energy.tariff", energy.own_tariff)
         self._check_choices()
 
     def _on_answer(self, _chat: int, entry: "Entry") -> None:

@@ -295,7 +295,9 @@ class PriceCard(QFrame):
 
     def _choose_tariff(self) -> None:
         if not self._filling:
-            self._set("energy.tariff", self.tariff.currentData())
+            chosen = self.tariff.currentData()
+            own = self._services.settings.value.energy.own_tariff
+            self._set("energy.tariff", own if chosen == OWN else chosen)
 
     def _set(self, key: str, value: object) -> None:
         tasks.run(

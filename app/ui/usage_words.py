@@ -28,6 +28,8 @@ def money(value: float | None, currency: str) -> str:
     digits = 0 if value >= 1000 or (currency in _WHOLE and value >= 10) else 2 if value >= 1 else 4
     if currency in _WHOLE and value < 10:
         digits = 2
+    if 0 < value < 0.5 * 10**-digits:  # something is not nothing
+        return f"< {number(10**-digits, digits)} {currency}".strip()
     return f"{number(value, 0 if value == 0 else digits)} {currency}".strip()
 
 

@@ -37,6 +37,10 @@ def test_which_tariff_counts(tables: PriceTables) -> None:
     assert chosen("VN", tariff="us-average") == "us-average USD"
     assert chosen("VN", price=3000.0) == f"{OWN} VND"
     assert chosen("XX", price=0.3) == f"{OWN} USD"
+    assert chosen("VN", price=0.3, tariff="none") == "none"
+    assert chosen("VN", price=0.3, tariff=Energy(tariff="de-average").own_tariff) == f"{OWN} EUR"
+    assert chosen("VN", tariff=Energy(tariff="de-average").own_tariff) == "de-average EUR"
+    assert [Energy(tariff=tariff).own_tariff for tariff in ("", "none", "own/x")] == [OWN, OWN, "own/x"]
 
 
 def test_rates_of_exchange(tables: PriceTables) -> None:

@@ -137,6 +137,12 @@ def test_a_dropped_model_is_imported_and_shown(
     qtbot.waitUntil(lambda: window.pages["library"].table.current() is not None, timeout=30_000)
 
 
+def test_a_price_that_is_entered_counts(qtbot: Any, window: Any, services: Any) -> None:
+    services.settings.set("energy.tariff", "de-average")
+    services.settings.set("energy.price", 0.25)
+    qtbot.waitUntil(lambda: services.settings.value.energy.tariff == "own/de-average")
+
+
 def test_an_error_stands_above_the_page_with_its_button(qtbot: Any, window: Any) -> None:
     window.say_error(ModelNotFoundError(name="foo"))
     assert "foo" in window.banner.words.text()

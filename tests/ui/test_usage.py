@@ -17,6 +17,7 @@ from app.ui.bridge import Bridge
 from app.ui.chat_place import kept, temporary
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.pages.usage import UsagePage
+from app.ui.usage_words import money
 
 KWH = 3.6e6
 LONG = 10000
@@ -110,6 +111,11 @@ def test_prices_are_changed_in_the_table(qtbot: Any, page: Any, services: Any) -
     page.prices.reset.click()
     page.prices.findChild(ConfirmDialog).act.click()
     qtbot.waitUntil(lambda: not tables.apis_file.exists(), timeout=LONG)
+
+
+def test_a_little_money_is_not_none() -> None:
+    sums = ((0.0, "EUR"), (0.000004, "EUR"), (0.0334, "EUR"), (0.002, "VND"))
+    assert [money(*each) for each in sums] == ["0 EUR", "< 0.0001 EUR", "0.0334 EUR", "< 0.01 VND"]
 
 
 def test_without_a_tariff_there_is_no_money(qtbot: Any, page: Any) -> None:
