@@ -88,8 +88,9 @@ class QuickAsk(QWidget):
         self.setMinimumWidth(theme.px(_WIDTH))
 
     def begin(self) -> None:
-        """Show it with a fresh question, or with the answer that is still being written."""
-        if not self._busy:
+        """Show it with a fresh question, or with what was typed and not asked, or with the answer that is still being
+        written."""
+        if not self._busy and self.chat:
             self.chat, self.answer = 0, ""
             self.question.clear()
             self.view.clear()
@@ -101,6 +102,7 @@ class QuickAsk(QWidget):
         self.raise_()
         self.activateWindow()
         self.question.setFocus()
+        self.question.selectAll()  # what one types next takes its place
 
     def _centre(self) -> None:
         screen = QGuiApplication.primaryScreen().availableGeometry()

@@ -211,6 +211,14 @@ def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
     supervisor.close()
 
 
+def test_a_quick_question_that_was_not_asked_is_there_again(qtbot: Any, quick: QuickAsk) -> None:
+    quick.begin()
+    qtbot.keyClicks(quick.question, "half a que")
+    quick.close()
+    quick.begin()
+    assert quick.question.selectedText() == "half a que"
+
+
 def test_a_quick_question_is_answered_and_kept(qtbot: Any, quick: QuickAsk, services: Any) -> None:
     quick.begin()
     qtbot.keyClicks(quick.question, "one two")

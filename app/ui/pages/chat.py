@@ -206,6 +206,10 @@ class ChatPage(QWidget):
         self._show_list()
         self.list.search.setFocus()
 
+    def focus(self) -> None:
+        """Ready to type."""
+        self.composer.edit.setFocus()
+
     def areas(self) -> list[QWidget]:
         """What F6 goes through."""
         return [self.list, self.head, self.transcript, self.compare, self.composer]
