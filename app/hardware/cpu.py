@@ -181,37 +181,45 @@ def _quota(folder: Path) -> tuple[int | None, int | None]:
 
 
 def memory_limit(root: Path = ROOT) -> tuple[int, int] | None:
-    """(limit, bytes left under it) of the tightest cgroup, or None without a limit. Cache that can be dropped is
-    counted as left."""
+    """(limit, bytes left under it) of the tightest cgroup, or None without a limit. Cache that nobody has mapped can be
+    dropped and is counted as left."""
     found = []
     for folder in _cgroup_folders(root, "memory"):
         limit = read_int(folder / "memory.max") or read_int(folder / "memory.limit_in_bytes")
         if limit and limit < NO_LIMIT:
             used = read_int(folder / "memory.current") or read_int(folder / "memory.usage_in_bytes") or 0
-            left = limit - used + _inactive_file(folder)
+            left = limit - used + _droppable(folder)
             found.append((limit, max(0, min(limit, left))))
     return min(found, key=lambda pair: pair[1], default=None)
 
 
-def _inactive_file(folder: Path) -> int:
-    for line in (read_text(folder / "memory.stat") or "").splitlines():
-        key, _, value = line.partition(" ")
-        if key in ("inactive_file", "total_inactive_file") and value.isdigit():
-            return int(value)
-    return 0
+def _droppable(folder: Path) -> int:
+    lines = (read_text(folder / "memory.stat") or "").splitlines()
+    found = {key: int(value) for key, _, value in (line.partition(" ") for line in lines) if value.isdigit()}
+
+    def size(name: str) -> int:
+        return found.get(f"total_{name}", found.get(name, 0))  # version 1 has its children's apart
+
+    cache, mapped = size("inactive_file") + size("active_file"), size("file_mapped") + size("mapped_file")
+    return max(0, cache - mapped)
 
 
-def detect_memory(root: Path = ROOT) -> tuple[Memory, list[Fact]]:
-    """Main memory now, and how it was learned."""
+def main_memory(root: Path = ROOT, mapped: int = 0) -> tuple[int, int, int | None]:
+    """(bytes in all, bytes available, the container's limit). ``mapped``: what models have mapped, which the system
+    counts as available."""
     import psutil  # noqa: PLC0415 - not before the first paint
 
-    seen = psutil.virtual_memory()
-    total, available, how = int(seen.total), int(seen.available), "psutil.virtual_memory()"
-    bound = memory_limit(root)
-    limit = None
-    if bound is not None and bound[0] < total:
-        limit, how = bound[0], "the container's limit (cgroup)"
-        total, available = bound[0], min(available, bound[1])
+    seen, bound = psutil.virtual_memory(), memory_limit(root)
+    total, available = int(seen.total), max(0, int(seen.available) - mapped)
+    if bound is None or bound[0] >= total:
+        return total, available, None
+    return bound[0], min(available, bound[1]), bound[0]
+
+
+def detect_memory(root: Path = ROOT, mapped: int = 0) -> tuple[Memory, list[Fact]]:
+    """Main memory now, and how it was learned."""
+    total, available, limit = main_memory(root, mapped)
+    how = "psutil.virtual_memory()" if limit is None else "the container's limit (cgroup)"
     memory = Memory(total, available, limit)
     sizes = {"memory.total": total, "memory.available": available}
     return memory, [Fact(name, memory_words(size), how) for name, size in sizes.items()]

@@ -22,10 +22,11 @@ import msgspec
 
 from app.core.events import Bus
 from app.core.types import Sample
-from app.hardware.cpu import detect_memory, memory_limit
+from app.hardware.cpu import detect_memory, main_memory
 from app.hardware.cpu_live import CpuSensors
 from app.hardware.detect import default_vendors
 from app.hardware.facts import Gpu, Machine, Reading, Vendor
+from app.hardware.mapped import mapped_by_children
 from app.hardware.power import Rapl
 from app.hardware.sysfs import ROOT
 
@@ -51,17 +52,13 @@ class Host:
         """One reading; ``pids`` are our workers."""
         import psutil  # noqa: PLC0415 - not before the first paint
 
-        memory = psutil.virtual_memory()
-        total, available = int(memory.total), int(memory.available)
-        bound = memory_limit(self._root)
-        if bound is not None and bound[0] < total:
-            total, available = bound[0], min(available, bound[1])
         ours, mapped = self._ours({os.getpid(), *pids})
+        total, available, _limit = main_memory(self._root, mapped)
         power, throttle = self._rapl.watts(time.monotonic()), self._sensors.throttle()
         self._note("cpu_power", power, self._rapl.problem() or "known from the second reading on")
         return {
             "memory_total": float(total),
-            "memory_used": float(min(total, total - available + mapped)),
+            "memory_used": float(total - available),
             "memory_us": float(ours),
             "memory_us_mapped": float(mapped),
             "cpu_percent": psutil.cpu_percent(interval=None),
@@ -206,7 +203,7 @@ def refresh(machine: Machine, vendors: Sequence[Vendor] | None = None) -> Machin
             for reader in readers:
                 reader.close()
     gpus = tuple(_refreshed(gpu, readings.get(gpu.index, Reading())) for gpu in machine.gpus)
-    return msgspec.structs.replace(machine, memory=detect_memory()[0], gpus=gpus)
+    return msgspec.structs.replace(machine, memory=detect_memory(mapped=mapped_by_children())[0], gpus=gpus)
 
 
 def _refreshed(gpu: Gpu, reading: Reading) -> Gpu:

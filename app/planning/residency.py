@@ -30,6 +30,10 @@ PROCESS = {HOST: PROCESS_OVERHEAD}
 ALIVE = ("starting", "loading", "ready")
 FREED_WITHIN = 10.0
 """Seconds the system may take to give an ended worker's memory back."""
+SETTLED = 2.0
+"""Seconds without more coming free after which no more is expected: what a model takes is counted in full, and memory
+that it never touched does not come back."""
+LITTLE = 4 << 20
 CLOCK = 15.0
 LOADS_WITHIN = 300.0
 """Seconds that a load waits for another one to take its memory, where both may be too much."""
@@ -265,12 +269,18 @@ class Residency:
     def _wait_until_free(
         self, record: ModelRecord, wishes: "Wishes | None", own: Mapping[str, int], wanted: "Planned"
     ) -> None:
-        end = time.monotonic() + FREED_WITHIN
-        while time.monotonic() < end:
-            if _rank(self._plan(record, wishes, own)) <= _rank(wanted):
+        now = time.monotonic()
+        end, held, settled = now + FREED_WITHIN, None, now + SETTLED
+        while now < min(end, settled):
+            planned = self._plan(record, wishes, own)
+            if _rank(planned) <= _rank(wanted):
                 return
+            others = sum(device.others or 0 for device in planned.memory)
+            if held is None or others < held - LITTLE:
+                held, settled = others, now + SETTLED
             time.sleep(0.1)
-        log.info("the memory of what was unloaded is not free yet; loading all the same")
+            now = time.monotonic()
+        log.info("less has come free than was counted; loading all the same")
 
     def _loaded(self, now: float) -> list[Loaded]:
         return [_as_loaded(item, now, item.model in self._pins) for item in self._engine.snapshots()]

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from app.hardware.cpu import cpu_quota, detect_cpu, detect_memory, memory_limit, parse_list
+from app.hardware.cpu import cpu_quota, detect_cpu, detect_memory, main_memory, memory_limit, parse_list
 from app.hardware.facts import Cpu
+from app.hardware.mapped import mapped, mapped_by_children
 from tests.fakes.sysroot import write
 
 INTEL = """processor\t: 0
@@ -93,6 +94,30 @@ def test_container_limits_version_1_with_the_host_s_path(tmp_path: Path) -> None
     memory, facts = detect_memory(tmp_path)
     assert memory.total == memory.limit == 2 << 30
     assert "container" in facts[0].how
+
+
+def test_cache_that_a_model_has_mapped_is_not_left(tmp_path: Path) -> None:
+    stat = "cache 9\ninactive_file 1\ntotal_mapped_file 300\ntotal_inactive_file 500\ntotal_active_file 400\n"
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/abc",
+            "sys/fs/cgroup/memory/abc/memory.limit_in_bytes": "2000",
+            "sys/fs/cgroup/memory/abc/memory.usage_in_bytes": "1500",
+            "sys/fs/cgroup/memory/abc/memory.stat": stat,
+        },
+    )
+    assert memory_limit(tmp_path) == (2000, 1100)
+
+
+def test_what_is_mapped_is_not_available(tmp_path: Path) -> None:
+    write(tmp_path, {"7/status": "VmLck:\t      4 kB\nRssAnon:\t 9 kB\nRssFile:\t     12 kB\n"})
+    assert mapped(tmp_path / "7/status") == 8192
+    assert mapped(tmp_path / "8/status") == 0
+    assert mapped_by_children(tmp_path) == 0
+    total, free, _ = main_memory(tmp_path)
+    assert main_memory(tmp_path, total) == (total, 0, None)
+    assert 0 < free <= total
 
 
 def test_no_limit_is_none(tmp_path: Path) -> None:

@@ -129,6 +129,26 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.planning.residency.BUSY_WITHIN", 0.0)
 
 
+def test_memory_that_never_comes_is_not_waited_for_long(
+    engine: Engine, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.planning.residency.SETTLED", 0.25)
+    monkeypatch.setattr("app.planning.residency.FREED_WITHIN", 1e6)
+    engine.add("old", 6 * GB)
+    claimed = [6 * GB, 5 * GB, 5 * GB, 5 * GB]  # it gives back 1 GB, and later nothing
+    seen: list[int] = []
+
+    def plan(wanted: ModelRecord, wishes: Wishes | None, freed: dict[str, int]) -> Planned:
+        gone = "old" not in engine.instances
+        still = claimed[min(len(seen), 3)] if gone else 0
+        seen.extend([still] if gone else [])
+        return Engine.plan(engine, wanted, wishes, {"CPU": freed.get("CPU", 0) - still})
+
+    residency._plan = plan  # type: ignore[assignment]
+    assert residency.prepare(record("b", 8 * GB)).verdict == "ok"
+    assert len(seen) > 3
+
+
 @pytest.mark.usefixtures("impatient")
 def test_busy_and_pinned_models_stay(engine: Engine, residency: Residency) -> None:
     engine.add("busy", 4 * GB, active=1)
