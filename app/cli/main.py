@@ -10,8 +10,10 @@ from app import __version__
 from app.cli.lab_args import add_lab
 from app.cli.output import fail
 from app.core.errors import HearthError, SettingsError, StorageError, UsageError
+from app.core.events import Bus
 from app.core.generate import ContextPolicy
-from app.core.settings import SettingInfo, describe
+from app.core.paths import find_paths
+from app.core.settings import SettingInfo, SettingsStore, describe
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -24,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command: 0 done, 1 failed, 2 wrong usage."""
     args = build_parser().parse_args(argv)
     try:
+        _tell_settings()
         return int(args.command(args))
     except HearthError as error:
         return fail(_named_by_flag(error, args), getattr(args, "json", False))
@@ -37,6 +40,12 @@ def main(argv: list[str] | None = None) -> int:
         if error.filename is None:
             raise
         return fail(StorageError(detail=f"{error.filename}: {error.strerror}."), getattr(args, "json", False))
+
+
+def _tell_settings() -> None:
+    """What the settings file holds that can't be: the command goes on without it."""
+    for problem in SettingsStore(find_paths().settings_file, Bus()).problems:
+        print(f"hearth: {problem}", file=sys.stderr)
 
 
 def _named_by_flag(error: HearthError, args: argparse.Namespace) -> HearthError:

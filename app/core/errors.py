@@ -4,6 +4,7 @@
     HearthError
         UsageError                       usage
         SettingsError                    settings
+        SettingsDamagedError             settings_damaged
         StorageError
             DiskFullError                disk_full
                 SaveDiskFullError        save_disk_full
@@ -139,6 +140,12 @@ class SettingsError(HearthError):
     code = "settings"
     template = "The setting {key} can't be {value}: {detail}."
     action = "settings"
+
+
+class SettingsDamagedError(HearthError):
+    code = "settings_damaged"
+    template = "The settings file {path} can't be read."
+    hint = "What it held is kept in {kept}; the settings are as on the first day."
 
 
 class StorageError(HearthError):

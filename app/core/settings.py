@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from app.core.engine_settings import Engine
-from app.core.errors import ReadOnlyError, SaveDiskFullError, SettingsError
+from app.core.errors import HearthError, ReadOnlyError, SaveDiskFullError, SettingsDamagedError, SettingsError
 from app.core.events import Bus, SettingChanged
 from app.core.settings_groups import Chat, Downloads, Energy, General, Hub, Server
 from app.core.update_settings import Updates
@@ -120,7 +120,7 @@ class SettingsStore:
     def __init__(self, path: Path, bus: Bus) -> None:
         self._path, self._bus = path, bus
         self._lock = threading.Lock()
-        self.problems: list[SettingsError] = []
+        self.problems: list[HearthError] = []
         self.overridden: set[str] = set()
         """Keys that a command line's flags have set: nothing stored wins over them."""
         self._document = self._read()
@@ -164,19 +164,23 @@ class SettingsStore:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            self._report("settings", str(self._path), str(error))
-            self._keep_damaged()
+            self._report(SettingsDamagedError(path=str(self._path), kept=str(self._keep_damaged())))
+            log.info("%s", error)
             return {}
 
-    def _keep_damaged(self) -> None:
-        # The next write would replace what the user had: keep a copy beside it.
+    def _keep_damaged(self) -> Path:
+        # The next write would replace what the user had: it is kept beside, and so is what was kept before.
+        numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+        names = (self._path.with_suffix(f".damaged{number}.toml") for number in numbers)
+        kept = next((name for name in names if not name.exists()), self._path)
         try:
-            self._path.replace(self._path.with_suffix(".damaged.toml"))
+            self._path.replace(kept)
         except OSError as error:
             log.info("the damaged settings file stays where it is: %s", error)
+            return self._path
+        return kept
 
-    def _report(self, key: str, value: str, detail: str) -> None:
-        problem = SettingsError(key=key, value=value, detail=detail)
+    def _report(self, problem: HearthError) -> None:
         self.problems.append(problem)
         log.info("%s", problem)
 
@@ -190,7 +194,7 @@ class SettingsStore:
                 try:
                     values[name] = _check(group.name, name, value)
                 except SettingsError as error:
-                    self._report(f"{group.name}.{name}", repr(value), str(error.params["detail"]))
+                    self._report(error)
             groups[group.name] = group.type(**values)
         return Settings(**groups)
 

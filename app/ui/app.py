@@ -164,6 +164,8 @@ def _after_paint(windows: "Windows", window: "MainWindow", single: SingleWindow,
         window.server.turn(True)
     if args:
         window.raise_with(_wish(args))
+    for problem in window.services.settings.problems[:1]:
+        window.say_error(problem)
     if report := crash.last_report(window.services.paths.logs):
         window.offer_report(report)
 

@@ -2794,6 +2794,10 @@
         <translation>Cài đặt {key} không thể là {value}: {detail}.</translation>
     </message>
     <message>
+        <source>The settings file {path} can't be read.</source>
+        <translation>Không đọc được tệp cài đặt {path}.</translation>
+    </message>
+    <message>
         <source>The source is as it was, and nothing half was left behind.</source>
         <translation>Tệp gốc vẫn nguyên vẹn và không còn phần dở dang nào.</translation>
     </message>
@@ -2856,6 +2860,10 @@
     <message>
         <source>Wait for it, or take another name.</source>
         <translation>Hãy đợi xong, hoặc dùng tên khác.</translation>
+    </message>
+    <message>
+        <source>What it held is kept in {kept}; the settings are as on the first day.</source>
+        <translation>Nội dung cũ được giữ trong {kept}; các cài đặt trở về như ngày đầu.</translation>
     </message>
     <message>
         <source>What was written so far is kept. Load it again to go on.</source>

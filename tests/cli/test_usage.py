@@ -34,6 +34,18 @@ def test_every_command_has_help(capsys) -> None:
         assert f"hearth {command}" in capsys.readouterr().out
 
 
+def test_settings_that_cannot_be_are_told_and_the_command_goes_on(hearth, home) -> None:
+    (home / "config").mkdir(parents=True)
+    file = home / "config" / "settings.toml"
+    file.write_text("[server]\nport = 99999999\n", "utf-8")
+    told = hearth("explain", "Q8_0")
+    assert told.returncode == 0
+    assert "The setting server.port can't be 99999999" in told.stderr
+    file.write_text("[server\n", "utf-8")
+    assert "settings.damaged.toml" in hearth("ls").stderr
+    assert hearth("ls").stderr == ""
+
+
 def test_every_argument_says_what_it_is() -> None:
     commands = next(action.choices for action in build_parser()._actions if action.metavar == "COMMAND")
     assert [

@@ -65,8 +65,9 @@ def test_a_wrong_value_in_the_file_is_reported_and_the_default_used(tmp_path: Pa
 def test_a_damaged_file_is_kept_aside(tmp_path: Path) -> None:
     subject = store(tmp_path, "[server\nport=")
     assert subject.value == Settings()
-    assert subject.problems
+    assert [problem.code for problem in subject.problems] == ["settings_damaged"]
     assert (tmp_path / "settings.damaged.toml").read_text("utf-8") == "[server\nport="
+    assert str(tmp_path / "settings.damaged-2.toml") in str(store(tmp_path, "again =").problems[0])
     subject.set("server.port", 9000)
     assert store(tmp_path).value.server.port == 9000
 
