@@ -14,7 +14,8 @@ from app.ui.prospects import Prospect
 from app.ui.widgets import IconButton, make_button, make_label, set_property
 
 _BUSY = ("queued", "running", "waiting", "verifying", "paused")
-_SIDES, _PADDING = 16, 34
+_SIDES, _PADDING, _GAP = 16, 34, 4
+_BAR, _ICON = 24, 32
 
 
 class QuantRow(Struct, frozen=True):
@@ -32,14 +33,20 @@ class QuantRow(Struct, frozen=True):
 
 
 def cell_width() -> int:
-    """Pixels that the longest of its buttons needs in the language in force."""
+    """Pixels that the longest of its buttons needs in the language in force, or a download under way."""
     texts = [
         _download_words("888.8 GB"),
         _download_words("888 MB"),
         *(_button_words(action) for action in ("load", "retry")),
     ]
     metrics = QFontMetrics(theme.font("text"))
-    return max(metrics.horizontalAdvance(text) for text in texts) + _PADDING + _SIDES
+    share = QFontMetrics(theme.tabular(theme.font("secondary"))).horizontalAdvance(_share_words(1.0))
+    under_way = share + theme.px(_BAR + 2 * _ICON) + 3 * _GAP
+    return max(under_way, *(metrics.horizontalAdvance(text) + _PADDING for text in texts)) + _SIDES
+
+
+def _share_words(value: float) -> str:
+    return words.number(value * 100) + " %"
 
 
 def _download_words(amount: str) -> str:
@@ -69,7 +76,7 @@ class QuantCell(QWidget):
         self.stop = IconButton("close", lambda: self.pressed.emit("cancel"), self)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(_SIDES // 2, 0, _SIDES // 2, 0)
-        layout.setSpacing(4)
+        layout.setSpacing(_GAP)
         layout.addWidget(self.bar, 1)
         layout.addWidget(self.share)
         layout.addWidget(self.hold)
@@ -103,7 +110,7 @@ class QuantCell(QWidget):
         value = progress(download)
         self.bar.setValue(round(value * 1000))
         self.bar.setAccessibleName(self.tr("Download of {name}").format(name=download.id))
-        self.share.setText(words.number(value * 100) + " %")
+        self.share.setText(_share_words(value))
         set_property(self.bar, "tone", "warn" if download.state != "running" else "")
         self.setToolTip(self._tip(download))
         paused = download.state == "paused"

@@ -9,7 +9,10 @@ from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtWidgets import QApplication
 
 from app.core.events import DownloadChanged
+from app.models.hub_types import QuantFile
+from app.ui import translate
 from app.ui.dialogs import sign_in
+from app.ui.quant_cell import QuantCell, QuantRow, cell_width
 from tests.fakes.gguf_writer import write_model
 from tests.fakes.hub_server import FakeFile, FakeRepo
 from tests.fakes.keyrings import Memory
@@ -120,6 +123,17 @@ def test_a_gated_download_opens_its_page_asks_for_a_token_and_goes_on(
     qtbot.waitUntil(lambda: services.downloads.snapshots()[0].state == "done", timeout=LONG)
     assert services.hub.account.find() == ("hf_new", "keyring")
     assert pages == [f"{gated.url}/{REPO}"]
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_a_download_under_way_fits_the_column(qtbot: Any, window: Any, language: str) -> None:
+    translate.install(language)
+    cell = QuantCell(QuantRow(QuantFile(KEY, "o/r", "main", "Q8_0", (), 1)), window)
+    cell.show_row(cell._row, DownloadChanged(KEY, "o/r", "f", "running", 100, 99))
+    cell.resize(cell_width(), 44)
+    cell.show()
+    qtbot.waitExposed(cell)
+    assert cell.share.width() >= cell.share.sizeHint().width()
 
 
 def test_a_download_left_waiting_by_an_earlier_start_opens_nothing(
