@@ -58,7 +58,7 @@ class QuickAsk(QWidget):
         self.view = QTextBrowser(self)
         self.view.setOpenLinks(False)
         self.view.document().setDefaultFont(theme.font("chat"))
-        self.words = make_label("secondary", self)
+        self.words = make_label("secondary", self, wrap=True)
         self.act = make_button(self._ask_or_stop, "primary", self)
         self.continue_ = make_button(self._continue, parent=self)
         self._lay_out()
@@ -194,6 +194,7 @@ class QuickAsk(QWidget):
         for event in events:
             if isinstance(event, TurnStarted):
                 self.chat = event.conversation
+                self._show_state()
             elif isinstance(event, Delta):
                 self.answer += event.text
                 grown = grown or bool(event.text)

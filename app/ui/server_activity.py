@@ -187,7 +187,7 @@ class ServerActivity(Polled):
         return [
             Column(lambda: self.tr("Model"), lambda r: r.model, tip=lambda r: f"{r.model}\n{r.path}"),
             Column(lambda: self.tr("Client"), _client, width=150, tip=_client),
-            Column(lambda: self.tr("Doing"), self._doing, width=110, tip=self._doing_at_length),
+            Column(lambda: self.tr("Doing"), self._doing, width=128, tip=self._doing_at_length),
             Column(lambda: self.tr("Prompt"), _prompt_progress, right=True, width=110),
             Column(lambda: self.tr("Written"), lambda r: words.number(r.tokens), right=True, width=80),
             Column(
