@@ -40,6 +40,7 @@ QPushButton[role="quiet"]:hover {{ background: {raised}; }}
 QPushButton[role="quiet"]:focus {{ border-color: {accent}; }}
 QPushButton[role="link"] {{ background: transparent; border-color: transparent; color: {accent}; padding: 0 4px; }}
 QPushButton[role="link"]:focus {{ border-color: {accent}; padding: 0 3px; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QToolButton {{ background: transparent; border: 2px solid transparent; border-radius: 6px; padding: 3px; }}
 QToolButton:hover {{ background: {raised}; }}
 QToolButton:focus {{ border-color: {accent}; }}

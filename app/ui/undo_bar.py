@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QWidget
 
 from app.ui import theme
 
@@ -33,6 +33,10 @@ class UndoBar(QWidget):
         self._timer.timeout.connect(self.hide)
         self._button.clicked.connect(self.take_back)
         parent.installEventFilter(self)
+        if isinstance(
+            parent, QStackedWidget
+        ):  # which raises the page it shows: over us, seen through, not clicked
+            parent.currentChanged.connect(lambda _at: self.raise_())
         self.hide()
 
     def offer(self, words: str, undo: Callable[[], None]) -> None:

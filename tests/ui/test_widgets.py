@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit, QStyleOptionHeader, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QStackedWidget, QStyleOptionHeader, QVBoxLayout, QWidget
 
 from app.core.errors import DiskFullError
 from app.ui import translate
 from app.ui.errors import describe
 from app.ui.table_model import Column, Table, TableModel
+from app.ui.undo_bar import UndoBar
 from app.ui.widgets import Banner
 
 
@@ -77,3 +78,20 @@ def test_a_sorted_column_keeps_its_words(place: Any) -> None:
     assert [words(0), words(1)] == [("Model", True), ("↓ Written", True)]
     table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
     assert [words(0), words(1)] == [("Model ↑", True), ("Written", True)]
+
+
+def test_undo_can_be_clicked_when_another_page_came_to_the_front(qtbot: Any) -> None:
+    stack = QStackedWidget()
+    qtbot.addWidget(stack)
+    for _page in range(2):
+        stack.addWidget(QWidget())
+    stack.resize(600, 400)
+    stack.show()
+    taken: list[str] = []
+    bar = UndoBar(stack)
+    bar.offer("The last one is in the bin.", lambda: taken.append("back"))
+    stack.setCurrentIndex(1)
+    at = bar._button.mapTo(stack, bar._button.rect().center())
+    assert stack.childAt(at) is bar._button
+    qtbot.mouseClick(bar._button, Qt.MouseButton.LeftButton)
+    assert taken == ["back"]
