@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from app.hardware.facts import Cpu, Fact, Memory, memory_words
@@ -146,8 +147,14 @@ def _usable(root: Path, threads: int | None) -> tuple[int | None, str]:
 
 def _cgroup_folders(root: Path, controller: str) -> list[Path]:
     """This process's cgroup folders from its own up to the mount's root, version 2 then 1."""
+    return _folders_of(root, controller, read_text(root / "proc/self/cgroup") or "")
+
+
+@lru_cache(maxsize=8)
+def _folders_of(root: Path, controller: str, text: str) -> list[Path]:
+    # Asked with each reading of the memory; a process is seldom moved.
     found: list[Path] = []
-    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             tops = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]

@@ -104,12 +104,6 @@ class Reader:
         data = os.read(self._fd, MORE if self._rest else CHUNK)
         if not data:
             raise EOFError
-        if (
-            not self._rest
-            and len(data) > _HEADER.size
-            and _HEADER.unpack_from(data)[0] == len(data) - _HEADER.size
-        ):
-            return [data[_HEADER.size :]]  # the usual case
         data = self._rest + data if self._rest else data
         found, at = [], 0
         while at + _HEADER.size <= len(data):
@@ -132,9 +126,9 @@ class Waiter:
 
     def wait(self, ends: list[Any], timeout: float | None) -> list[Any]:
         """Those of ``ends`` that can be read or have ended; empty after ``timeout`` seconds."""
-        if not hasattr(select, "poll"):
-            return list(connection.wait(ends, timeout))
         if ends != self._ends:
+            if not hasattr(select, "poll"):
+                return list(connection.wait(ends, timeout))
             self._poll = select.poll()
             self._by_fd = {end.fileno(): end for end in ends}
             for fd in self._by_fd:

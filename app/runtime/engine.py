@@ -142,6 +142,8 @@ class Engine:
             self._quiet = True
             self._send(Stats(self.readings()))
             gc.collect(1)
+        while not self._inbox and self.scheduler.set_aside():
+            pass
         began = time.monotonic()
         if self._wake.wait(None if self._saved else SAVE_AFTER):
             self._wake.clear()

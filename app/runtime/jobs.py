@@ -137,6 +137,10 @@ class Shelf(Protocol):
         """Remember the state of ``seq``; ``last``: it is about to be emptied whatever comes of it. False: there is no
         room for it."""
 
+    def copy(self, seq: int, tokens: list[int], name: str) -> bool:
+        """Remember the state of ``seq``, which stays, if that is quickly done. False: it is not, or it is here already,
+        or there is no room for it."""
+
     def found(self, job: Job) -> Iterable[Saved]:
         """States that may begin as the job's tokens do."""
 

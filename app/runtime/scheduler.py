@@ -439,6 +439,14 @@ class Scheduler:
             if copied <= left and self._pays(job, freed, copied) and self._to_shelf(slot):
                 left -= copied
 
+    def set_aside(self) -> bool:
+        """Copy an idle sequence to the shelf before the next job sends it there: the job need not wait for that. False:
+        nothing is worth it. For when there is nothing else to do."""
+        if self._shelf is None or not self.copy_steps:
+            return False
+        idle = [slot for slot in self._slots if slot.job is None and slot.held]
+        return any(self._shelf.copy(slot.seq, slot.held, slot.name) for slot in idle)
+
     def _pays(self, job: Job, freed: float, copied: int) -> bool:
         steps = min(LONG_ANSWER, self.n_ctx - len(job.tokens), job.limit or LONG_ANSWER)
         return freed * steps >= copied * self.copy_steps

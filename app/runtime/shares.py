@@ -58,9 +58,19 @@ class Shares:
     def __init__(self) -> None:
         self._open: dict[int, _Share] = {}
         self._ended: list[int] = []
+        self._new: list[tuple[int, GenerateEvent, float]] = []
 
     def event(self, key: int, event: GenerateEvent, now: float) -> None:
-        """Something happened to the request ``key``."""
+        """Something happened to the request ``key``. It is looked at with the next readings: this is done for each
+        token."""
+        self._new.append((key, event, now))
+
+    def _catch_up(self) -> None:
+        new, self._new = self._new, []
+        for key, event, now in new:
+            self._follow(key, event, now)
+
+    def _follow(self, key: int, event: GenerateEvent, now: float) -> None:
         if isinstance(event, Delta):
             share = self._open.get(key) or self._begin(key)
             if share is not None:
@@ -78,10 +88,12 @@ class Shares:
 
     def names(self) -> list[str]:
         """Of the readings of all that are open."""
+        self._catch_up()
         return [name for share in self._open.values() for name in _names(share.number)]
 
     def readings(self, now: float) -> dict[str, float]:
         """``decode_tps/1``, ``prefill_tps/1`` and so on; a last 0 for requests that have ended."""
+        self._catch_up()
         found = {name: 0.0 for number in self._ended for name in _names(number)}
         self._ended = []
         for share in self._open.values():

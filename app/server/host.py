@@ -209,7 +209,7 @@ class _Running:
         if grace <= 0:
             self._backend.cancel_all()
         self._server.config.timeout_graceful_shutdown = math.ceil(grace) + CUT
-        self._server.should_exit = True
+        self._server.leave()
         self._thread.join(grace if grace > 0 else CUT)
         if self._thread.is_alive():
             self._backend.cancel_all()

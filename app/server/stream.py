@@ -38,10 +38,15 @@ class EventStream:
     def put(self, event: GenerateEvent) -> None:
         """Take an event; wakes the loop once however many come before it looks."""
         with self._lock:
-            if self._straight is not None and isinstance(event, Delta):
-                self._go(self._straight, event)
-                if self._error is None:
+            straight = self._straight
+            if straight is not None and isinstance(event, Delta):
+                self._went = True
+                try:
+                    if not straight(event):
+                        self._straight = None
                     return
+                except Exception as error:  # noqa: BLE001 - the loop raises it where it raises its own
+                    self._straight, self._error = None, error
             else:
                 self._straight = None
                 self._events.append(event)
@@ -51,14 +56,6 @@ class EventStream:
                 self._loop.call_soon_threadsafe(self._wake)
             except RuntimeError:  # the loop has ended: nobody reads any more
                 return
-
-    def _go(self, straight: Straight, delta: Delta) -> None:
-        self._went = True
-        try:
-            if not straight(delta):
-                self._straight = None
-        except Exception as error:  # noqa: BLE001 - the loop raises it where it raises its own
-            self._straight, self._error = None, error
 
     def hang_up(self) -> None:
         """Nobody reads any more: ``batch`` raises HangUpError, and nothing is written from here on."""

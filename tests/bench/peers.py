@@ -19,7 +19,8 @@ from tests.bench.load import Stream, together
 from tests.starter import find_starter
 
 PAIRS = 5
-THREADS = 2
+THREADS, CORES = 2, os.cpu_count() or 1
+"""All cores: as the engine chooses by itself. Only fixed threads are told not to wait for each other for long."""
 CLIENTS = (1, 4, 8)
 LONE_PAIRS = 11
 """A lone client's rounds are short, and their gaps the most disturbed by anything else."""
@@ -39,7 +40,7 @@ def run() -> list[Figure]:
 def _one_request(peers: Path) -> list[Figure]:
     from tests.bench import decode
 
-    with decode.engine(THREADS if THREADS < decode.CORES else None) as ours:
+    with decode.engine(THREADS if THREADS < CORES else None) as ours:
         pairs = [(_llama_bench(peers), ours(seed)) for seed in range(PAIRS + 1)][1:]
     found = []
     for name, goal in (("decode", 0.98), ("prefill", 0.97)):
@@ -203,7 +204,7 @@ def _hearth() -> Iterator[str]:
         (models / "starter.gguf").symlink_to(starter)
         command = [
             sys.executable, "-m", "app", "serve", "--port", str(port), "--model", "starter", "--parallel", "8",
-            "-c", str(N_CTX), "--threads", str(THREADS),
+            "-c", str(N_CTX), *(["--threads", str(THREADS)] if THREADS < CORES else []),
         ]  # fmt: skip
         with _process(command, f"http://127.0.0.1:{port}", HEARTH_HOME=home) as address:
             yield address

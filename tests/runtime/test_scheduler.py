@@ -344,6 +344,34 @@ def shelved(
     return made, shelf
 
 
+def test_a_light_state_is_on_the_shelf_before_the_next_job_sends_it_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells)
+    saved: list[int] = []
+    save = cells.save_state
+    monkeypatch.setattr(cells, "save_state", lambda seq: saved.append(seq) or save(seq))
+    first = over(scheduler, cells, Job("a", list(range(60)), name="one"), 9)
+    assert scheduler.set_aside()
+    assert not scheduler.set_aside(), "it is there already"
+    assert (len(saved), len(shelf), scheduler.ledger.used) == (1, 1, 68), "its cells stay"
+    over(scheduler, cells, Job("b", list(range(100, 160)), name="two"), 9)
+    assert len(saved) == 1, "a job waited for a copy"
+    assert scheduler.names() == {"two"}
+    again = over(scheduler, cells, Job("a", [*first.tokens, 7], name="one"), 9)
+    assert again.cached > 60
+
+
+def test_a_heavy_state_is_copied_only_when_it_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Cells(400)
+    scheduler, shelf = shelved(cells)
+    over(scheduler, cells, Job("a", list(range(60)), name="one"), 9)
+    monkeypatch.setattr("app.runtime.shelf.LIGHT", 60)
+    assert not scheduler.set_aside()
+    assert len(shelf) == 0
+
+
 def test_alternating_conversations_have_the_cache_to_themselves() -> None:
     cells = Cells(400)
     scheduler, shelf = shelved(cells)
