@@ -28,7 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         return lab()
     if wants_window(args):
         return _window(args)
-    from app.cli.main import main as command  # noqa: PLC0415 - the window does not need argparse
+    from app.cli.interrupts import ends_at_once  # noqa: PLC0415 - the window does not need argparse
+
+    with ends_at_once():
+        from app.cli.main import main as command  # noqa: PLC0415
 
     return command(args)
 

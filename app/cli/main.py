@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from app import __version__
+from app.cli.interrupts import ends_at_once
 from app.cli.lab_args import add_lab
 from app.cli.output import fail
 from app.core.errors import HearthError, SettingsError, StorageError, UsageError
@@ -302,6 +303,8 @@ def _lazy(module: str, name: str) -> Command:
     """A command whose module is imported when it runs: ``hearth --help`` loads none of them."""
 
     def run(args: argparse.Namespace) -> int:
-        return int(getattr(importlib.import_module(f"app.cli.{module}"), name)(args))
+        with ends_at_once():
+            command = getattr(importlib.import_module(f"app.cli.{module}"), name)
+        return int(command(args))
 
     return run
