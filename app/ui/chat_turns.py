@@ -210,8 +210,8 @@ class ChatTurns(QObject):
             after: Future[Any] | None = None if is_ready(owner.services, options.model) else Future()
             store = turn.place.store
             number = chat if chat is not None else store.create(model=options.model, system=system).id
-            if store.conversation(number).deleted_at is not None:  # by another window, which has it in the bin
-                store.restore(number)
+            if store.conversation(number).deleted_at is not None:
+                store.restore(number)  # another window has put it into the bin
             return begin(number, options, listener, after), after
 
         def begun(found: "tuple[Turn, Future[Any] | None]") -> None:

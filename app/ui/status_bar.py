@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStatusBar, QWidget
 
 from app.core.events import InstanceChanged, ServerChanged
 from app.core.types import Sample
@@ -67,10 +67,10 @@ class StatusBar(QStatusBar):
         self.addPermanentWidget(holder, 1)
 
     @staticmethod
-    def _bar(parent: QWidget) -> QLabel:
-        line = QLabel("|", parent)
-        line.setEnabled(False)
-        line.setAccessibleName(" ")
+    def _bar(parent: QWidget) -> QFrame:
+        line = QFrame(parent)
+        line.setProperty("role", "vline")
+        line.setFixedHeight(theme.px(12))
         return line
 
     def _on_instance(self, event: InstanceChanged) -> None:
