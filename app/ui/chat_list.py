@@ -88,6 +88,8 @@ class ChatList(QWidget):
         self._more = IconButton("more", self._all, self)
         self.model = ChatListModel(self)
         self.view = QListView(self)
+        self._delegate = RowDelegate(self.view)
+        self._later: tuple[Sequence[ChatRow], int | None] | None = None
         self._empty = QLabel(self)
         self._narrowed = make_button(lambda: self.narrowed.emit(Narrow()), "link", self, compact=True)
         self._narrowed.hide()
@@ -99,7 +101,9 @@ class ChatList(QWidget):
 
     def _prepare_view(self) -> None:
         self.view.setModel(self.model)
-        self.view.setItemDelegate(RowDelegate(self.view))
+        self.view.setItemDelegate(self._delegate)
+        # After Qt has put the editor away.
+        self._delegate.closeEditor.connect(self._typed, Qt.ConnectionType.QueuedConnection)
         self.view.setMouseTracking(True)
         self.view.setFrameShape(QListView.Shape.NoFrame)
         self.view.setObjectName("chatList")
@@ -144,10 +148,22 @@ class ChatList(QWidget):
         keys.keymap().changed.connect(self._retranslate)
 
     def set_rows(self, rows: Sequence[ChatRow], current: int | None) -> None:
-        """List these and mark the one that is open."""
+        """List these and mark the one that is open, or that the keyboard is at. A title that is being typed is not
+        disturbed: they come after it."""
+        if self._delegate.editing:
+            self._later = (rows, current)
+            return
+        at = self.view.currentIndex()
+        item = self.model.shown[at.row()] if at.isValid() and self.view.hasFocus() else None
         self.model.set_rows(rows)
-        self.set_current(current)
+        here = item.id if isinstance(item, ChatRow) and self.model.index_of(item.id).isValid() else current
+        self.set_current(here)
         self._say_empty(not rows)
+
+    def _typed(self) -> None:
+        later, self._later = self._later, None
+        if later is not None:
+            self.set_rows(*later)
 
     def _say_empty(self, empty: bool) -> None:
         words = self.tr("Your chats will be listed here. Files from other programs can be dropped.")

@@ -4,7 +4,7 @@ import time
 
 from PySide6.QtCore import QDateTime, QLocale, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPen
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.ui import theme
 from app.ui.chat_rows import ChatRow, Heading
@@ -16,7 +16,17 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class RowDelegate(QStyledItemDelegate):
-    """Conversations and headings of folders."""
+    """Conversations and headings of folders. ``editing``: a title is being typed."""
+
+    editing = False
+
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
+        self.editing = True
+        return super().createEditor(parent, option, index)
+
+    def destroyEditor(self, editor: QWidget, index: Index) -> None:
+        self.editing = False
+        super().destroyEditor(editor, index)
 
     def sizeHint(self, _option: QStyleOptionViewItem, index: Index) -> QSize:
         heading = isinstance(index.data(Qt.ItemDataRole.UserRole), Heading)

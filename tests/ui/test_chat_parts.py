@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QCoreApplication, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.chat.prompts import Prompt
@@ -90,6 +90,28 @@ def test_folders_tags_and_colours_from_the_menu(qtbot: QtBot, page: ChatPage, se
     page.list.folder_renamed.emit("Home", "Away")
     until(qtbot, lambda: page.controller.shelf.folders == ["Away"])
     assert not page.grab().isNull()
+
+
+def test_a_title_is_typed_in_peace_and_the_keyboard_keeps_its_row(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    one, two = (services.chats.create(title).id for title in ("One", "Two"))
+    until(qtbot, lambda: len(titles(page)) == 2)
+    page.list.rename_row(one)
+    editor = page.list.view.findChild(QLineEdit)
+    assert editor is not None
+    editor.selectAll()
+    qtbot.keyClicks(editor, "Ein")
+    services.chats.create("Three")
+    until(qtbot, lambda: page.list._later is not None)
+    qtbot.keyClicks(editor, "s")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    until(qtbot, lambda: sorted(titles(page)) == ["Eins", "Three", "Two"])
+    page.list.view.setFocus()
+    page.list.set_current(two)
+    services.chats.create("Four")
+    until(qtbot, lambda: len(titles(page)) == 4)
+    assert page.list.view.currentIndex() == page.list.model.index_of(two)
 
 
 def test_the_list_is_narrowed(qtbot: QtBot, page: ChatPage, services: Any) -> None:
