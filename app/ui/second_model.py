@@ -19,6 +19,8 @@ class SecondModel(IconButton):
     """Holds the choice for one question."""
 
     chosen = Signal()
+    search_asked = Signal()
+    """There is no second model yet."""
 
     def __init__(self, controller: "ChatController", parent: QWidget) -> None:
         super().__init__("compare", self.choose, parent)
@@ -28,14 +30,16 @@ class SecondModel(IconButton):
     def choose(self) -> None:
         """Ask which."""
         menu = new_menu(self)
+        others = {m: name for m, name in self._controller.names.items() if m != self._controller.model}
         head = menu.addAction(translate("ChatPage", "The next question is answered by a second model, too"))
         head.setEnabled(False)
         menu.addSeparator()
-        for model, name in self._controller.names.items():
-            if model != self._controller.model:
-                action = menu.addAction(name, partial(self.take, model))
-                action.setCheckable(True)
-                action.setChecked(model == self.model)
+        for model, name in others.items():
+            action = menu.addAction(name, partial(self.take, model))
+            action.setCheckable(True)
+            action.setChecked(model == self.model)
+        if not others:  # the slash command comes here with one model, too
+            menu.addAction(translate("ChatPage", "Search for another model"), self.search_asked.emit)
         if self.model:
             menu.addAction(translate("ChatPage", "By one model only"), partial(self.take, ""))
         menu.popup(self.mapToGlobal(QPoint(0, self.height())))

@@ -1243,6 +1243,10 @@
         <translation>Câu hỏi tiếp theo cũng được một mô hình thứ hai trả lời</translation>
     </message>
     <message>
+        <source>Search for another model</source>
+        <translation>Tìm một mô hình khác</translation>
+    </message>
+    <message>
         <source>By one model only</source>
         <translation>Chỉ một mô hình</translation>
     </message>

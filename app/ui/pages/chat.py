@@ -127,6 +127,7 @@ class ChatPage(QWidget):
         self.head.system_asked.connect(self.prompts.ask_system)
         self.head.left.connect(self.new_chat)
         self.head.second.chosen.connect(self.composer.edit.setFocus)
+        self.head.second.search_asked.connect(lambda: self.search_requested.emit(""))
         self.picker.chosen.connect(self.controller.choose_model)
         self.picker.search_requested.connect(self.search_requested)
         self.picker.cancel_requested.connect(self.controller.models.cancel_load)
