@@ -297,13 +297,13 @@ class HubGatedError(HubError):
 class HubRateLimitedError(HubError):
     code = "hub_rate_limited"
     template = "The Hub asks us to wait {seconds} s before the next request."
-    hint = "It goes on by itself."
+    hint = "Try again then."
 
 
 class HubServerError(HubError):
     code = "hub_server"
     template = "The Hub has a problem of its own (HTTP {status})."
-    hint = "It is tried again by itself."
+    hint = "Try again in a moment."
 
 
 class TransferError(HearthError):

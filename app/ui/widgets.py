@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QPainter,
     QPaintEvent,
+    QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
@@ -174,6 +175,9 @@ def _said(words: Words) -> str:
     return words if isinstance(words, str) else words()
 
 
+_NARROW = 400
+
+
 class Banner(QFrame):
     """What happened, where it happened: one sentence, what to do, the button that does it, details to fold out. It
     follows a change of language, and Esc closes it when nothing inside it wants the key."""
@@ -188,7 +192,7 @@ class Banner(QFrame):
         self._said: tuple[Words, Words] = ("", "")
         self._error: Described | None = None
         self._about = ""
-        self._closable = closable
+        self._closable, self._narrow = closable, False
         self.icon = QLabel(self)
         self.words = make_label(parent=self, wrap=True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -206,16 +210,34 @@ class Banner(QFrame):
         self.hide()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
+        row, self._below = QHBoxLayout(), QHBoxLayout()
+        self._row = row
         row.setSpacing(8)
         row.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.words, 1)
         for widget in (self.more, self.copy, self.button, self.close_button):
             row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        self._below.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 8, 8)
         column.addLayout(row)
+        column.addLayout(self._below)
         column.addWidget(self.details)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._set_narrow(self.width() < theme.px(_NARROW))
+
+    def _set_narrow(self, narrow: bool) -> None:
+        """In a narrow place the buttons stand under the words, which would have no room beside them."""
+        if narrow == self._narrow:
+            return
+        self._narrow = narrow
+        for at, widget in enumerate((self.more, self.copy, self.button)):
+            if narrow:
+                self._below.addWidget(widget)
+            else:
+                self._row.insertWidget(2 + at, widget, 0, Qt.AlignmentFlag.AlignTop)
 
     def show_error(self, error: Described) -> None:
         """Show an error of the core."""

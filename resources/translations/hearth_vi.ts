@@ -2570,16 +2570,8 @@
         <translation>Có thể ghi {known}.</translation>
     </message>
     <message>
-        <source>It goes on by itself.</source>
-        <translation>Nó sẽ tự tiếp tục.</translation>
-    </message>
-    <message>
         <source>It goes on here when that one stops.</source>
         <translation>Ở đây sẽ tiếp tục khi bên kia dừng.</translation>
-    </message>
-    <message>
-        <source>It is tried again by itself.</source>
-        <translation>Nó sẽ tự thử lại.</translation>
     </message>
     <message>
         <source>It may have been moved, or be private.</source>
@@ -2840,6 +2832,10 @@
     <message>
         <source>Try again in a moment.</source>
         <translation>Hãy thử lại sau giây lát.</translation>
+    </message>
+    <message>
+        <source>Try again then.</source>
+        <translation>Hãy thử lại khi đó.</translation>
     </message>
     <message>
         <source>Try again; a matrix goes on where it was, the rest starts anew.</source>

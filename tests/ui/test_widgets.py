@@ -47,6 +47,18 @@ def test_a_banner_speaks_the_language_in_force(qtbot: Any, place: Any) -> None:
     qtbot.waitUntil(lambda: error.words.text() == english)
 
 
+def test_in_a_narrow_place_the_buttons_stand_under_the_words(qtbot: Any, place: Any) -> None:
+    banner = banner_in(place)
+    banner.show_words("The Hub asks us to wait 7 s before the next request.", "bad", "Try again", "retry")
+    place.resize(280, 300)
+    place.show()
+    qtbot.waitUntil(lambda: banner.button.y() > banner.words.geometry().bottom())
+    assert banner.words.width() > 180
+    place.resize(700, 300)
+    qtbot.waitUntil(lambda: banner.button.x() > banner.words.geometry().right())
+    assert banner.close_button.x() > banner.button.x()
+
+
 def test_escape_closes_the_last_banner_first(qtbot: Any, place: Any) -> None:
     first, second, fixed = banner_in(place), banner_in(place), banner_in(place, closable=False)
     place.show()
