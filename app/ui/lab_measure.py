@@ -126,14 +126,14 @@ class MeasureDialog(Dialog):
         self.model: CheckModel[ModelRecord] = CheckModel(_columns(repo), lambda record: record.id, self)
         self.table = CheckTable(self.model, self)
         self.table.setMinimumHeight(theme.px(180))
+        self._make_texts()  # Tab goes through the fields in the order in which they are made
         self.pieces = QComboBox(self)
         for count in PIECES:
             self.pieces.addItem("", count)
         self.pieces.setCurrentIndex(1)
-        self.caches, self.speed = QCheckBox(self), QCheckBox(self)
+        self.speed, self.caches = QCheckBox(self), QCheckBox(self)
         self.speed.setChecked(True)
         self.note = make_label("secondary", self, wrap=True)
-        self._make_texts()
         self._lay_out()
         self._retranslate()
         self._connect()

@@ -5,6 +5,7 @@ of its own so that nothing else is measured.
                     200 tokens/s come from another thread
     first paint     from set_entries of 1,000 stored messages to the end of the first repaint
     live panels     processor time of this process at 10 Hz with two models and two GPUs, less that of feeding them
+    Lab page        the longest gap while a matrix and two quants are made, all cores busy with them
     typing          from a key event to the end of the repaint it causes, while the answer streams
 """
 
@@ -32,6 +33,8 @@ def run() -> list[Figure]:
         median("typing while streaming, worst key", found["typing"], "ms", goal=10),
         median("all live panels at 10 Hz, of a core", found["panels"], "%", goal=3),
         median("live panels hidden, of a core", found["panels_hidden"], "%", goal=0.3),
+        median("longest gap, Lab page while its job has all cores", found["gap_lab"], "ms"),
+        median("longest work of the GUI thread meanwhile", found["busiest_lab"], "ms", goal=16),
     ]
 
 

@@ -23,6 +23,7 @@ from app.ui.composer import Composer
 from app.ui.entries import Entry
 from app.ui.live_answer import LiveAnswer
 from app.ui.transcript import Transcript
+from tests.bench.lab_page import measure_lab_page
 from tests.bench.panels import measure_panels
 
 RATE = 200
@@ -244,6 +245,7 @@ def main() -> None:
         "memory": memory,
         "typing": measure_typing(),
         **dict(zip(("panels", "panels_hidden"), measure_panels(), strict=True)),
+        **dict(zip(("gap_lab", "busiest_lab"), measure_lab_page(Beat, settle), strict=True)),
     }
     print(json.dumps(figures))
     application.quit()
