@@ -89,6 +89,8 @@ class ChatController(QObject):
         super().__init__(parent)
         self.services = services
         self._kept = self.place = chat_place.kept(services)
+        chat_place.enter(self._kept)
+        self._closed = False
         self._in_memory: chat_place.Place | None = None
         self.chat: int | None = None
         self.title = ""
@@ -142,12 +144,16 @@ class ChatController(QObject):
         self.drafts.start()
 
     def close(self) -> None:
-        """Keep the draft, stop the answers that were asked for here, and every timer."""
+        """Keep the draft, stop every timer, and the answers that were asked for here: beside another window they go on.
+        Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         self.drafts.close()
         self._follow_timer.stop()
         self.shelf.close()
         self.window.close()
-        self.turns.close()
+        self.turns.close(last=chat_place.leave(self._kept))
         self._forget_temporary()
 
     def run(self, work: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:

@@ -31,6 +31,20 @@ def kept(services: "Services") -> Place:
     return Place(services.chats, session)
 
 
+_windows: "weakref.WeakKeyDictionary[ChatStore, int]" = weakref.WeakKeyDictionary()
+
+
+def enter(place: Place) -> None:
+    """A window begins to use it."""
+    _windows[place.store] = _windows.get(place.store, 0) + 1
+
+
+def leave(place: Place) -> bool:
+    """A window does not use it any more; whether it was the last one."""
+    _windows[place.store] = left = max(0, _windows.get(place.store, 1) - 1)
+    return not left
+
+
 def temporary(services: "Services") -> Place:
     """A store in memory that nobody else hears of, and that the engine keeps no state for."""
     store = ChatStore(None, Bus())

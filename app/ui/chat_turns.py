@@ -56,12 +56,14 @@ class ChatTurns(QObject):
         if chat is not None:  # asked for in another window
             self._owner.session.stop(chat)
 
-    def close(self) -> None:
-        """Stop every answer that was asked for here, and wait until they are written."""
+    def close(self, *, last: bool = True) -> None:
+        """Stop the answers that were asked for here, and wait until they are written; those of kept chats only in the
+        ``last`` window."""
         self._live.stop()
-        for view in self._turns.values():
+        ending = [view for view in self._turns.values() if last or view.place.temporary or view.turn is None]
+        for view in ending:
             view.unwanted.set()
-        begun = [turn.turn for turn in self._turns.values() if turn.turn is not None]
+        begun = [view.turn for view in ending if view.turn is not None]
         for turn in begun:
             turn.stop()
         for turn in begun:

@@ -191,3 +191,22 @@ def test_who_asks_in_a_chat_that_another_window_deleted_has_it_back(
     ask(qtbot, page, "and on")
     assert services.chats.conversation(chat).deleted_at is None
     until(qtbot, lambda: page.list.model.rows)
+
+
+def test_an_answer_goes_on_when_its_window_is_closed_beside_another(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    with chat_page(qtbot, services) as second:
+        services.supervisor.delay = 0.02
+        second.composer.set_text("word " * 30)
+        qtbot.keyClick(second.composer.edit, Qt.Key.Key_Return)
+        until(
+            qtbot, lambda: len(second.transcript.entries) == 2 and "word" in second.transcript.entries[1].text
+        )
+        chat = second.controller.chat
+        assert chat is not None
+        second.controller.close()
+    page.open_chat(chat)
+    until(qtbot, lambda: services.chats.messages(chat)[-1].reason == "stop")
+    assert services.chats.messages(chat)[-1].text.count("word") == 30
+    until(qtbot, lambda: page.transcript.entries and page.transcript.entries[-1].reason == "stop")
