@@ -161,7 +161,7 @@ class SettingsStore:
     def _read(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self._path.read_text("utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
             self._report(SettingsDamagedError(path=str(self._path), kept=str(self._keep_damaged())))

@@ -72,6 +72,11 @@ def test_a_damaged_file_is_kept_aside(tmp_path: Path) -> None:
     assert store(tmp_path).value.server.port == 9000
 
 
+def test_a_folder_that_is_a_file_holds_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file", "utf-8")
+    assert SettingsStore(tmp_path / "home" / "settings.toml", Bus()).problems == []
+
+
 def test_a_group_that_is_no_table_is_ignored(tmp_path: Path) -> None:
     assert store(tmp_path, "server = 3\n").value == Settings()
 
