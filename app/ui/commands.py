@@ -1,5 +1,6 @@
 """The menu bar's content: what each command is called, its keys, and what it does."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from PySide6.QtCore import QCoreApplication, QUrl
@@ -181,25 +182,20 @@ def _view(window: "MainWindow") -> list[Command | str]:
             lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
             "F11",
         ),
-        "-view",
-        Command(
-            "area_next", "view", lambda: translate("Menus", "Next area"), lambda: window.go_to_area(1), "F6"
-        ),
-        Command(
-            "area_before",
-            "view",
-            lambda: translate("Menus", "Previous area"),
-            lambda: window.go_to_area(-1),
-            "Shift+F6",
-        ),
-        "-view",
-        *_zoom(window),
-        "-view",
+        *("-view", *_areas(window), "-view", *_zoom(window), "-view"),
         *(_choice(window, "theme", value) for value in get_args(Mode)),
         *(_choice(window, "language", value) for value in ("system", "en", "vi")),
         *(_choice(window, "level", value) for value in ORDER),
     ]
     return found
+
+
+def _areas(window: "MainWindow") -> list[Command | str]:
+    following, before = partial(window.go_to_area, 1), partial(window.go_to_area, -1)
+    return [
+        Command("area_next", "view", lambda: translate("Menus", "Next area"), following, "F6"),
+        Command("area_before", "view", lambda: translate("Menus", "Previous area"), before, "Shift+F6"),
+    ]
 
 
 def _zoom(window: "MainWindow") -> list[Command | str]:
