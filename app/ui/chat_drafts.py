@@ -53,6 +53,7 @@ class ChatDrafts(QObject):
         self._sending: Counter[Slot] = Counter()
         self._place = 0
         """Where this window's new draft is kept; 0: what was kept is not read yet."""
+        self._closed = False
         self._timer = QTimer(self, interval=_SAVE_MS, singleShot=True)
         self._timer.timeout.connect(self.save)
 
@@ -67,6 +68,8 @@ class ChatDrafts(QObject):
         log.info("the drafts can't be read: %s", error)  # the list of chats says so above the page
 
     def _found(self, store: "ChatStore", found: dict[int, Draft]) -> None:
+        if self._closed:
+            return
         taken = _in_use.setdefault(store, set())
         free = (place for place in range(1, len(taken) + len(found) + 2) if place not in taken)
         left = [place for place in sorted(found) if place not in taken]
@@ -93,6 +96,7 @@ class ChatDrafts(QObject):
     def close(self) -> None:
         """Keep what is typed."""
         self.save()
+        self._closed = True
         _in_use.get(self._owner.services.chats, set()).discard(self._place)
 
     # ---------------------------------------------------------------- what the composer tells
@@ -211,8 +215,8 @@ class ChatDrafts(QObject):
         open, since the draft or the chat was read before."""
         unsaved, store, place = self._unsaved[slot], slot.store, self._place if slot.chat is None else 0
         text = unsaved.draft.text
-        if store.problem is not None:
-            return  # it is said above the page that nothing can be written
+        if self._closed or store.problem is not None:
+            return  # the store closes, too; or it is said above the page that nothing can be written
         if unsaved.with_files:
             tasks.watch(
                 store.save_draft_files(slot.chat, unsaved.draft.files, place),

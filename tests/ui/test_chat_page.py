@@ -230,13 +230,15 @@ def test_a_draft_is_written_a_moment_after_the_last_key_and_when_the_page_closes
     def kept() -> str:
         return str(services.chats.conversation(first).draft)
 
+    qtbot.keyClicks(page.composer.edit, "half")
+    until(qtbot, lambda: kept() == "half")
+    page.composer.edit.clear()
+    until(qtbot, lambda: kept() == "")
     qtbot.keyClicks(page.composer.edit, "half a thought")
     until(qtbot, lambda: kept() == "half a thought")
     qtbot.keyClicks(page.composer.edit, " more")
     page.controller.drafts.close()
     until(qtbot, lambda: kept() == "half a thought more")
-    page.composer.edit.clear()
-    until(qtbot, lambda: kept() == "")
 
 
 def test_a_draft_is_not_lost_to_a_reading_that_began_before_it_was_written(
