@@ -5,7 +5,6 @@ engine reads at each step). Requests and calls are named by small numbers that t
 engine step travel in one frame. ``tests/runtime/test_protocol.py`` keeps a snapshot of this schema.
 """
 
-
 import msgspec
 from msgspec import Struct, field
 
