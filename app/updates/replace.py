@@ -49,7 +49,7 @@ class Outcome(Struct, frozen=True):
 
 def install(installed: Installed, file: Path, version: str, present: str, keep: Path) -> Outcome:
     """Put ``file`` (verified) in place. ``present`` is the version that runs; ``keep`` a folder of ours for it.
-    Raises UpdateFormError, UpdateFolderError, UpdateFailedError, SaveDiskFullError; what was there is then as before."""
+    Raises UpdateFormError, UpdateFolderError, UpdateFailedError, SaveDiskFullError; then all is as before."""
     ways: Mapping[str, Callable[[], Outcome]] = {
         "run": lambda: _by_script(installed, file, version),
         "appdir": lambda: _app_dir(installed, file, version),
