@@ -16,7 +16,7 @@ from app.core.errors import (
 from app.core.lab import LabProgress
 from app.models.hub import QuantFile, parse_address
 from app.optimize import sources, texts
-from app.optimize.converter import Converter
+from app.optimize.converter import Converter, place_for
 from app.optimize.references import Offered, offer, offered
 from app.optimize.sizes import free_space
 
@@ -97,18 +97,13 @@ def _fetched(running: Services, chosen: QuantFile, quiet: bool) -> Path:
 
 
 def _converted(running: Services, folder: Path, quiet: bool) -> Path:
-    target = running.paths.models / "lab" / folder.name / f"{folder.name}.gguf"
-    if not target.exists() or _changed(folder, target):
+    target, made = place_for(folder, running.paths.models / "lab")
+    if not made:
         show = Progress(f"Converting {folder.name}, %:", not quiet)
         Converter(running.paths.data / "lab" / "converter").convert(folder, target, tell=show)
         show.end()
         running.library.adopt([target])
     return target
-
-
-def _changed(folder: Path, target: Path) -> bool:
-    """Whether the weights are newer than what was made of them, or of another folder of that name."""
-    return max(path.stat().st_mtime for path in folder.glob("*.safetensors")) > target.stat().st_mtime
 
 
 # ------------------------------------------------------------------ several

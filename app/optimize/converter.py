@@ -5,6 +5,7 @@ environment, made when somebody asks for it (``hearth lab setup``), never into t
 comes out of the engine's own source archive.
 """
 
+import itertools
 import json
 import os
 import re
@@ -39,6 +40,8 @@ REQUIREMENTS = ("requirements-convert_legacy_llama.txt", "requirements-convert_h
 OUT_TYPES = ("auto", "bf16", "f16", "f32", "q8_0")
 DOWNLOAD, DISK, SECONDS = 480_000_000, 1_600_000_000, (90, 600)
 """About, with PyTorch for processors alone: the archive, PyTorch and 25 packages; seen: 1.3 GB on the disk."""
+DISK_WITH_CUDA = 5_500_000_000
+"""With the PyTorch for NVIDIA's cards, which the package index has for Linux; seen: 5.1 GB."""
 NEWEST = ("python3.13", "python3.12", "python3.11", "python3.10", "python3", "python")
 _WRITING = re.compile(r"Writing:\s+(\d+)%")
 _LAST = 400
@@ -124,13 +127,31 @@ class Converter:
         say("Installing PyTorch, Transformers and what they need")
         wanted = requirements(self._folder / "llama.cpp" / "requirements", torch)
         listed = self._folder / "requirements.txt"
-        listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
-        _run([*self._pip(), "install", "--no-input", "-r", str(listed)], cancel)
+        self._install(listed, wanted, cancel, say)
         say("Trying it out")
         _run([*self._script(), "--help"], cancel)
         found = _run([str(self._python()), "-c", "import torch; print(torch.__version__)"], cancel)
         size = sum(path.lstat().st_size for path in self._folder.rglob("*"))
         self._mark.write_bytes(msgspec.json.encode(_Ready(self.version, found.split()[-1], size)))
+
+    def _install(self, listed: Path, wanted: Sequence[str], cancel: threading.Event | None, say: Say) -> None:
+        """PyTorch for processors alone where it is to be had; where it is not, that is said before the other comes."""
+        command, lean = [*self._pip(), "install", "--no-input", "-r", str(listed)], processors_alone(wanted)
+        listed.write_text("\n".join(lean) + "\n", encoding="utf-8")
+        try:
+            _run(command, cancel)
+        except LabStoppedError:
+            if lean == list(wanted):
+                raise
+            missing = DISK_WITH_CUDA - free_space(self._folder)
+            if missing > 0:
+                raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB") from None
+            say(
+                f"PyTorch for processors alone is not to be had here: the one for NVIDIA's cards comes instead, with"
+                f" about {DISK_WITH_CUDA / 1e9:.1f} GB on the disk"
+            )
+            listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+            _run(command, cancel)
 
     def _fetch(self, cancel: threading.Event | None) -> Path:
         place = self._folder / "archive"
@@ -203,7 +224,36 @@ class Converter:
             part.unlink(missing_ok=True)
             raise
         part.replace(target)
+        with suppress(OSError):
+            _mark(target).write_bytes(msgspec.json.encode(_weights(source)))
         return target
+
+
+def place_for(source: Path, lab: Path) -> tuple[Path, bool]:
+    """Where the GGUF of a folder is or goes below ``lab``, and whether it is there, made of these very weights. Another
+    folder of the same name, or one whose weights have changed, gets a number: no model is written over."""
+    for number in itertools.count(1):
+        name = source.name if number == 1 else f"{source.name}-{number}"
+        target = lab / name / f"{name}.gguf"
+        if not target.exists():
+            return target, False
+        with suppress(OSError, msgspec.MsgspecError):
+            if msgspec.json.decode(_mark(target).read_bytes(), type=Weights) == _weights(source):
+                return target, True
+    raise AssertionError("there is always another number")
+
+
+Weights = list[tuple[str, int, int]]
+
+
+def _weights(source: Path) -> Weights:
+    """Name, bytes and time (ns) of each file of weights."""
+    found = [(path.name, path.stat()) for path in sorted(source.glob("*.safetensors"))]
+    return [(name, seen.st_size, seen.st_mtime_ns) for name, seen in found]
+
+
+def _mark(target: Path) -> Path:
+    return target.with_suffix(".weights.json")
 
 
 def check_folder(source: Path) -> None:
@@ -238,6 +288,14 @@ def requirements(folder: Path, torch: str = "") -> list[str]:
         return wanted
     rest = [line for line in wanted if not line.startswith(("torch", "--"))]
     return [f"torch=={torch}", *rest]
+
+
+def processors_alone(wanted: Sequence[str]) -> list[str]:
+    """The same with PyTorch's edition for processors: on Linux the package index has one with gigabytes for NVIDIA's
+    cards, which pip takes where PyTorch's own index does not answer."""
+    if sys.platform != "linux":
+        return list(wanted)
+    return [re.sub(r"^(torch==[\d.]+)$", r"\1+cpu", line) for line in wanted]
 
 
 def find_python() -> str:

@@ -183,17 +183,17 @@ class Work:
     def _convert(
         self, folder: Path, order: SourceOrder, tell: Tell, at: tuple[int, int], cancel: threading.Event
     ) -> Path:
-        from app.optimize.converter import Converter
+        from app.optimize.converter import Converter, place_for
 
         converter = Converter(self._paths.data / "lab" / "converter")
-        target = self._paths.models / "lab" / folder.name / f"{folder.name}.gguf"
-        if order.set_up and not converter.state().ready:
+        target, made = place_for(folder, self._paths.models / "lab")
+        if order.set_up and not made and not converter.state().ready:
             converter.set_up(
                 lambda said: tell(Step("setup", said.strip()[:80], step=at[0], steps=at[1])), cancel
             )
         tell(Step("convert", folder.name, step=at[0], steps=at[1]))
         told = _teller(tell, "convert", *at, folder.name)
-        return target if target.exists() else converter.convert(folder, target, tell=told, cancel=cancel)
+        return target if made else converter.convert(folder, target, tell=told, cancel=cancel)
 
     # ------------------------------------------------------------------ measuring
 

@@ -1,17 +1,20 @@
 """Where the lab's sources and texts come from: the Hub, folders of original weights, bundled texts and chats."""
 
 import json
+import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from app.core.errors import BadRequestError, HubNotFoundError, LabStoppedError
+from app.core.errors import BadRequestError, HubNotFoundError, LabDiskFullError, LabStoppedError
 from app.models.hub import Hub
 from app.models.hub_types import QuantFile, RepoDetail
-from app.optimize import sources, texts
-from app.optimize.converter import Converter, check_folder, requirements
+from app.optimize import converter, sources, texts
+from app.optimize.converter import Converter, check_folder, place_for, requirements
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 
 
@@ -90,6 +93,44 @@ def test_requirements_are_the_converters_own(tmp_path: Path) -> None:
         "numpy~=2.2.6",
         "transformers==4.57.6",
     ]
+
+
+def test_a_folder_finds_what_was_made_of_it_and_no_other(tmp_path: Path) -> None:
+    first, other, lab = tmp_path / "a" / "model", tmp_path / "b" / "model", tmp_path / "lab"
+    for folder, weights in ((first, b"12"), (other, b"345")):
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(weights)
+    target, made = place_for(first, lab)
+    assert (target, made) == (lab / "model" / "model.gguf", False)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"GGUF")
+    converter._mark(target).write_bytes(msgspec.json.encode(converter._weights(first)))
+    assert place_for(first, lab) == (target, True)
+    assert place_for(other, lab) == (lab / "model-2" / "model-2.gguf", False)
+    (first / "model.safetensors").write_bytes(b"changed")
+    assert place_for(first, lab) == (lab / "model-2" / "model-2.gguf", False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the package index has one PyTorch elsewhere")
+def test_a_larger_pytorch_is_told_before_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, said = list[str](), list[str]()
+
+    def run(command: Sequence[str], *_rest: object) -> str:
+        asked.append(Path(command[-1]).read_text().splitlines()[-1])
+        if "+cpu" in asked[-1]:
+            raise LabStoppedError(model="r.txt", detail="no matching distribution")
+        return ""
+
+    monkeypatch.setattr(converter, "_run", run)
+    made, listed = Converter(tmp_path), tmp_path / "r.txt"
+    made._install(listed, ["numpy", "torch==2.11.0"], None, said.append)
+    assert asked == ["torch==2.11.0+cpu", "torch==2.11.0"]
+    assert "about 5.5 GB" in said[0]
+    monkeypatch.setattr(converter, "free_space", lambda _folder: 10**9)
+    with pytest.raises(LabDiskFullError, match="4500 MB"):
+        made._install(listed, ["numpy", "torch==2.11.0"], None, said.append)
+    with pytest.raises(LabStoppedError):
+        made._install(listed, ["torch==2.13.0+cpu"], None, said.append)
 
 
 def test_a_set_up_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
