@@ -34,7 +34,9 @@ def from_bytes(name: str, raw: bytes) -> NewAttachment:
         raise UsageError(detail=f"{name} is too large to put into the prompt ({len(raw) >> 20} MiB).")
     text = decode(raw)
     if text is None:
-        raise UsageError(detail=f"{name} is neither text nor an image.")
+        raise UsageError(
+            detail=f"{name} is neither text nor an image. Copy its text and paste it, or save it as a text file."
+        )
     return NewAttachment(name, "text", "text/plain", text, raw)
 
 

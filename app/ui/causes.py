@@ -93,7 +93,10 @@ _CAUSES: tuple[tuple[str, object], ...] = (
 """What is known by its words, and how it is said. The first that fits is taken."""
 
 _OURS = (
-    QT_TRANSLATE_NOOP("Causes", "{name} is neither text nor an image."),
+    QT_TRANSLATE_NOOP(
+        "Causes",
+        "{name} is neither text nor an image. Copy its text and paste it, or save it as a text file.",
+    ),
     QT_TRANSLATE_NOOP("Causes", "{name} is too large to put into the prompt ({size})."),
     QT_TRANSLATE_NOOP("Causes", "{name} is too large to attach ({size} pixels)."),
     QT_TRANSLATE_NOOP("Causes", "{name} is too large to attach ({size})."),

@@ -629,8 +629,8 @@
         <translation>ổ đĩa không đọc hay ghi được</translation>
     </message>
     <message>
-        <source>{name} is neither text nor an image.</source>
-        <translation>{name} không phải văn bản cũng không phải ảnh.</translation>
+        <source>{name} is neither text nor an image. Copy its text and paste it, or save it as a text file.</source>
+        <translation>{name} không phải văn bản cũng không phải ảnh. Hãy chép nội dung của nó rồi dán vào, hoặc lưu thành tệp văn bản.</translation>
     </message>
     <message>
         <source>{name} is too large to put into the prompt ({size}).</source>
