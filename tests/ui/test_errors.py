@@ -97,8 +97,10 @@ def test_the_systems_words_are_said_in_the_users_and_kept(raw: str, words: str) 
     [
         (
             "data.bin is neither text nor an image. Copy its text and paste it, or save it as a text file.",
-            "data.bin không phải văn bản cũng không phải ảnh. Hãy chép nội dung của nó rồi dán vào, "
-            + "hoặc lưu thành tệp văn bản.",
+            (
+                "data.bin không phải văn bản cũng không phải ảnh. Hãy chép nội dung của nó rồi dán vào,"
+                " hoặc lưu thành tệp văn bản."
+            ),
         ),
         ("a.txt can't be read: Permission denied.", "Không đọc được a.txt: hệ thống không cho phép."),
         ("{x} is damaged.", "{x} bị hỏng."),
