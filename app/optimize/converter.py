@@ -122,7 +122,7 @@ class Converter:
     ) -> None:
         say(f"Making an environment in {self._folder}")
         _run([python, "-m", "venv", str(self._folder / "venv")], cancel)
-        say(f"Fetching the source archive of {PACKAGE} {self.version}")
+        say(f"Unpacking {archive}" if archive else f"Fetching the source archive of {PACKAGE} {self.version}")
         self._unpack(archive or self._fetch(cancel))
         say("Installing PyTorch, Transformers and what they need")
         wanted = requirements(self._folder / "llama.cpp" / "requirements", torch)

@@ -188,9 +188,7 @@ class Work:
         converter = Converter(self._paths.data / "lab" / "converter")
         target, made = place_for(folder, self._paths.models / "lab")
         if order.set_up and not made and not converter.state().ready:
-            converter.set_up(
-                lambda said: tell(Step("setup", said.strip()[:80], step=at[0], steps=at[1])), cancel
-            )
+            converter.set_up(lambda said: tell(Step("setup", said.strip(), step=at[0], steps=at[1])), cancel)
         tell(Step("convert", folder.name, step=at[0], steps=at[1]))
         told = _teller(tell, "convert", *at, folder.name)
         return target if made else converter.convert(folder, target, tell=told, cancel=cancel)

@@ -63,5 +63,16 @@ LAB = (
         "it brings programs of its own, which the converter would run. Read its *.py files, and delete them to convert"
         " without",
     ),
+    # What making the converter's environment is at.
+    QT_TRANSLATE_NOOP("Causes", "Making an environment in {folder}"),
+    QT_TRANSLATE_NOOP("Causes", "Fetching the source archive of {name}"),
+    QT_TRANSLATE_NOOP("Causes", "Unpacking {name}"),
+    QT_TRANSLATE_NOOP("Causes", "Installing PyTorch, Transformers and what they need"),
+    QT_TRANSLATE_NOOP("Causes", "Trying it out"),
+    QT_TRANSLATE_NOOP(
+        "Causes",
+        "PyTorch for processors alone is not to be had here: the one for NVIDIA's cards comes instead, with about"
+        " {size} GB on the disk",
+    ),
 )
 """As ``causes`` has its own: the names in braces stand for what is filled in."""

@@ -18,7 +18,7 @@ from app.optimize.orders import (
     SourceOrder,
     WishOrder,
 )
-from app.ui import words
+from app.ui import causes, words
 from app.ui.errors import describe
 from app.ui.figures import DASH
 from app.ui.lab_draft import short_name
@@ -141,7 +141,9 @@ def stage(item: LabItem) -> str:
         "check": translate("Lab", "Comparing {name} with the recipe").format(name=item.about),
         "matrix": translate("Lab", "Importance matrix"),
         "download": translate("Lab", "Downloading {name}, MiB").format(name=item.about),
-        "setup": translate("Lab", "Setting up the converter: {name}").format(name=item.about),
+        "setup": translate("Lab", "Setting up the converter: {name}").format(
+            name=causes.ours(item.about) or item.about
+        ),
         "convert": translate("Lab", "Converting {name}, %").format(name=item.about),
         "price": translate("Lab", "Reading a long text"),
         "parts": translate("Lab", "What each part costs, {name}").format(name=item.about),

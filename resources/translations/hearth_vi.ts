@@ -900,6 +900,30 @@
         <source>it brings programs of its own, which the converter would run. Read its *.py files, and delete them to convert without</source>
         <translation>nó mang theo chương trình riêng mà bộ chuyển đổi sẽ chạy. Hãy đọc các tệp *.py của nó, và xoá chúng nếu muốn chuyển đổi không cần đến</translation>
     </message>
+    <message>
+        <source>Making an environment in {folder}</source>
+        <translation>đang tạo môi trường trong {folder}</translation>
+    </message>
+    <message>
+        <source>Fetching the source archive of {name}</source>
+        <translation>đang tải gói mã nguồn của {name}</translation>
+    </message>
+    <message>
+        <source>Unpacking {name}</source>
+        <translation>đang giải nén {name}</translation>
+    </message>
+    <message>
+        <source>Installing PyTorch, Transformers and what they need</source>
+        <translation>đang cài PyTorch, Transformers và những gì chúng cần</translation>
+    </message>
+    <message>
+        <source>Trying it out</source>
+        <translation>đang chạy thử</translation>
+    </message>
+    <message>
+        <source>PyTorch for processors alone is not to be had here: the one for NVIDIA's cards comes instead, with about {size} GB on the disk</source>
+        <translation>ở đây không lấy được bản PyTorch chỉ dành cho bộ xử lý: thay vào đó là bản cho card NVIDIA, chiếm khoảng {size} GB trên đĩa</translation>
+    </message>
 </context>
 <context>
     <name>ChatActs</name>

@@ -11,6 +11,8 @@ from app.ui import causes, errors, translate
 from tests.make_core_strings import ROOT
 
 RAISED = {"LabRefusedError", "NotConvertibleError", "QuantizeFailedError", "BadHeaderError"}
+SAID = "say"
+"""What a long set-up tells of itself in the row of its job."""
 FOLDERS = ("app/optimize", "app/runtime")
 
 
@@ -26,6 +28,9 @@ def _said(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
             yield from (_text(word.value) for word in node.keywords if word.arg == "detail")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == SAID:
+            told = node.args[0]
+            yield from map(_text, (told.body, told.orelse) if isinstance(told, ast.IfExp) else (told,))
 
 
 def _sentences() -> list[str]:
