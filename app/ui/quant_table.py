@@ -120,7 +120,7 @@ class QuantTable(Table):
         texts = [words.fit_words(fit) for fit in words.FIT_TOKENS]
         widest = max(QFontMetrics(theme.font("text")).horizontalAdvance(text) for text in texts)
         if any(row.prospect.speed for row in self.model_.rows):
-            speed = QFontMetrics(theme.font("secondary")).horizontalAdvance(_speed_text("888", "888"))
+            speed = QFontMetrics(theme.font("secondary")).horizontalAdvance(_speed_text("88.8", "88.8"))
             widest = max(widest, speed)
         self.setColumnWidth(_HERE, widest + _ICON)
 
