@@ -12,11 +12,18 @@ from pytestqt.qtbot import QtBot
 from app.chat.store_types import Draft, NewAttachment
 from app.core.errors import DiskFullError
 from app.core.events import Bus
+from app.ui import chat_drafts
 from app.ui.pages.chat import ChatPage
 from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
 
 FILE = NewAttachment("notes.txt", text="inside")
 OTHER_FILE = NewAttachment("more.txt", text="more")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drafts are written a little after a key rather than half a second."""
+    monkeypatch.setattr(chat_drafts, "_SAVE_MS", 20)
 
 
 @pytest.fixture
