@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.errors import LabRefusedError
 from app.core.types import ModelRecord
 from app.optimize.sizes import NEED_MATRIX
 from app.ui import tasks, theme
@@ -297,7 +298,7 @@ class MakeView(QWidget):
     def _show_problem(self) -> None:
         problem = self.options.problem()
         draft = self.draft()
-        if problem:
+        if problem or (problem := self._refused()):
             self.before.show_problem(problem)
         elif (
             draft is not None and draft.text is not None and not draft.text.path and draft.text.key == "file"
@@ -310,6 +311,11 @@ class MakeView(QWidget):
             )
         else:
             self.before.show_problem("")
+
+    def _refused(self) -> str:
+        """Why a dry run would not begin with these options: a pattern, for one, that stands for no tensor."""
+        error = self.forecast.error
+        return describe(error).sentence if isinstance(error, LabRefusedError) else ""
 
     def _needy(self, draft: Draft) -> list[str]:
         if draft.matrix or draft.text is not None or self.measured() is not None:
@@ -327,7 +333,7 @@ class MakeView(QWidget):
     def _show_forecast(self) -> None:
         self.types.show_sizes(self.forecast.sizes)
         self._show_problem()
-        if self.forecast.error is not None:
+        if self.forecast.error is not None and not self._refused():
             self.banner.show_error(describe(self.forecast.error))
         elif not self.banner.isHidden() and self.banner.property("tone") == "bad":
             self.banner.hide()

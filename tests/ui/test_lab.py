@@ -125,6 +125,10 @@ def test_a_poor_source_and_bad_options_are_named(qtbot: Any, page: Any, starter:
     options.prune.setText("3, 20-22")
     assert options.options().overrides == (("ffn_down", "Q6_K"), ("attn_v", "Q8_0"))
     assert options.options().prune == (3, 20, 21, 22)
+    options.prune.setText("")
+    options.overrides.setPlainText("nosuch=Q8_0")
+    qtbot.waitUntil(lambda: "is called like nosuch" in page.make.before.problem.text())
+    assert not page.make.before.start.isEnabled()
     make.forecast.stop()
 
 
