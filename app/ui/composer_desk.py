@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QLocale, QObject, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, QObject, QStandardPaths, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -27,6 +27,8 @@ class ComposerDesk(QObject):
         super().__init__(page)
         self._page, self._composer, self._controller = page, composer, controller
         self._too_long = False
+        self._folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.HomeLocation)
+        """Where files are looked for: not where the program was started, and next time where they were."""
         composer.stop_requested.connect(controller.stop)
         composer.text_changed.connect(self._typed)
         composer.files_dropped.connect(self.attach)
@@ -113,8 +115,12 @@ class ComposerDesk(QObject):
         self._attached([attachments.from_paste(text)])
 
     def _choose_files(self) -> None:
-        dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"))
+        dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"), self._folder)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(lambda names: self.attach([Path(name) for name in names]))
+        dialog.filesSelected.connect(self._chosen)
         dialog.open()
+
+    def _chosen(self, names: list[str]) -> None:
+        self._folder = str(Path(names[0]).parent)
+        self.attach([Path(name) for name in names])
