@@ -47,6 +47,7 @@ class ServerActivity(Polled):
         self._count = 0
         self._waits: Mapping[str, Sequence[str]] = {}
         """Models whose load waits for room, and for whom."""
+        self._loading: frozenset[str] = frozenset()
         self._new: list[Logged] = []
         self._flush = QTimer(self, singleShot=True, interval=_FLUSH_MS)
         self._flush.timeout.connect(self._take_new)
@@ -108,6 +109,8 @@ class ServerActivity(Polled):
         """What is loaded and being answered at this moment."""
         self._show_loaded()
         self._waits = self._services.residency.waits()
+        loading = (item for item in self._services.supervisor.snapshots() if item.state in _LOADING)
+        self._loading = frozenset(item.model for item in loading)
         rows = self._services.server.live()
         self.live.set_rows(rows)
         if rows and not self.live_table.selectionModel().hasSelection():
@@ -202,12 +205,16 @@ class ServerActivity(Polled):
     def _doing(self, row: "LiveRequest") -> str:
         if row.phase == "loading" and row.model in self._waits:
             return self.tr("waits for room")
-        return self._phase(row.phase)
+        return self._phase(self._now(row))
+
+    def _now(self, row: "LiveRequest") -> str:
+        """While another model's load takes its memory first, one's own has not begun."""
+        return "waiting" if row.phase == "loading" and row.model not in self._loading else row.phase
 
     def _doing_at_length(self, row: "LiveRequest") -> str:
         if row.phase == "loading" and row.model in self._waits:
             return room_text(row.model, self._waits[row.model])
-        return self._phase(row.phase)
+        return self._phase(self._now(row))
 
     def _phase(self, phase: str) -> str:
         return {
@@ -280,6 +287,7 @@ class ServerActivity(Polled):
         self._show_stack()
 
 
+_LOADING = frozenset({"starting", "loading"})
 _PRESENT = frozenset({"starting", "loading", "ready", "stopping"})
 
 

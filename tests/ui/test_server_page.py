@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
 
-from app.core.events import RequestLogged
+from app.core.events import InstanceChanged, RequestLogged
 from app.core.types import LoadPlan
 from app.server.addresses import Address
 from app.server.live import LiveRequest
@@ -82,8 +82,13 @@ def test_a_request_whose_model_waits_for_room_says_so(
     )
     monkeypatch.setattr(services.server, "live", lambda: [row])
     activity = page.activity
+    loads = [InstanceChanged("big", "big", "loading")]
+    monkeypatch.setattr(services.supervisor, "snapshots", lambda: tuple(loads))
     activity.refresh()
     assert activity.live.index(0, 2).data() == "loading"
+    loads.clear()
+    activity.refresh()
+    assert activity.live.index(0, 2).data() == "waiting"
     services.residency._tell("big", ("busy",))
     activity.refresh()
     doing = activity.live.index(0, 2)
@@ -91,7 +96,7 @@ def test_a_request_whose_model_waits_for_room_says_so(
     assert doing.data(Qt.ItemDataRole.ToolTipRole) == "No room for big yet; answering now: busy"
     services.residency._tell("big", ())
     activity.refresh()
-    assert activity.live.index(0, 2).data() == "loading"
+    assert activity.live.index(0, 2).data() == "waiting"
 
 
 def test_the_history_is_filtered(qtbot: Any, services: Any, page: Any) -> None:
