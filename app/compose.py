@@ -347,8 +347,7 @@ def compose(paths: Paths | None = None) -> Services:
     """Build the services. Raises ReadOnlyError when the folders can't be written."""
     paths = (paths or find_paths()).ensure()
     bus = Bus()
-    settings = SettingsStore(paths.settings_file, bus)
-    series = SeriesStore(bus)
+    settings, series = SettingsStore(paths.settings_file, bus), SeriesStore(bus)
     presence = PresenceFile(paths.data / "run", bus)
     library = Library(paths, bus)
     hub = Hub(None, Tokens(), lambda: settings.value.hub, HeaderCache(paths.cache / "headers"))

@@ -137,6 +137,18 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
         "verify", _lazy("models", "verify"), "read a model's files and compare with its download's hashes"
     )
     check.add_argument("model", metavar="MODEL", help=MODEL)
+    _add_advice(add)
+    kept = add(
+        "presets", _lazy("presets", "presets"), "list, show, export, import and remove profiles of models"
+    )
+    acts = ("list", "show", "export", "import", "remove")
+    kept.add_argument("act", nargs="?", choices=acts, default="list", help="what to do (default list)")
+    kept.add_argument("words", nargs="*", metavar="NAME|FILE", help="export takes both")
+    add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
+    add_file.add_argument("file", metavar="FILE", help="linked where the disk is the same, else copied")
+
+
+def _add_advice(add: Callable[..., argparse.ArgumentParser]) -> None:
     need = add("estimate", _lazy("estimate", "estimate"), "what a model would need here, before a download")
     need.add_argument(
         "target", metavar="REPO[:QUANT]|MODEL|FILE", help="on the Hub, in the library, or a .gguf file"
@@ -147,14 +159,6 @@ def _add_model_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     _add_load(need)
     words = add("explain", _lazy("models", "explain"), "say what a quant's name means")
     words.add_argument("quant", metavar="QUANT", help="as Q4_K_M")
-    kept = add(
-        "presets", _lazy("presets", "presets"), "list, show, export, import and remove profiles of models"
-    )
-    acts = ("list", "show", "export", "import", "remove")
-    kept.add_argument("act", nargs="?", choices=acts, default="list", help="what to do (default list)")
-    kept.add_argument("words", nargs="*", metavar="NAME|FILE", help="export takes both")
-    add_file = add("import", _lazy("models", "import_file"), "add a GGUF file to the library")
-    add_file.add_argument("file", metavar="FILE", help="linked where the disk is the same, else copied")
 
 
 def _add_filters(search: argparse.ArgumentParser) -> None:

@@ -275,8 +275,7 @@ class LibraryPage(Page):
         self.details.show_state()
         self._keep_time()
 
-    def _tell_time(self) -> None:
-        # Nothing is published when an answer begins or ends.
+    def _tell_time(self) -> None:  # nothing is published when an answer begins or ends
         self.states.instances.update((item.model, item) for item in self.services.supervisor.snapshots())
         self._refresh_states([item.model for item in self.states.instances.values() if item.state == "ready"])
 
