@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.errors import HearthError
 from app.core.events import ChatChanged
-from app.ui import chat_export, tasks
+from app.ui import chat_export, save_file, tasks
 from app.ui.chat_list import ChatList
 from app.ui.chat_shelf import Imported, Narrow
 from app.ui.dialogs.confirm import ConfirmDialog
@@ -104,7 +104,8 @@ class ChatArchive(QObject):
     # ---------------------------------------------------------------- in
 
     def _choose_files(self) -> None:
-        dialog = QFileDialog(self._page, translate("ChatPage", "Import chats"))
+        words = translate("ChatPage", "Import chats")
+        dialog = QFileDialog(self._page, words, str(save_file.documents()))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setNameFilter(
             translate(
@@ -115,7 +116,8 @@ class ChatArchive(QObject):
         self._import_with(dialog)
 
     def _choose_folder(self) -> None:
-        dialog = QFileDialog(self._page, translate("ChatPage", "Import a folder of chats"))
+        words = translate("ChatPage", "Import a folder of chats")
+        dialog = QFileDialog(self._page, words, str(save_file.documents()))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         self._import_with(dialog)
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QLocale, QStandardPaths, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.ui import save_file
 from app.ui.errors import describe
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def ask_file(parent: QWidget, title: str, then: Callable[[Path], object]) -> Non
         QCoreApplication.translate("Export", "Hearth, with every version (*.json)"),
     )
     words = QCoreApplication.translate("Export", "Export the chat")
-    dialog = QFileDialog(parent, words, str(_documents() / f"{safe_name(title)}.md"))
+    dialog = QFileDialog(parent, words, str(save_file.documents() / f"{safe_name(title)}.md"))
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setNameFilters(filters)
@@ -67,17 +68,11 @@ def ask_file(parent: QWidget, title: str, then: Callable[[Path], object]) -> Non
 def ask_folder(parent: QWidget, then: Callable[[Path], object]) -> None:
     """Ask for a folder for all conversations."""
     words = QCoreApplication.translate("Export", "A folder for all chats")
-    dialog = QFileDialog(parent, words, str(_documents()))
+    dialog = QFileDialog(parent, words, str(save_file.documents()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.fileSelected.connect(lambda path: then(Path(path)))
     dialog.open()
-
-
-def _documents() -> Path:
-    """Where people keep what they write; their home where there is no such folder."""
-    found = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
-    return found if found.is_dir() else Path.home()
 
 
 def write_one(store: "ChatStore", chat: int, path: Path, usage: "UsageStore | None" = None) -> int:

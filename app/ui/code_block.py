@@ -14,9 +14,9 @@ from PySide6.QtGui import (
     QTextLayout,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QPlainTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QToolButton, QWidget
 
-from app.ui import highlight, theme
+from app.ui import highlight, save_file, theme
 from app.ui.chat_style import ChatStyle
 
 _HEADER = 32
@@ -239,16 +239,9 @@ class CodeBlock(QWidget):
 
     def save(self) -> None:
         """Ask for a file and write the code to it."""
-        name = f"code.{_EXTENSIONS.get(self._language.lower(), self._language.lower() or 'txt')}"
-        dialog = QFileDialog(self, self.tr("Save the code"), name)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._write)
-        dialog.open()
-
-    def _write(self, path: str) -> None:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-            file.write(self._code + "\n")
+        told = "".join(letter for letter in self._language.lower() if letter.isalnum())
+        name = f"code.{_EXTENSIONS.get(self._language.lower(), told or 'txt')}"
+        save_file.ask(self, self.tr("Save the code"), name, f"{self._code}\n".encode())
 
     def _toggle_wrap(self) -> None:
         modes = QPlainTextEdit.LineWrapMode

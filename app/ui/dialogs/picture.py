@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QPixmap
-from PySide6.QtWidgets import QFileDialog, QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
-from app.ui import picture_files, tasks
+from app.ui import picture_files, save_file
 from app.ui.dialogs.base import Dialog
 from app.ui.widgets import make_button
 
@@ -41,12 +41,7 @@ class PictureDialog(Dialog):
             self.buttons.addWidget(button)
 
     def _save(self) -> None:
-        dialog = QFileDialog(self, self.tr("Save the picture"), self._name)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        data = self._data
-        dialog.fileSelected.connect(lambda path: tasks.run(lambda: Path(path).write_bytes(data), None, None))
-        dialog.open()
+        save_file.ask(self, self.tr("Save the picture"), Path(self._name).name, self._data)
 
 
 def show_picture(parent: QWidget, name: str, data: bytes) -> None:
