@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,13 +17,14 @@ from app.core.lab import QuantizeJob
 from app.core.types import LoadPlan, ModelRecord
 from app.optimize import quantize as making
 from app.optimize import recipes, references, wishes
+from app.optimize.cards import Measurements
 from app.optimize.converter import Converter
 from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
-from app.optimize.orders import FULL_CACHE
+from app.optimize.orders import FULL_CACHE, MeasureOrder
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import Sized, dry_run
-from app.optimize.work import engine_name, matrix_path
+from app.optimize.work import engine_name, matrix_path, point_of
 
 NONE = "none"
 
@@ -261,8 +263,25 @@ def _measure(
     show = Progress("", not args.json)
     measurer = _measurer(running, args, show)
     texts = [text_of(running, name) for name in args.text or ("en-test", "code-test")]
-    found = [measurer.measure(model, text, reference) for text in texts for model in models]
+    found = [
+        _kept(running, args, measurer.measure(model, text, reference), (model, text, reference))
+        for text in texts
+        for model in models
+    ]
     show.end()
+    return found
+
+
+def _kept(
+    running: Services, args: Namespace, found: Measured, of: tuple[Path, Path, Path | None]
+) -> Measured:
+    """Kept with what the window has measured, for its table and its picture."""
+    model, text, reference = of
+    if reference is not None:
+        order = MeasureOrder(models=(), texts=(), reference=str(reference), chunks=args.chunks)
+        point = point_of(found, model, text, text.stem, order, args.kv)
+        with suppress(OSError):  # a full disk: the figures are told all the same
+            Measurements(running.paths.data / "lab" / "measurements.json").add([point])
     return found
 
 

@@ -8,6 +8,7 @@ from app.cli.output import size
 from app.compose import Services
 from app.core.errors import (
     HubNoSuchFileError,
+    HubNotFoundError,
     HubUnreachableError,
     LabDiskFullError,
     ModelNotFoundError,
@@ -141,10 +142,13 @@ def _named(running: Services, name: str) -> Sequence[str | Offered]:
         return [f"{address.repo}:{quant}" for quant in wanted]  # without asking the Hub
     try:
         there = offered(running.hub.repo(address.repo), running.paths.models, records)
-    except HubUnreachableError:
+    except (HubUnreachableError, HubNotFoundError) as error:
         mine = [record for record in records if record.source and record.source.repo == address.repo]
         here = [record.id for record in sorted(mine, key=lambda record: -record.bytes)]
-        if wanted or len(here) < 2:
+        made_here = (
+            isinstance(error, HubNotFoundError) and here
+        )  # lab/NAME: no repository but a folder of ours
+        if wanted or not (made_here or len(here) > 1):
             raise
         return here
     return _picked(address.repo, there, wanted) if wanted else there

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.cli import lab
+from app.cli import lab, lab_sources
 from app.cli.lab_args import kv_types
+from app.core.errors import HubNotFoundError
 from app.core.lab import QuantizeJob
+from app.core.paths import find_paths
 from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
+from app.optimize.cards import Measurements
 from app.optimize.process import run_job
 from tests.cli.conftest import Run
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
@@ -90,7 +93,7 @@ def family(hub: LocalHub, starter: Path, tmp_path: Path) -> str:
 
 
 def test_a_repository_is_fetched_and_compared_once_its_size_was_told(
-    hearth: Run, hub: LocalHub, family: str, tmp_path: Path
+    hearth: Run, environ: dict[str, str], hub: LocalHub, family: str, tmp_path: Path
 ) -> None:
     text = tmp_path / "boats.txt"
     text.write_text(
@@ -108,6 +111,8 @@ def test_a_repository_is_fetched_and_compared_once_its_size_was_told(
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["model"], found["reference"]) == ("Tiny-Q8_0.gguf", "Tiny-F32.gguf")
+    (kept,) = Measurements(find_paths(environ).data / "lab" / "measurements.json").all()
+    assert (kept.model, kept.text, kept.figures) == ("Tiny-Q8_0.gguf", "boats", found["figures"])
     # Both are here now: nothing is asked, of the Hub neither, and the best one is found.
     asked = len(hub.asked("api"))
     done = hearth("compare", f"{family}:F32,Q8_0", "--json", *how)
@@ -116,6 +121,20 @@ def test_a_repository_is_fetched_and_compared_once_its_size_was_told(
     assert json.loads(done.stdout) == found, done.stderr
     assert "measured against Tiny-F32.gguf (F32" in done.stderr
     assert len(hub.asked("api")) == asked
+
+
+def test_a_quant_made_here_is_no_repository(tmp_path: Path) -> None:
+    def repo(name: str) -> Any:
+        raise HubNotFoundError(repo=name)
+
+    file = ModelFile(str(tmp_path / "m-Q4_0.gguf"), 9)
+    record = ModelRecord("lab/m-Q4_0:Q4_0", "m-Q4_0", (file,), 9, source=Source("lab/m-Q4_0"))
+    hub = SimpleNamespace(endpoint="http://127.0.0.1:9", repo=repo)
+    paths, library = SimpleNamespace(models=tmp_path), SimpleNamespace(records=lambda: (record,))
+    running: Any = SimpleNamespace(hub=hub, library=library, paths=paths)
+    assert lab_sources._named(running, "lab/m-Q4_0") == [record.id]
+    with pytest.raises(HubNotFoundError):
+        lab_sources._named(running, "me/m")
 
 
 @pytest.mark.parametrize(
