@@ -131,6 +131,11 @@ class Backend:
         instance = self.instance(model)
         return instance is not None and instance.state == "ready"
 
+    def answers_at_once(self, model: str) -> bool:
+        """Loaded, with its cache: for one that was given back there must be room again."""
+        instance = self.instance(model)
+        return instance is not None and instance.state == "ready" and not instance.rests
+
     async def ready(self, record: ModelRecord) -> InstanceChanged:
         """Load it if it isn't. Raises the loader's error."""
         instance = self.instance(record.id)

@@ -50,7 +50,7 @@ class Run:
 
     def begin(self) -> None:
         """Submit, after loading if need be."""
-        if self.backend.is_ready(self.record.id):
+        if self.backend.answers_at_once(self.record.id):
             self._submit()
         else:
             self.live.phase = "loading"

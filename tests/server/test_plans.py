@@ -7,7 +7,9 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2 as httpx
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import LoadCancelledError, OutOfMemoryError
 from app.core.types import LoadPlan, ModelRecord
@@ -97,3 +99,22 @@ def test_a_request_that_waits_for_room_ends_with_its_client_or_the_server(served
     client.close()
     assert planner.given_up.wait(60)
     assert served.supervisor.requests == []
+
+
+def test_room_is_made_again_for_a_cache_that_was_given_back(
+    served: Any, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+    real = Plans.plan
+
+    async def plan(self: Plans, record: ModelRecord) -> Any:
+        planned.append(record.id)
+        return await real(self, record)
+
+    monkeypatch.setattr(Plans, "plan", plan)
+    ready = served.supervisor.ensure_ready(RECORD.id, LoadPlan(RECORD.path)).result(60)
+    body = {"model": RECORD.id, "messages": [{"role": "user", "content": "hi"}]}
+    for rests, expected in ((False, []), (True, [RECORD.id])):
+        served.supervisor.loaded[RECORD.id] = replace(ready, rests=rests)
+        assert http.post("/v1/chat/completions", json=body).status_code == 200
+        assert planned == expected
