@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -53,7 +54,7 @@ class ChatDrafts(QObject):
         self._sending: Counter[Slot] = Counter()
         self._place = 0
         """Where this window's new draft is kept; 0: what was kept is not read yet."""
-        self._closed = False
+        self._closed = self._place_is_free = False
         self._timer = QTimer(self, interval=_SAVE_MS, singleShot=True)
         self._timer.timeout.connect(self.save)
 
@@ -172,6 +173,7 @@ class ChatDrafts(QObject):
     def was_created(self, chat: int) -> None:
         """The new conversation's draft has become its first question; what was typed since belongs to it."""
         old, self._slot = self._slot_of(None), self._slot_of(chat)
+        self._place_is_free = not old.temporary
         self._put(old, _NOTHING, with_files=True)
         self._changed = self._files_changed = False
         if self._now:
@@ -229,6 +231,18 @@ class ChatDrafts(QObject):
     def _written(self, slot: Slot, unsaved: _Unsaved) -> None:
         if self._unsaved.get(slot) == unsaved:
             del self._unsaved[slot]
+            if slot.chat is None and self._place_is_free:
+                self._place_is_free = False
+                tasks.run(slot.store.new_drafts, partial(self._take_over, slot), self._unread, self)
+
+    def _take_over(self, slot: Slot, found: dict[int, Draft]) -> None:
+        """A draft of a window that is no more is next: the program was killed with several open."""
+        taken = _in_use.setdefault(slot.store, set())
+        left = [place for place in sorted(found) if place not in taken]
+        if left and not self._closed and not self._new and slot not in {self._slot, *self._unsaved}:
+            taken.discard(self._place)
+            taken.add(left[0])
+            self._place, self._new = left[0], found[left[0]]
 
 
 def _joined(kept: Draft, typed: Draft) -> Draft:

@@ -91,6 +91,18 @@ def test_each_window_keeps_its_own(qtbot: QtBot, page: ChatPage, services: Any) 
         until(qtbot, lambda: third.composer.text() == "two")
 
 
+def test_drafts_of_windows_that_are_no_more_come_one_after_the_other(qtbot: QtBot, services: Any) -> None:
+    for place, text in ((1, "one"), (2, "two")):
+        services.chats.save_new_draft(place, text).result()
+    with chat_page(qtbot, services) as page:
+        until(qtbot, lambda: page.composer.text() == "one")
+        qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
+        wait_idle(qtbot, page)
+        until(qtbot, lambda: page.controller.drafts._place == 2)
+        page.new_chat()
+        assert page.composer.text() == "two"
+
+
 def test_files_stay_with_their_chat(qtbot: QtBot, page: ChatPage) -> None:
     ask(qtbot, page, "a chat")
     first = page.controller.chat
