@@ -60,6 +60,7 @@ def take_preset(running: Services, args: Namespace, model: str) -> None:
 def load(running: Services, model: str, quiet: bool) -> InstanceChanged:
     """Load and wait; progress goes to standard error when a person looks on. Raises the loader's error."""
     show = not quiet and sys.stderr.isatty()
+    running.sampler.start()  # what an answer cost, and whether others slowed it down
     subscription = running.bus.subscribe(InstanceChanged, _progress if show else _ignore)
     try:
         loaded = running.load(model, told=warn).result()
