@@ -19,6 +19,7 @@ FILE_TYPES: dict[str, int] = {
     for name, value in vars(lib).items()
     if name.startswith("LLAMA_FTYPE_") and isinstance(value, int) and name != "LLAMA_FTYPE_GUESSED"
 }
+FILE_TYPES.pop("NVFP4", None)  # a single tensor's type, which llama-quant.cpp does not know for a whole file
 _NOT_WEIGHTS = {"COUNT", "I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"}
 """ggml types that nothing is quantized to: llama.cpp aborts when asked."""
 TENSOR_TYPES: dict[str, int] = {

@@ -18,6 +18,7 @@ LAB = (
         "Causes", "tensor '{name}' data is not within the file bounds, model is corrupted or incomplete"
     ),
     QT_TRANSLATE_NOOP("Causes", "failed to load model from {name}"),
+    QT_TRANSLATE_NOOP("Causes", "no tensor type fallback is defined for type {type}"),
     QT_TRANSLATE_NOOP("Causes", "llama.cpp gave no reason"),
     QT_TRANSLATE_NOOP("Causes", "Missing importance matrix for tensor {name} in a very low-bit quantization"),
     QT_TRANSLATE_NOOP(

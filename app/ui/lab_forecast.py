@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.core.errors import QuantizeFailedError
 from app.optimize.sizes import Sized
 from app.ui import tasks
 from app.ui.lab_draft import Cost, Draft, cost_of, size_of, wish_cost_of, with_types
@@ -70,7 +71,11 @@ class LabForecast(QObject):
         if draft is None or not self._waiting:
             return
         kind = self._waiting.pop(0)
-        self._run(lambda: size_of(draft, kind, cancel), lambda sized: self._sized(kind, sized), self._no_size)
+        self._run(
+            lambda: size_of(draft, kind, cancel),
+            lambda sized: self._sized(kind, sized),
+            lambda error: self._no_size(error, kind),
+        )
 
     def _run(self, work: Any, done: Any, failed: Any) -> None:
         self._tasks.append(tasks.run(work, done, failed, self))
@@ -84,8 +89,12 @@ class LabForecast(QObject):
         self.changed.emit()
         self._next()
 
-    def _no_size(self, error: Exception) -> None:
+    def _no_size(self, error: Exception, kind: str = "") -> None:
         # One type that can't be written says nothing about the others, but a source that can't be read does.
+        draft = self._draft
+        if kind and isinstance(error, QuantizeFailedError) and draft is not None and kind not in draft.types:
+            self._next()  # nobody asked for it: its row has no size
+            return
         if self.error is None:
             self.error = error
         self._waiting, self.busy = [], False

@@ -789,6 +789,10 @@
         <translation>không nạp được mô hình từ {name}</translation>
     </message>
     <message>
+        <source>no tensor type fallback is defined for type {type}</source>
+        <translation>có tensor không dùng được kiểu {type}, và llama.cpp không có kiểu nào để thay</translation>
+    </message>
+    <message>
         <source>llama.cpp gave no reason</source>
         <translation>llama.cpp không cho biết lý do</translation>
     </message>

@@ -109,6 +109,16 @@ def test_what_it_takes_is_told_before_the_start(qtbot: Any, page: Any) -> None:
     make.forecast.stop()
 
 
+def test_a_listed_type_that_the_rows_can_not_take_hides_no_other(qtbot: Any, page: Any) -> None:
+    page.begin_with(_starter(page))
+    forecast = page.make.forecast
+    forecast.ask(page.make.draft(), ("Q1_0", "Q4_1"))
+    qtbot.waitUntil(lambda: "Q4_1" in forecast.sizes)
+    assert "Q1_0" not in forecast.sizes
+    assert forecast.error is None, "nobody ticked it"
+    forecast.stop()
+
+
 def test_a_poor_source_and_bad_options_are_named(qtbot: Any, page: Any, starter: Path) -> None:
     make = page.make
     page.begin_with(_starter(page))
