@@ -51,9 +51,18 @@ def quantize(args: Namespace) -> int:
             sizes = [dry_run(job) for job in jobs]
             emit(sizes, args.json, "\n".join(map(_would, jobs, sizes)))
             return 0
+        _refuse_taken(jobs, args)
         made = [_make(running, args, job, matrix) for job in jobs]
-    emit(made, args.json, "\n".join(map(_said, made)))
+    if args.json:
+        emit(made, True, "")
     return 0
+
+
+def _refuse_taken(jobs: Sequence[QuantizeJob], args: Namespace) -> None:
+    """Before the first of several is made."""
+    taken = [job.target for job in jobs if Path(job.target).exists()]
+    if taken and not args.force:
+        raise UsageError(detail=f"{taken[0]} is there already: add --force to write it again.")
 
 
 def _job(running: Services, args: Namespace, source: Path, kind: str) -> QuantizeJob:
@@ -66,13 +75,14 @@ def _job(running: Services, args: Namespace, source: Path, kind: str) -> Quantiz
 
 
 def _make(running: Services, args: Namespace, job: QuantizeJob, matrix: Path | None) -> making.Made:
+    """Make one of the quants, and say so at once: the next one may fail."""
     target = Path(job.target)
-    if target.exists() and not args.force:
-        raise UsageError(detail=f"{target} is there already: add --force to write it again.")
     show = Progress(f"{job.type}:", not args.json)
     made = making.make(job, engine=engine_name(), matrix=matrix, tell=show)
     show.end()
     running.library.adopt([target]) if not args.output else running.library.rescan()
+    if not args.json:
+        print(_said(made), flush=True)
     return made
 
 

@@ -48,6 +48,17 @@ def test_a_wish_says_why_and_its_recipe_makes_it_again(hearth: Run, starter: Pat
     assert again.read_bytes() == first.read_bytes()
 
 
+def test_what_was_made_is_told_though_the_next_one_fails(hearth: Run, starter: Path, tmp_path: Path) -> None:
+    source = str(write_windowed(tmp_path / "Tiny-F32.gguf", starter))
+    done = hearth("quantize", source, "Q8_0", "Q1_0")
+    assert done.returncode == 1
+    assert "Tiny-Q8_0.gguf: " in done.stdout
+    assert "fallback is defined for type q1_0" in done.stderr
+    done = hearth("quantize", source, "F16", "Q8_0")
+    assert (done.returncode, done.stdout) == (2, ""), "before the first one begins"
+    assert "Tiny-Q8_0.gguf is there already" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
