@@ -155,6 +155,11 @@ def _speed(running: Services, source: Path, wish: wishes.Wish) -> wishes.SpeedOf
     if running.outlook.missing():
         print("hearth: measuring this machine's speed first, under a minute", file=sys.stderr)
         running.outlook.measure()
+    if any(rates.disturbed for rates in running.outlook.rates().values()):
+        print(
+            "hearth: other programs were busy when this machine was measured: hearth estimate --measure does it again",
+            file=sys.stderr,
+        )
     record = wishes.record_of(source)
     return wishes.speed_here(
         running.outlook, current(running.machine()), record, running.planner.wishes(record.id)
