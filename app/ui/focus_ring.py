@@ -1,5 +1,8 @@
 """The ring around what has the keyboard and can't show it by itself: areas that scroll, texts of messages, tabs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
@@ -32,13 +35,15 @@ class _Ring(QWidget):
 
 
 class FocusRing(QObject):
-    """Follows the keyboard through one window. A click shows no ring: the pointer is there."""
+    """Follows the keyboard through one window. Who clicks sees no ring, also where the click moves it on."""
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
         self._ring: _Ring | None = None
         self._watched: list[QWidget] = []
+        self._by_keys = self._stepping = False
+        """The keyboard was moved by keys last; a step from one widget to the next is being made."""
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._moved)
@@ -48,10 +53,23 @@ class FocusRing(QObject):
         """There is a ring somewhere."""
         return self._ring is not None and isValid(self._ring) and self._ring.isVisible()
 
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around what moves the keyboard because of a key."""
+        self._stepping = True
+        try:
+            yield
+        finally:
+            self._stepping = False
+
     def _moved(self, _old: QWidget | None, now: QWidget | None) -> None:
         self._drop()
+        if now is None or not self._is_ours(now.window()):
+            return
         by_pointer = QGuiApplication.mouseButtons() != Qt.MouseButton.NoButton
-        if now is None or by_pointer or not self._is_ours(now.window()):
+        dialog = now.window() is not self._window
+        self._by_keys = self._stepping or ((dialog or self._by_keys) and not by_pointer)
+        if not self._by_keys:
             return
         reveal(now)
         if bare(now):
