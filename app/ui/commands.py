@@ -7,6 +7,7 @@ from PySide6.QtCore import QCoreApplication, QUrl
 from PySide6.QtGui import QAction, QDesktopServices
 from PySide6.QtWidgets import QApplication, QWidget
 
+from app.ui import tab_order
 from app.ui.actions import Command
 from app.ui.levels import ORDER
 from app.ui.page_list import LEVELS, PAGES, page_words
@@ -191,11 +192,20 @@ def _view(window: "MainWindow") -> list[Command | str]:
 
 
 def _areas(window: "MainWindow") -> list[Command | str]:
-    following, before = partial(window.go_to_area, 1), partial(window.go_to_area, -1)
+    following, before = partial(_go_to_area, window, 1), partial(_go_to_area, window, -1)
     return [
         Command("area_next", "view", lambda: translate("Menus", "Next area"), following, "F6"),
         Command("area_before", "view", lambda: translate("Menus", "Previous area"), before, "Shift+F6"),
     ]
+
+
+def _go_to_area(window: "MainWindow", step: int) -> None:
+    """Rail, message, the page's areas, panels, status line."""
+    page = window.stack.currentWidget()
+    if page is not None:
+        areas = (window.rail, window.banner, *tab_order.areas_of(page), window.panels, window.status)
+        with window.focus_ring.step():
+            tab_order.go_on(window, areas, step)
 
 
 def _zoom(window: "MainWindow") -> list[Command | str]:

@@ -300,19 +300,12 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         self.panels.fit(self.width())
 
-    def go_to_area(self, step: int) -> None:
-        """The keyboard goes to the next (1) or previous (-1) area: rail, message, the page's, panels, status line."""
-        page = self.stack.currentWidget()
-        if page is not None:
-            areas = (self.rail, self.banner, *tab_order.areas_of(page), self.panels, self.status)
-            with self.focus_ring.step():
-                tab_order.go_on(self, areas, step)
-
     def focusNextPrevChild(self, forward: bool) -> bool:
         # Only now: pages and panels are made, and make more of themselves, in any order.
         page, name = self.stack.currentWidget(), self.page_shown()
         if page is not None:
-            tab_order.order(self, (self.rail, self.banner, *tab_order.parts_of(page), self.panels, self.status))
+            parts = (self.rail, self.banner, *tab_order.parts_of(page), self.panels, self.status)
+            tab_order.order(self, parts)
             words = page_words(name) if name in self.rail.buttons else self.tr("Welcome")
             tab_order.name_areas(page, words)
         with self.focus_ring.step():
