@@ -46,6 +46,8 @@ class ChatDrafts(QObject):
         self._owner = owner
         self._slot: Slot | None = None
         """Whose draft the composer holds; None while another chat is read."""
+        self._born: Slot | None = None
+        """The conversation that a new chat became last."""
         self._now = self._new = _NOTHING
         self._changed = self._files_changed = False
         """Something was typed or attached since it was last kept."""
@@ -115,6 +117,33 @@ class ChatDrafts(QObject):
         if not self._timer.isActive():  # who types without a rest is not asked to lose it all
             self._timer.start()
 
+    @property
+    def slot(self) -> Slot | None:
+        """Whose draft the composer holds."""
+        return self._slot
+
+    def add(self, slot: Slot, files: tuple[NewAttachment, ...]) -> None:
+        """Files were read while another chat was opened: they belong where they were attached."""
+        if slot.chat is None and self._slot is not None and self._slot == self._born:
+            slot = self._slot  # the new chat's question was sent before they were read
+        if slot.chat is None:
+            self._put(slot, Draft(self._new.text, self._new.files + files), with_files=True)
+            return
+        read, unsaved = self._read(slot, slot.chat), self._unsaved.get(slot)
+
+        def put(found: Draft) -> None:
+            draft = Draft(found.text, found.files + files)
+            if slot == self._slot:  # and opened again meanwhile
+                self._owner.drafted.emit(Draft(self._now.text, self._now.files + files))
+            else:
+                self._put(slot, draft, with_files=True)
+
+        put(unsaved.draft) if unsaved is not None else self._owner.run(read, put)
+
+    @staticmethod
+    def _read(slot: Slot, chat: int) -> Callable[[], Draft]:
+        return lambda: Draft(slot.store.conversation(chat).draft, slot.store.draft_files(chat))
+
     # ---------------------------------------------------------------- what is opened
 
     def leave(self) -> None:
@@ -173,6 +202,7 @@ class ChatDrafts(QObject):
     def was_created(self, chat: int) -> None:
         """The new conversation's draft has become its first question; what was typed since belongs to it."""
         old, self._slot = self._slot_of(None), self._slot_of(chat)
+        self._born = self._slot
         self._place_is_free = not old.temporary
         self._put(old, _NOTHING, with_files=True)
         self._changed = self._files_changed = False

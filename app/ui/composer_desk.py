@@ -1,6 +1,7 @@
 """Between the composer and the controller: the draft, what it takes of the window, what is attached."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from app.ui.drop_zone import DropZone
 if TYPE_CHECKING:
     from app.chat.store_types import NewAttachment
     from app.ui.chat_controller import ChatController
+    from app.ui.chat_drafts import Slot
 
 translate = QCoreApplication.translate
 
@@ -69,8 +71,12 @@ class ComposerDesk(QObject):
         why = translate("ChatPage", "What this question takes of the context.")
         self._composer.set_hint(hint, why=why)
 
-    def _attached(self, items: list["NewAttachment"]) -> None:
-        self._composer.attachments.add(items)
+    def _attached(self, to: "Slot | None", items: list["NewAttachment"]) -> None:
+        drafts = self._controller.drafts
+        if to is None or to == drafts.slot:
+            self._composer.attachments.add(items)
+        else:
+            drafts.add(to, tuple(items))
 
     def _show_costs(self, tokens: list[int | None]) -> None:
         self._composer.attachments.set_tokens(tokens)
@@ -106,13 +112,16 @@ class ComposerDesk(QObject):
 
     def attach(self, paths: Sequence[Path]) -> None:
         """Read files for the next question."""
-        self._controller.run(lambda: picture_files.from_paths(paths), self._attached)
+        self._read(lambda: picture_files.from_paths(paths))
 
     def _attach_image(self, image: QImage) -> None:
-        self._controller.run(lambda: [picture_files.from_image(image)], self._attached)
+        self._read(lambda: [picture_files.from_image(image)])
 
     def _attach_text(self, text: str) -> None:
-        self._attached([attachments.from_paste(text)])
+        self._composer.attachments.add([attachments.from_paste(text)])
+
+    def _read(self, work: "Callable[[], list[NewAttachment]]") -> None:
+        self._controller.run(work, partial(self._attached, self._controller.drafts.slot))
 
     def _choose_files(self) -> None:
         dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"), self._folder)

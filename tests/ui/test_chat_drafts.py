@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.chat.store_types import Draft, NewAttachment
 from app.core.errors import DiskFullError
 from app.core.events import Bus
-from app.ui import chat_drafts
+from app.ui import chat_drafts, picture_files
 from app.ui.pages.chat import ChatPage
 from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
 
@@ -121,6 +121,26 @@ def test_files_stay_with_their_chat(qtbot: QtBot, page: ChatPage) -> None:
     qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
     wait_idle(qtbot, page)
     assert page.controller.place.store.draft_files(first) == ()
+
+
+def test_a_file_goes_where_it_was_attached(
+    qtbot: QtBot, page: ChatPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(qtbot, page, "a chat")
+    first, store = page.controller.chat, page.controller.place.store
+    assert first is not None
+    notes, going_on, plain = tmp_path / "notes.txt", threading.Event(), picture_files.from_paths
+    notes.write_text("inside", encoding="utf-8")
+    monkeypatch.setattr(picture_files, "from_paths", lambda paths: (going_on.wait(30), plain(paths))[1])
+    qtbot.keyClicks(page.composer.edit, "with this")
+    page.desk.attach([notes])
+    page.new_chat()
+    going_on.set()
+    until(qtbot, lambda: [file.name for file in store.draft_files(first)] == ["notes.txt"])
+    assert not shown(page)
+    page.open_chat(first)
+    until(qtbot, lambda: [file.name for file in shown(page).files] == ["notes.txt"])
+    assert page.composer.text() == "with this"
 
 
 def test_a_chat_read_again_keeps_what_is_typed_since(qtbot: QtBot, page: ChatPage) -> None:
