@@ -52,7 +52,8 @@ def _tell_settings() -> None:
 def _named_by_flag(error: HearthError, args: argparse.Namespace) -> HearthError:
     """A setting that a flag gave is called by the flag."""
     group, _, name = str(error.params.get("key", "")).partition(".")
-    if not (isinstance(error, SettingsError) and group == "engine" and getattr(args, name, None) is not None):
+    known = isinstance(error, SettingsError) and group in {"engine", "server"}
+    if not known or getattr(args, name, None) is None:
         return error
     flags = "/".join(_flags(name))
     return UsageError(detail=f"{flags} can't be {error.params['value']}: {error.params['detail']}.")

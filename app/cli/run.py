@@ -40,9 +40,18 @@ def services(args: Namespace) -> Iterator[Services]:
             value = getattr(args, name, None)
             if value is not None:
                 composed.settings.override(f"engine.{name}", value)
+        _check_lists(composed)
         yield composed
     finally:
         composed.close()
+
+
+def _check_lists(composed: Services) -> None:
+    """Read what flags give as lists now, and not with the first request. Raises SettingsError."""
+    if composed.settings.overridden:
+        from app.planning.wishes import from_settings  # noqa: PLC0415 - brings the planner
+
+        from_settings(composed.settings.value.engine)
 
 
 def take_preset(running: Services, args: Namespace, model: str) -> None:

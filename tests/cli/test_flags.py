@@ -1,5 +1,6 @@
 """Everything a LoadPlan holds that a person may choose is a setting with help and a flag of ``serve`` and ``chat``."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,30 @@ def test_a_wrong_value_is_refused_by_its_flag(
     model = tmp_path / "m.gguf"
     write_gguf(model, {"general.architecture": "llama"}, [])
     assert main(["chat", str(model), "-p", "hi", *flags.split()]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("-ot nothing", "-ot/--tensor-overrides/--override-tensor can't be nothing: write PATTERN=BUFFER"),
+        ("--port 99999", "--port can't be 99999: it must be a whole number from 0 to 65535."),
+    ],
+)
+def test_a_server_does_not_start_with_a_wrong_value(
+    flags: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path))
+    logger = logging.getLogger("app")
+    level = logger.level
+    try:
+        assert main(["serve", *flags.split()]) == 2
+    finally:
+        logger.setLevel(level)  # serve sets it
     assert words in capsys.readouterr().err
 
 
