@@ -214,6 +214,15 @@ def _machine(packs: PackStore, workers: dict[str, str]) -> "Machine":
     return without_code(found, chosen)
 
 
+def _supervisor(
+    bus: Bus, paths: Paths, workers: dict[str, str], packs: PackStore, machine: "Callable[[], Machine]"
+) -> Supervisor:
+    return Supervisor(
+        bus, paths.logs, cache=paths.cache, environ=workers, packs=packs,
+        cores=lambda: machine().cpu.best_threads,  # at hand by then: what is loaded was planned
+    )  # fmt: skip
+
+
 def _try_out(pack: Path) -> str:
     """What is wrong with a pack, loaded in a process of its own; nothing when it works."""
     from app.hardware.probe import ProbeFailedError, problem_of, run_probe  # noqa: PLC0415 - see _detect
@@ -355,7 +364,7 @@ def compose(paths: Paths | None = None) -> Services:
     workers = dict(os.environ)
     packs = PackStore(paths.data, lambda: settings.value.engine.packs, _try_out, _cards, workers.copy())
     machine = functools.partial(_machine, packs, workers)
-    supervisor = Supervisor(bus, paths.logs, cache=paths.cache, environ=workers, packs=packs)
+    supervisor = _supervisor(bus, paths, workers, packs, machine)
     overheads, usage = Overheads(paths.cache / "overheads.json"), UsageStore(paths.data / "usage.sqlite")
     run = functools.partial(_measure, workers, packs)
     learned = (paths.cache / "rates.json", overheads, usage)

@@ -106,7 +106,7 @@ def _first_plan(record: ModelRecord, facts: ModelFacts, machine: Machine, wishes
         n_gpu_layers=wishes.n_gpu_layers,
         type_k=wishes.kv_type,
         type_v=wishes.kv_type,
-        n_threads=wishes.n_threads or machine.cpu.best_threads,
+        n_threads=wishes.n_threads,
         use_mmap=wishes.use_mmap,
         use_mlock=wishes.use_mlock,
         projector=record.projector,

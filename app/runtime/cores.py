@@ -9,6 +9,8 @@ with what is left.
 import time
 from collections.abc import Callable
 
+from app.core.types import LoadPlan
+
 EVERY = 0.5
 """Seconds between two looks."""
 TAKEN, FREE = 0.65, 0.35
@@ -42,7 +44,7 @@ class CoreWatch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._system, self._own, self._clock = system or system_seconds, own, clock
-        self._wanted, self._cores = wanted, cores
+        self.wanted, self._cores = wanted, cores
         self.threads = wanted
         self.fastest = wanted
         """What decodes fastest on a quiet machine (``calibration``)."""
@@ -67,7 +69,7 @@ class CoreWatch:
         self._look()
         self.others = max(0.0, busy - mine) / passed
         before = self.threads
-        self.threads = choose(self._wanted, self._cores, self.others, before)
+        self.threads = choose(self.wanted, self._cores, self.others, before)
         return self.threads != before
 
     def rested(self) -> bool:
@@ -78,6 +80,15 @@ class CoreWatch:
         self.threads = max(before, self.threads)
         self._look()
         return self.threads != before
+
+
+def watch_for(plan: LoadPlan, most: int, physical: Callable[[], int]) -> CoreWatch | None:
+    """Threads follow what other programs leave free, unless the plan fixes them: at most ``most`` (0: all physical
+    cores)."""
+    if plan.n_threads is not None:
+        return None
+    cores = physical()
+    return CoreWatch(min(most, cores) if most else cores, cores)
 
 
 def system_seconds() -> float:

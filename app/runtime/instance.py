@@ -75,6 +75,8 @@ class Surroundings:
     environ: Mapping[str, str]
     """Of the workers; read anew for each, so that its owner may change it."""
     packs: Judge | None = None
+    cores: Callable[[], int] = lambda: 0
+    """See ``protocol.Load``."""
 
 
 @dataclass
@@ -225,10 +227,11 @@ class Instance:
 
     def _handle(self, process: _Process, report: Report) -> list[int]:
         if isinstance(report, Events):  # nearly always
-            if report.values:
-                self._read(report.values)
             now = time.monotonic()
-            return [item.key for item in report.items if self._event(item.key, item.event, now)]
+            over = [item.key for item in report.items if self._event(item.key, item.event, now)]
+            if report.values:  # after the words, which somebody waits for
+                self._read(report.values)
+            return over
         match report:
             case Stats(values):
                 self._read(values)
@@ -323,7 +326,7 @@ class Instance:
             return
         self._process = _Process(popen, pipe, Reader(pipe), Outbox(pipe, popen.pid), told, path, oom_kills())
         cache = str(self.around.cache) if self.around.cache else ""
-        self._process.outbox.put(Load(self.model, told, cache))
+        self._process.outbox.put(Load(self.model, told, cache, self.around.cores()))
         self._move("starting")
 
     def _ask_to_end(self) -> None:

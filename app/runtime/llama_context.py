@@ -175,8 +175,8 @@ class Context:
             raise LoadFailedError(model=self.model.path, detail="the adapters can't be used together")
 
     def set_threads(self, decode: int, batch: int) -> None:
-        """Threads for one-token steps and for batches."""
-        lib.llama_set_n_threads(self.pointer, decode, batch)
+        """Threads for one-token steps and for batches (unless the plan fixes those)."""
+        lib.llama_set_n_threads(self.pointer, decode, self.plan.n_threads_batch or batch)
 
     @property
     def threads(self) -> tuple[int, int]:

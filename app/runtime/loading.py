@@ -10,10 +10,9 @@ from msgspec import Struct
 
 from app.core.errors import HearthError, LoadFailedError
 from app.core.events import MemoryUse
-from app.core.types import LoadPlan
 from app.runtime.calibration import ThreadMemory, fastest
 from app.runtime.calibration import key_of as thread_key
-from app.runtime.cores import FREE, CoreWatch
+from app.runtime.cores import FREE, CoreWatch, watch_for
 from app.runtime.embedding import Embedder
 from app.runtime.intake import Eyes, Intake
 from app.runtime.kvstore import STATES, KvStore, Stored, key_of
@@ -71,11 +70,12 @@ def _load(command: Load, send: Callable[[Report], None]) -> Loaded:
     plan, capture = command.plan, LogCapture()
     capture.install()
     start()
-    watch = watch_cores(plan)
+    watch = watch_for(plan, command.cores, physical_cores)
     model = Model.load(plan, command.model, capture, _teller(send))
     try:
         context = Context.create(model, plan, command.model, capture)
-        if watch is not None and watch.changed():
+        if watch is not None:
+            watch.changed()
             context.set_threads(watch.decode, watch.threads)
         send(Progress(WEIGHTS_SHARE, "first_decode"))
         try_decode(context)
@@ -164,7 +164,7 @@ def calibrate(command: Load, context: Context, watch: CoreWatch) -> None:
     wrong), and not for a model that writes no text."""
     if context.memory is None or command.plan.embeddings or not command.cache:
         return
-    memory, cores = ThreadMemory(Path(command.cache)), physical_cores()
+    memory, cores = ThreadMemory(Path(command.cache)), watch.wanted
     try:
         key = thread_key(command.plan, cores)
     except OSError:
@@ -196,14 +196,6 @@ def _with_projector(memory: tuple[MemoryUse, ...], eyes: Eyes) -> tuple[MemoryUs
         msgspec.structs.replace(use, weights=use.weights + size) if use.device == place else use
         for use in memory
     )
-
-
-def watch_cores(plan: LoadPlan) -> CoreWatch | None:
-    """Threads follow what other programs leave free, unless the plan fixes them."""
-    if plan.n_threads is not None:
-        return None
-    cores = physical_cores()
-    return CoreWatch(cores, cores)
 
 
 def _ready(context: Context, lines: list[str], seconds: float, eyes: Eyes) -> Ready:

@@ -17,11 +17,13 @@ from app.core.types import LoadPlan
 
 
 class Load(Struct, frozen=True, tag="load", omit_defaults=True):
-    """Load this model; the first command, sent once. ``cache`` is a folder for what may be kept between runs."""
+    """Load this model; the first command, sent once. ``cache`` is a folder for what may be kept between runs,
+    ``cores`` how many threads to compute with at most where the plan does not fix them (0: all physical cores)."""
 
     model: str
     plan: LoadPlan
     cache: str = ""
+    cores: int = 0
 
 
 class Submit(Struct, frozen=True, tag="submit"):

@@ -63,9 +63,10 @@ class Supervisor:
         cache: Path | None = None,
         environ: Mapping[str, str] | None = None,
         packs: Judge | None = None,
+        cores: Callable[[], int] = lambda: 0,
     ) -> None:
         self._around = Surroundings(
-            bus.publish, logs, cache, dict(os.environ) if environ is None else environ, packs
+            bus.publish, logs, cache, dict(os.environ) if environ is None else environ, packs, cores
         )
         self._instances: dict[str, Instance] = {}
         self._open: dict[str, tuple[Instance, int]] = {}

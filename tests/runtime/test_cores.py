@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.cores import CoreWatch, choose, system_seconds
+from app.core.types import LoadPlan
+from app.runtime.cores import CoreWatch, choose, system_seconds, watch_for
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,11 @@ def test_what_others_did_during_a_rest_takes_no_core_away() -> None:
 
 def test_the_system_tells_its_seconds() -> None:
     assert 0 < system_seconds() <= system_seconds() + 1
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(0, 6), (4, 4), (9, 6)])
+def test_threads_are_left_to_the_engine_up_to_what_this_machine_is_good_for(most: int, wanted: int) -> None:
+    watch = watch_for(LoadPlan("x"), most, lambda: 6)
+    assert watch is not None
+    assert (watch.wanted, watch.decode) == (wanted, wanted)
+    assert watch_for(LoadPlan("x", n_threads=2), most, lambda: 6) is None
