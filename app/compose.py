@@ -249,7 +249,7 @@ def _measure(workers: Mapping[str, str], packs: PackStore, arguments: Sequence[s
     from app.hardware.probe import ProbeFailedError, run_probe  # noqa: PLC0415 - see _detect
 
     try:
-        return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers))
+        return run_probe([*program(), "rates", *arguments], MEASURING, child_environ(workers, spins=True))
     except ProbeFailedError as error:
         if "crashed" in str(error) and "--device" in arguments:  # one that takes too long is only slow
             device = arguments[arguments.index("--device") + 1]

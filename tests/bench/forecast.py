@@ -90,7 +90,7 @@ def _process(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "app.runtime.llama_rates", "--threads", str(THREADS), *arguments]
     found: dict[str, Any] = json.loads(
         subprocess.run(
-            command, cwd=ROOT, check=True, capture_output=True, env=child_environ(os.environ)
+            command, cwd=ROOT, check=True, capture_output=True, env=child_environ(os.environ, spins=True)
         ).stdout
     )
     return found
