@@ -68,7 +68,7 @@ def _blocks(lines: list[str], depth: int) -> Iterator[str]:
             yield _list(lines[at:end], depth)
             at = end
         elif at + 1 < len(lines) and "|" in line and _DIVIDER.match(lines[at + 1]):
-            end = _while(lines, at, lambda found: "|" in found)
+            end = _while(lines, at + 2, lambda found: "|" in found)  # a divider of one column may have none
             yield _table(lines[at:end])
             at = end
         else:

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.chat.markdown_html import to_html
@@ -83,6 +83,7 @@ def test_a_link_opens_without_saying_where_from() -> None:
 
 
 @given(st.text(alphabet="ab \n\t*_~`#>-+|:[](){}<>&\"'1.)\\$xX/=h", max_size=200))
+@example("|\n-")
 def test_any_text_gives_sound_tags(text: str) -> None:
     checked(text)
 
