@@ -291,7 +291,8 @@ def _server(window: "MainWindow") -> list[Command | str]:
             "server_on",
             "server",
             lambda: translate("Menus", "Local API server"),
-            lambda: window.server.turn(not window.server.on),
+            # What Qt shows since the click; the window may not know the server's newest state yet.
+            lambda: window.server.turn(window.actions_.by_name["server_on"].isChecked()),
             "Ctrl+Shift+S",
             checkable=True,
             level="full",

@@ -21,6 +21,7 @@ class ServerSwitch(QObject):
     def __init__(self, services: "Services", bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._host, self.state = services.server, services.server.state()
+        self._wish = False
         bridge.on(ServerChanged, self._on_state, self)
 
     def _on_state(self, state: ServerChanged) -> None:
@@ -34,11 +35,16 @@ class ServerSwitch(QObject):
 
     def turn(self, on: bool, port: int | None = None) -> None:
         """Switch; what goes wrong arrives as a state "failed" with its error."""
-        if on:
-            # The host has published what went wrong as its state: nothing to do twice.
-            tasks.run(lambda: self._host.start(port=port), failed=lambda _error: None, owner=self)
-        else:
-            tasks.run(self._host.stop, owner=self)
+        self._wish = on
+
+        def obey() -> None:  # the newest wish: of two clicks the second may come to its turn first
+            if self._wish:
+                self._host.start(port=port)
+            else:
+                self._host.stop()
+
+        # The host has published what went wrong as its state: nothing to do twice.
+        tasks.run(obey, failed=(lambda _error: None) if on else None, owner=self)
 
     def restart(self) -> None:
         """Stop, then start on the settings' address."""

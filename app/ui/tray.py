@@ -30,7 +30,7 @@ class Tray(QObject):
         self.ask, self.open = self._action(windows.ask_quickly), self._action(self._show_window)
         self.new = self._action(windows.open)
         self.menu.addSeparator()
-        self.serve = self._action(lambda: self.server.turn(not self.server.on))
+        self.serve = self._action(lambda: self.server.turn(self.serve.isChecked()))
         self.serve.setCheckable(True)
         self.menu.addSeparator()
         self.quit = self._action(windows.quit)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 from app.core.events import DownloadChanged, ErrorInfo, RequestLogged
 from app.models.hub_types import RepoSummary, SearchPage
 from tests.fakes.hub_data import STARTER_REPO
+from tests.waiting import until
 
 STARTER = f"{STARTER_REPO}:Q4_1"
 LONG = 20000
@@ -218,6 +219,16 @@ def test_the_menu_switches_the_server_on_and_off(qtbot: Any, window: Any, servic
     action.trigger()
     qtbot.waitUntil(lambda: window.server.state.state == "off", timeout=LONG)
     assert not action.isChecked()
+
+
+def test_the_menu_switches_off_what_it_shows_as_on(qtbot: Any, window: Any, services: Any) -> None:
+    services.settings.set("server.port", 0)
+    action = window.actions_.by_name["server_on"]
+    action.trigger()
+    until(lambda: services.server.state().state == "on")  # which the window was not told yet
+    action.trigger()
+    qtbot.waitUntil(lambda: services.server.state().state == "off", timeout=LONG)
+    qtbot.waitUntil(lambda: not action.isChecked(), timeout=LONG)
 
 
 def test_a_port_in_use_offers_the_free_one(qtbot: Any, window: Any, services: Any) -> None:
