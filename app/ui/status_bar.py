@@ -32,6 +32,8 @@ class StatusBar(QStatusBar):
         self._instances: dict[str, InstanceChanged] = {}
         self._speeds: dict[str, float] = {}
         self._last: float | None = None
+        self._last_of = ""
+        """The model whose speed ``_last`` is; empty: of several, or not known."""
         self._answered = 0.0
         self._figures: list[QWidget] = []
         self._server = services.server.state()
@@ -78,7 +80,15 @@ class StatusBar(QStatusBar):
             self._instances.pop(event.model, None)
         else:
             self._instances[event.model] = event
+        if event.state in {"stopped", "failed"}:
+            self._forget_speed(event.model)
         self.refresh()
+
+    def _forget_speed(self, model: str) -> None:
+        """The line names the models that are loaded: it gives no speed of one that is not."""
+        self._speeds.pop(f"instance:{model}", None)
+        if self._last_of == model or not any(item.state == "ready" for item in self._instances.values()):
+            self._last, self._last_of = None, ""
 
     def _on_server(self, event: ServerChanged) -> None:
         self._server = event
@@ -98,13 +108,14 @@ class StatusBar(QStatusBar):
     def _gone_quiet(self) -> None:
         if self._last is None:
             self._last = sum(self._speeds.values()) or None
+            self._last_of = next(iter(self._speeds)).partition(":")[2] if len(self._speeds) == 1 else ""
         self._speeds.clear()
         self._show_speed()
 
-    def show_answer(self, _model: str, speed: float | None) -> None:
-        """An answer has ended at this speed (tokens/s): shown until something else is written."""
+    def show_answer(self, model: str, speed: float | None) -> None:
+        """An answer has ended at this speed (tokens/s): shown until something else is written, or the model is gone."""
         if speed is not None:
-            self._last, self._answered = speed, time.monotonic()
+            self._last, self._last_of, self._answered = speed, model, time.monotonic()
             self._speeds.clear()
             self._idle.stop()
             self._show_speed()
@@ -145,7 +156,10 @@ class StatusBar(QStatusBar):
     def _speed_why(self, total: float) -> str:
         if total:
             return self.tr("Being written now, all models together.")
-        return self.tr("The last answer.") if self._last else self.tr("No model has been asked yet.")
+        if self._last:
+            return self.tr("The last answer.")
+        ready = any(item.state == "ready" for item in self._instances.values())
+        return self.tr("No model has been asked yet.") if ready else self.tr("No model is loaded")
 
     def _show_server(self) -> None:
         words = {

@@ -10,6 +10,7 @@ from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QSplitter
 
 from app.core.errors import DiskFullError, ModelNotFoundError
+from app.core.events import InstanceChanged
 from app.core.generate import Timings
 from app.core.types import Sample
 from app.planning.detector import Told
@@ -264,6 +265,28 @@ def test_the_status_line_keeps_the_speed_of_the_last_answer(qtbot: Any, window: 
     status._gone_quiet()
     assert status.speed.text() == "55.5 tokens/s"
     assert "last answer" in status.speed.toolTip()
+
+
+def test_the_status_line_forgets_the_speed_of_a_model_that_is_gone(
+    qtbot: Any, window: Any, services: Any
+) -> None:
+    status = window.status
+
+    def tell(model: str, state: str) -> None:
+        services.bus.publish(InstanceChanged("1", model, state))  # type: ignore[arg-type]
+
+    tell("m", "ready")
+    tell("n", "ready")
+    window.answered.emit(
+        1, Entry(1, "assistant", "Yes.", model="m", timings=Timings(decode=0.5, decode_tokens=21))
+    )
+    assert status.speed.text() == "42.0 tokens/s"
+    tell("n", "stopped")
+    qtbot.waitUntil(lambda: status.model.text() == "m")
+    assert status.speed.text() == "42.0 tokens/s"  # of the one that is there
+    tell("m", "stopped")
+    qtbot.waitUntil(lambda: status.speed.text() == "– tokens/s")
+    assert "No model" in status.speed.toolTip()
 
 
 def test_splitters_and_the_page_in_front_are_remembered(qtbot: Any, window: Any, services: Any) -> None:
