@@ -105,6 +105,34 @@ def test_a_page_that_fails_can_be_fetched_again(
     qtbot.waitUntil(fetched, timeout=LONG)
 
 
+@pytest.mark.parametrize("error", [HubServerError(status=503), RuntimeError("odd")])
+def test_a_search_that_fails_shows_no_older_results_and_can_be_tried_again(
+    qtbot: Any, window: Any, services: Any, monkeypatch: Any, error: Exception
+) -> None:
+    broken = [False]
+
+    def search(words: str, **_more: Any) -> SearchPage:
+        if broken[0]:
+            raise error
+        return SearchPage(
+            (RepoSummary(f"me/{words or 'any'}-1"), RepoSummary(f"me/{words or 'any'}-2")), None
+        )
+
+    monkeypatch.setattr(services.hub, "search", search)
+    page = window.open_page("discover")
+    qtbot.waitUntil(lambda: len(found(page)) == 2, timeout=LONG)
+    broken[0] = True
+    page.search("gemma")
+    qtbot.waitUntil(page.banner.isVisible, timeout=LONG)
+    assert found(page) == []
+    assert page.status.text() == ""
+    assert page.banner.button.isVisible()
+    broken[0] = False
+    page.banner.button.click()
+    assert page.banner.isHidden()
+    qtbot.waitUntil(lambda: found(page) == ["me/gemma-1", "me/gemma-2"], timeout=LONG)
+
+
 def test_a_pasted_address_opens_its_repository_and_points_at_its_file(qtbot: Any, discover: Any) -> None:
     addresses = {
         f"https://huggingface.co/{QWEN}/blob/main/Qwen3-8B-Q6_K.gguf": "Q6_K",

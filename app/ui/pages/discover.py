@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.errors import HearthError, HubUnreachableError
+from app.core.errors import HubUnreachableError
 from app.core.events import SettingChanged
 from app.models.hub_address import Address, parse_address
 from app.models.hub_types import RepoDetail, SearchPage
@@ -179,6 +179,7 @@ class DiscoverPage(Page):
     def _ask(self, wanted: Wanted, *, again: bool = False) -> None:
         """``again``: from the Hub also when it was asked before (only going back shows what was found then)."""
         self._address = parse_address(wanted.words, self.services.hub.endpoint) or Address("")
+        self.banner.hide()
         self.searcher.ask(wanted, again=again)
         self._show_status()
 
@@ -233,7 +234,6 @@ class DiscoverPage(Page):
         )
 
     def _show_failure(self, error: Exception, first: bool) -> None:
-        self._show_status()
         described = describe(error)
         if first and isinstance(error, HubUnreachableError):
             self.results.show_first((), False)
@@ -241,8 +241,11 @@ class DiscoverPage(Page):
             self.whole.setCurrentWidget(self.offline)
             return
         self.left.setCurrentWidget(self.list)
+        if first:  # what an earlier search found is no answer to this one
+            self.results.show_first((), False)
+        self._show_status()
         self.results.stalled()
-        label = described.label or (self.tr("Try again") if isinstance(error, HearthError) else "")
+        label = described.label or self.tr("Try again")
         action = (described.action or "retry") if first else "more"
         self.banner.show_words(described.sentence, "bad", label, action, described.details)
 
