@@ -67,13 +67,13 @@ class ChatActs(QObject):
         owner = self._owner
 
         def undo() -> None:
-            owner.run(lambda: store.rewrite(key, old), lambda _none: owner.reload())
+            owner.change(lambda: store.rewrite(key, old), lambda _none: owner.reload())
 
         def done(_none: object) -> None:
             owner.reload()
             owner.undoable.emit(self.tr("Answer changed"), undo)
 
-        owner.run(lambda: store.rewrite(key, new), done)
+        owner.change(lambda: store.rewrite(key, new), done)
 
     def _compare(self, entry: Entry, other: str) -> None:
         owner = self._owner
@@ -92,7 +92,7 @@ class ChatActs(QObject):
             found = store.message(key)
             store.update(found.conversation, model=found.model)
 
-        owner.run(work, lambda _none: owner.reload())
+        owner.change(work, lambda _none: owner.reload())
 
     def _switch(self, key: int, step: int) -> None:
         owner, message, store = self._owner, self._owner.messages.get(key), self._owner.place.store
@@ -101,7 +101,7 @@ class ChatActs(QObject):
         wanted = message.version + step
         if 0 <= wanted < len(message.versions):
             target = message.versions[wanted]
-            owner.run(lambda: store.switch(target), lambda _none: owner.reload())
+            owner.change(lambda: store.switch(target), lambda _none: owner.reload())
 
     def _delete(self, key: int) -> None:
         owner, store = self._owner, self._owner.place.store
@@ -117,13 +117,13 @@ class ChatActs(QObject):
                 owner.open(chat)
 
         def undo() -> None:
-            owner.run(lambda: store.restore_message(key), back)
+            owner.change(lambda: store.restore_message(key), back)
 
         def done(_none: object) -> None:
             owner.reload()
             owner.undoable.emit(self.tr("Message deleted, with what follows it"), undo)
 
-        owner.run(lambda: store.delete_message(key), done)
+        owner.change(lambda: store.delete_message(key), done)
 
     def _fork(self, key: int) -> None:
         owner, store = self._owner, self._owner.place.store

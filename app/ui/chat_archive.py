@@ -13,6 +13,7 @@ from app.ui import chat_export, save_file, tasks
 from app.ui.chat_list import ChatList
 from app.ui.chat_shelf import Imported, Narrow
 from app.ui.dialogs.confirm import ConfirmDialog
+from app.ui.errors import describe
 from app.ui.widgets import Banner
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ChatArchive(QObject):
     def _tell(self, problem: HearthError | None) -> None:
         before, self._told = self._told, "" if problem is None else problem.code
         if problem is not None and problem.code != before:
-            self._controller.report(problem)
+            self._banner.show_error(describe(problem))  # whatever chat is opened
 
     def repair(self) -> None:
         """Save what can be read of a damaged file into a new one."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
@@ -32,7 +33,7 @@ class ChatModels(QObject):
 
     def load(self) -> None:
         """Read the library again."""
-        self._owner.run(self._owner.services.library.records, self._show)
+        self._owner.run(self._owner.services.library.records, self._show, self)
 
     def _show(self, records: Sequence[ModelRecord]) -> None:
         found = chat_models.choices(records, self._owner.services.supervisor.snapshots())
@@ -76,17 +77,20 @@ class ChatModels(QObject):
         """Answer with this model from now on, and load it."""
         services = self._owner.services
         self.set(model)
-        self._owner.run(lambda: services.settings.set("general.last_model", model))
+        keep = partial(services.settings.set, "general.last_model", model)
+        self._owner.run(keep, order=services.settings)
         self._unwanted.set()  # whoever was chosen before needs no room any more
         self._unwanted = over = threading.Event()
-        tasks.run(lambda: services.load(model, over=over), self._watch_load, self._not_loaded, self)
+        failed = partial(self._not_loaded, model)
 
-    def _watch_load(self, future: "Future[InstanceChanged]") -> None:
-        tasks.watch(future, None, self._not_loaded, self)
+        def begun(future: "Future[InstanceChanged]") -> None:
+            tasks.watch(future, None, failed, self)
 
-    def _not_loaded(self, error: Exception) -> None:
+        tasks.run(lambda: services.load(model, over=over), begun, failed, self)
+
+    def _not_loaded(self, model: str, error: Exception) -> None:
         if not isinstance(error, LoadCancelledError):
-            self._owner.report(error)
+            self._owner.report(error, model)
 
     def set(self, model: str) -> None:
         """Answer with this model from now on; it is loaded when asked."""

@@ -200,7 +200,7 @@ class ChatContext(QObject):
     def mark(self, message: int, mark: ContextMark) -> None:
         """Keep a message in the window, leave it out, or neither."""
         store = self._owner.place.store
-        self._owner.run(lambda: store.set_context(message, mark), lambda _none: self.tell())
+        self._owner.change(lambda: store.set_context(message, mark), lambda _none: self.tell())
 
     def summarise(self, message: int) -> None:
         """Have the model shorten a message; its summary then stands for it."""

@@ -3,8 +3,7 @@
 Answers on their way are ``ChatTurns``' business, the list ``ChatShelf``'s, the model's window ``ChatContext``'s. What
 touches the disk runs on the task pool."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.chat.session import ChatSession, TurnEnded
 from app.chat.store_types import Conversation, Draft, NewAttachment, StoredMessage
-from app.core.events import ChatChanged, InstanceChanged, LibraryChanged, LoadWaits
+from app.core.events import ChatChanged, ErrorInfo, InstanceChanged, LibraryChanged, LoadWaits
 from app.ui import chat_place, errors, tasks
 from app.ui.chat_acts import ChatActs
 from app.ui.chat_choice import ChatModels
@@ -28,8 +27,6 @@ from app.ui.turn_view import TurnView
 if TYPE_CHECKING:
     from app.compose import Services
     from app.ui.bridge import Bridge
-
-log = logging.getLogger(__name__)
 
 _FOLLOW_MS = 400
 
@@ -144,8 +141,7 @@ class ChatController(QObject):
         self.drafts.start()
 
     def close(self) -> None:
-        """Keep the draft, stop every timer, and the answers that were asked for here: beside another window they go on.
-        Idempotent."""
+        """Keep the draft, stop every timer and answers that no other window shows. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -156,23 +152,29 @@ class ChatController(QObject):
         self.turns.close(last=chat_place.leave(self._kept))
         self._forget_temporary()
 
-    def run(self, work: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:
-        """Work on the pool; what it raises is shown above the chat."""
-        tasks.run(work, done, self.report, self)
+    def run(self, work: Callable[[], Any], done: tasks.Done = None, order: Hashable = None) -> None:
+        """Work on the pool, in an order if one is given; what it raises is shown above the chat."""
+        tasks.run(work, done, self.report, self, order=order)
 
-    def report(self, error: Exception) -> None:
-        """Show an error that belongs to no message."""
-        self.failed.emit(errors.describe(error))
+    def change(self, work: Callable[[], Any], done: tasks.Done = None) -> None:
+        """The same for what changes a chat: after the changes before it."""
+        self.run(work, done, "chats")
+
+    @property
+    def here(self) -> tuple[chat_place.Place, int | None]:
+        """The open conversation, wherever it is kept."""
+        return self.place, self.chat
+
+    def report(self, error: Exception | ErrorInfo, topic: object = None) -> None:
+        """Show an error that belongs to no message, but to ``topic``: by default the open conversation."""
+        self.failed.emit(errors.describe(error, topic or self.here))
 
     # ---------------------------------------------------------------- the open conversation
 
     def _chat_changed(self, event: ChatChanged) -> None:
         self.shelf.load_soon()
-        if (
-            event.conversation is not None
-            and event.conversation == self.kept_chat
-            and self.turns.here() is None
-        ):
+        mine = event.conversation is not None and event.conversation == self.kept_chat
+        if mine and self.turns.here() is None:
             self.reload(only_if_changed=True)
 
     def retitle(self, known: Sequence[Conversation]) -> None:
@@ -240,7 +242,7 @@ class ChatController(QObject):
             if then is not None:
                 then()
 
-        self.run(work, show)
+        self.run(work, show, self)  # what was read later is shown later
 
     def _show(self, place: chat_place.Place, chat: int, only_if_changed: bool, found: _Found) -> None:
         if place is not self.place or chat != self.chat:
@@ -345,7 +347,7 @@ class ChatController(QObject):
 
     def not_begun(self, turn: TurnView, error: Exception) -> None:
         """A turn could not be begun: what was typed and attached comes back."""
-        self.report(error)
+        self.report(error, (turn.place, turn.conversation))
         self._tell_state()
         assert turn.draft_of is not None
         asked = turn.question.text if turn.question is not None else ""

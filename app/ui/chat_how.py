@@ -57,7 +57,7 @@ class ChatHow(QObject):
         if chat is None:
             self._new_policy = policy
         else:
-            owner.run(lambda: store.set_policy(chat, policy), lambda _none: owner.reload())
+            owner.change(lambda: store.set_policy(chat, policy), lambda _none: owner.reload())
 
     def was_created(self) -> None:
         """The conversation is there: it gets what was chosen for it."""
@@ -83,4 +83,4 @@ class ChatHow(QObject):
         if chat is None:
             self._new_system = text
         else:
-            owner.run(lambda: store.update(chat, system=text), lambda _none: owner.reload())
+            owner.change(lambda: store.update(chat, system=text), lambda _none: owner.reload())

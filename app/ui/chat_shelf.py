@@ -84,7 +84,7 @@ class ChatShelf(QObject):
             words = SearchFilter(narrow.model, narrow.folder, since=narrow.since)
             return known, known, self._store.search(query, words) if query else ()
 
-        self._owner.run(work, partial(self._show, query, narrow))
+        self._owner.run(work, partial(self._show, query, narrow), self)
 
     def _show(
         self,
@@ -152,11 +152,11 @@ class ChatShelf(QObject):
 
     def rename(self, chat: int, title: str) -> None:
         """Give a conversation a title."""
-        self._owner.run(lambda: self._store.rename(chat, title))
+        self._owner.change(lambda: self._store.rename(chat, title))
 
     def change(self, chat: int, **changes: object) -> None:
         """Pin it, put it into a folder, tag it, colour it: the fields of ``ChatStore.update``."""
-        self._owner.run(lambda: self._store.update(chat, **changes))
+        self._owner.change(lambda: self._store.update(chat, **changes))
 
     def rename_folder(self, old: str, new: str) -> None:
         """Another name for a folder; an empty one takes its conversations out."""
@@ -168,13 +168,13 @@ class ChatShelf(QObject):
                 self._store.update(chat, folder=folder)
 
         def undo() -> None:
-            self._owner.run(lambda: put(old))
+            self._owner.change(lambda: put(old))
 
         def done(_none: object) -> None:
             if wanted and new.strip() != old:
                 self._owner.undoable.emit(words, undo)
 
-        self._owner.run(lambda: put(new.strip()), done)
+        self._owner.change(lambda: put(new.strip()), done)
 
     def delete(self, chat: int) -> None:
         """Put a conversation into the bin; it can be taken back."""
@@ -184,20 +184,20 @@ class ChatShelf(QObject):
             owner.open(None)
 
         def undo() -> None:
-            owner.run(lambda: self._store.restore(chat), lambda _none: owner.open(chat))
+            owner.change(lambda: self._store.restore(chat), lambda _none: owner.open(chat))
 
-        owner.run(
+        owner.change(
             lambda: self._store.delete(chat), lambda _none: owner.undoable.emit(self.tr("Chat deleted"), undo)
         )
 
     def restore(self, chat: int) -> None:
         """Take a conversation out of the bin."""
-        self._owner.run(lambda: self._store.restore(chat))
+        self._owner.change(lambda: self._store.restore(chat))
 
     def purge(self, chat: int | None) -> None:
         """Delete for good: one of the bin, or all of it. The page has asked."""
         store = self._store
-        self._owner.run(lambda: store.purge(chat) if chat is not None else store.purge(older_than=0))
+        self._owner.change(lambda: store.purge(chat) if chat is not None else store.purge(older_than=0))
 
     # ---------------------------------------------------------------- from other programs
 
@@ -213,7 +213,7 @@ class ChatShelf(QObject):
                 self._store.delete(chat)
 
         def undo() -> None:
-            owner.run(take_back)
+            owner.change(take_back)
 
         owner.imported.emit(result)
         if chats:

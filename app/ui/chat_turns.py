@@ -12,7 +12,7 @@ from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted, TurnUnsa
 from app.chat.store_types import NewAttachment
 from app.core.events import InstanceChanged, LoadWaits
 from app.core.generate import Delta
-from app.ui import errors, tasks
+from app.ui import tasks
 from app.ui.entries import Entry, attached
 from app.ui.live_answer import LiveAnswer
 from app.ui.load_after import is_ready, load_after
@@ -262,7 +262,7 @@ class ChatTurns(QObject):
             if isinstance(event, TurnEnded):
                 self._ended(turn, event)
             elif isinstance(event, TurnUnsaved):
-                self._owner.failed.emit(errors.describe(event.error))
+                self._owner.report(event.error, (turn.place, turn.conversation))
 
     def _started(self, turn: TurnView, event: TurnStarted) -> None:
         here = self._is_here(turn)

@@ -1,6 +1,6 @@
 """Settings > Engines: which backend drives each device and why, and the backend packs with what can be done to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt
@@ -75,7 +75,7 @@ class EnginesCard(QFrame):
             machine = services.machine()
             return machine, services.packs.packs(), tuple(services.packs.previous())
 
-        tasks.run(work, self._show, self._failed, self)
+        tasks.run(work, self._show, self._failed, self, order=self)
 
     def _show(self, found: Any) -> None:
         self._known = found
@@ -196,9 +196,12 @@ class EnginesCard(QFrame):
 
     def _choose_device(self, gpu: "Gpu", device: str) -> None:
         """The setting names all devices to use: the others keep theirs."""
-        rest = [name for name in self._asked() if name not in gpu.devices]
-        kept = ",".join([*rest, device] if device else rest)
-        self._act(lambda: self._services.settings.set("engine.devices", kept), "")
+
+        def keep() -> None:  # asked there: another card's choice may be on its way
+            rest = [name for name in self._asked() if name not in gpu.devices]
+            self._services.settings.set("engine.devices", ",".join([*rest, device] if device else rest))
+
+        self._act(keep, "", self._services.settings)
 
     # ------------------------------------------------------------------ packs
 
@@ -280,12 +283,12 @@ class EnginesCard(QFrame):
             self.tr("Fetching, verifying and trying it out…"),
         )
 
-    def _act(self, work: Callable[[], object], saying: str) -> None:
+    def _act(self, work: Callable[[], object], saying: str, order: Hashable = None) -> None:
         self.problem.hide()
         if saying or not self._acts:
             self._say(saying)
         self._acts += 1
-        tasks.run(work, self._acted, self._act_failed, self)
+        tasks.run(work, self._acted, self._act_failed, self, order=order)
 
     def _acted(self, _none: object) -> None:
         self._acts -= 1

@@ -47,6 +47,8 @@ class Described:
     details: str = ""
     source: object = field(default=None, compare=False, repr=False)
     """What was described, so that it can be put into another language."""
+    topic: object = field(default=None, compare=False, repr=False)
+    """What it is about: where another is opened, it is not shown any more. None: it holds wherever one is."""
 
     @property
     def sentence(self) -> str:
@@ -54,9 +56,9 @@ class Described:
         return f"{self.text} {self.hint}".strip()
 
 
-def describe(error: BaseException | ErrorInfo | Failed) -> Described:
+def describe(error: BaseException | ErrorInfo | Failed, topic: object = None) -> Described:
     """Translate an error of the core, an error that travelled as data, or any other exception."""
-    return replace(_described(error), source=error)
+    return replace(_described(error), source=error, topic=topic)
 
 
 def again(shown: Described) -> Described:

@@ -1,5 +1,7 @@
 """Settings as rows, drawn from their own declaration: each with its help, its bounds and what is wrong."""
 
+from collections.abc import Hashable
+from functools import partial
 from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QLocale, Qt, QTimer, Signal
@@ -17,7 +19,7 @@ _SETTLE_MS = 400
 _FIELD_WIDTH = 280
 
 
-class Store(Protocol):
+class Store(Hashable, Protocol):
     """Where a row's value comes from and goes to: the settings, or a draft of them."""
 
     def get(self, key: str) -> object:
@@ -85,7 +87,8 @@ class SettingRow(QWidget):
     def _save(self) -> None:
         self._settle.stop()
         value = self.value()
-        tasks.run(lambda: self._store.set(self.info.key, value), self._kept, self._refused, self)
+        put = partial(self._store.set, self.info.key, value)
+        tasks.run(put, self._kept, self._refused, self, order=self._store)
 
     def _kept(self, _none: object) -> None:
         self.problem.hide()

@@ -88,7 +88,7 @@ class LabJobs(QWidget):
 
     def sweep(self) -> None:
         """Show the queue as it is."""
-        tasks.run(self._services.lab.snapshots, self._show, owner=self)
+        tasks.run(self._services.lab.snapshots, self._show, owner=self, order=self)
 
     def set_brief(self, brief: bool) -> None:
         """Only shown while there is something to do or to mend: the room is another view's."""
@@ -239,7 +239,7 @@ class LabJobs(QWidget):
             "cancel": lab.cancel,
             "remove": lab.remove,
         }[name]
-        tasks.run(partial(work, key), lambda _none: self.sweep(), self._show_failure, self)
+        tasks.run(partial(work, key), lambda _none: self.sweep(), self._show_failure, self, order=lab)
 
     def _show_failure(self, error: Exception) -> None:
         self.banner.show_error(describe(error))
@@ -264,7 +264,7 @@ class LabJobs(QWidget):
             for key in gone:
                 lab.remove(key)
 
-        tasks.run(remove, lambda _none: self.sweep(), owner=self)
+        tasks.run(remove, lambda _none: self.sweep(), owner=self, order=lab)
 
     def _give_up_current(self) -> None:
         item = self.table.current()
@@ -286,7 +286,7 @@ class LabJobs(QWidget):
             self.table.select(key)
 
         if key != at:
-            tasks.run(lambda: lab.move(key, at), moved, owner=self)
+            tasks.run(lambda: lab.move(key, at), moved, owner=self, order=lab)
 
     def _shift(self, step: int) -> None:
         item = self.table.current()

@@ -77,4 +77,5 @@ class LibraryActions(QObject):
     def rename(self, model: str, name: str) -> None:
         """Call a model otherwise here; its id and its file stay as they are."""
         library = self._services.library
-        tasks.run(lambda: library.annotate(model, title=name), None, self.failed.emit, self)
+        note = partial(library.annotate, model, title=name)
+        tasks.run(note, None, self.failed.emit, self, order=library)

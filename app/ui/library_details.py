@@ -1,5 +1,6 @@
 """The details of the selected model, beside the table: what it is, how it runs, notes, and what can be done with it."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,8 +167,7 @@ class LibraryDetails(QScrollArea):
         self._headings[0].setVisible(bool(parts))
         self.file.setVisible(bool(parts))
         self.page.setVisible(record.source is not None)
-        favourite = row.facts.favourite
-        self.star.show_icon("star-full" if favourite else "star", "accent" if favourite else "text-2")
+        self._show_star(row.facts.favourite)
         for widget in (self._profiles_line, self._headings[1], self.profiles):
             widget.setVisible(row.runs)
         if row.runs:
@@ -248,12 +248,18 @@ class LibraryDetails(QScrollArea):
         if self._row is None:
             return
         library, model = self._services.library, self._row.id
-        tasks.run(lambda: library.annotate(model, **changes), None, self.failed.emit, self)  # type: ignore[arg-type]
+        note = partial(library.annotate, model, **changes)  # type: ignore[arg-type]
+        tasks.run(note, None, self.failed.emit, self, order=library)
 
     def toggle_star(self) -> None:
         """A favourite, or none any more."""
         if self._row is not None:
-            self._annotate(favourite=not self._row.facts.favourite)
+            self._show_star(not self._starred)  # at once: a second click means what it shows then
+            self._annotate(favourite=self._starred)
+
+    def _show_star(self, on: bool) -> None:
+        self._starred = on
+        self.star.show_icon("star-full" if on else "star", "accent" if on else "text-2")
 
     def _save_tags(self) -> None:
         parts = [part.strip().lstrip("#") for part in self.tags.text().split(",")]

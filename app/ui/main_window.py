@@ -35,6 +35,7 @@ from app.ui.page_list import LEVELS, PAGES, make_page, page_words
 from app.ui.panel_dock import NARROW, PanelDock
 from app.ui.rail import Rail
 from app.ui.server_switch import ServerSwitch
+from app.ui.setting_writer import SettingWriter
 from app.ui.status_bar import StatusBar
 from app.ui.watchman import Watchman
 from app.ui.widgets import Banner, Words, press_by_enter
@@ -83,6 +84,7 @@ class MainWindow(QMainWindow):
         self._downloads: dict[str, str] = {}
         self._jobs: dict[str, str] = {}
         self.focus_ring = FocusRing(self)
+        self._writer = SettingWriter(services.settings, self)
         self.setAcceptDrops(True)
         self.setWindowTitle("Hearth")
         self._build()
@@ -190,8 +192,8 @@ class MainWindow(QMainWindow):
 
     def zoom_by(self, direction: int) -> None:
         """A step larger (1) or smaller (-1)."""
-        now = self.services.settings.value.general.zoom
-        self.set_setting("general.zoom", zoom.step(now, direction))
+        now = self._writer.newest("general.zoom")
+        self.set_setting("general.zoom", zoom.step(now, direction))  # type: ignore[arg-type]
 
     def obey(self, command: str, argument: Any) -> None:
         """Do what a page, a banner or an error's button asked for; unknown commands are ignored."""
@@ -273,7 +275,7 @@ class MainWindow(QMainWindow):
 
     def set_setting(self, key: str, value: object) -> None:
         """Keep a setting; one that can't be written is said above the page."""
-        tasks.run(lambda: self.services.settings.set(key, value), failed=self.say_error, owner=self)
+        self._writer.put(key, value, self.say_error)
 
     def _check_choices(self) -> None:
         general = self.services.settings.value.general

@@ -84,7 +84,7 @@ class MessageDesk(QObject):
         settings = self._controller.services.settings
         kept = lambda _none: self._controller.act(key, "regenerate")  # noqa: E731 - two lines of one act
         keep = lambda: settings.set("chat.logprobs", _LOGPROBS)  # noqa: E731
-        tasks.run(keep, kept, self._controller.report, self)
+        tasks.run(keep, kept, self._controller.report, self, order=settings)
 
     def ask_link(self, url: QUrl) -> None:
         """A link of an answer: opened when the reader says so."""

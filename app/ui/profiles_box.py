@@ -78,7 +78,8 @@ class ProfilesBox(QWidget):
                 self._found = found
                 self._show()
 
-        tasks.run(lambda: (presets.default_for(model), presets.all(model)), done, self._say, self)
+        read = lambda: (presets.default_for(model), presets.all(model))  # noqa: E731 - one line
+        tasks.run(read, done, self._say, self, order=self)
 
     def _show(self) -> None:
         default, presets = self._found

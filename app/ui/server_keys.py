@@ -98,7 +98,7 @@ class ServerKeys(Polled):
 
     def refresh(self) -> None:
         """Read the keys and their sums again."""
-        tasks.run(self._read, self._show, lambda _error: None, self)
+        tasks.run(self._read, self._show, lambda _error: None, self, order=self)
 
     def _read(self) -> list[KeyRow]:
         server = self._services.server
@@ -155,7 +155,7 @@ class ServerKeys(Polled):
     def _act(self, act: Any) -> None:
         row = self.table.current()
         if row is not None:
-            tasks.run(lambda: act(row.id), lambda _none: self._after(), self._say, self)
+            tasks.run(lambda: act(row.id), lambda _none: self._after(), self._say, self, order="keys")
 
     def _after(self) -> None:
         self.refresh()

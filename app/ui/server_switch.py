@@ -44,7 +44,7 @@ class ServerSwitch(QObject):
                 self._host.stop()
 
         # The host has published what went wrong as its state: nothing to do twice.
-        tasks.run(obey, failed=(lambda _error: None) if on else None, owner=self)
+        tasks.run(obey, failed=(lambda _error: None) if on else None, owner=self, order=self._host)
 
     def restart(self) -> None:
         """Stop, then start on the settings' address."""
@@ -53,7 +53,7 @@ class ServerSwitch(QObject):
             self._host.stop()
             self._host.start()
 
-        tasks.run(again, failed=lambda _error: None, owner=self)
+        tasks.run(again, failed=lambda _error: None, owner=self, order=self._host)
 
     def copy_address(self) -> str:
         """Put the base address of the API on the clipboard; "" while the server is off."""

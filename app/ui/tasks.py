@@ -1,6 +1,7 @@
 """Work off the GUI thread: a callable runs on a pool of four, its result comes back on the GUI thread.
 
-The result is dropped when the task was cancelled or the widget that asked is gone. ``close`` joins the threads.
+The result is dropped when the task was cancelled or the widget that asked is gone. What changes something is given an
+``order``: of two quick changes the second is then never overtaken by the first. ``close`` joins the threads.
 """
 
 import logging
@@ -8,7 +9,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import shiboken6
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SIZE = 4
+Done = Callable[[Any], None] | None
 
 
 class Task(Generic[T]):
@@ -32,8 +35,9 @@ class Task(Generic[T]):
         done: Callable[[T], None] | None,
         failed: Callable[[Exception], None] | None,
         owner: QObject | None,
+        order: Hashable = None,
     ) -> None:
-        self.work, self.done, self.failed, self.owner = work, done, failed, owner
+        self.work, self.done, self.failed, self.owner, self.order = work, done, failed, owner, order
         self.cancelled = False
         self.value: T | None = None
         self.error: Exception | None = None
@@ -72,6 +76,9 @@ class Pool(QObject):
         self._waiting: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
         self._done: deque[Task[Any]] = deque()
         self._threads: list[threading.Thread] = []
+        self._behind: dict[Hashable, deque[Task[Any]]] = {}
+        """What waits for an earlier task of its order; the thread that runs that one goes on with it."""
+        self._lock = threading.Lock()
         self._closed = False
         self._finished.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
@@ -80,6 +87,13 @@ class Pool(QObject):
         if self._closed:
             task.cancel()
             return
+        if task.order is not None:
+            with self._lock:
+                behind = self._behind.get(task.order)
+                if behind is not None:
+                    behind.append(task)
+                    return
+                self._behind[task.order] = deque()
         if len(self._threads) < SIZE:
             self._start_thread()
         self._waiting.put(task)
@@ -93,12 +107,26 @@ class Pool(QObject):
 
     def _loop(self) -> None:
         while (task := self._waiting.get()) is not None:
-            if not task.cancelled:
-                task.compute()
-                self.hand_over(task)
+            following: Task[Any] | None = task
+            while following is not None:
+                if not following.cancelled:
+                    following.compute()
+                    self.hand_over(following)
+                following = self._next(following.order)
+
+    def _next(self, order: Hashable) -> Task[Any] | None:
+        """The task that waited for the one of its order that has just ended."""
+        with self._lock:
+            behind = self._behind.get(order)
+            if behind:
+                return behind.popleft()
+            self._behind.pop(order, None)
+            return None
 
     def hand_over(self, task: Task[Any]) -> None:
-        """Have a computed task delivered on the GUI thread (any thread)."""
+        """Have a computed task delivered on the GUI thread (any thread); after the end nobody waits for it."""
+        if self._closed:
+            return
         self._done.append(task)
         try:
             self._finished.emit()
@@ -106,7 +134,7 @@ class Pool(QObject):
             log.debug("a result came after the window had closed")
 
     def _deliver(self) -> None:
-        while self._done:
+        while self._done and not self._closed:
             task = self._done.popleft()
             try:
                 task.deliver()
@@ -114,10 +142,16 @@ class Pool(QObject):
                 log.exception("a view failed on a result")
 
     def close(self, timeout: float = 3.0) -> None:
-        """Drop what waits, tell the threads to end, and wait for them at most ``timeout`` seconds."""
+        """Drop what waits, but for changes (they have an order), tell the threads to end, and wait for them at most
+        ``timeout`` seconds."""
         self._closed = True
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+        waiting = []
+        with suppress(queue.Empty):
+            while True:
+                waiting.append(self._waiting.get_nowait())
+        for task in waiting:
+            if task is not None and task.order is not None:
+                self._waiting.put(task)
         for _ in self._threads:
             self._waiting.put(None)
         end = time.monotonic() + timeout
@@ -141,10 +175,13 @@ def run(
     done: Callable[[T], None] | None = None,
     failed: Callable[[Exception], None] | None = None,
     owner: QObject | None = None,
+    *,
+    order: Hashable = None,
 ) -> Task[T]:
     """Run ``work`` on the pool; then ``done(result)`` or ``failed(error)`` on the GUI thread, unless the task was
-    cancelled or ``owner`` was deleted. Without ``failed`` an error is logged."""
-    task = Task(work, done, failed, owner)
+    cancelled or ``owner`` was deleted. Without ``failed`` an error is logged. Tasks with the same ``order`` (what they
+    change) run one after the other, as they were put."""
+    task = Task(work, done, failed, owner, order)
     _the_pool().put(task)
     return task
 

@@ -1,6 +1,7 @@
 """Beside an API: the verdict in words over an editable table of prices, and the tariff that counts."""
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -305,14 +306,17 @@ class PriceCard(QFrame):
             lambda _none: self.changed.emit(),
             self._failed,
             self,
+            order=self._services.settings,
         )
 
     def _save(self, apis: tuple[ApiPrice, ...]) -> None:
-        tasks.run(lambda: self._tables.save_apis(apis), lambda _none: self.changed.emit(), self._failed, self)
+        save = partial(self._tables.save_apis, apis)
+        tasks.run(save, lambda _none: self.changed.emit(), self._failed, self, order=self)
 
     def _reset(self) -> None:
         def reset() -> None:
-            tasks.run(self._tables.reset_apis, lambda _none: self.changed.emit(), self._failed, self)
+            done = lambda _none: self.changed.emit()  # noqa: E731 - one line
+            tasks.run(self._tables.reset_apis, done, self._failed, self, order=self)
 
         confirm.ask(
             self,

@@ -192,6 +192,8 @@ class Banner(QFrame):
         self._said: tuple[Words, Words] = ("", "")
         self._error: Described | None = None
         self._about = ""
+        self.topic: object = None
+        """See ``Described.topic``."""
         self._closable, self._narrow = closable, False
         self.icon = QLabel(self)
         self.words = make_label(parent=self, wrap=True)
@@ -242,7 +244,7 @@ class Banner(QFrame):
     def show_error(self, error: Described) -> None:
         """Show an error of the core."""
         self.show_words(error.sentence, "bad", error.label, error.action, error.details)
-        self._error = error
+        self._error, self.topic = error, error.topic
 
     def show_words(
         self,
@@ -255,7 +257,7 @@ class Banner(QFrame):
     ) -> None:
         """Any sentence; ``tone`` is good, warn, bad or nothing. Texts given as functions follow the language."""
         self._action, self._tone, self._error, self._said = action, tone, None, (words, label)
-        self._about = about
+        self._about, self.topic = about, None
         self._icon_name = {"bad": "error", "warn": "warning", "good": "check"}.get(tone, "info")
         self.details.setPlainText(details)
         self.details.hide()
@@ -265,6 +267,11 @@ class Banner(QFrame):
         set_property(self, "tone", tone)
         self._restyle()
         self.show()
+
+    def move_on(self, now: object) -> None:
+        """What is said of another topic of this kind is past."""
+        if isinstance(self.topic, type(now)) and self.topic != now:
+            self.hide()
 
     @property
     def about(self) -> str:

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from app.chat.store_types import Conversation
-from app.core.errors import LoadCancelledError, OutOfMemoryError
+from app.core.errors import DiskFullError, LoadCancelledError, OutOfMemoryError
 from app.core.events import Bus, LoadWaits
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
 from app.ui import theme
@@ -413,6 +413,70 @@ def test_picking_another_model_ends_the_wait_for_the_first(
     waits[OTHER.id].set()
     until(qtbot, lambda: ended == [RECORD.id, OTHER.id])
     assert shown == []
+
+
+def test_an_error_goes_with_the_chat_it_is_about(
+    qtbot: QtBot, page: ChatPage, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(qtbot, page, "one")
+    first = page.controller.chat
+    assert first is not None
+    page.new_chat()
+    ask(qtbot, page, "two")
+
+    def full(*_what: object, **_more: object) -> None:
+        raise DiskFullError(path="chats.sqlite", missing="1 kB")
+
+    monkeypatch.setattr(services.chats, "rewrite", full)
+    page.controller.edit(page.transcript.entries[1].key, "corrected")
+    until(qtbot, page._banner.isVisible)
+    page.open_chat(first)
+    until(qtbot, lambda: texts(page)[0] == ("user", "one"))
+    assert page._banner.isHidden()
+
+
+def test_a_model_that_can_t_be_loaded_is_told_of_until_another_is_chosen(
+    qtbot: QtBot, page: ChatPage, services: Any
+) -> None:
+    ask(qtbot, page, "one")
+    load = services.load
+
+    def crash(model: str, **more: object) -> Any:
+        if model == OTHER.id:
+            raise OutOfMemoryError(model=model, detail="2 GiB more are needed")
+        return load(model, **more)
+
+    services.load = crash
+    page.choose_model(OTHER.id)
+    until(qtbot, page._banner.isVisible)
+    page.new_chat()
+    assert page._banner.isVisible()  # it is to answer here, too
+    page.choose_model(RECORD.id)
+    until(qtbot, page._banner.isHidden)
+
+
+def test_changes_of_a_chat_are_made_in_their_order(
+    qtbot: QtBot, page: ChatPage, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(qtbot, page, "one")
+    chat, update = services.chats.conversations()[0].id, services.chats.update
+    gate = threading.Event()
+
+    def slow(number: int, **changes: object) -> None:
+        if changes.get("pinned"):
+            assert gate.wait(60)
+        update(number, **changes)
+
+    monkeypatch.setattr(services.chats, "update", slow)
+    page.controller.shelf.change(chat, pinned=True)
+    page.controller.shelf.change(chat, pinned=False)
+    done: list[object] = []
+    page.controller.run(lambda: services.chats.conversation(chat).pinned, done.append)
+    until(qtbot, lambda: done)
+    gate.set()
+    page.controller.change(lambda: None, done.append)
+    until(qtbot, lambda: len(done) == 2)
+    assert not services.chats.conversation(chat).pinned
 
 
 def test_picking_a_model_loads_and_remembers_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:

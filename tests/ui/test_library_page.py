@@ -1,5 +1,6 @@
 """The Library page over real services: what it lists, finds, notes, verifies, deletes and takes back."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,25 @@ def test_columns_give_way_in_a_narrow_window(qtbot: Any, library: Any, window: A
 
 
 # ------------------------------------------------------------------------------------------- noting
+
+
+def test_two_clicks_on_the_star_are_undone_by_each_other(
+    qtbot: Any, library: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotate, gate, noted = services.library.annotate, threading.Event(), list[object]()
+
+    def slow(model: str, **changes: object) -> None:
+        if changes.get("favourite"):
+            assert gate.wait(60)
+        annotate(model, **changes)
+        noted.append(changes["favourite"])
+
+    monkeypatch.setattr(services.library, "annotate", slow)
+    library.details.star.click()
+    library.details.star.click()
+    gate.set()
+    qtbot.waitUntil(lambda: len(noted) == 2)
+    assert noted == [True, False]
 
 
 def test_notes_and_favourites_are_kept(qtbot: Any, library: Any, services: Any) -> None:

@@ -1,5 +1,6 @@
 """Zoom, levels, motion: the settings that change the whole window."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,27 @@ def test_the_keys_change_the_setting_and_the_whole_window(qtbot: Any, window: An
     window.actions_.by_name["zoom_reset"].trigger()
     qtbot.waitUntil(lambda: QApplication.font().pixelSize() == 13)
     assert window.rail.sizeHint().width() == rail
+
+
+def test_keys_pressed_faster_than_a_setting_is_written_all_count(
+    qtbot: Any, window: Any, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, gate = services.settings.set, threading.Event()
+
+    def slow(key: str, value: object) -> None:
+        assert gate.wait(60)
+        put(key, value)
+
+    monkeypatch.setattr(services.settings, "set", slow)
+    for _ in range(3):
+        window.actions_.by_name["zoom_in"].trigger()
+    window.actions_.by_name["zoom_out"].trigger()
+    gate.set()
+    wanted = zoom.step(zoom.step(100, 1), 1)
+    qtbot.waitUntil(lambda: QApplication.font().pixelSize() == round(13 * wanted / 100))
+    qtbot.waitUntil(
+        lambda: window._writer.newest("general.zoom") == wanted == services.settings.value.general.zoom
+    )
 
 
 def _tree(qtbot: Any) -> tuple[QWidget, QLabel, QWidget, QHBoxLayout]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QCoreApplication, QObject
 
 from app.ui import tasks
 
@@ -87,3 +87,65 @@ def test_four_run_at_a_time(qtbot: Any) -> None:
     gate.set()
     qtbot.waitUntil(lambda: len(done) == 8)
     assert most == 4
+
+
+def test_changes_of_one_thing_are_made_in_their_order(qtbot: Any) -> None:
+    first, made, told = threading.Event(), list[int](), list[int]()
+
+    def change(number: int) -> int:
+        if number == 0:
+            first.wait(30)
+        made.append(number)
+        return number
+
+    for number in range(6):
+        tasks.run(lambda number=number: change(number), told.append, order="a setting")  # type: ignore[misc]
+    other: list[str] = []
+    tasks.run(lambda: "other", other.append, order="another")
+    tasks.run(lambda: "none", other.append)
+    qtbot.waitUntil(lambda: sorted(other) == ["none", "other"])
+    assert made == []
+    first.set()
+    qtbot.waitUntil(lambda: len(told) == 6)
+    assert made == told == list(range(6))
+
+
+def test_a_change_that_fails_or_is_called_off_holds_nothing_up(qtbot: Any) -> None:
+    failed: list[Exception] = []
+    got: list[int] = []
+    tasks.run(lambda: 1 / 0, None, failed.append, order="x")
+    tasks.run(lambda: 2, got.append, order="x").cancel()
+    tasks.run(lambda: 3, got.append, order="x")
+    qtbot.waitUntil(lambda: got == [3])
+    assert len(failed) == 1
+
+
+def test_changes_that_wait_are_made_before_the_end(qtbot: Any) -> None:
+    gates = [threading.Event() for _ in range(tasks.SIZE)]
+    held = [tasks.run(lambda gate=gate: gate.wait(30)) for gate in gates]  # type: ignore[misc]
+    made: list[int] = []
+    for number in range(3):
+        tasks.run(lambda number=number: made.append(number), order="x")  # type: ignore[misc]
+    tasks.run(lambda: made.append(-1))
+    threading.Timer(0.05, lambda: [gate.set() for gate in gates]).start()
+    tasks.close(timeout=30)
+    assert made == [0, 1, 2]
+    assert len(held) == tasks.SIZE
+
+
+def test_what_ends_after_the_end_is_told_nobody(qtbot: Any) -> None:
+    gate, owner = threading.Event(), QObject()
+
+    def late() -> None:
+        gate.wait(30)
+        raise OSError("the store is closed by now")
+
+    task = tasks.run(late, owner=owner)  # would be logged, and fail this test
+    pool = tasks._the_pool()
+    qtbot.waitUntil(lambda: not pool._waiting.qsize())
+    tasks.close(timeout=0)
+    gate.set()
+    for thread in pool._threads:
+        thread.join(30)
+    assert task.error is not None
+    QCoreApplication.processEvents()

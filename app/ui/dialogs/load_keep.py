@@ -32,7 +32,7 @@ class PresetBox(QComboBox):
 
     def refresh(self) -> None:
         """Read the presets again."""
-        tasks.run(lambda: self._services.presets.all(self._model), self._show, None, self)
+        tasks.run(lambda: self._services.presets.all(self._model), self._show, None, self, order=self)
 
     def _show(self, found: tuple[Preset, ...]) -> None:
         while self.count() > 1:
@@ -105,7 +105,7 @@ class KeepButton(QPushButton):
         self._run(work)
 
     def _run(self, work: Callable[[], None]) -> None:
-        tasks.run(work, lambda _none: self._done(), self.failed.emit, self)
+        tasks.run(work, lambda _none: self._done(), self.failed.emit, self, order=self._services.presets)
 
     def _done(self) -> None:
         self.setText(self.tr("Saved"))

@@ -174,6 +174,7 @@ class ShortcutsDialog(Dialog):
             lambda _none: keymap().set_own(changed),
             lambda error: self._say(describe(error).sentence),
             self,
+            order=self._settings,
         )
 
     # ------------------------------------------------------------------ showing

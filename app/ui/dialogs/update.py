@@ -5,6 +5,7 @@ Each step is one sentence with the button that does the next thing. Everything r
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,8 @@ class UpdateDialog(Dialog):
     def _choose(self, how: str) -> None:
         settings = self._services.settings
         then = self.accept if how == "never" else self.look
-        tasks.run(lambda: settings.set("updates.look", how), lambda _none: then(), self._failed, self)
+        put = partial(settings.set, "updates.look", how)
+        tasks.run(put, lambda _none: then(), self._failed, self, order=settings)
 
     def look(self) -> None:
         """Ask the address what there is."""

@@ -24,6 +24,7 @@ from app.ui.empty_state import EmptyState
 from app.ui.entries import Entry
 from app.ui.find_bar import FindBar
 from app.ui.message_desk import MessageDesk
+from app.ui.model_picker import ModelChoice
 from app.ui.transcript import Transcript
 from app.ui.undo_bar import UndoBar
 from app.ui.widgets import Banner
@@ -217,14 +218,13 @@ class ChatPage(QWidget):
 
     def tab_parts(self) -> list[QWidget]:
         """The page's parts as they are read; messages are made in any order."""
-        views = self.transcript.built_views()
         return [
             self.list,
             self.head,
             self._banner,
             self._stack,
             self.transcript,
-            *views,
+            *self.transcript.built_views(),
             self._context,
             self.composer,
         ]
@@ -235,7 +235,8 @@ class ChatPage(QWidget):
         self.head.show_title(title)
         if self.find_bar.isVisible():
             self.find_bar.finish()
-        now = (self.controller.place, self.controller.chat)
+        now = self.controller.here
+        self._banner.move_on(now)
         edits = self._edits.setdefault(now[0], {})  # a store numbers all its messages
         self.transcript.set_entries(entries, keep_place=self._shown == now, edits=edits)
         self._shown = now
@@ -261,8 +262,10 @@ class ChatPage(QWidget):
         self._stack.setCurrentWidget(self.transcript)
         self.controller.acts.keep(answer)
 
-    def _show_models(self, choices: list[object], current: str) -> None:
-        self.picker.set_choices(choices, current)  # type: ignore[arg-type]
+    def _show_models(self, choices: list[ModelChoice], current: str) -> None:
+        self.picker.set_choices(choices, current)
+        loaded = {choice.id for choice in choices if choice.state == "loaded"}
+        self._banner.move_on("" if current in loaded else current)
         self.model_changed.emit(current)
         self.head.second.setEnabled(len(self.controller.names) > 1)
         self._show_empty_text()
@@ -274,6 +277,7 @@ class ChatPage(QWidget):
 
     def _say(self, words: str, tone: str) -> None:
         self._banner.show_words(words, tone) if words else self._banner.hide()
+        self._banner.topic = self.controller.here
 
     def _show_empty_text(self) -> None:
         chat_empty.show(self._empty, self.controller.models.there_are, self.controller.place.temporary)

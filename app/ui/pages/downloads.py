@@ -146,6 +146,7 @@ class DownloadsPage(Page):
             None,
             lambda error: self.banner.show_error(describe(error)),
             self,
+            order=settings,
         )
 
     # ------------------------------------------------------------------ order
@@ -158,7 +159,7 @@ class DownloadsPage(Page):
             self.table.select(key)
 
         if key != at:
-            tasks.run(lambda: downloads.move(key, at), moved, owner=self)
+            tasks.run(lambda: downloads.move(key, at), moved, owner=self, order=downloads)
 
     def _shift(self, step: int) -> None:
         row = self.table.current()
@@ -249,24 +250,21 @@ class DownloadsPage(Page):
         if name == "cancel" and row.done >= _WORTH_ASKING:
             self._ask_cancel(row)
         else:
-            tasks.run(lambda: work(key), lambda _none: self._sweep(), owner=self)
+            tasks.run(lambda: work(key), lambda _none: self._sweep(), owner=self, order=downloads)
 
     def _ask_cancel(self, row: DownloadChanged) -> None:
         from app.ui.dialogs import confirm  # noqa: PLC0415 - rarely asked
-
-        def cancel() -> None:
-            tasks.run(lambda: self.services.downloads.cancel(row.id), lambda _none: self._sweep(), owner=self)
 
         confirm.ask(
             self,
             self.tr("Cancel this download?"),
             self.tr("{size} that came already are deleted.").format(size=words.size(row.done)),
             self.tr("Cancel the download"),
-            cancel,
+            lambda: self._all(lambda: self.services.downloads.cancel(row.id)),
         )
 
     def _all(self, work: Callable[[], None]) -> None:
-        tasks.run(work, lambda _none: self._sweep(), owner=self)
+        tasks.run(work, lambda _none: self._sweep(), owner=self, order=self.services.downloads)
 
     def _ask_cancel_all(self) -> None:
         from app.ui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - rarely asked
@@ -299,7 +297,7 @@ class DownloadsPage(Page):
             for key in gone:
                 self.services.downloads.remove(key)
 
-        tasks.run(remove, lambda _none: self._sweep(), owner=self)
+        self._all(remove)
 
     # ------------------------------------------------------------------ words
 

@@ -68,6 +68,7 @@ class LibraryPage(Page):
         self.deletion = Deletion(services, self.states, self)
         self.disk = DiskUse(services, self.states, self)
         self.stack, self._tick = QStackedWidget(self), QTimer(self, interval=_TICK_MS)
+        self._reading: tasks.Task[Found] | None = None
         self._tick.timeout.connect(self._tell_time)
         self._lay_out()
         self.undo = UndoBar(self.stack)
@@ -138,15 +139,13 @@ class LibraryPage(Page):
 
     def reload(self) -> None:
         """Read the library again, off the GUI thread."""
-        tasks.run(self._find, self._show_found, self._show_error, self)
+        if self._reading is not None:
+            self._reading.cancel()  # what is read now is newer
+        self._reading = tasks.run(self._find, self._show_found, self._show_error, self)
 
     def _find(self) -> Found:
         library = self.services.library
         return library.records(), library.all_facts(), library.suggested_folders()
-
-    def _look_again(self) -> Found:
-        self.services.library.rescan()
-        return self._find()
 
     def _show_found(self, found: Found) -> None:
         records, facts, self._suggested = found
@@ -191,7 +190,8 @@ class LibraryPage(Page):
             "folders",
         )
         paths = "\n".join(folder.path for folder in self._suggested)
-        tasks.run(lambda: settings.set("general.stores_offered", paths), None, lambda _error: None, self)
+        keep = partial(settings.set, "general.stores_offered", paths)
+        tasks.run(keep, None, lambda _error: None, self, order=settings)
 
     def _fix(self, action: str) -> None:
         if action == "folders":
@@ -350,7 +350,7 @@ class LibraryPage(Page):
     def entered(self) -> None:
         # What is known at once, then what a look at the folders finds.
         self.reload()
-        tasks.run(self._look_again, self._show_found, self._show_error, self)
+        tasks.run(self.services.library.rescan, lambda _none: self.reload(), self._show_error, self)
         self._tell_time()
 
     def hideEvent(self, event: QHideEvent) -> None:

@@ -1,5 +1,6 @@
 """The Server page: one switch, and behind tabs what it does, how to reach it, who may, and how it behaves."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
@@ -243,7 +244,10 @@ class ServerPage(Page):
         self.rows["server.port"].show_value(port)
         settings = self.services.settings
         tasks.run(
-            lambda: settings.set("server.port", port), lambda _none: self._switch.turn(True, port), owner=self
+            lambda: settings.set("server.port", port),
+            lambda _none: self._switch.turn(True, port),
+            owner=self,
+            order=settings,
         )
 
     def _answer_network(self, on: bool) -> None:
@@ -253,7 +257,8 @@ class ServerPage(Page):
             if self._switch.state.state == "on":
                 self._switch.restart()
 
-        tasks.run(lambda: settings.set("server.host", host), kept, lambda _error: self._show_network(), self)
+        put = partial(settings.set, "server.host", host)
+        tasks.run(put, kept, lambda _error: self._show_network(), self, order=settings)
 
     def _propose_key(self) -> None:
         self.show_tab("keys")
