@@ -5,8 +5,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QLocale, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from app.core.errors import HearthError
 from app.core.settings import SettingInfo
 from app.ui import tasks
 from app.ui.errors import describe
@@ -36,9 +38,12 @@ class SettingRow(QWidget):
 
     saved = Signal(str)
 
-    def __init__(self, info: SettingInfo, store: Store, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, info: SettingInfo, store: Store, parent: QWidget | None = None, *, at_once: bool = False
+    ) -> None:
+        """``at_once``: the store is in memory alone, so that nobody waits for it."""
         super().__init__(parent)
-        self.info, self._store = info, store
+        self.info, self._store, self._at_once = info, store, at_once
         self._before: Any = None
         """What the default took the place of, until something else does."""
         self.title = make_label(parent=self, wrap=True)
@@ -88,7 +93,15 @@ class SettingRow(QWidget):
         self._settle.stop()
         value = self.value()
         put = partial(self._store.set, self.info.key, value)
-        tasks.run(put, self._kept, self._refused, self, order=self._store)
+        if not self._at_once:
+            tasks.run(put, self._kept, self._refused, self, order=self._store)
+            return
+        try:
+            put()
+        except HearthError as error:
+            self._refused(error)
+        else:
+            self._kept(None)
 
     def _kept(self, _none: object) -> None:
         self.problem.hide()
@@ -126,10 +139,11 @@ class SettingRow(QWidget):
         self.reset.show_icon("undo" if self._before is None else "redo")
         self.reset.set_words(words)
 
-    def flush(self) -> None:
-        """Save what has not settled yet."""
+    def flush(self) -> bool:
+        """Save what has not settled yet. Returns False when the field shows what was refused."""
         if self._settle.isActive():
             self._save()
+        return self.problem.isHidden()
 
     def retranslate(self) -> None:
         """Put the texts in place again."""
@@ -152,6 +166,10 @@ class SettingRow(QWidget):
     def matches(self, words: list[str]) -> bool:
         """True when every word is in the title, help or key."""
         return matches(self.info, words)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.flush()  # who closes the window right after a change means it
+        super().hideEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:

@@ -5128,6 +5128,17 @@
     </message>
 </context>
 <context>
+    <name>LoadOptions</name>
+    <message>
+        <source>Find an option</source>
+        <translation>Tìm một tùy chọn</translation>
+    </message>
+    <message>
+        <source>No option has these words.</source>
+        <translation>Không tùy chọn nào có các từ này.</translation>
+    </message>
+</context>
+<context>
     <name>LoadedModels</name>
     <message>
         <source>Unload {model}</source>

@@ -9,6 +9,7 @@ import pytest
 import shiboken6
 
 from app.core.engine_settings import Engine
+from app.core.errors import SettingsError
 from app.core.types import Forecast
 from app.planning.rates import Rates, RatesStore, TypeRate
 from app.ui import tasks, translate, words
@@ -86,7 +87,7 @@ def test_the_button_names_the_context_that_fits(qtbot: Any, open_dialog: Any) ->
     dialog = open_dialog()
     dialog.tabs.setCurrentIndex(1)
     for name, value in (("guardrail", "custom"), ("guardrail_gib", 0.3)):
-        row = dialog._rows[f"engine.{name}"]
+        row = dialog.options.rows[f"engine.{name}"]
         row.show_value(value)
         row._save()
     dialog.context.setValue(6000)
@@ -94,7 +95,7 @@ def test_the_button_names_the_context_that_fits(qtbot: Any, open_dialog: Any) ->
     assert dialog.load.text() == "Load with 5k context"
     dialog.context.setValue(3000)
     assert dialog.load.text() == "Load with 3k context"
-    assert dialog._rows["engine.guardrail"].field.currentText() == "Custom"
+    assert dialog.options.rows["engine.guardrail"].field.currentText() == "Custom"
 
 
 def test_an_unmeasured_machine_says_so_and_offers_to_measure(open_dialog: Any) -> None:
@@ -107,7 +108,7 @@ def test_an_unmeasured_machine_says_so_and_offers_to_measure(open_dialog: Any) -
 def test_every_option_of_a_load_is_there(qtbot: Any, open_dialog: Any) -> None:
     dialog = open_dialog()
     dialog.tabs.setCurrentIndex(1)
-    shown = {key.partition(".")[2] for key in dialog._rows} | {
+    shown = {key.partition(".")[2] for key in dialog.options.rows} | {
         "n_ctx",
         "n_gpu_layers",
         "n_parallel",
@@ -119,11 +120,50 @@ def test_every_option_of_a_load_is_there(qtbot: Any, open_dialog: Any) -> None:
         "tensor_overrides",
         "rope_scaling",
     }
-    row = dialog._rows["engine.rope_freq_scale"]
+    row = dialog.options.rows["engine.rope_freq_scale"]
     row.show_value(0.5)
     row._save()
     qtbot.waitUntil(lambda: dialog.context.maximum() == 4 * 8192, timeout=LONG)
     assert dialog.wishes().beyond_trained
+
+
+def test_all_options_have_the_room_and_are_found_by_words(qtbot: Any, open_dialog: Any) -> None:
+    dialog = open_dialog()
+    height = dialog.height()
+    dialog.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: dialog.stack.height() > height // 2)
+    assert dialog.height() <= height
+    assert dialog.verdict.isVisible()
+    dialog.options.search.setText("flash")
+    assert {key for key, row in dialog.options.rows.items() if row.isVisibleTo(dialog)} == {
+        "engine.flash_attn",
+        "engine.v_type",
+    }
+    dialog.options.search.setText("no such thing")
+    assert dialog.options.nothing.isVisible()
+    dialog.tabs.setCurrentIndex(0)
+    assert dialog.what_if.isVisible()
+
+
+def test_what_was_changed_just_before_loading_counts(qtbot: Any, open_dialog: Any) -> None:
+    dialog, asked = open_dialog(), list[Any]()
+    dialog.load_asked.connect(asked.append)
+    dialog.tabs.setCurrentIndex(1)
+    dialog.options.rows["engine.n_threads"].field.setValue(3)
+    dialog._accept()
+    assert [wishes.n_threads for wishes in asked] == [3]
+
+
+def test_an_option_that_was_refused_is_shown_instead_of_loading(qtbot: Any, open_dialog: Any) -> None:
+    dialog, asked = open_dialog(), list[Any]()
+    dialog.load_asked.connect(asked.append)
+    dialog.tabs.setCurrentIndex(1)
+    row = dialog.options.rows["engine.rope_freq_scale"]
+    row._refused(SettingsError(key="engine.rope_freq_scale", value="-1", detail="a number from 0"))
+    dialog.tabs.setCurrentIndex(0)
+    dialog._accept()
+    assert asked == []
+    assert dialog.tabs.currentIndex() == 1
 
 
 def test_what_is_chosen_is_kept_as_defaults_and_as_a_preset(

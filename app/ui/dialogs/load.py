@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QSlider,
     QSpinBox,
     QStackedWidget,
@@ -21,7 +20,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.settings import describe as describe_settings
 from app.core.types import ModelRecord
 from app.planning.estimate import contexts
 from app.planning.memory import KV_TYPES
@@ -30,12 +28,13 @@ from app.ui.context_scale import ContextScale, Mark
 from app.ui.dialogs.base import Dialog
 from app.ui.dialogs.load_forecast import Forecaster
 from app.ui.dialogs.load_keep import KeepButton, PresetBox
+from app.ui.dialogs.load_options import LoadOptions
 from app.ui.dialogs.load_outcome import Outcome, OutcomeView
 from app.ui.dialogs.load_price import PriceLine
 from app.ui.dialogs.load_whatif import WhatIf
 from app.ui.engine_draft import EngineDraft
 from app.ui.errors import describe
-from app.ui.forms import SettingRow, choice_words
+from app.ui.forms import choice_words
 from app.ui.widgets import Hairline, make_button, make_label, pad_spin, set_property
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class LoadDialog(Dialog):
         self._forecaster = Forecaster(record, services)
         self._task: tasks.Task[Any] | None = None
         self._outcome: Outcome | None = None
-        self._rows: dict[str, SettingRow] = {}
+        self.options: LoadOptions | None = None
         self.setMinimumWidth(theme.px(760))
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settle.timeout.connect(self._forecast)
@@ -124,15 +123,19 @@ class LoadDialog(Dialog):
         self.what_if.changed.connect(self._settle.start)
         self.measure = make_button(self._measure, "link", self, compact=True)
         self.measure.hide()
-        last = QHBoxLayout()
+        self.below, last = QWidget(self), QHBoxLayout()
+        below = QVBoxLayout(self.below)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(12)
+        below.addWidget(self.price)
+        below.addLayout(last)
         last.addWidget(self.what_if, 1)
         last.addWidget(self.measure)
         self.body.addLayout(head)
-        self.body.addWidget(self.stack)
+        self.body.addWidget(self.stack, 1)
         self.body.addWidget(Hairline(self))
         self.body.addWidget(self.outcome)
-        self.body.addWidget(self.price)
-        self.body.addLayout(last)
+        self.body.addWidget(self.below)
         self._make_buttons()
 
     def _make_buttons(self) -> None:
@@ -169,27 +172,12 @@ class LoadDialog(Dialog):
 
     def _open_tab(self, at: int) -> None:
         if at == 1 and self.stack.count() == 1:
-            self.stack.addWidget(self._all_fields())
+            self.options = LoadOptions(self._draft, (*_BASIC, *_NOT_HERE), self)
+            self.options.saved.connect(self._changed)
+            self.stack.addWidget(self.options)
         self.stack.setCurrentIndex(at)
-
-    def _all_fields(self) -> QWidget:
-        """Every setting of a load that the first tab has not, from its declaration."""
-        holder = QWidget(self)
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 8, 0)
-        column.setSpacing(0)
-        for info in describe_settings():
-            name = info.key.partition(".")[2]
-            if info.group == "engine" and name not in (*_BASIC, *_NOT_HERE):
-                row = SettingRow(info, self._draft, holder)
-                row.saved.connect(lambda _key: self._changed())
-                self._rows[info.key] = row
-                column.addWidget(row)
-                column.addWidget(Hairline(holder))
-        area = QScrollArea(self)
-        area.setWidgetResizable(True)
-        area.setWidget(holder)
-        return area
+        self.outcome.set_brief(at == 1)  # many options: they have the room of what is told beside the bars
+        self.below.setHidden(at == 1)
 
     # ------------------------------------------------------------------ words
 
@@ -273,8 +261,8 @@ class LoadDialog(Dialog):
     def _take_engine(self, engine: Any) -> None:
         """A preset was chosen."""
         self._draft.engine = engine
-        for key, row in self._rows.items():
-            row.show_value(self._draft.get(key))
+        if self.options is not None:
+            self.options.show_draft()
         self._show_draft()
         self._settle.start()
 
@@ -359,6 +347,9 @@ class LoadDialog(Dialog):
         tasks.run(self._services.outlook.measure, done, failed, self)
 
     def _accept(self) -> None:
+        if self.options is not None and not self.options.flush():
+            self.tabs.setCurrentIndex(1)
+            return
         wishes = self.wishes()
         if self._refused():
             wishes = msgspec.structs.replace(wishes, guardrail="off")

@@ -62,6 +62,11 @@ class OutcomeView(QWidget):
         self._grid.addWidget(cell, row, column, side)
         self._cells[row, column] = cell
 
+    def set_brief(self, brief: bool) -> None:
+        """Verdict and bars alone: the room is the options'."""
+        for widget in (*self._cells.values(), self.origin, self.reasons):
+            widget.setVisible(not brief)
+
     def show_outcome(self, found: Outcome) -> None:
         """Everything of it."""
         planned = found.after.planned
