@@ -1,11 +1,21 @@
 """What the quantization lab asks of its process, and what it hears back. JSON lines over pipes."""
 
+import os
+
 from msgspec import Struct
 
 from app.core.types import LoadPlan
 
 CHUNK = 512
 """Tokens computed in one piece, as llama-imatrix and llama-perplexity do."""
+SLAB = 16 << 20
+"""Bytes of a tensor's rows for each thread that quantizes: as they are, as float32 and quantized."""
+
+
+def slab_bytes(threads: int) -> int:
+    """Bytes that quantizing works on at once, with so many threads (0: all). Of a large tensor only so many rows are
+    taken apart: what stays in the processor's cache is not fetched twice, and a tensor of 4 GB takes no more memory."""
+    return SLAB * max(2, threads or os.cpu_count() or 1)
 
 
 class QuantizeJob(Struct, frozen=True, tag="quantize", tag_field="job", kw_only=True):

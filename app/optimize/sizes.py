@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.core.errors import LabRefusedError
-from app.core.lab import CHUNK, QuantizeJob
+from app.core.lab import CHUNK, QuantizeJob, slab_bytes
 from app.models.gguf import Header, TensorInfo, read_header
 from app.models.summary import summarize
 from app.optimize.process import run_job
@@ -112,8 +112,10 @@ def free_space(folder: Path) -> int:
 
 
 def quantizing_memory(header: Header) -> int:
-    """Bytes: the largest tensor as it is, as float32, and quantized at worst as large (llama-quant.cpp)."""
-    return max((tensor.bytes + 8 * tensor.elements for tensor in header.tensors), default=0)
+    """Bytes: the largest tensor as it is, and the rows of it that are worked on at once: as float32, and quantized at
+    worst as large (llama-quant.cpp)."""
+    most = slab_bytes(0)
+    return max((tensor.bytes + min(8 * tensor.elements, most) for tensor in header.tensors), default=0)
 
 
 def computing_memory(model: Path, header: Header, *, every: bool) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from app.core.errors import LabDiskFullError, NeedsMatrixError, QuantizeFailedError, UnknownTypeError
-from app.core.lab import LabDone, LabProgress, QuantizeJob
+from app.core.lab import LabDone, LabProgress, QuantizeJob, slab_bytes
 from app.runtime.llama import fast, lib
 from app.runtime.llama_packs import engine_commit
 
@@ -171,7 +171,7 @@ def _fallbacks(text: str) -> list[str]:
 def _params(job: QuantizeJob) -> tuple[Any, list[Any]]:
     params, alive = lib.llama_model_quantize_default_params(), list[Any]()
     params.ftype = _known(FILE_TYPES, job.type)
-    params.nthread = job.threads
+    params.nthread, params.max_buf_size = job.threads, slab_bytes(job.threads)
     params.allow_requantize, params.pure = job.requantize, job.pure
     if job.embedding:
         params.token_embedding_type = _known(TENSOR_TYPES, job.embedding)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.core.errors import LabRefusedError
 from app.core.events import Bus
-from app.core.lab import LabProgress, QuantizeJob
+from app.core.lab import LabProgress, QuantizeJob, slab_bytes
 from app.core.paths import Paths
 from app.models.gguf import read_header
 from app.models.hub import Hub
@@ -62,6 +62,10 @@ def test_a_dry_run_is_kept(tiny: Path) -> None:
 def test_memory_and_disk_are_counted(tiny: Path, tmp_path: Path) -> None:
     header = read_header(tiny)
     assert sizes.quantizing_memory(header) == 12 * 64 * 49152
+    huge = replace(header.tensors[0], shape=(8192, 128_256), bytes=2 * 8192 * 128_256)
+    worked_on = sizes.quantizing_memory(replace(header, tensors=(huge,))) - huge.bytes
+    assert worked_on == slab_bytes(0) < 2 * huge.bytes
+    assert slab_bytes(16) == 8 * slab_bytes(1)
     some, every = (sizes.computing_memory(tiny, header, every=whole) for whole in (False, True))
     assert every - some == sizes.AT_ONCE // 2 * 49152 * 4
     assert sizes.reference_bytes(header, 2) == 2 * 256 * (8192 * 6 + 8)
