@@ -135,11 +135,11 @@ class ConversationStore:
 
         return self._file.write(work, durable=False)
 
-    def save_new_draft(self, place: int, text: str) -> "Future[None]":
-        """The same for a chat in which nothing was asked yet. Several may be begun; ``place`` (from 1) tells them
-        apart."""
+    def save_new_draft(self, place: int, draft: Draft) -> "Future[None]":
+        """The same for a chat in which nothing was asked yet, with how it will be asked, but without its files. Several
+        may be begun; ``place`` (from 1) tells them apart."""
         return self._file.write(
-            lambda connection: store_drafts.keep_new(connection, place, text), durable=False
+            lambda connection: store_drafts.keep_new(connection, place, draft), durable=False
         )
 
     def save_draft_files(

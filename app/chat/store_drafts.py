@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from msgspec.structs import replace
+
 from app.chat.store_types import Draft, NewAttachment
 
 _PUT = "INSERT INTO draft_file (conversation, place, kind, name, mime, text, data) VALUES (?,?,?,?,?,?,?)"
@@ -10,10 +12,12 @@ _TAKE = (
 )
 
 
-def keep_new(connection: sqlite3.Connection, place: int, text: str) -> None:
-    """Replace the text of the new chat's draft at ``place``; nothing is kept of an empty one."""
-    if text:
-        connection.execute("INSERT OR REPLACE INTO new_draft (id, text) VALUES (?, ?)", (place, text))
+def keep_new(connection: sqlite3.Connection, place: int, draft: Draft) -> None:
+    """Replace the new chat's draft at ``place``, all but its files; nothing is kept of an empty one."""
+    values = (place, draft.text, draft.system, draft.policy or "")
+    if draft.text or draft.system is not None or draft.policy is not None:
+        sql = "INSERT OR REPLACE INTO new_draft (id, text, system, policy) VALUES (?, ?, ?, ?)"
+        connection.execute(sql, values)
     else:
         connection.execute("DELETE FROM new_draft WHERE id = ?", (place,))
 
@@ -36,7 +40,10 @@ def files(
 
 def new(connection: sqlite3.Connection) -> dict[int, Draft]:
     """Every draft of a new chat, by its place; those of files alone, too."""
-    texts = dict(connection.execute("SELECT id, text FROM new_draft").fetchall())
+    rows = connection.execute("SELECT id, text, system, policy FROM new_draft").fetchall()
+    known = {place: Draft(text, (), system, policy or None) for place, text, system, policy in rows}
     places = connection.execute("SELECT DISTINCT place FROM draft_file WHERE conversation IS NULL").fetchall()
-    wanted = sorted({*texts, *(place for (place,) in places)})
-    return {place: Draft(texts.get(place, ""), files(connection, None, place)) for place in wanted}
+    wanted = sorted({*known, *(place for (place,) in places)})
+    return {
+        place: replace(known.get(place, Draft()), files=files(connection, None, place)) for place in wanted
+    }

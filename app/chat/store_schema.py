@@ -90,6 +90,10 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX draft_file_conversation ON draft_file (conversation);
     """,
+    """
+    ALTER TABLE new_draft ADD COLUMN system TEXT;
+    ALTER TABLE new_draft ADD COLUMN policy TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 VERSION = len(MIGRATIONS)

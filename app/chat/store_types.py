@@ -63,9 +63,13 @@ class Draft(Struct, frozen=True):
 
     text: str = ""
     files: tuple[NewAttachment, ...] = ()
+    system: str | None = None
+    """The system prompt chosen for a chat in which nothing was asked yet; None: none was chosen."""
+    policy: ContextPolicy | None = None
+    """Its context policy, likewise."""
 
     def __bool__(self) -> bool:
-        return bool(self.text or self.files)
+        return self != Draft()
 
 
 class Attachment(Struct, frozen=True):

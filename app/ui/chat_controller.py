@@ -214,7 +214,6 @@ class ChatController(QObject):
     def _go_to(self, place: chat_place.Place, chat: int | None) -> None:
         self.drafts.leave()
         self.place, self.chat, self.conversation = place, chat, None
-        self.how.forget()
         self.messages, self.entries = {}, []
         self.side_by_side = self._elsewhere = False
         self.place_changed.emit(place.temporary)
@@ -339,8 +338,9 @@ class ChatController(QObject):
     def was_created(self, chat: int, question: str) -> None:
         """The first question has made the open conversation."""
         self.chat = chat
-        self.drafts.was_created(chat)
-        self.how.was_created()
+        policy = self.drafts.was_created(chat)
+        if policy is not None:
+            self.how.set_policy(policy)
         self.title = next(iter(question.strip().splitlines()), "")
         self.title_changed.emit(self.title)
         self.shelf.load_soon()

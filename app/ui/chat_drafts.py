@@ -7,9 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
 from PySide6.QtCore import QObject, QTimer
 
 from app.chat.store_types import Conversation, Draft, NewAttachment
+from app.core.generate import ContextPolicy
 from app.ui import tasks
 
 if TYPE_CHECKING:
@@ -106,7 +108,9 @@ class ChatDrafts(QObject):
 
     def keep(self, text: str, files: tuple[NewAttachment, ...]) -> None:
         """Remember what is typed and attached but not sent."""
-        draft = Draft(text, files)
+        self._keep(replace(self._now, text=text, files=files))
+
+    def _keep(self, draft: Draft) -> None:
         if self._slot is None or draft == self._now:
             return
         with_files, self._now = draft.files != self._now.files, draft
@@ -118,6 +122,19 @@ class ChatDrafts(QObject):
             self._timer.start()
 
     @property
+    def begun(self) -> Draft:
+        """The draft of the new chat that is open, for how it is to be asked; empty where a conversation is."""
+        return self._now if self._slot is not None and self._slot.chat is None else _NOTHING
+
+    def choose_system(self, text: str) -> None:
+        """The system prompt of the new chat that is open."""
+        self._keep(replace(self._now, system=text))
+
+    def choose_policy(self, policy: ContextPolicy) -> None:
+        """What happens in the new chat that is open when its window is full."""
+        self._keep(replace(self._now, policy=policy))
+
+    @property
     def slot(self) -> Slot | None:
         """Whose draft the composer holds."""
         return self._slot
@@ -127,14 +144,14 @@ class ChatDrafts(QObject):
         if slot.chat is None and self._slot is not None and self._slot == self._born:
             slot = self._slot  # the new chat's question was sent before they were read
         if slot.chat is None:
-            self._put(slot, Draft(self._new.text, self._new.files + files), with_files=True)
+            self._put(slot, replace(self._new, files=self._new.files + files), with_files=True)
             return
         read, unsaved = self._read(slot, slot.chat), self._unsaved.get(slot)
 
         def put(found: Draft) -> None:
-            draft = Draft(found.text, found.files + files)
+            draft = replace(found, files=found.files + files)
             if slot == self._slot:  # and opened again meanwhile
-                self._owner.drafted.emit(Draft(self._now.text, self._now.files + files))
+                self._owner.drafted.emit(replace(self._now, files=self._now.files + files))
             else:
                 self._put(slot, draft, with_files=True)
 
@@ -199,21 +216,25 @@ class ChatDrafts(QObject):
             if slot in self._unsaved:
                 self._write(slot)
 
-    def was_created(self, chat: int) -> None:
-        """The new conversation's draft has become its first question; what was typed since belongs to it."""
+    def was_created(self, chat: int) -> ContextPolicy | None:
+        """The new conversation's draft has become its first question; what was typed since belongs to it. Returns the
+        policy that was chosen for it."""
+        policy = self.begun.policy
         old, self._slot = self._slot_of(None), self._slot_of(chat)
         self._born = self._slot
         self._place_is_free = not old.temporary
         self._put(old, _NOTHING, with_files=True)
         self._changed = self._files_changed = False
+        self._now = replace(self._now, system=None, policy=None)
         if self._now:
             self._note(with_files=bool(self._now.files))
+        return policy
 
     def give_back(self, slot: Slot, question: Draft) -> Draft:
         """A question could not be asked: it is a draft again, unless something else was typed."""
         here = slot == self._slot
         now = self._now if here else self._unsaved.get(slot, _Unsaved(_NOTHING, with_files=False)).draft
-        draft = Draft(now.text or question.text, now.files or question.files)
+        draft = replace(now, text=now.text or question.text, files=now.files or question.files)
         if here:
             self._now = draft
         self._put(slot, draft, with_files=True)
@@ -246,16 +267,17 @@ class ChatDrafts(QObject):
         """Not on the pool: what is written twice must be written in its order, and the writer has a queue. The file is
         open, since the draft or the chat was read before."""
         unsaved, store, place = self._unsaved[slot], slot.store, self._place if slot.chat is None else 0
-        text = unsaved.draft.text
+        draft = unsaved.draft
         if self._closed or store.problem is not None:
             return  # the store closes, too; or it is said above the page that nothing can be written
         if unsaved.with_files:
             tasks.watch(
-                store.save_draft_files(slot.chat, unsaved.draft.files, place),
+                store.save_draft_files(slot.chat, draft.files, place),
                 failed=self._owner.report,
                 owner=self,
             )
-        written = store.save_draft(slot.chat, text) if slot.chat else store.save_new_draft(place, text)
+        chat = slot.chat
+        written = store.save_draft(chat, draft.text) if chat else store.save_new_draft(place, draft)
         tasks.watch(written, lambda _none: self._written(slot, unsaved), self._owner.report, self)
 
     def _written(self, slot: Slot, unsaved: _Unsaved) -> None:
@@ -277,4 +299,5 @@ class ChatDrafts(QObject):
 
 def _joined(kept: Draft, typed: Draft) -> Draft:
     text = "\n".join(filter(None, (kept.text, typed.text)))
-    return Draft(text, kept.files + typed.files)
+    system = kept.system if typed.system is None else typed.system
+    return Draft(text, kept.files + typed.files, system, typed.policy or kept.policy)

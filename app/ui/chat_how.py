@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 
 
 class ChatHow(QObject):
-    """Also keeps what was chosen for a conversation that is not there yet."""
+    """What is chosen for a conversation that is not there yet is part of its draft."""
 
     def __init__(self, owner: "ChatController") -> None:
         super().__init__(owner)
         self._owner = owner
-        self._new_system: str | None = None
-        self._new_policy: ContextPolicy | None = None
-
-    def forget(self) -> None:
-        """Another conversation was opened."""
-        self._new_system = self._new_policy = None
 
     def options(self, model: str = "") -> TurnOptions:
         """How the next turn is asked."""
@@ -47,7 +41,7 @@ class ChatHow(QObject):
     def policy(self) -> ContextPolicy:
         """What happens when the window of the open conversation is full."""
         kept = self._owner.conversation
-        own = kept.policy if kept is not None else self._new_policy
+        own = kept.policy if kept is not None else self._owner.drafts.begun.policy
         return own or self._owner.services.settings.value.chat.context_policy
 
     def set_policy(self, policy: ContextPolicy) -> None:
@@ -55,23 +49,17 @@ class ChatHow(QObject):
         owner = self._owner
         chat, store = owner.chat, owner.place.store
         if chat is None:
-            self._new_policy = policy
+            owner.drafts.choose_policy(policy)
         else:
             owner.change(lambda: store.set_policy(chat, policy), lambda _none: owner.reload())
-
-    def was_created(self) -> None:
-        """The conversation is there: it gets what was chosen for it."""
-        policy, self._new_policy = self._new_policy, None
-        if policy is not None:
-            self.set_policy(policy)
 
     def system_prompt(self) -> str:
         """What the open conversation begins with, or a new one would."""
         owner = self._owner
         if owner.conversation is not None:
             return owner.conversation.system
-        if self._new_system is not None:
-            return self._new_system
+        if owner.drafts.begun.system is not None:
+            return owner.drafts.begun.system
         profile = owner.services.presets.current(owner.model) if owner.model else None
         usual = owner.services.settings.value.chat.system_prompt
         return profile.system if profile is not None and profile.system else usual
@@ -81,6 +69,6 @@ class ChatHow(QObject):
         owner = self._owner
         chat, store = owner.chat, owner.place.store
         if chat is None:
-            self._new_system = text
+            owner.drafts.choose_system(text)
         else:
             owner.change(lambda: store.update(chat, system=text), lambda _none: owner.reload())

@@ -91,15 +91,20 @@ def test_drafts_are_kept(store: ChatStore) -> None:
 def test_drafts_of_new_chats_and_attached_files_are_kept(store: ChatStore, file: Path, bus: Bus) -> None:
     made = store.create()
     files = (NewAttachment("a.txt", text="inside"), NewAttachment("b.png", "image", "image/png", data=b"png"))
-    store.save_new_draft(1, "half a thought")
-    store.save_new_draft(2, "gone")
-    store.save_new_draft(2, "")
+    store.save_new_draft(1, Draft("half a thought"))
+    store.save_new_draft(2, Draft("gone"))
+    store.save_new_draft(2, Draft())
+    store.save_new_draft(4, Draft("", (), "Be brief.", "rolling"))
     store.save_draft_files(None, files[:1], 3)
     store.save_draft_files(made.id, files[:1])
     store.save_draft_files(made.id, files)
     store.close()
     again = ChatStore(file, bus)
-    assert again.new_drafts() == {1: Draft("half a thought"), 3: Draft("", files[:1])}
+    assert again.new_drafts() == {
+        1: Draft("half a thought"),
+        3: Draft("", files[:1]),
+        4: Draft("", (), "Be brief.", "rolling"),
+    }
     assert again.draft_files(made.id) == files
     again.delete(made.id)
     again.purge(made.id)

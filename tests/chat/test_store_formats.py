@@ -39,7 +39,7 @@ def test_an_old_file_opens_with_everything_in_it(kept: Path, tmp_path: Path, bus
     store.set_context(answer.id, "pinned")
     assert store.message(answer.id).context == "pinned"
     assert store.new_drafts() == {}
-    store.save_new_draft(1, "begun").result()
-    assert store.new_drafts() == {1: Draft("begun")}
+    store.save_new_draft(1, Draft("begun", system="", policy="stop")).result()
+    assert store.new_drafts() == {1: Draft("begun", system="", policy="stop")}
     store.close()
     assert file.with_name(f"chats.format-{number_of(kept)}.sqlite").exists()

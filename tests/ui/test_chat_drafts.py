@@ -58,8 +58,31 @@ def test_the_draft_of_a_new_chat_is_there_after_a_restart(qtbot: QtBot, services
         assert not services.chats.conversation(second.controller.chat).draft
 
 
+def test_how_a_new_chat_is_to_be_asked_is_there_after_a_restart(qtbot: QtBot, services: Any) -> None:
+    with chat_page(qtbot, services) as first:
+        until(qtbot, lambda: first.controller.drafts._place)
+        first.controller.how.set_system("Be brief.")
+        first.controller.how.set_policy("rolling")
+        ask_elsewhere = services.chats.create("another").id
+        first.open_chat(ask_elsewhere)
+        until(qtbot, lambda: first.controller.how.system_prompt() == "")
+        first.new_chat()
+        assert first.controller.how.system_prompt() == "Be brief."
+    until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("", (), "Be brief.", "rolling")})
+    with chat_page(qtbot, services) as second:
+        until(qtbot, lambda: second.controller.how.system_prompt() == "Be brief.")
+        assert second.controller.how.policy == "rolling"
+        ask(qtbot, second, "a question")
+        chat = second.controller.chat
+        assert services.chats.conversation(chat).system == "Be brief."
+        until(qtbot, lambda: services.chats.conversation(chat).policy == "rolling")
+        until(qtbot, lambda: services.chats.new_drafts() == {})
+        second.new_chat()
+        assert second.controller.how.system_prompt() == ""  # what was chosen was for that one
+
+
 def test_what_is_typed_before_the_draft_was_read_follows_it(qtbot: QtBot, services: Any) -> None:
-    services.chats.save_new_draft(1, "kept").result()
+    services.chats.save_new_draft(1, Draft("kept")).result()
     reading, plain = threading.Event(), services.chats.new_drafts
     services.chats.new_drafts = lambda: (reading.wait(30), plain())[1]
     with chat_page(qtbot, services) as page:
@@ -93,7 +116,7 @@ def test_each_window_keeps_its_own(qtbot: QtBot, page: ChatPage, services: Any) 
 
 def test_drafts_of_windows_that_are_no_more_come_one_after_the_other(qtbot: QtBot, services: Any) -> None:
     for place, text in ((1, "one"), (2, "two")):
-        services.chats.save_new_draft(place, text).result()
+        services.chats.save_new_draft(place, Draft(text)).result()
     with chat_page(qtbot, services) as page:
         until(qtbot, lambda: page.composer.text() == "one")
         qtbot.keyClick(page.composer.edit, Qt.Key.Key_Return)
