@@ -223,6 +223,12 @@ class Delta(Struct, frozen=True, tag="delta", omit_defaults=True):
     """Indices of messages a context policy left out of the prompt (sent once, first)."""
 
 
+def is_text(delta: Delta) -> bool:
+    """It is a piece of text and nothing else."""
+    more = delta.reasoning or delta.tool_calls or delta.logprobs or delta.dropped or delta.prompt_tokens
+    return bool(delta.text) and not more
+
+
 class Finished(Struct, frozen=True, tag="finished"):
     """A choice has ended. Usage and timings are of this choice; the prompt is counted with choice 0."""
 
@@ -243,6 +249,12 @@ class Failed(Struct, frozen=True, tag="failed"):
     code: str
     message: str
     params: dict[str, str | int | float] = field(default_factory=dict)
+
+
+class Spilled(Struct, frozen=True, tag="spilled"):
+    """Bytes that were written to a request's reader past its sink and did not fit there: they go before all else."""
+
+    data: bytes
 
 
 GenerateEvent = Delta | Finished | Failed

@@ -35,7 +35,7 @@ PROCESSOR = "CPU"
 class Engine(Protocol):
     """The part of the supervisor that is used."""
 
-    def submit(self, model_id: str, request: GenerateRequest, sink: Sink, /) -> None:
+    def submit(self, model_id: str, request: GenerateRequest, sink: Sink, /, *, asks: bool = False) -> None:
         """Ask; the sink's last event is Finished(done=True) or Failed."""
 
 
@@ -214,10 +214,10 @@ class Recorded:
     def __init__(self, engine: Engine, recorder: Recorder, source: str) -> None:
         self._engine, self._recorder, self._source = engine, recorder, source
 
-    def submit(self, model_id: str, request: GenerateRequest, sink: Sink) -> None:
+    def submit(self, model_id: str, request: GenerateRequest, sink: Sink, *, asks: bool = False) -> None:
         """Ask, and take note."""
         watched = self._recorder.watch(model_id, sink, self._source, request.conversation)
-        self._engine.submit(model_id, request, watched)
+        self._engine.submit(model_id, request, watched, asks=asks)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

@@ -23,6 +23,12 @@ class AnswerParser(Protocol):
     close_text: str
     markers: tuple[str, ...]
     """Special tokens whose text must be fed, though they are control tokens."""
+    starts: tuple[str, ...]
+    """What ends a plain text."""
+
+    @property
+    def plain(self) -> bool:
+        """Text without the first letter of one of ``starts`` comes out as it goes in, and changes nothing."""
 
     def feed(self, text: str) -> list[Delta]:
         """What is certain now."""
@@ -82,9 +88,9 @@ class TagParser:
         self._tags, self._form, self._tools = tags, form, tools
         self.close_text = f"\n{tags.close}\n\n" if tags.close.startswith("</") else tags.close
         self.markers = _markers(tags, form)
-        starts = (form.start,) if form else ()
-        self._content_marks = MarkScanner(starts)
-        self._thought_marks = MarkScanner((tags.close, *starts))
+        self.starts: tuple[str, ...] = (form.start,) if form else ()
+        self._content_marks = MarkScanner(self.starts)
+        self._thought_marks = MarkScanner((tags.close, *self.starts))
         self._reader: ToolReader | None = None
         self._calls = 0
         self._head: str | None = None if opened else ""
@@ -94,6 +100,12 @@ class TagParser:
         """White space held back: at the beginning of a part it is dropped, before a call too. None: shown at once."""
         self._fresh = (opened or closed) and not continued
         self.reasoning_open = opened
+
+    @property
+    def plain(self) -> bool:
+        """See AnswerParser."""
+        decided = self._head is None and self._reader is None and self._space is None
+        return decided and not self.reasoning_open and not self._content_marks.held
 
     # The usual token of an ordinary answer takes the first two lines.
     def feed(self, text: str) -> list[Delta]:

@@ -29,6 +29,8 @@ class HarmonyParser:
         "<|return|>",
     )
 
+    starts: tuple[str, ...] = _BODY
+
     def __init__(self, channel: str = "") -> None:
         self._head = MarkScanner(_HEAD)
         self._body = MarkScanner(_BODY)
@@ -38,6 +40,11 @@ class HarmonyParser:
             self._kind = "reasoning"
         self._calls = 0
         self.reasoning_open = self._kind == "reasoning"
+
+    @property
+    def plain(self) -> bool:
+        """See AnswerParser."""
+        return self._kind == "text" and not self._body.held
 
     def feed(self, text: str) -> list[Delta]:
         """What is certain now."""

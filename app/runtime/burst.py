@@ -6,10 +6,12 @@ or room has to be looked for. After a decode every line of code comes from main 
 three tokens costs a third.
 """
 
+import ctypes
 import time
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 from app.runtime.choosing import Chooser
+from app.runtime.llama_burst import MOST_ENDS, Stretch
 from app.runtime.llama_context import OK, Context
 from app.runtime.sampling import NO_TOKEN
 from app.runtime.scheduler import Scheduler
@@ -20,13 +22,20 @@ class Burst:
     """Goes on where a step ended that computed one token for each of ``writers``, in this order, and sampled the next
     one. Valid as long as these are all that is open and running. Engine thread only."""
 
-    def __init__(self, context: Context, scheduler: Scheduler, writers: Sequence[Writer]) -> None:
-        self._context, self._scheduler = context, scheduler
+    def __init__(
+        self, context: Context, scheduler: Scheduler, writers: Sequence[Writer], visitors: ctypes.c_int32
+    ) -> None:
+        """``visitors``: not 0 when somebody waits for the engine thread."""
+        self._context, self._scheduler, self._visitors = context, scheduler, visitors
         self.writers = tuple(writers)
         self._jobs = [writer.job for writer in writers]
         self._chooser = Chooser(context, [writer.sampler for writer in writers])
         self._ends = frozenset({NO_TOKEN}).union(*(writer.ends for writer in writers))
-        self._alone = not all(writer.answer.endless and writer.patience for writer in writers)
+        rows = self._chooser.rows
+        usable = rows is not None and len(self._ends) <= MOST_ENDS
+        self._stretch = Stretch(context, rows, self._ends, visitors) if rows and usable else None
+        self._speaking: list[Writer] = []
+        """In the last run, those whose text went to their readers at once."""
         self.left = self._room()
         """Steps that can be computed without a look at limits: of answers, of the context, of the cache. (Nothing but
         this takes room as long as it is valid.)"""
@@ -52,15 +61,44 @@ class Burst:
                 most = min(most, writer.limit - writer.answer.tokens)
         return most
 
-    def run(self, visitors: Sized) -> int:
-        """Compute at most ``left`` steps, fewer when text is due, an answer ends, or ``visitors`` is not empty.
-        Returns llama_decode's last code."""
-        most = 1 if self._alone else self.left
-        context, batch, ends = self._context, self._context.batch, self._ends
+    def run(self, patience: float) -> int:
+        """Compute at most ``left`` steps, fewer when text is due, an answer ends, somebody comes, or ``patience``
+        (seconds) is over. Returns llama_decode's last code."""
         tokens = [job.tokens[-1] for job in self._jobs]
-        due = 0.0 if self._alone else min([writer.show_at for writer in self.writers])
+        self.began = time.monotonic()
+        stretch = self._stretch
+        if stretch is None or not self._chooser.prepare():
+            self._speaking = []
+            return self._run_here(tokens, self._due(patience))
+        self._speaking = [writer for writer in self.writers if writer.speaks]
+        for at, writer in enumerate(self.writers):
+            stretch.speak(at, writer.speaker if writer.speaks else None)
+        due = self._due(patience)
+        code = stretch.run(tokens, self.left if due else 1, due - self.began)
+        self.rows, self.pace, self.ended = stretch.rows, stretch.pace, self.began + stretch.passed
+        if self.rows:
+            self._chooser.chosen(self.rows[-1], len(self.rows))
+        for at, writer in enumerate(self.writers):
+            if writer.speaker is not None:
+                writer.speaker.rest = stretch.unsaid(at)
+        return code
+
+    def _due(self, patience: float) -> float:
+        """When the first text has to be written that goes by us; 0: after each step."""
+        due = self.began + patience
+        for writer in self.writers:
+            if writer in self._speaking:
+                continue
+            if not (writer.answer.endless and writer.patience):
+                return 0.0
+            due = min(due, writer.show_at)
+        return due
+
+    def _run_here(self, tokens: list[int], due: float) -> int:
+        most = self.left if due else 1
+        context, batch, ends = self._context, self._context.batch, self._ends
         self.rows = rows = []
-        self.began = now = time.monotonic()
+        now = self.began
         while True:
             batch.advance(tokens)
             code = context.decode()
@@ -70,7 +108,8 @@ class Burst:
             rows.append(tokens)
             before, now = now, time.monotonic()
             self.pace = now - before
-            if len(rows) >= most or visitors or not ends.isdisjoint(tokens) or now + self.pace / 2 >= due:
+            over = len(rows) >= most or self._visitors.value or now + self.pace / 2 >= due
+            if over or not ends.isdisjoint(tokens):
                 break
         self.ended = now
         return code
@@ -84,8 +123,12 @@ class Burst:
         last = []
         for at, (writer, job) in enumerate(zip(self.writers, self._jobs, strict=True)):
             writer.pace, writer.last_at = self.pace, self.ended
-            for row in self.rows[:-1]:
-                job.tokens.append(row[at])
-                writer.answer.push(row[at])
+            known = [row[at] for row in self.rows[:-1]]
+            job.tokens += known
+            if writer in self._speaking:
+                writer.spoke(len(known))
+            else:
+                for token in known:
+                    writer.answer.push(token)
             last.append((writer, self.rows[-1][at]))
         return last

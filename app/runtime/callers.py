@@ -20,6 +20,8 @@ class Asked:
 
     id: str
     sink: Sink
+    spill: Callable[[bytes], None] = lambda _data: None
+    """Gets what was written past the sink and did not fit (``Spilled``)."""
 
 
 def deliver(sink: Sink, event: GenerateEvent) -> None:

@@ -6,9 +6,11 @@ other reads EOF.
 
 import os
 import select
+import socket
 import struct
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
 from multiprocessing import connection
 from pathlib import Path
@@ -19,6 +21,8 @@ CHUNK, MORE = 65_536, 1 << 20
 """Bytes asked for at once, and while a long frame comes. (For a buffer of 128 KB or more the C library maps new pages
 each time, which takes longer than everything else that a token costs in this process's pipe.)"""
 _HEADER = struct.Struct("!i")  # multiprocessing/connection.py, Connection._send_bytes
+MOST_SOCKETS = 16
+"""That come with one system call."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -87,6 +91,26 @@ class Writer:
             written += os.write(self._fd, data[written:])
 
 
+def _split(data: bytes) -> tuple[list[bytes], bytes]:
+    """Whole frames, and what is left."""
+    found, at = [], 0
+    while at + _HEADER.size <= len(data):
+        (length,) = _HEADER.unpack_from(data, at)
+        if at + _HEADER.size + length > len(data):
+            break
+        found.append(data[at + _HEADER.size : at + _HEADER.size + length])
+        at += _HEADER.size + length
+    return found, data[at:]
+
+
+def send_with(pipe: Any, frame: bytes, handle: int) -> None:
+    """Write a short frame with a socket that ``Inlet`` gets its own handle of (not on Windows). Raises OSError."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as own:
+        data = _HEADER.pack(len(frame)) + frame
+        sent = socket.send_fds(own, [data], [handle])
+        own.sendall(data[sent:])
+
+
 class Reader:
     """Reads frames of a pipe that ``Writer`` or ``multiprocessing.connection`` wrote: all that one system call brings
     (``recv_bytes`` makes two for each frame)."""
@@ -104,16 +128,39 @@ class Reader:
         data = os.read(self._fd, MORE if self._rest else CHUNK)
         if not data:
             raise EOFError
-        data = self._rest + data if self._rest else data
-        found, at = [], 0
-        while at + _HEADER.size <= len(data):
-            (length,) = _HEADER.unpack_from(data, at)
-            if at + _HEADER.size + length > len(data):
-                break
-            found.append(data[at + _HEADER.size : at + _HEADER.size + length])
-            at += _HEADER.size + length
-        self._rest = data[at:]
+        found, self._rest = _split(self._rest + data if self._rest else data)
         return found
+
+
+class Inlet:
+    """Reads frames one by one, and the sockets that came with them (``send_with``). For one thread."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe, self._waiter = pipe, Waiter()
+        self._frames: deque[bytes] = deque()
+        self._sockets: deque[int] = deque()
+        self._rest = b""
+        self._own = None if sys.platform == "win32" else socket.socket(fileno=os.dup(pipe.fileno()))
+
+    def frame(self) -> bytes:
+        """The next one. Raises EOFError or OSError at the end."""
+        if self._own is None:
+            return bytes(self._pipe.recv_bytes())
+        while not self._frames:
+            # (A thread that waits in read itself is woken each time the other side has read something: Linux tells all
+            # who sleep on a socket that there is room to write. A core was taken from the engine for each token.)
+            self._waiter.wait([self._pipe], None)
+            data, sockets, _, _ = socket.recv_fds(self._own, MORE if self._rest else CHUNK, MOST_SOCKETS)
+            self._sockets += sockets
+            if not data:
+                raise EOFError
+            found, self._rest = _split(self._rest + data)
+            self._frames += found
+        return self._frames.popleft()
+
+    def socket(self) -> int:
+        """The oldest socket that came and was not asked for; the caller closes it."""
+        return self._sockets.popleft()
 
 
 class Waiter:

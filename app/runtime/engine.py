@@ -5,15 +5,27 @@ A step asks the scheduler for a batch, computes it, samples one token for each s
 what came of it in one message. Everything else (templates, tokenizing, the pipe) is other threads' work.
 """
 
+import ctypes
 import gc
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
 from app.core.events import ErrorInfo
-from app.core.generate import Delta, Failed, Finished, FinishReason, GenerateEvent, Timings, Usage
+from app.core.generate import (
+    Delta,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerateEvent,
+    Spilled,
+    Timings,
+    Usage,
+    is_text,
+)
 from app.runtime.burst import Burst
 from app.runtime.cores import EVERY, CoreWatch
 from app.runtime.idle import CopyCost, free_memory
@@ -28,7 +40,8 @@ from app.runtime.sampling import NO_TOKEN, Logprobs
 from app.runtime.scheduler import Scheduler
 from app.runtime.shelf import StateShelf
 from app.runtime.sight import Sight
-from app.runtime.writers import Open, Writer, held_back
+from app.runtime.speaker import Speaker
+from app.runtime.writers import OFFER, Open, Writer, held_back
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +86,7 @@ class Engine:
         self._eog = model.eog_tokens
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
+        self._visitors = ctypes.c_int32(0)  # seen by a stretch of steps that runs outside Python
         self._cancelled: set[int] = set()
         self._open: dict[int, Open] = {}
         self._writers: dict[int, Writer] = {}  # by id(job)
@@ -87,9 +101,14 @@ class Engine:
 
     # ------------------------------------------------------------------------------ from any thread
 
-    def submit(self, prepared: Prepared) -> None:
-        """Begin to answer."""
-        self.call(lambda: self._begin(prepared))
+    def submit(self, prepared: Prepared, asks: bool = False) -> None:
+        """Begin to answer. ``asks``: its reader's socket will be offered (``speak``)."""
+        self.call(lambda: self._begin(prepared, asks))
+
+    def speak(self, key: int, seen: int, socket: int, head: bytes, tail: bytes) -> None:
+        """The reader of ``key`` has got all of the first ``seen`` events: if these are all, text goes to its socket
+        from here on, until something else comes (see ``Speaker``). The socket is ours to close."""
+        self.call(lambda: self._speak(key, seen, socket, head, tail))
 
     def cancel(self, key: int) -> None:
         """End a request at the next step; nothing happens when it is unknown or over."""
@@ -101,6 +120,7 @@ class Engine:
     def call(self, action: Callable[[], None]) -> None:
         """Run ``action`` on the engine thread between two steps."""
         self._inbox.append(action)
+        self._visitors.value = 1
         self._wake.set()
 
     def call_alone(self, action: Callable[[], None]) -> None:
@@ -133,6 +153,7 @@ class Engine:
                 self._rest()
 
     def _take(self) -> None:
+        self._visitors.value = 0  # who comes from here on is seen below, or sets it again
         while self._inbox:
             self._inbox.popleft()()
         self._flush()
@@ -161,8 +182,8 @@ class Engine:
         while self._save_one():
             pass
 
-    def _begin(self, prepared: Prepared) -> None:
-        opened = Open(prepared)
+    def _begin(self, prepared: Prepared, asks: bool) -> None:
+        opened = Open(prepared, asks)
         if prepared.key in self._cancelled:
             self._never_started(opened)
             return
@@ -179,6 +200,17 @@ class Engine:
             opened.writers.append(writer)
             self._writers[id(job)] = writer
             self.scheduler.add(job)
+
+    def _speak(self, key: int, seen: int, socket: int, head: bytes, tail: bytes) -> None:
+        opened = self._open.get(key)
+        writer = opened.writers[0] if opened and opened.told == seen and len(opened.writers) == 1 else None
+        if writer is None or writer.speaker is not None:
+            os.close(socket)
+            return
+        writer.speaker = Speaker(socket, head, tail, writer.answer.unsafe())
+        writer.be_patient()
+        if delta := writer.take():
+            self._say(writer, delta)
 
     # ------------------------------------------------------------------------------ states on disk
 
@@ -243,7 +275,10 @@ class Engine:
         if self.scheduler.waiting or burst.left < 1:
             self._burst = None
             return False
-        code = burst.run(self._inbox)
+        code = burst.run(2 * STATS_EVERY)
+        for writer in burst.writers:
+            if writer.speaker is not None and writer.speaker.rest:
+                self._fall_back(writer, writer.speaker.rest)
         if burst.rows:
             count, steps = len(burst.writers), len(burst.rows)
             self._steps += steps
@@ -337,7 +372,7 @@ class Engine:
             open_ones = [one for one in found if one is not None]
             room = self.scheduler.n_cells - self.scheduler.ledger.used
             if len(open_ones) == sampled <= room and Burst.fits(open_ones):
-                self._burst = Burst(self._context, self.scheduler, open_ones)
+                self._burst = Burst(self._context, self.scheduler, open_ones, self._visitors)
 
     def _sample(self, writer: Writer, index: int) -> None:
         logprobs = None
@@ -370,7 +405,42 @@ class Engine:
         elif writer.waits:
             self._holding = True
         elif delta := writer.take():
-            self._tell(writer.owner.key, delta)
+            self._say(writer, delta)
+
+    def _say(self, writer: Writer, delta: Delta) -> None:
+        """To its reader, by the way that leads there now."""
+        speaker, opened = writer.speaker, writer.owner
+        if speaker is None:
+            self._tell(opened.key, delta)
+            if opened.offered:
+                writer.be_patient()
+            opened.offered = opened.asks and is_text(delta)
+            if opened.offered:
+                opened.asks = False
+                writer.be_patient(OFFER)
+        elif not is_text(delta):
+            self._hush(writer)
+            self._tell(opened.key, delta)
+        elif rest := speaker.say(delta):
+            self._fall_back(writer, rest)
+
+    def _fall_back(self, writer: Writer, rest: bytes) -> None:
+        """The socket takes no more now: the server writes what is left, and all that follows."""
+        self._hush(writer)
+        self._tell(writer.owner.key, Spilled(rest))
+
+    def _hush(self, writer: Writer) -> None:
+        """What follows goes by the server."""
+        if writer.speaker is not None:
+            writer.speaker.close()
+            self._count(writer)
+            writer.speaker = None
+
+    def _count(self, writer: Writer) -> None:
+        speaker = writer.speaker
+        if speaker is not None and speaker.untold:
+            self._tell(writer.owner.key, Delta(writer.choice, tokens=speaker.untold))
+            speaker.untold = 0
 
     def _tell_progress(self, writer: Writer) -> None:
         if not writer.first_at:
@@ -390,10 +460,10 @@ class Engine:
 
     def _finish(self, writer: Writer, reason: FinishReason) -> None:
         opened, answer = writer.owner, writer.answer
-        self._close(writer)
         answer.finish(cut=reason != "stop")
         if delta := answer.take():
-            self._tell(opened.key, delta)
+            self._say(writer, delta)
+        self._close(writer)
         if reason == "stop" and answer.called:
             reason = "tool_calls"
         self._tell(
@@ -411,6 +481,7 @@ class Engine:
 
     def _close(self, writer: Writer) -> None:
         self._saved, self._burst = False, None
+        self._hush(writer)
         self.scheduler.remove(writer.job)
         del self._writers[id(writer.job)]
         writer.owner.writers.remove(writer)
@@ -451,31 +522,35 @@ class Engine:
     def _refuse(self, opened: Open, info: ErrorInfo) -> None:
         for one in tuple(opened.writers):
             if delta := one.take():
-                self._tell(opened.key, delta)
+                self._say(one, delta)
             self._close(one)
         self._tell(opened.key, Failed(info.code, info.message, info.params))
 
     # ------------------------------------------------------------------------------ reports
 
-    def _tell(self, key: int, event: GenerateEvent) -> None:
+    def _tell(self, key: int, event: GenerateEvent | Spilled) -> None:
+        if opened := self._open.get(key):
+            opened.told += 1
         self._events.append(Event(key, event))
 
     def _flush(self) -> None:
         if self._events:
+            values = self._fresh(STATS_EVERY)
             events, self._events = self._events, []
-            self._send(Events(events, self._fresh(STATS_EVERY)))
+            self._send(Events(events, values))
 
     def _release(self) -> None:
         """Send all that is written."""
         self._holding = False
         for writer in self._writers.values():
             if delta := writer.take():
-                self._tell(writer.owner.key, delta)
+                self._say(writer, delta)
         self._flush()
 
     def _report(self) -> None:
         if values := self._fresh(2 * STATS_EVERY):
-            self._send(Stats(values))
+            events, self._events = self._events, []
+            self._send(Events(events, values) if events else Stats(values))
 
     def _fresh(self, every: float) -> dict[str, float]:
         """Readings, if the last were sent ``every`` seconds ago or more."""
@@ -483,6 +558,8 @@ class Engine:
         if now - self._stats_at < every:
             return {}
         self._stats_at, self._quiet = now, False
+        for writer in self._writers.values():
+            self._count(writer)
         return self.readings()
 
     def readings(self) -> dict[str, float]:

@@ -31,7 +31,7 @@ from app.core.errors import (
     from_code,
 )
 from app.core.events import ErrorInfo, InstanceChanged, InstanceState, MemoryUse
-from app.core.generate import Failed, Finished, GenerateEvent, Timings, Usage
+from app.core.generate import Failed, Finished, GenerateEvent, Spilled, Timings, Usage
 from app.core.types import LoadPlan, Sample
 from app.runtime.callers import Asked, deliver, refuse, settle
 from app.runtime.channel import Reader, child_environ, spawn
@@ -191,10 +191,13 @@ class Instance:
             self.last_used = time.time()
         self._process.outbox.put(command)
 
-    def tell(self, command: Command) -> None:
-        """Send something that has no answer; dropped when there is no worker."""
+    def tell(self, command: Command, handle: int = -1) -> None:
+        """Send something that has no answer, and perhaps a socket, which is closed here; dropped when there is no
+        worker."""
         if self.state == "ready" and self._process is not None:
-            self._process.outbox.put(command)
+            self._process.outbox.put(command, handle)
+        elif handle >= 0:
+            os.close(handle)
 
     # ------------------------------------------------------------------------------ what the worker says
 
@@ -275,9 +278,12 @@ class Instance:
             self.last_used = time.time()
         return self.questions.pop(key, None)
 
-    def _event(self, key: int, event: GenerateEvent, now: float) -> bool:
+    def _event(self, key: int, event: GenerateEvent | Spilled, now: float) -> bool:
         asked = self.requests.get(key)
         if asked is None:
+            return False
+        if isinstance(event, Spilled):
+            asked.spill(event.data)
             return False
         self.shares.event(key, event, now)
         over = isinstance(event, Failed) or (isinstance(event, Finished) and event.done)

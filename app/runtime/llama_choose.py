@@ -1,16 +1,9 @@
-"""``native/choose.c``: the next token of several sequences in one call, by chains whose first truncation is top-k.
-
-The library stands beside libllama, where our build of llama-cpp-python puts it. With another build there is none:
-``available`` says so, and llama.cpp's own way over the whole vocabulary is taken, which chooses the same.
-"""
+"""``native/choose.c``: the next token of several sequences in one call, by chains whose first truncation is top-k."""
 
 import ctypes
-import functools
-import sys
-from pathlib import Path
-from typing import Any
 
 from app.runtime.llama import lib
+from app.runtime.llama_own import address, library
 
 MOST_K, MOST_LOWERED = 128, 32
 """The largest ``k``, and how many tokens that penalties lower are reckoned with (with more, the choice is not sure)."""
@@ -34,24 +27,9 @@ class Sequence(ctypes.Structure):
     )
 
 
-@functools.cache
-def _library() -> Any | None:
-    suffix = {"win32": "hearth.dll", "darwin": "libhearth.dylib"}.get(sys.platform, "libhearth.so")
-    try:
-        library = ctypes.CDLL(str(Path(lib._base_path) / suffix))
-    except OSError:
-        return None
-    floats, choose = library.hearth_choose_floats, library.hearth_choose
-    floats.restype, floats.argtypes = ctypes.c_int32, [ctypes.c_int32]
-    pointer, number = ctypes.c_void_p, ctypes.c_int32
-    choose.restype = number
-    choose.argtypes = [pointer, number, number, *[pointer] * 5, number, pointer]
-    return library
-
-
 def available() -> bool:
     """The library is there."""
-    return _library() is not None
+    return library() is not None
 
 
 def suits(n_vocab: int, k: int) -> bool:
@@ -63,25 +41,23 @@ class Rows:
     """Room for ``rows`` sequences. Engine thread only."""
 
     def __init__(self, n_vocab: int, rows: int) -> None:
-        library = _library()
-        assert library is not None  # ``suits`` was asked
+        own = library()
+        assert own is not None  # ``suits`` was asked
         self.sequences = (Sequence * rows)()
         """To be filled in; what they point to must live as long."""
         self._tokens = (ctypes.c_int32 * rows)()
-        self._maxima = (ctypes.c_float * library.hearth_choose_floats(n_vocab))()
+        self._maxima = (ctypes.c_float * own.hearth_choose_floats(n_vocab))()
         self._found = (lib.llama_token_data * ROOM)()
-        self._choose = library.hearth_choose
+        self._choose = own.hearth_choose
+        self.apply, self.accept = address("llama_sampler_apply"), address("llama_sampler_accept")
+        self.maxima, self.found = ctypes.addressof(self._maxima), ctypes.addressof(self._found)
+        self.room = ROOM
         self._arguments = (
-            n_vocab, rows, ctypes.addressof(self.sequences),
-            _address("llama_sampler_apply"), _address("llama_sampler_accept"),
-            ctypes.addressof(self._maxima), ctypes.addressof(self._found), ROOM, ctypes.addressof(self._tokens),
+            n_vocab, rows, ctypes.addressof(self.sequences), self.apply, self.accept, self.maxima, self.found,
+            ROOM, ctypes.addressof(self._tokens),
         )  # fmt: skip
 
     def choose(self, table: int) -> list[int]:
         """A token for each row of the logits at this address; UNSURE where nothing was accepted."""
         self._choose(table, *self._arguments)
         return self._tokens[:]
-
-
-def _address(name: str) -> int | None:
-    return ctypes.cast(lib._lib[name], ctypes.c_void_p).value

@@ -12,7 +12,15 @@ from app.runtime.postmortem import is_crash
 
 SOURCES = {"rocm": ("ggml-cuda", "ggml-hip")}
 """Backend -> folders of its sources in llama.cpp, where they are not ``ggml-<backend>``."""
-COMPUTING = ("llama_context", "llama_model", "llama_eyes", "llama_pieces", "llama_long", "llama_matrix")
+COMPUTING = (
+    "llama_context",
+    "llama_burst",
+    "llama_model",
+    "llama_eyes",
+    "llama_pieces",
+    "llama_long",
+    "llama_matrix",
+)
 """Modules of ours that call what runs on a GPU: decoding, loading, images, and the lab's own."""
 _ABORTED = re.compile(r"^(\S*[/\\])?([\w.-]+\.(?:c|cc|cpp|cu|cuh|h|hpp|m)):\d+: ", re.MULTILINE)
 _STACK = re.compile(r"\(most recent call first\):$", re.MULTILINE)

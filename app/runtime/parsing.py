@@ -27,6 +27,11 @@ class TextStream:
         """The characters that are complete now."""
         return self._decoder.decode(data)
 
+    @property
+    def waits(self) -> bool:
+        """A character is not complete."""
+        return bool(self._decoder.getstate()[0])
+
     def flush(self) -> str:
         """What waits, as U+FFFD; call it once at the end."""
         return self._decoder.decode(b"", final=True)
@@ -36,13 +41,13 @@ class StopMatcher:
     """Watches for stop strings. Text that could still become one is held back; of several that match, the one that is
     complete first wins (then the one that began first), however the text was cut into pieces."""
 
-    __slots__ = ("_held", "_prefixes", "_reach", "_start", "_stops", "matched")
+    __slots__ = ("_held", "_prefixes", "_reach", "_start", "matched", "stops")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
-        self._stops = tuple(dict.fromkeys(stop for stop in stops if stop))
-        self._prefixes = frozenset(stop[:n] for stop in self._stops for n in range(1, len(stop)))
-        self._reach = max(map(len, self._stops), default=1) - 1
-        firsts = "".join(re.escape(stop[0]) for stop in self._stops)
+        self.stops = tuple(dict.fromkeys(stop for stop in stops if stop))
+        self._prefixes = frozenset(stop[:n] for stop in self.stops for n in range(1, len(stop)))
+        self._reach = max(map(len, self.stops), default=1) - 1
+        firsts = "".join(re.escape(stop[0]) for stop in self.stops)
         self._start = re.compile(f"[{firsts}]") if firsts else None
         self._held = ""
         self.matched = ""
@@ -55,7 +60,7 @@ class StopMatcher:
         if self.matched:
             return "", self.matched
         text = self._held + text
-        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at, stop) for stop in self.stops if (at := text.find(stop)) >= 0]
         if found:
             _, at, self.matched = min(found)
             self._held = ""
@@ -63,6 +68,11 @@ class StopMatcher:
         keep = len(text) - self._waiting(text)
         self._held = text[keep:]
         return text[:keep], ""
+
+    @property
+    def waits(self) -> bool:
+        """Something is held back."""
+        return bool(self._held)
 
     def _waiting(self, text: str) -> int:
         """How many of the last characters could be the beginning of a stop string."""

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from app.core.errors import HearthError, Param
 from app.core.events import ErrorInfo, MemoryUse
-from app.core.generate import GenerateEvent, GenerateRequest, Message, ToolSpec
+from app.core.generate import GenerateEvent, GenerateRequest, Message, Spilled, ToolSpec
 from app.core.types import LoadPlan
 
 # ---------------------------------------------------------------------------------------- commands
@@ -26,11 +26,23 @@ class Load(Struct, frozen=True, tag="load", omit_defaults=True):
     cores: int = 0
 
 
-class Submit(Struct, frozen=True, tag="submit"):
-    """Answer ``request``; its events carry ``key``."""
+class Submit(Struct, frozen=True, tag="submit", omit_defaults=True):
+    """Answer ``request``; its events carry ``key``. ``asks``: a Speak follows the first text."""
 
     key: int
     request: GenerateRequest
+    asks: bool = False
+
+
+class Speak(Struct, frozen=True, tag="speak"):
+    """The socket of the reader of ``key``, who has got all of its first ``seen`` events, travels with this
+    (SCM_RIGHTS). Text may be written to it until another event is sent: HTTP chunks of ``head``, the text's JSON, and
+    ``tail``."""
+
+    key: int
+    seen: int
+    head: bytes
+    tail: bytes
 
 
 class Cancel(Struct, frozen=True, tag="cancel"):
@@ -97,7 +109,9 @@ class Unload(Struct, frozen=True, tag="unload"):
     """End every request, free the model and exit."""
 
 
-Command = Load | Submit | Cancel | Render | Tokenize | Measure | Detokenize | Embed | Forget | Rest | Unload
+Command = (
+    Load | Submit | Speak | Cancel | Render | Tokenize | Measure | Detokenize | Embed | Forget | Rest | Unload
+)
 
 # ----------------------------------------------------------------------------------------- reports
 
@@ -129,7 +143,7 @@ class Event(Struct, frozen=True, array_like=True):
     """Something happened to the request ``key``."""
 
     key: int
-    event: GenerateEvent
+    event: GenerateEvent | Spilled
 
 
 class Events(Struct, frozen=True, tag="events", omit_defaults=True):

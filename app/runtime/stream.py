@@ -40,6 +40,24 @@ class Answer:
         return self._stops is None
 
     @property
+    def plain(self) -> bool:
+        """Text that has no ``unsafe`` letter comes out as it goes in, and changes nothing here."""
+        waits = self._stream.waits or (self._stops is not None and self._stops.waits)
+        return not waits and (self._parser is None or self._parser.plain)
+
+    def unsafe(self) -> bytes:
+        """256 flags: the first bytes of letters that could begin something else than text."""
+        starts = (*(self._parser.starts if self._parser else ()), *(self._stops.stops if self._stops else ()))
+        flags = bytearray(256)
+        for start in filter(None, starts):
+            flags[start.encode("utf-8", "surrogatepass")[0]] = 1
+        return bytes(flags)
+
+    def count(self, tokens: int) -> None:
+        """So many tokens were written past this."""
+        self.tokens += tokens
+
+    @property
     def budgeted(self) -> bool:
         """``closing`` has to be asked before each token."""
         return self._budget is not None

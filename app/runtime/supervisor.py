@@ -18,6 +18,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from app.core.errors import BadRequestError, BusyError
 from app.core.events import Bus, InstanceChanged
 from app.core.generate import Failed, GenerateRequest, Message, ToolSpec
@@ -39,6 +41,7 @@ from app.runtime.protocol import (
     Render,
     Rendered,
     Rest,
+    Speak,
     Submit,
     Text,
     Tokenize,
@@ -117,10 +120,25 @@ class Supervisor:
         self._post(lambda: self._instance(model_id).ensure(plan, future))
         return future
 
-    def submit(self, model_id: str, request: GenerateRequest, sink: Sink) -> None:
+    def submit(self, model_id: str, request: GenerateRequest, sink: Sink, *, asks: bool = False) -> None:
         """Ask. ``sink`` gets the events on the runtime thread; the last one, exactly once, is Finished(done=True) or
-        Failed."""
-        self._post(lambda: self._submit(model_id, request, sink))
+        Failed. ``asks``: after the first text ``speak`` is called."""
+        self._post(lambda: self._submit(model_id, request, sink, asks))
+
+    def speak(
+        self,
+        request_id: str,
+        seen: int,
+        handle: int,
+        around: tuple[bytes, bytes],
+        spill: Callable[[bytes], None],
+    ) -> None:
+        """Offer the socket of a request's reader (submitted with ``asks``), once all of its first ``seen`` events have
+        been written there: what is text and nothing else is written by the worker from here on, between the bytes of
+        ``around``, as a chunk of a chunked body, and told to the sink as tokens only. Until the sink is told anything
+        else, nobody else may write. ``spill`` gets, in order with the sink's events, what did not fit. ``handle`` is
+        closed here."""
+        self._post(lambda: self._speak(request_id, Speak(0, seen, *around), handle, spill))
 
     def cancel(self, request_id: str) -> None:
         """End a request with the reason "cancelled". Unknown or over: nothing happens."""
@@ -279,7 +297,16 @@ class Supervisor:
             self._instances[model_id] = Instance(model_id, self._around)
         return self._instances[model_id]
 
-    def _submit(self, model_id: str, request: GenerateRequest, sink: Sink) -> None:
+    def _speak(self, request_id: str, offer: Speak, handle: int, spill: Callable[[bytes], None]) -> None:
+        found = self._open.get(request_id)
+        asked = found[0].requests.get(found[1]) if found else None
+        if found is None or asked is None:
+            os.close(handle)
+            return
+        asked.spill = spill
+        found[0].tell(msgspec.structs.replace(offer, key=found[1]), handle)
+
+    def _submit(self, model_id: str, request: GenerateRequest, sink: Sink, asks: bool) -> None:
         instance = self._instance(model_id)
         error: BadRequestError | BusyError | None = None
         if request.id in self._open:
@@ -291,7 +318,7 @@ class Supervisor:
             return
         key = next(self._keys)
         self._open[request.id], self._ids[key] = (instance, key), request.id
-        instance.submit(key, Asked(request.id, sink), Submit(key, request))
+        instance.submit(key, Asked(request.id, sink), Submit(key, request, asks))
         if key not in instance.requests:
             self._forget([key])
 

@@ -16,7 +16,7 @@ import msgspec
 
 from app.core.errors import HearthError
 from app.core.generate import Failed
-from app.runtime.channel import Waiter, Writer, open_inherited
+from app.runtime.channel import Inlet, Writer, open_inherited
 from app.runtime.protocol import (
     Cancel,
     Command,
@@ -34,6 +34,7 @@ from app.runtime.protocol import (
     Rendered,
     Report,
     Rest,
+    Speak,
     Submit,
     Text,
     Tokenize,
@@ -84,7 +85,7 @@ class Worker:
     """The process's two threads and what they share."""
 
     def __init__(self, pipe: Any) -> None:
-        self._pipe, self._writer, self._waiter = pipe, Writer(pipe), Waiter()
+        self._inlet, self._writer = Inlet(pipe), Writer(pipe)
         self._sending = threading.Lock()
         self._engine: Any = None
         self._intake: Any = None
@@ -103,11 +104,8 @@ class Worker:
 
     def _receive(self) -> Command:
         while True:
-            # (A thread that waits in read itself is woken each time the parent has read a report: Linux tells all who
-            # sleep on a socket that there is room to write. One core of the engine's was taken from it for each token.)
-            self._waiter.wait([self._pipe], None)
             try:
-                return decode_command(self._pipe.recv_bytes())
+                return decode_command(self._inlet.frame())
             except (EOFError, OSError):
                 leave(0)
             except msgspec.DecodeError as error:
@@ -163,10 +161,25 @@ class Worker:
 
     def _handle(self, command: Command) -> None:
         match command:
-            case Submit(key, request):
-                self._engine.submit(self._intake.prepare(key, request))
+            case Submit(key, request, asks):
+                self._engine.submit(self._intake.prepare(key, request), asks)
+            case Speak(key, seen, head, tail):
+                self._engine.speak(key, seen, self._inlet.socket(), head, tail)
             case Cancel(key):
                 self._engine.cancel(key)
+            case Forget(conversations):
+                self._engine.call(lambda: [self._engine.forget(name) for name in conversations])
+            case Rest(key):
+                self._engine.call(lambda: self._give_back(command, key))
+            case Unload():
+                self._engine.stop()
+            case Load():
+                log.error("a second load command is left out")
+            case _:
+                self._answer(command)
+
+    def _answer(self, command: Render | Tokenize | Measure | Detokenize | Embed) -> None:
+        match command:
             case Render(key, messages, tools):
                 prompt, tokens = self._intake.render(messages, tools)
                 self.send(Rendered(key, prompt, tuple(tokens)))
@@ -179,14 +192,6 @@ class Worker:
                 self.send(Text(key, self._intake.detokenize(tokens)))
             case Embed():
                 self._embed(command)
-            case Forget(conversations):
-                self._engine.call(lambda: [self._engine.forget(name) for name in conversations])
-            case Rest(key):
-                self._engine.call(lambda: self._give_back(command, key))
-            case Unload():
-                self._engine.stop()
-            case Load():
-                log.error("a second load command is left out")
 
     def _embed(self, command: Embed) -> None:
         embedder = self._embedder

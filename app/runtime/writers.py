@@ -2,13 +2,20 @@
 
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from app.core.generate import Delta, Timings, Usage
 from app.runtime.intake import Choice, Prepared
 from app.runtime.jobs import MUCH_LONGER, Job
 
+if TYPE_CHECKING:
+    from app.runtime.speaker import Speaker
+
 MOST_PATIENCE = 0.25
 """Seconds that text may wait for more: what a worker that is killed loses."""
+
+OFFER = 0.25
+"""Seconds that text waits for the socket that was promised."""
 
 HOLD = 5.0
 """Seconds that an answer waits at most, after its first word, for others to get theirs."""
@@ -18,7 +25,7 @@ class Writer:
     """One choice being written."""
 
     __slots__ = ("answer", "choice", "computed", "ends", "first_at", "forced", "job", "last_at", "limit", "logprobs",
-                 "owner", "pace", "patience", "sampler", "seed", "show_at", "started_at")  # fmt: skip
+                 "owner", "pace", "patience", "sampler", "seed", "show_at", "speaker", "started_at")  # fmt: skip
 
     def __init__(self, owner: "Open", choice: Choice, job: Job, eog: frozenset[int]) -> None:
         sampling = owner.prepared.request.sampling
@@ -32,15 +39,33 @@ class Writer:
         """Tokens to write whatever the model says: the end of a thought whose budget is spent."""
         self.computed = 0
         self.started_at = self.first_at = self.last_at = 0.0
-        self.patience = min(max(owner.prepared.request.flush_ms / 1000, 0.0), MOST_PATIENCE)
-        self.pace = self.show_at = 0.0
-        """Seconds between the last two tokens, and when text is to be sent again."""
+        self.pace = self.patience = self.show_at = 0.0
+        """Seconds between the last two tokens, how long text may wait, and when it is to be sent again."""
+        self.speaker: Speaker | None = None
+        self.be_patient()
+
+    def be_patient(self, seconds: float | None = None) -> None:
+        """Let text wait so long from the last token on, or (None) as long as was asked for."""
+        flush = self.owner.prepared.request.flush_ms / 1000 if seconds is None else seconds
+        self.patience = min(max(flush, 0.0), MOST_PATIENCE)
+        self.show_at = self.last_at + self.patience
 
     def wrote(self, now: float) -> None:
         """A token was chosen."""
         self.pace, self.last_at = now - self.last_at, now
         if not self.first_at:
             self.first_at = now
+
+    @property
+    def speaks(self) -> bool:
+        """Its usual tokens need not come by us."""
+        return self.speaker is not None and self.answer.plain
+
+    def spoke(self, tokens: int) -> None:
+        """So many tokens went straight to its reader."""
+        self.answer.count(tokens)
+        if self.speaker is not None:
+            self.speaker.untold += tokens
 
     @property
     def waits(self) -> bool:
@@ -91,11 +116,17 @@ class Writer:
 class Open:
     """One request with its choices still being written."""
 
-    __slots__ = ("key", "prepared", "writers")
+    __slots__ = ("asks", "key", "offered", "prepared", "told", "writers")
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, asks: bool = False) -> None:
         self.key, self.prepared = prepared.key, prepared
         self.writers: list[Writer] = []
+        self.asks = asks
+        """Its reader's socket is offered once the reader has the first text,"""
+        self.offered = False
+        """which it has by now: what follows may wait for the offer."""
+        self.told = 0
+        """Events that were sent."""
 
 
 def held_back(writers: Collection[Writer], now: float) -> list[Job]:

@@ -21,7 +21,7 @@ from app.server.errors import Problem, body_of
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
 from app.server.sight import check_sight
-from app.server.sse import MEDIA, event
+from app.server.sse import MEDIA, around_text, event
 from app.server.wire_anthropic import (
     AnswerBlock,
     AnthropicAnswer,
@@ -156,6 +156,10 @@ class MessagesWriter:
     def ping(self) -> bytes:
         """Anthropic's own keep-alive."""
         return _event("ping")
+
+    def around(self) -> tuple[bytes, bytes] | None:
+        """Of the block of text that is open."""
+        return around_text(self._delta(type="text_delta", text="\0"))
 
 
 def _event(kind: str, **fields: object) -> bytes:

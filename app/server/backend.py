@@ -181,13 +181,20 @@ class Backend:
         if waiting + count > self.settings.value.server.max_waiting and self._counts[model]:
             raise BusyError(model=model, waiting=max(0, waiting))
 
-    def submit(self, model: str, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
-        """Start answering; call ``end`` whatever happens."""
+    def submit(
+        self,
+        model: str,
+        request: GenerateRequest,
+        sink: Callable[[GenerateEvent], None],
+        *,
+        asks: bool = False,
+    ) -> None:
+        """Start answering; call ``end`` whatever happens. ``asks``: see ``Supervisor.submit``."""
         self._running[request.id] = model
         for request_id in self._running:
             self._beside[request_id] = max(self._beside.get(request_id, 1), len(self._running))
         self._counts[model] += 1
-        self.supervisor.submit(model, request, sink)
+        self.supervisor.submit(model, request, sink, asks=asks)
 
     def end(self, request_id: str, over: bool = False) -> int:
         """The client has its answer, or has gone: free the sequence unless it is ``over`` already. Returns the most

@@ -6,7 +6,7 @@ from app.core.generate import Delta, Finished, ToolCallDelta
 from app.server.answer import total_usage
 from app.server.convert import REASONS, completion_id, logprobs_of, timings_of, usage_of
 from app.server.errors import Problem, body_of
-from app.server.sse import DONE, MEDIA, PING, event, json
+from app.server.sse import DONE, MEDIA, PING, around_text, event, json
 from app.server.wire import CallPiece, ChatChunk, ChunkChoice, PromptProgress, WireAnswer, WireLogprobs
 
 CHUNK = "chat.completion.chunk"
@@ -53,13 +53,21 @@ class ChatWriter:
             out += event(self._chunk(item.choice, WireAnswer(tool_calls=[_piece(call)])))
         return out
 
+    def around(self) -> tuple[bytes, bytes] | None:
+        """Of the only choice's text."""
+        return self._around_text(0)
+
     def _text(self, index: int, text: str) -> bytes:
+        head, tail = self._around_text(index)
+        return head + json(text) + tail
+
+    def _around_text(self, index: int) -> tuple[bytes, bytes]:
         # For each token: only what changes is encoded.
         around = self._around.get(index)
         if around is None:
-            head, _, tail = event(self._chunk(index, WireAnswer(content="\0"))).partition(json("\0"))
-            around = self._around[index] = head, tail
-        return around[0] + json(text) + around[1]
+            chunk = event(self._chunk(index, WireAnswer(content="\0")))
+            around = self._around[index] = around_text(chunk)
+        return around
 
     def _progressed(self, item: Delta) -> bytes:
         chunk = self._chunk(item.choice, WireAnswer())

@@ -23,7 +23,7 @@ from app.server.convert import REASONS, json_format, limited, over_defaults, sto
 from app.server.errors import Api, Problem, bad_field, body_of
 from app.server.routes import Endpoint, as_json, live_of, read
 from app.server.run import Run, Streamed, whole
-from app.server.sse import DONE, MEDIA, PING, event
+from app.server.sse import DONE, MEDIA, PING, around_text, event
 from app.server.wire_completions import (
     Completion,
     CompletionChoice,
@@ -219,6 +219,10 @@ class CompletionWriter:
     def ping(self) -> bytes:
         """A comment."""
         return PING
+
+    def around(self) -> tuple[bytes, bytes] | None:
+        """Of the only choice's text."""
+        return around_text(event(self._piece(CompletionChoice(0, "\0"))))
 
     def _piece(self, choice: CompletionChoice) -> Completion:
         chunk = Completion(*self._head, [choice], KIND)

@@ -31,9 +31,9 @@ class Corked:
         self._pieces: list[bytes] = []
         self._size = 0
         self._rest = b""
-        self._fd = -1 if sys.platform == "win32" else transport.get_extra_info("socket").fileno()
+        self.handle = -1 if sys.platform == "win32" else transport.get_extra_info("socket").fileno()
         if transport.get_extra_info("sslcontext") is not None:
-            self._fd = -1
+            self.handle = -1
         # What uvicorn calls besides, without a look-up of ours in between.
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
@@ -65,14 +65,14 @@ class Corked:
     def is_clear(self) -> bool:
         """Everything has been handed to the system, and ``chunk`` can be used."""
         self.flush()
-        return self._fd >= 0 and not self._transport.get_write_buffer_size()
+        return self.handle >= 0 and not self._transport.get_write_buffer_size()
 
     def chunk(self, data: bytes) -> bool:
         """Write one chunk of a chunked body now, from any thread, as long as nothing is written on the loop. False:
         the system took a part of it only, or nothing; the loop writes the rest before anything else."""
         frame = b"%x\r\n%b\r\n" % (len(data), data)
         try:
-            sent = os.write(self._fd, frame)
+            sent = os.write(self.handle, frame)
         except OSError:  # its buffer is full, or the client has gone, which the transport finds out
             sent = 0
         if sent == len(frame):
@@ -135,6 +135,20 @@ class Connection(H11Protocol):
         corked = cast(Corked, self.transport)
         chunked = self.conn.their_http_version == b"1.1"
         return corked.chunk if chunked and corked.is_clear() and not corked.is_closing() else None
+
+    @property
+    def lends(self) -> bool:
+        """Another process could write a body's chunks to its socket."""
+        return self.conn.their_http_version == b"1.1" and cast(Corked, self.transport).handle >= 0
+
+    def lend(self) -> int:
+        """A handle of its socket, for another process; the caller closes it."""
+        return os.dup(cast(Corked, self.transport).handle)
+
+    def is_last(self) -> None:
+        """Close it after this answer."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _stop_sending_timer(self) -> None:
         if self._sending is not None:

@@ -153,6 +153,9 @@ class ChatEvents:
             )
         return PING
 
+    def around(self) -> None:
+        """The text is said once more at the end."""
+
     def _prompt(self, delta: Delta) -> bytes:
         out = b""
         if self._told_load:

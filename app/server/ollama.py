@@ -298,3 +298,6 @@ class LineWriter:
     def ping(self) -> bytes:
         """An empty line would break Ollama's clients: nothing can be sent."""
         return b""
+
+    def around(self) -> None:
+        """Each line has its time."""

@@ -124,6 +124,9 @@ class ResponseWriter:
         """A comment."""
         return PING
 
+    def around(self) -> None:
+        """Each event has its number."""
+
     def _say(self, kind: str, **fields: object) -> bytes:
         number, self._number = self._number, self._number + 1
         return event({"type": kind, "sequence_number": number, **fields}, kind)

@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest
+from app.core.generate import Delta, Failed, Finished, GenerateEvent, GenerateRequest, Spilled, is_text
 from app.core.types import ModelRecord
 from app.server.answer import Answer
 from app.server.backend import Backend
@@ -20,8 +20,13 @@ from app.server.errors import Api, Problem, error_response, from_failed, problem
 from app.server.live import Live
 from app.server.stream import EventStream, HangUpError, Straight
 
+if TYPE_CHECKING:
+    from app.server.connection import Connection
+
 PING = 10.0
 """Seconds of silence after which a stream sends a comment, so that nobody in between closes it."""
+CUT = 10.0
+"""Seconds in which an answer that is cut short ends."""
 WHOLE_FLUSH_MS = 200
 """Nobody reads along in an answer that is sent whole: its pieces come together (``GenerateRequest.flush_ms``)."""
 LOGGED = 2000
@@ -42,14 +47,19 @@ class Run:
         limit = backend.settings.value.server.timeout
         self._deadline = time.monotonic() + limit if limit else float("inf")
         self.load_seconds: float | None = None
+        self._asks = False
+        self._write: Callable[[bytes], None] | None = None
+        self.spoke = False
+        """The worker may have written to the client itself."""
         self.changes: dict[str, object] = {}
         """What its client wants to be different from the plan, if it has to be loaded."""
         live.model, live.phase, live.cancel = record.id, "waiting", self.cancel
         if backend.settings.value.server.log_prompts:
             live.prompt = beginning(asked[0])
 
-    def begin(self) -> None:
-        """Submit, after loading if need be."""
+    def begin(self, asks: bool = False) -> None:
+        """Submit, after loading if need be. ``asks``: ``speak`` follows the first text."""
+        self._asks = asks
         if self.backend.answers_at_once(self.record.id):
             self._submit()
         else:
@@ -76,7 +86,7 @@ class Run:
         for request in self.asked:
             sink = self._stream.put if len(self.asked) == 1 else self._shifted(width)
             width += request.sampling.n
-            self.backend.submit(self.record.id, request, sink)
+            self.backend.submit(self.record.id, request, sink, asks=self._asks)
 
     def _shifted(self, by: int) -> Callable[[GenerateEvent], None]:
         def put(event: GenerateEvent) -> None:
@@ -91,6 +101,23 @@ class Run:
 
         return put
 
+    def speak(
+        self, seen: int, handle: int, around: tuple[bytes, bytes], write: Callable[[bytes], None]
+    ) -> None:
+        """Offer the client's socket: see ``Supervisor.speak``. ``write`` gets what does not fit there."""
+        self.spoke, self._write = True, write
+        self.backend.supervisor.speak(self.asked[0].id, seen, handle, around, self._stream.spill)
+
+    async def silence(self) -> None:
+        """After ``cancel``: wait until nobody else writes to the client. HangUpError when that takes too long."""
+        end = time.monotonic() + CUT
+        while self.spoke:
+            events = await self._stream.batch(max(0.0, end - time.monotonic()))
+            if any(isinstance(event, Finished | Failed) for event in events):
+                break
+            if time.monotonic() > end:
+                raise HangUpError
+
     async def batch(
         self, patience: float = PING, *, straight: Straight | None = None
     ) -> list[Delta | Finished | Failed]:
@@ -101,14 +128,29 @@ class Run:
             events = await self._stream.batch(max(wait, 0.0), straight)
             if time.monotonic() > self._deadline:
                 raise Problem(504, "timeout", "The request took longer than the server allows.")
-            if events or not self._stream.went():
+            found = self._without_spilled(events)
+            if found or not (events or self._stream.went()):
                 break
-        for event in events:
+        for event in found:
             if isinstance(event, Delta):
                 self.live.take(event)
             elif isinstance(event, Finished):
                 self.live.finish(event)
-        return events
+        return found
+
+    def _without_spilled(self, events: list[GenerateEvent | Spilled]) -> list[GenerateEvent]:
+        found: list[GenerateEvent] = []
+        for event in events:
+            if not isinstance(event, Spilled):
+                found.append(event)
+            elif self._write is not None:
+                self._write(event.data)  # (of what came before it nothing is text)
+        return found
+
+    @property
+    def lonely(self) -> bool:
+        """It has one choice."""
+        return len(self.asked) == 1 and self.asked[0].sampling.n == 1
 
     def cancel(self) -> None:
         """End it as cancelled; its client gets what was written so far."""
@@ -196,6 +238,9 @@ class Writer(Protocol):
     def ping(self) -> bytes:
         """Nothing, so that the connection stays."""
 
+    def around(self) -> tuple[bytes, bytes] | None:
+        """What stands before and behind the JSON of each text, where nothing else changes (``Supervisor.speak``)."""
+
 
 class Streamed:
     """An ASGI response that writes a run's events as they come. Its status is decided by the first event: an error
@@ -204,10 +249,18 @@ class Streamed:
     def __init__(self, run: Run, writer: Writer, api: Api) -> None:
         self._run, self._writer, self._api = run, writer, api
         self._over = False
+        self._seen = 0
+        """Events that came."""
+        self._offers = False
+        """The worker waits for the client's socket."""
+        self._connection: Connection | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        self._run.begin()
+        self._connection = scope.get("hearth.connection")
+        lends = self._connection is not None and self._connection.lends and self._run.lonely
+        self._offers = lends and self._writer.around() is not None
+        self._run.begin(asks=self._offers)
         try:
             with Gone(scope, receive, self._run.hang_up):
                 await self._answer(scope, receive, send)
@@ -226,24 +279,43 @@ class Streamed:
         headers = [(b"content-type", self._writer.media_type.encode()), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send(_piece(self._writer.begin() + self._encode(first)))
-        connection = scope.get("hearth.connection")
         while not self._over:
-            write = connection.body_writer() if connection is not None else None
+            write = self._connection.body_writer() if self._connection is not None else None
+            if write is not None and first and isinstance(first[-1], Delta):
+                self._offer(first[-1])
+            first = []
             straight = partial(self._straight, write) if write is not None else None
             try:
-                data = self._encode(await self._run.batch(straight=straight))
+                first = await self._run.batch(straight=straight)
+                data = self._encode(first)
             except Problem as problem:
-                self._over = True
-                self._run.cancel()
-                data = self._writer.failed(problem)
+                data = await self._cut(problem)
             if data:
                 await send(_piece(data))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _cut(self, problem: Problem) -> bytes:
+        self._over = True
+        self._run.cancel()
+        await self._run.silence()
+        return self._writer.failed(problem)
+
     def _straight(self, write: Callable[[bytes], bool], delta: Delta) -> bool:
+        self._seen += 1
         self._run.live.take(delta)
         data = self._writer.event(delta)
-        return not data or write(data)
+        if data and not write(data):
+            return False
+        self._offer(delta)
+        return True
+
+    def _offer(self, delta: Delta) -> None:
+        """Let the worker write by itself, now that all that came has been written, this last."""
+        connection = self._connection
+        if self._offers and connection is not None and is_text(delta):
+            self._offers = False
+            if around := self._writer.around():
+                self._run.speak(self._seen, connection.lend(), around, connection.transport.write)
 
     def _encode(self, events: list[Delta | Finished | Failed]) -> bytes:
         if not events:
@@ -251,8 +323,11 @@ class Streamed:
         return b"".join(self._one(event) for event in events)
 
     def _one(self, event: Delta | Finished | Failed) -> bytes:
+        self._seen += 1
         if isinstance(event, Failed):
             self._over = True
+            if self._run.spoke and self._connection is not None:
+                self._connection.is_last()  # the worker may have ended in the middle of a chunk
             return self._writer.failed(from_failed(event))
         if isinstance(event, Finished) and event.done:
             self._over = True

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from app.core.generate import Delta, GenerateEvent
+from app.core.generate import Delta, GenerateEvent, Spilled
 
 Straight = Callable[[Delta], bool]
 """Writes a piece of an answer on the thread that brings it. False: not all of it was taken, the loop has the rest."""
@@ -25,7 +25,7 @@ class EventStream:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._events: deque[GenerateEvent] = deque()
+        self._events: deque[GenerateEvent | Spilled] = deque()
         self._lock = threading.Lock()
         """Held where it is decided which way an event goes, and while one goes straight."""
         self._straight: Straight | None = None
@@ -35,7 +35,11 @@ class EventStream:
         self._woken = False
         self._gone = False
 
-    def put(self, event: GenerateEvent) -> None:
+    def spill(self, data: bytes) -> None:
+        """What did not fit where the worker had written: it comes before all that is put from here on."""
+        self.put(Spilled(data))
+
+    def put(self, event: GenerateEvent | Spilled) -> None:
         """Take an event; wakes the loop once however many come before it looks."""
         with self._lock:
             straight = self._straight
@@ -67,7 +71,7 @@ class EventStream:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def batch(self, patience: float, straight: Straight | None = None) -> list[GenerateEvent]:
+    async def batch(self, patience: float, straight: Straight | None = None) -> list[GenerateEvent | Spilled]:
         """Everything that has come, in order; [] when nothing came for ``patience`` seconds. What can be written by
         ``straight`` meanwhile is, and does not come here."""
         if not self._events and not self._gone:

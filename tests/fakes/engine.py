@@ -1,6 +1,7 @@
 """A stand-in for the supervisor and the library where the engine is not what is tested: it echoes words, slowly if
 asked to. It runs no model; tests of real answers use the real worker."""
 
+import os
 import sys
 import threading
 import time
@@ -82,7 +83,18 @@ class FakeSupervisor:
     def snapshots(self) -> tuple[InstanceChanged, ...]:
         return tuple(self.loaded.values())
 
-    def submit(self, model: str, request: GenerateRequest, sink: Callable[[GenerateEvent], None]) -> None:
+    def speak(self, _request: str, _seen: int, handle: int, *_more: object) -> None:
+        """It says everything to its sink, as the real one may."""
+        os.close(handle)
+
+    def submit(
+        self,
+        model: str,
+        request: GenerateRequest,
+        sink: Callable[[GenerateEvent], None],
+        *,
+        asks: bool = False,
+    ) -> None:
         self.requests.append(request)
         answer = self._play if self.script else self._answer
         thread = threading.Thread(target=answer, args=(request, sink), name="fake engine")

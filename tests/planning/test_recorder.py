@@ -23,7 +23,7 @@ class Fake:
     def __init__(self) -> None:
         self.sinks: list[Sink] = []
 
-    def submit(self, model_id: str, request: GenerateRequest, sink: Sink) -> None:
+    def submit(self, model_id: str, request: GenerateRequest, sink: Sink, *, asks: bool = False) -> None:
         self.sinks.append(sink)
 
     def pids(self) -> list[int]:

@@ -147,9 +147,9 @@ def test_lm_studio_is_told_that_the_model_was_unloaded(http, served) -> None:
     http.post(CHAT, json=asked)
     submit = served.supervisor.submit
 
-    def unloaded(model: str, *more: object) -> None:
+    def unloaded(model: str, *more: object, **named: bool) -> None:
         del served.supervisor.loaded[model]
-        submit(model, *more)
+        submit(model, *more, **named)
 
     served.supervisor.submit = unloaded
     answer = http.post("/api/v0/chat/completions", json=asked)

@@ -136,7 +136,7 @@ def test_every_request_is_exported(qtbot: Any, page: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("place", [kept, temporary])
 def test_what_the_chat_asks_is_counted(services: Any, monkeypatch: Any, place: Any) -> None:
-    def submit(_model: str, _request: GenerateRequest, sink: Any) -> None:
+    def submit(_model: str, _request: GenerateRequest, sink: Any, *, asks: bool) -> None:
         sink(Finished("stop", Usage(7, 3), Timings(0.0, 0.1, 0.2, 0.1, 7, 2)))
 
     monkeypatch.setattr(services.supervisor, "submit", submit)

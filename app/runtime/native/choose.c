@@ -9,47 +9,12 @@
  * the best, whose order llama.cpp leaves to chance; too few left by penalties), the answer is UNSURE and nothing has
  * been accepted: the caller samples from everything.
  */
+#include "hearth.h"
+
 #include <math.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
-enum { BLOCK = 64, LANES = 4, UNSURE = -1 };
-
-/* llama_token_data and llama_token_data_array */
-struct candidate {
-    int32_t id;
-    float logit;
-    float p;
-};
-
-struct candidates {
-    struct candidate *data;
-    size_t size;
-    int64_t selected;
-    bool sorted;
-};
-
-typedef void (*apply_t)(void *sampler, struct candidates *among);
-typedef void (*accept_t)(void *sampler, int32_t token);
-
-/* One sequence: its samplers (memory: bias, penalties, DRY, which only lower logits, or NULL; rest: from top-k to the
- * choice, or NULL for the largest logit), tokens that must not be chosen now, the k of top-k, and how many tokens the memory may lower. */
-struct sequence {
-    void *memory;
-    void *rest;
-    const int32_t *banned;
-    int32_t n_banned;
-    int32_t k;
-    int32_t lowered;
-};
+enum { BLOCK = 64, LANES = 4 };
 
 static float tail_maximum(const float *logits, int count) {
     float most = logits[0];
