@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from app.compose import Services, compose
-from app.core.paths import Paths
+from tests.fakes.chat_page import chat_page, chat_services
 from tests.fakes.hub_data import demo_repos
 from tests.fakes.hub_server import LocalHub
 
@@ -36,11 +36,23 @@ def local_hub(starter: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def services(paths: Paths) -> Iterator[Services]:
-    """All services on a home of the test's own; nothing is started."""
-    composed = compose(paths)
+def services(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """All services on a home of the test's own; nothing is started. To tests marked ``echo``: what the Chat page needs
+    of them, with an engine that echoes."""
+    if request.node.get_closest_marker("echo"):
+        with chat_services(request.getfixturevalue("tmp_path"), request.getfixturevalue("bus")) as made:
+            yield made
+        return
+    composed = compose(request.getfixturevalue("paths"))
     yield composed
     composed.close()
+
+
+@pytest.fixture
+def page(qtbot: Any, services: Any) -> Iterator[Any]:
+    """The shown Chat page (see ``echo``)."""
+    with chat_page(qtbot, services) as made:
+        yield made
 
 
 @pytest.fixture

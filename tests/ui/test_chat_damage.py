@@ -12,7 +12,9 @@ from pytestqt.qtbot import QtBot
 from app.chat.store import ChatStore
 from app.core.errors import ChatsDamagedError, StoreNewerError
 from app.core.events import Bus
-from tests.fakes.chat_page import chat_page, chat_services, until
+from tests.fakes.chat_page import chat_page, until
+
+pytestmark = pytest.mark.echo
 
 
 @pytest.fixture
@@ -31,12 +33,12 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def services(tmp_path: Path, file: Path, bus: Bus) -> Iterator[Any]:
-    with chat_services(tmp_path, bus) as made:
-        made.chats.close()
-        made.chats = ChatStore(file, bus)
-        yield made
-        made.chats.close()
+def services(services: Any, file: Path, bus: Bus) -> Iterator[Any]:
+    """With a file of chats on the disk."""
+    services.chats.close()
+    services.chats = ChatStore(file, bus)
+    yield services
+    services.chats.close()
 
 
 def test_a_newer_file_is_told_of_at_once(qtbot: QtBot, services: Any, file: Path) -> None:

@@ -1,7 +1,6 @@
 """Drafts: of new chats over a restart, with what is attached, in several windows, and of questions on their way."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.store_types import Draft, NewAttachment
 from app.core.errors import DiskFullError
-from app.core.events import Bus
 from app.ui import chat_drafts, picture_files
 from app.ui.pages.chat import ChatPage
-from tests.fakes.chat_page import ask, chat_page, chat_services, until, wait_idle
+from tests.fakes.chat_page import ask, chat_page, until, wait_idle
+
+pytestmark = pytest.mark.echo
 
 FILE = NewAttachment("notes.txt", text="inside")
 OTHER_FILE = NewAttachment("more.txt", text="more")
@@ -27,16 +27,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
-    with chat_services(tmp_path, bus) as made:
-        yield made
-
-
-@pytest.fixture
-def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
-    with chat_page(qtbot, services) as made:
-        until(qtbot, lambda: made.controller.drafts._place)
-        yield made
+def page(qtbot: QtBot, page: ChatPage) -> ChatPage:
+    """What was kept is read."""
+    until(qtbot, lambda: page.controller.drafts._place)
+    return page
 
 
 def shown(page: ChatPage) -> Draft:

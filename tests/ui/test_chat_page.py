@@ -4,7 +4,6 @@ The engine is a stand-in that echoes (``tests.fakes.engine``); ``test_chat_story
 """
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,17 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.store_types import Conversation
 from app.core.errors import DiskFullError, LoadCancelledError, OutOfMemoryError
-from app.core.events import Bus, LoadWaits
+from app.core.events import LoadWaits
 from app.core.generate import Delta, Failed, Finished, Timings, Usage
 from app.ui import theme
 from app.ui.message_parts import Editor, ErrorCard
 from app.ui.pages.chat import ChatPage
 from app.ui.undo_bar import UndoBar
 from tests import waiting
-from tests.fakes.chat_page import OTHER, ask, chat_page, chat_services, until, wait_idle
+from tests.fakes.chat_page import OTHER, ask, until, wait_idle
 from tests.fakes.engine import RECORD
 
-
-@pytest.fixture
-def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
-    with chat_services(tmp_path, bus) as made:
-        yield made
-
-
-@pytest.fixture
-def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
-    with chat_page(qtbot, services) as made:
-        yield made
+pytestmark = pytest.mark.echo
 
 
 def texts(page: ChatPage) -> list[tuple[str, str]]:

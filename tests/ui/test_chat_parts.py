@@ -1,7 +1,6 @@
 """The chat's parts over the real store: folders, bin, import, temporary chats, two models, the window, slashes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.prompts import Prompt
 from app.chat.store_types import NewAttachment
-from app.core.events import Bus, ErrorInfo
+from app.core.events import ErrorInfo
 from app.core.generate import Delta, Finished, Timings, TokenLogprob, ToolCallDelta, Usage
 from app.ui import translate
 from app.ui.bridge import Bridge
@@ -29,20 +28,10 @@ from app.ui.markdown import split
 from app.ui.message_menu import message_menu
 from app.ui.pages.chat import ChatPage
 from app.ui.tool_card import ToolCard
-from tests.fakes.chat_page import OTHER, ask, chat_page, chat_services, until, wait_idle
+from tests.fakes.chat_page import OTHER, ask, until, wait_idle
 from tests.fakes.engine import RECORD
 
-
-@pytest.fixture
-def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
-    with chat_services(tmp_path, bus) as made:
-        yield made
-
-
-@pytest.fixture
-def page(qtbot: QtBot, services: Any) -> Iterator[ChatPage]:
-    with chat_page(qtbot, services) as made:
-        yield made
+pytestmark = pytest.mark.echo
 
 
 def dialog(qtbot: QtBot, kind: type) -> Any:

@@ -17,7 +17,6 @@ from app.chat import attachments
 from app.chat.store_types import NewAttachment
 from app.core import pictures
 from app.core.errors import UsageError
-from app.core.events import Bus
 from app.core.types import LoadPlan, ModelFile, ModelRecord
 from app.runtime.supervisor import Supervisor
 from app.ui import chat_export, picture_files
@@ -26,15 +25,11 @@ from app.ui.pages.chat import ChatPage
 from app.ui.picture_chip import PictureChip
 from app.ui.picture_strip import PictureTile
 from tests.fakes.asking import small_plan
-from tests.fakes.chat_page import ask, chat_page, chat_services, until
+from tests.fakes.chat_page import ask, chat_page, until
 from tests.fakes.engine import FakeLibrary
 from tests.fakes.projector import RED, TOKENS, picture, png, write_projector
 
-
-@pytest.fixture
-def services(tmp_path: Path, bus: Bus) -> Iterator[Any]:
-    with chat_services(tmp_path, bus) as made:
-        yield made
+pytestmark = pytest.mark.echo
 
 
 @pytest.fixture
