@@ -23,6 +23,7 @@ from app.ui.chat_rows import ChatListModel, ChatRow, Heading
 from app.ui.chat_shelf import Narrow
 from app.ui.chat_style import make_style
 from app.ui.message_parts import tint
+from app.ui.tab_order import go_down
 from app.ui.widgets import IconButton, make_button
 
 __all__ = ["ChatList", "ChatListModel", "ChatRow", "when_text"]
@@ -137,6 +138,7 @@ class ChatList(QWidget):
 
     def _connect(self) -> None:
         self.search.textChanged.connect(self.search_changed)
+        go_down(self.search, self.view)
         self.model.renamed.connect(self.renamed)
         self.view.clicked.connect(self._open)
         self.view.activated.connect(self._open)

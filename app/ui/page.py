@@ -30,7 +30,7 @@ class Page(QWidget):
         self.header.setContentsMargins(24, 0, 16, 0)
         self.header.setSpacing(8)
         self.header.addWidget(self.title)
-        bar = QWidget(self)
+        self.bar = bar = QWidget(self)
         bar.setFixedHeight(TITLE_ROW)
         bar.setLayout(self.header)
         self.body = QVBoxLayout()

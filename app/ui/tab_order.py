@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QAbstractItemView, QAbstractScrollArea, QApplication, QLineEdit, QWidget
 
 
 def order(window: QWidget, parts: Sequence[QWidget]) -> None:
@@ -49,6 +50,23 @@ def go_on(window: QWidget, areas: Sequence[QWidget], step: int) -> None:
         if inside:
             (area if area in inside else inside[0]).setFocus(Qt.FocusReason.TabFocusReason)
             return
+
+
+def go_down(line: QLineEdit, rows: QAbstractItemView) -> None:
+    """From a search the Down key goes into what was found: to the chosen row, or else the first that can be chosen."""
+
+    def enter() -> None:
+        model = rows.model()
+        places = (model.index(at, 0) for at in range(model.rowCount()))
+        first = next((place for place in places if place.flags() & Qt.ItemFlag.ItemIsSelectable), None)
+        if first is None:
+            return
+        rows.setFocus(Qt.FocusReason.TabFocusReason)
+        if not rows.selectionModel().hasSelection():
+            rows.setCurrentIndex(first)
+
+    down = QShortcut(QKeySequence("Down"), line, context=Qt.ShortcutContext.WidgetShortcut)
+    down.activated.connect(enter)
 
 
 def _takes(widget: QWidget, window: QWidget) -> bool:

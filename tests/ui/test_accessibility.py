@@ -216,3 +216,24 @@ def test_another_program_in_front_is_not_talked_over(qtbot: Any, window: Any, mo
 def _crash() -> ErrorInfo:
     error = WorkerCrashedError(model="m", why="signal 9")
     return ErrorInfo(error.code, str(error), error.params)
+
+
+def test_down_goes_from_a_search_into_what_was_found(qtbot: Any, local_hub: Any, window: Any) -> None:
+    page = window.open_page("discover")
+    qtbot.waitUntil(lambda: len(page.results.items) > 1)
+    page.search_line.setFocus()
+    qtbot.keyClick(page.search_line, Qt.Key.Key_Down)
+    assert QApplication.focusWidget() is page.list
+    qtbot.waitUntil(lambda: page.repo.head.name.text() == page.results.items[0].id)
+    qtbot.keyClick(page.list, Qt.Key.Key_F6)
+    qtbot.waitUntil(lambda: page.right.isAncestorOf(QApplication.focusWidget()))
+
+
+def test_down_goes_from_the_search_of_chats_to_the_first(qtbot: Any, window: Any, services: Any) -> None:
+    services.chats.update(services.chats.create("Chat").id, folder="Home")
+    chats = window.open_page("chat").list
+    qtbot.waitUntil(lambda: len(chats.model.shown) == 2)  # a heading, and the chat
+    chats.search.setFocus()
+    qtbot.keyClick(chats.search, Qt.Key.Key_Down)
+    assert QApplication.focusWidget() is chats.view
+    assert chats.view.currentIndex().row() == 1

@@ -18,7 +18,7 @@ from app.core.errors import HubUnreachableError
 from app.core.events import SettingChanged
 from app.models.hub_address import Address, parse_address
 from app.models.hub_types import RepoDetail, SearchPage
-from app.ui import tasks, theme
+from app.ui import tab_order, tasks, theme
 from app.ui.bridge import Bridge
 from app.ui.empty_state import EmptyState
 from app.ui.errors import describe
@@ -144,6 +144,7 @@ class DiscoverPage(Page):
         self.searcher.failed.connect(self._show_failure)
         self.results.more_wanted.connect(self._next_page)
         self.list.opened.connect(self.show_repo)
+        tab_order.go_down(self.search_line, self.list)
         self.picks.chosen.connect(self.show_repo)
         self.repo.asked.connect(self.asked)
         self.nothing.primary.connect(self._clear)
@@ -361,6 +362,10 @@ class DiscoverPage(Page):
 
     def restyle(self) -> None:
         self.filters_button.setIcon(theme.icon("filter"))
+
+    def areas(self) -> list[QWidget]:
+        """What F6 goes through."""
+        return [self.bar, self.filters, self.left, self.right, self.offline]
 
     def focus(self) -> None:
         self.search_line.setFocus()

@@ -5,13 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QHideEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QHideEvent, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QLineEdit, QMenu, QStackedWidget, QWidget
 
 from app.core.events import InstanceChanged, LibraryChanged, PresetsChanged
 from app.models.folders import Folder
 from app.models.library_care import Facts
-from app.ui import keys, library_rows, tasks, words
+from app.ui import keys, library_rows, tab_order, tasks, words
 from app.ui.bridge import Bridge
 from app.ui.cells import TwoLineDelegate
 from app.ui.empty_state import EmptyState
@@ -110,9 +110,7 @@ class LibraryPage(Page):
         for action in ("load", "rename", "delete"):
             asks = partial(self._ask, action)
             keys.bind(self.table, f"library_{action}", asks, Qt.ShortcutContext.WidgetShortcut)
-        down = QShortcut(QKeySequence("Down"), self.search)
-        down.setContext(Qt.ShortcutContext.WidgetShortcut)
-        down.activated.connect(self.table.setFocus)
+        tab_order.go_down(self.search, self.table)
         self.details.asked.connect(self._ask)
         self.details.failed.connect(self._show_error)
         self.details.profiles.load_asked.connect(
@@ -189,8 +187,7 @@ class LibraryPage(Page):
             lambda: self.tr("Choose folders…"),
             "folders",
         )
-        paths = "\n".join(folder.path for folder in self._suggested)
-        keep = partial(settings.set, "general.stores_offered", paths)
+        keep = partial(settings.set, "general.stores_offered", "\n".join(f.path for f in self._suggested))
         tasks.run(keep, None, lambda _error: None, self, order=settings)
 
     def _fix(self, action: str) -> None:
@@ -205,9 +202,8 @@ class LibraryPage(Page):
 
     def _show_count(self) -> None:
         total = sum(row.record.bytes for row in self.model.rows)
-        count = len(self.model.rows)
-        text = self.tr("%n model(s)", "", count)
-        self.count.setText(f"{text}, {words.size(total)}" if count else "")
+        text = self.tr("%n model(s)", "", len(self.model.rows))
+        self.count.setText(f"{text}, {words.size(total)}" if total else "")
 
     def _tags(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -373,6 +369,10 @@ class LibraryPage(Page):
             self.split.setSizes([self.split.width() - details, details])
         for name, least in WIDTHS.items():
             self.table.setColumnHidden(ORDER.index(name), self.stack.width() < least)
+
+    def areas(self) -> list[QWidget]:
+        """What F6 goes through."""
+        return [self.bar, self.stack, self.details]
 
     def focus(self) -> None:
         self.search.setFocus()
