@@ -15,17 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from app.core.events import ErrorInfo
-from app.core.generate import (
-    Delta,
-    Failed,
-    Finished,
-    FinishReason,
-    GenerateEvent,
-    Spilled,
-    Timings,
-    Usage,
-    is_text,
-)
+from app.core.generate import Delta, Failed, Finished, FinishReason, Timings, Usage
 from app.runtime.burst import Burst
 from app.runtime.cores import EVERY, CoreWatch
 from app.runtime.idle import CopyCost, free_memory
@@ -35,20 +25,21 @@ from app.runtime.kvstore import KvStore
 from app.runtime.llama_context import ABORTED, NO_ROOM, OK, Context
 from app.runtime.llama_model import Model
 from app.runtime.meter import Meter
-from app.runtime.protocol import Event, Events, Report, Stats, error_info
+from app.runtime.protocol import Report, error_info
 from app.runtime.sampling import NO_TOKEN, Logprobs
 from app.runtime.scheduler import Scheduler
 from app.runtime.shelf import StateShelf
 from app.runtime.sight import Sight
 from app.runtime.speaker import Speaker
-from app.runtime.writers import OFFER, Open, Writer, held_back
+from app.runtime.teller import Teller
+from app.runtime.writers import Open, Writer, held_back
 
 log = logging.getLogger(__name__)
 
 COLLECT_EVERY = 1000
 """Steps between two garbage collections of an engine that never rests."""
-STATS_EVERY = 0.1
-"""Seconds between two readings at least; they travel with the next words, or alone after twice that time."""
+LONGEST = 0.2
+"""Seconds that steps go on without a look at anything else."""
 SAVE_AFTER = 30.0
 """Seconds without a request after which conversations go to the disk as well."""
 
@@ -90,11 +81,10 @@ class Engine:
         self._cancelled: set[int] = set()
         self._open: dict[int, Open] = {}
         self._writers: dict[int, Writer] = {}  # by id(job)
-        self._events: list[Event] = []
+        self._teller = Teller(send, self._writers, self.readings)
         self._stopping = False
-        self._stats_at = 0.0
         self._alone: deque[Callable[[], None]] = deque()
-        self._quiet = self._saved = True
+        self._saved = True
         self._holding = False  # some text waits for more
         self._burst: Burst | None = None
         self._steps = 0
@@ -156,12 +146,10 @@ class Engine:
         self._visitors.value = 0  # who comes from here on is seen below, or sets it again
         while self._inbox:
             self._inbox.popleft()()
-        self._flush()
+        self._teller.flush()
 
     def _rest(self) -> None:
-        if not self._quiet:
-            self._quiet = True
-            self._send(Stats(self.readings()))
+        if self._teller.rest():
             gc.collect(1)
         while not self._inbox and self.scheduler.set_aside():
             pass
@@ -178,7 +166,7 @@ class Engine:
             self._cancel(key)
         self._context.abort(False)
         self._stopping = True
-        self._flush()
+        self._teller.flush()
         while self._save_one():
             pass
 
@@ -191,7 +179,7 @@ class Engine:
         if self.scheduler.copy_steps:
             self.scheduler.copy_steps = self._copying.steps(self.shelf.pace, self.meter.step_seconds)
         if prepared.dropped:
-            self._tell(opened.key, Delta(dropped=prepared.dropped))
+            self._teller.tell(opened, Delta(dropped=prepared.dropped))
         for choice in prepared.choices:
             job = Job(prepared.key, list(prepared.tokens), prepared.request.priority)
             job.name, job.stored = prepared.request.conversation, prepared.stored
@@ -210,7 +198,7 @@ class Engine:
         writer.speaker = Speaker(socket, head, tail, writer.answer.unsafe())
         writer.be_patient()
         if delta := writer.take():
-            self._say(writer, delta)
+            self._teller.say(writer, delta)
 
     # ------------------------------------------------------------------------------ states on disk
 
@@ -247,7 +235,7 @@ class Engine:
         for index, choice in enumerate(opened.prepared.choices):
             choice.sampler.close()
             over = Finished("cancelled", Usage(), Timings(), index, "", choice.seed, index == last)
-            self._tell(opened.key, over)
+            self._teller.tell(opened, over)
 
     def _cancel(self, key: int) -> None:
         self._context.abort(False)
@@ -265,8 +253,8 @@ class Engine:
             self._context.set_threads(self._watch.decode, self._watch.threads)
         if self._burst is None or not self._go_on(self._burst):
             self._look_further()
-        self._flush()
-        self._report()
+        self._teller.flush()
+        self._teller.report()
         if self._steps >= COLLECT_EVERY:
             self._steps = 0
             gc.collect(1)
@@ -275,10 +263,10 @@ class Engine:
         if self.scheduler.waiting or burst.left < 1:
             self._burst = None
             return False
-        code = burst.run(2 * STATS_EVERY)
+        code = burst.run(LONGEST)
         for writer in burst.writers:
             if writer.speaker is not None and writer.speaker.rest:
-                self._fall_back(writer, writer.speaker.rest)
+                self._teller.fall_back(writer, writer.speaker.rest)
         if burst.rows:
             count, steps = len(burst.writers), len(burst.rows)
             self._steps += steps
@@ -320,7 +308,7 @@ class Engine:
         for job, error in failed:
             if writer := self._writers.get(id(job)):
                 self._refuse(writer.owner, error_info(error))
-        self._flush()
+        self._teller.flush()
         if rest and not failed and not self._inbox and self._wake.wait(1.0):
             self._wake.clear()
 
@@ -405,48 +393,13 @@ class Engine:
         elif writer.waits:
             self._holding = True
         elif delta := writer.take():
-            self._say(writer, delta)
-
-    def _say(self, writer: Writer, delta: Delta) -> None:
-        """To its reader, by the way that leads there now."""
-        speaker, opened = writer.speaker, writer.owner
-        if speaker is None:
-            self._tell(opened.key, delta)
-            if opened.offered:
-                writer.be_patient()
-            opened.offered = opened.asks and is_text(delta)
-            if opened.offered:
-                opened.asks = False
-                writer.be_patient(OFFER)
-        elif not is_text(delta):
-            self._hush(writer)
-            self._tell(opened.key, delta)
-        elif rest := speaker.say(delta):
-            self._fall_back(writer, rest)
-
-    def _fall_back(self, writer: Writer, rest: bytes) -> None:
-        """The socket takes no more now: the server writes what is left, and all that follows."""
-        self._hush(writer)
-        self._tell(writer.owner.key, Spilled(rest))
-
-    def _hush(self, writer: Writer) -> None:
-        """What follows goes by the server."""
-        if writer.speaker is not None:
-            writer.speaker.close()
-            self._count(writer)
-            writer.speaker = None
-
-    def _count(self, writer: Writer) -> None:
-        speaker = writer.speaker
-        if speaker is not None and speaker.untold:
-            self._tell(writer.owner.key, Delta(writer.choice, tokens=speaker.untold))
-            speaker.untold = 0
+            self._teller.say(writer, delta)
 
     def _tell_progress(self, writer: Writer) -> None:
         if not writer.first_at:
             job = writer.job
-            self._tell(
-                writer.owner.key,
+            self._teller.tell(
+                writer.owner,
                 Delta(
                     choice=writer.choice,
                     prefilled=job.computed,
@@ -462,12 +415,12 @@ class Engine:
         opened, answer = writer.owner, writer.answer
         answer.finish(cut=reason != "stop")
         if delta := answer.take():
-            self._say(writer, delta)
+            self._teller.say(writer, delta)
         self._close(writer)
         if reason == "stop" and answer.called:
             reason = "tool_calls"
-        self._tell(
-            opened.key,
+        self._teller.tell(
+            opened,
             Finished(
                 reason,
                 writer.usage(),
@@ -481,7 +434,7 @@ class Engine:
 
     def _close(self, writer: Writer) -> None:
         self._saved, self._burst = False, None
-        self._hush(writer)
+        self._teller.hush(writer)
         self.scheduler.remove(writer.job)
         del self._writers[id(writer.job)]
         writer.owner.writers.remove(writer)
@@ -522,45 +475,19 @@ class Engine:
     def _refuse(self, opened: Open, info: ErrorInfo) -> None:
         for one in tuple(opened.writers):
             if delta := one.take():
-                self._say(one, delta)
+                self._teller.say(one, delta)
             self._close(one)
-        self._tell(opened.key, Failed(info.code, info.message, info.params))
+        self._teller.tell(opened, Failed(info.code, info.message, info.params))
 
     # ------------------------------------------------------------------------------ reports
-
-    def _tell(self, key: int, event: GenerateEvent | Spilled) -> None:
-        if opened := self._open.get(key):
-            opened.told += 1
-        self._events.append(Event(key, event))
-
-    def _flush(self) -> None:
-        if self._events:
-            values = self._fresh(STATS_EVERY)
-            events, self._events = self._events, []
-            self._send(Events(events, values))
 
     def _release(self) -> None:
         """Send all that is written."""
         self._holding = False
         for writer in self._writers.values():
             if delta := writer.take():
-                self._say(writer, delta)
-        self._flush()
-
-    def _report(self) -> None:
-        if values := self._fresh(2 * STATS_EVERY):
-            events, self._events = self._events, []
-            self._send(Events(events, values) if events else Stats(values))
-
-    def _fresh(self, every: float) -> dict[str, float]:
-        """Readings, if the last were sent ``every`` seconds ago or more."""
-        now = time.monotonic()
-        if now - self._stats_at < every:
-            return {}
-        self._stats_at, self._quiet = now, False
-        for writer in self._writers.values():
-            self._count(writer)
-        return self.readings()
+                self._teller.say(writer, delta)
+        self._teller.flush()
 
     def readings(self) -> dict[str, float]:
         """Speeds of the last second, and how full everything is."""

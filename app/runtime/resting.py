@@ -66,5 +66,5 @@ class RestingEngine(Engine):
         for opened in tuple(self._open.values()):
             for writer in tuple(opened.writers):
                 self._close(writer)
-            self._tell(opened.key, Failed(info.code, info.message, info.params))
-        self._flush()
+            self._teller.tell(opened, Failed(info.code, info.message, info.params))
+        self._teller.flush()

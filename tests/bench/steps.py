@@ -193,8 +193,8 @@ def _parts(engine: Any) -> list[tuple[Any, str, str]]:
         (Chooser, "choose", "sample"),
         (Sampler, "sample", "sample"),
         (engine, "_written", "text"),
-        (engine, "_flush", "send"),
-        (engine, "_report", "report"),
+        (engine._teller, "flush", "send"),
+        (engine._teller, "report", "report"),
     ]
 
 
