@@ -96,7 +96,7 @@ class Reader:
         self.speaker.close()
         data = b"".join(iter(lambda: self.client.recv(65536), b""))
         body = unchunked(b"\r\n\r\n" + data + b"0\r\n\r\n").decode()
-        return [json.loads(line.removeprefix("data: "))["text"] for line in body.splitlines() if line]
+        return [json.loads(line.removeprefix("data: "))["text"] for line in body.split("\n") if line]
 
 
 @pytest.fixture
@@ -156,6 +156,7 @@ def test_each_text_but_the_last_goes_to_its_own_reader(reader: Reader) -> None:
 )
 @example([b'"\\/\x08\x0c\n\r\t\x00\x1f\x7f'])
 @example(["\U0001f600\u1ec7\ud7ff".encode(), "\U0001f600".encode()[:3]])
+@example(["\x85\u2028".encode()])
 @example([b"\xc0\x80"])
 @example([b"\xed\xa0\x80"])
 @example([b"\xf4\x90\x80\x80"])

@@ -73,7 +73,7 @@ def send(client: socket.socket, real: Any, path: str, *, close: bool, **more: ob
 
 def data_of(answer: bytes) -> list[Any]:
     """The events' data of an answer whose chunks are as they must be."""
-    lines = unchunked(answer).decode().splitlines()
+    lines = unchunked(answer).decode().split("\n")
     return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
