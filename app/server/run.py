@@ -113,7 +113,7 @@ class Run:
         end = time.monotonic() + CUT
         while self.spoke:
             events = await self._stream.batch(max(0.0, end - time.monotonic()))
-            if any(isinstance(event, Finished | Failed) for event in events):
+            if _over(self._without_spilled(events)):
                 break
             if time.monotonic() > end:
                 raise HangUpError
@@ -126,11 +126,13 @@ class Run:
         while True:
             wait = min(patience, self._deadline - time.monotonic())
             events = await self._stream.batch(max(wait, 0.0), straight)
-            if time.monotonic() > self._deadline:
-                raise Problem(504, "timeout", "The request took longer than the server allows.")
             found = self._without_spilled(events)
+            if time.monotonic() > self._deadline and not _over(found):
+                raise Problem(504, "timeout", "The request took longer than the server allows.")
             if found or not (events or self._stream.went()):
                 break
+            if events:  # spilled, and perhaps still in the loop's hands: nothing may overtake it
+                straight = None
         for event in found:
             if isinstance(event, Delta):
                 self.live.take(event)
@@ -167,6 +169,10 @@ class Run:
             self._loading.cancel()
         beside = [self.backend.end(request.id, over) for request in self.asked]
         self.live.beside = max(1, max(beside) // len(beside))
+
+
+def _over(events: Sequence[GenerateEvent]) -> bool:
+    return any(isinstance(event, Finished | Failed) for event in events)
 
 
 def beginning(request: GenerateRequest) -> str:

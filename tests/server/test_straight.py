@@ -9,8 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from app.core.generate import Delta, Finished, Timings, Usage
+from app.core.generate import Delta, Finished, GenerateEvent, Timings, Usage
 from app.server.connection import Corked
+from app.server.errors import Problem
+from app.server.live import Live
+from app.server.run import Run
 from app.server.stream import EventStream, HangUpError
 from tests.waiting import until
 
@@ -173,3 +176,53 @@ def test_nothing_goes_straight_after_a_hang_up() -> None:
         return stream
 
     assert not asyncio.run(run()).went()
+
+
+class Spilling:
+    """A run whose worker writes to the client; ``spilled`` is what the loop was given of it."""
+
+    def __init__(self, *, deadline: float = float("inf")) -> None:
+        self.spilled: list[bytes] = []
+        self.run = run = object.__new__(Run)
+        run.live, run.spoke = Live(1, "POST", "/"), True
+        run._stream = self.stream = EventStream(asyncio.get_running_loop())
+        run._deadline, run._write = deadline, self.spilled.append
+
+
+def test_nothing_overtakes_what_was_spilled() -> None:
+    gone: list[Delta] = []
+
+    async def run() -> list[GenerateEvent]:
+        made = Spilling()
+        made.stream.spill(b"rest")
+        waiting = asyncio.ensure_future(made.run.batch(straight=lambda delta: not gone.append(delta)))
+        await asyncio.sleep(0)
+        assert made.spilled == [b"rest"]
+        made.stream.put(Delta(text="a"))
+        return list(await waiting)
+
+    assert asyncio.run(run()) == [Delta(text="a")]
+    assert not gone
+
+
+def test_what_is_spilled_while_an_answer_is_cut_short_is_written() -> None:
+    async def run() -> list[bytes]:
+        made = Spilling(deadline=0.0)
+        made.stream.spill(b"in time, ")
+        with pytest.raises(Problem):
+            await made.run.batch()
+        made.stream.spill(b"late")
+        made.stream.put(END)
+        await made.run.silence()
+        return made.spilled
+
+    assert asyncio.run(run()) == [b"in time, ", b"late"]
+
+
+def test_an_answer_that_ends_as_its_time_does_has_ended() -> None:
+    async def run() -> list[GenerateEvent]:
+        made = Spilling(deadline=0.0)
+        made.stream.put(END)
+        return list(await made.run.batch())
+
+    assert asyncio.run(run()) == [END]
