@@ -62,6 +62,7 @@ class LabJobs(QWidget):
         self._tick.timeout.connect(self._tell_time)
         bridge.on(LabItem, self._on_item, self)
         self._retranslate()
+        self.hide()  # until it is known that there are any: an empty table would press the panels below together
         self.sweep()
 
     def _lay_out(self) -> None:

@@ -109,7 +109,8 @@ class _Delegate(QStyledItemDelegate):
         publisher, _, name = item.id.partition("/")
         strong = theme.font("text")
         strong.setBold(True)
-        self._line(painter, upper, strong, "text", name or publisher)
+        shown = (name or publisher).removesuffix("-GGUF").removesuffix("-gguf")  # as all of them are
+        self._line(painter, upper, strong, "text", shown)
         facts = "  ·  ".join(part for part in (publisher if name else "", facts_line(item)) if part)
         self._line(painter, lower, theme.font("secondary"), "text-2", facts)
         painter.restore()

@@ -101,7 +101,7 @@ QHeaderView::up-arrow {{ image: url({icons}/flat/up-{scheme}.svg); width: 9px; h
   subcontrol-position: right center; right: 4px; }}
 QTableCornerButton::section {{ background: {surface}; border: none; }}
 
-QProgressBar {{ background: {raised}; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; }}
+QProgressBar {{ background: {line}; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}
 QProgressBar[tone="good"]::chunk {{ background: {good}; }}
 QProgressBar[tone="warn"]::chunk {{ background: {text_2}; }}

@@ -96,6 +96,18 @@ def test_the_panels_lie_below_in_a_narrow_window(qtbot: Any, window: Any) -> Non
     assert window.dockWidgetArea(window.panels) == Qt.DockWidgetArea.RightDockWidgetArea
 
 
+def test_no_page_presses_the_panels_below_together(qtbot: Any, window: Any) -> None:
+    window.resize(1000, 600)
+    qtbot.waitUntil(lambda: window.panels.strip)
+    qtbot.waitUntil(lambda: window.panels.height() > 100)
+    high = window.panels.height()
+    for name in ALL_PAGES:
+        window.open_page(name)
+        QApplication.sendPostedEvents()
+        QApplication.processEvents()
+        assert window.panels.height() == high, name
+
+
 def test_the_panels_can_be_closed_and_come_back(qtbot: Any, window: Any) -> None:
     window.actions_.by_name["panels"].trigger()
     assert window.panels.isHidden()

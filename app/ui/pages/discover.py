@@ -100,7 +100,7 @@ class DiscoverPage(Page):
         split.setHandleWidth(1)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 3)
-        split.setSizes([280, 660])
+        split.setSizes([312, 628])
         return split
 
     def _left(self) -> QWidget:
