@@ -1,5 +1,6 @@
 """Engine work outside llama_decode, for each step: one sequence as the chat window asks for it, eight as the HTTP API's
-clients do (whose words never wait), greedy and with the usual sampling. CPU time, the engine thread's.
+clients do (whose words never wait and go to their sockets), greedy and with the usual sampling. CPU time, the engine
+thread's.
 
 ``python -m tests.bench.steps MODEL`` (a process of its own: llama.cpp is never in another) prints a JSON object.
 """
@@ -7,6 +8,7 @@ clients do (whose words never wait), greedy and with the usual sampling. CPU tim
 import functools
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,11 +19,12 @@ from statistics import median as middle
 from typing import Any
 
 from app.chat.session import FRAME_MS
-from app.core.generate import GenerateRequest, SamplingParams
+from app.core.generate import Delta, Finished, GenerateRequest, SamplingParams, is_text
 from app.core.types import LoadPlan
 from tests.bench.figures import ROOT, Figure, median
 from tests.starter import find_starter
 
+AROUND = b'data: {"choices":[{"index":0,"delta":{"content":', b'},"finish_reason":null}]}\n\n'
 STEPS = 300
 GROUP = 10
 """Steps that make one sample: what is caught up with every few steps belongs to all of them."""
@@ -104,19 +107,51 @@ class Clock:
         return spent
 
 
+class Clients:
+    """Sockets that somebody else reads, offered as the server offers its clients' after their first text."""
+
+    def __init__(self) -> None:
+        self._client, theirs = socket.socketpair()
+        self._drain = subprocess.Popen(["cat"], stdin=theirs, stdout=subprocess.DEVNULL)
+        theirs.close()
+        self._client.setblocking(False)
+        self._seen: dict[int, int] = {}
+
+    def take(self, engine: Any, report: Any) -> None:
+        """What the server would be told."""
+        for item in report.items:
+            seen = self._seen[item.key] = self._seen.get(item.key, 0) + 1
+            if isinstance(item.event, Finished):
+                del self._seen[item.key]
+            elif isinstance(item.event, Delta) and is_text(item.event):
+                engine.speak(item.key, seen, os.dup(self._client.fileno()), *AROUND)
+
+    def close(self) -> None:
+        """Let the reader end."""
+        self._client.close()
+        self._drain.wait()
+
+
 class Bench:
     """The worker's parts in this process, writing to a pipe that somebody else reads."""
 
     def __init__(self, path: str, folder: Path) -> None:
         from app.runtime.channel import Writer
         from app.runtime.loading import load
-        from app.runtime.protocol import Load, encode
+        from app.runtime.protocol import Events, Load, Report, encode
 
         reader, end = os.pipe()
         self._drain = subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL)
         writer = Writer(os.fdopen(end, "wb", buffering=0))
         plan = LoadPlan(path, n_ctx=4096, n_parallel=8, n_threads=1)
-        self.loaded = load(Load("bench", plan), lambda report: writer.send(encode(report)))
+        self._clients = Clients()
+
+        def send(report: Report) -> None:
+            writer.send(encode(report))
+            if isinstance(report, Events):
+                self._clients.take(self.loaded.engine, report)
+
+        self.loaded = load(Load("bench", plan), send)
 
     def measure(self, count: int, kind: str) -> dict[str, Any]:
         """One case: what a step takes besides llama_decode, then where it goes (the clocks cost something too)."""
@@ -166,13 +201,14 @@ class Bench:
                 sampling=sampling,
                 flush_ms=FRAME_MS if count == 1 else 0,
             )
-            engine.submit(self.loaded.intake.prepare(key, request))
+            engine.submit(self.loaded.intake.prepare(key, request), asks=count > 1)
         while done() < STEPS - 2 * GROUP:
             time.sleep(0.05)
 
     def close(self) -> None:
         """Free the model."""
         self.loaded.close()
+        self._clients.close()
         self._drain.terminate()
         self._drain.wait()
 
