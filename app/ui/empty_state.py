@@ -25,7 +25,8 @@ class EmptyState(QWidget):
         self.button.clicked.connect(self.primary)
         self.other.clicked.connect(self.secondary)
         column = QVBoxLayout(self)
-        column.setSpacing(12)
+        column.setContentsMargins(12, 4, 12, 4)  # the smallest window has little room for the longest
+        column.setSpacing(8)
         column.addStretch(2)
         for label in (self._title, self._text):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)

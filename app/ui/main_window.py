@@ -113,6 +113,7 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.panels)
         self.status = StatusBar(self.services, self.bridge, self)
         self.setStatusBar(self.status)
+        zoom.resize_tree(self, theme.notifier().zoom)
 
     def _listen(self) -> None:
         self.rail.chosen.connect(self.open_page)

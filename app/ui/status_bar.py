@@ -72,7 +72,7 @@ class StatusBar(QStatusBar):
     def _bar(parent: QWidget) -> QFrame:
         line = QFrame(parent)
         line.setProperty("role", "vline")
-        line.setFixedHeight(theme.px(12))
+        line.setFixedHeight(12)
         return line
 
     def _on_instance(self, event: InstanceChanged) -> None:

@@ -46,6 +46,24 @@ def test_the_keys_change_the_setting_and_the_whole_window(qtbot: Any, window: An
     assert window.rail.sizeHint().width() == rail
 
 
+def test_a_window_that_begins_enlarged_has_the_measures_of_one_that_was_enlarged(
+    qtbot: Any, window: Any, services: Any
+) -> None:
+    from app.ui.main_window import MainWindow
+
+    _set(services, zoom=125)
+    other = MainWindow(services, 2)
+    qtbot.addWidget(other)
+    assert other.status.maximumHeight() == window.status.maximumHeight() == round(26 * 1.25)
+    assert other.panels.minimumWidth() == window.panels.minimumWidth()
+    margins = [made.status.findChild(QHBoxLayout).contentsMargins() for made in (window, other)]
+    assert margins[0] == margins[1]
+    _set(services, zoom=100)
+    assert other.status.maximumHeight() == 26
+    other.close()
+    other.leave()
+
+
 def test_keys_pressed_faster_than_a_setting_is_written_all_count(
     qtbot: Any, window: Any, services: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
