@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QFileDialog, QLabel, QTreeView
 
 from app.core.errors import PortInUseError, all_errors
 from app.ui import errors, translate
@@ -88,3 +89,17 @@ def test_reading_the_file_is_quick() -> None:
     began = time.thread_time()
     translate.read_ts(VI)
     assert time.thread_time() - began < 1  # 10 ms on a quiet machine
+
+
+def test_qt_s_own_file_dialog_speaks_vietnamese(qtbot: Any, tmp_path: Path) -> None:
+    translate.install("vi")
+    try:
+        dialog = QFileDialog(None, "", str(tmp_path), options=QFileDialog.Option.DontUseNativeDialog)
+        qtbot.addWidget(dialog)
+        header = dialog.findChild(QTreeView).model()
+        columns = [header.headerData(at, Qt.Orientation.Horizontal) for at in range(4)]
+        assert columns == ["Tên", "Cỡ", "Loại", "Ngày sửa"]
+        labels = {label.text() for label in dialog.findChildren(QLabel)} - {""}
+        assert labels == {"&Tìm trong:", "&Tên tệp:", "&Loại tệp:"}
+    finally:
+        translate.install("en")
