@@ -229,6 +229,9 @@ class Banner(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._set_narrow(self.width() < theme.px(_NARROW))
+        single = self.words.heightForWidth(self.words.width()) < 2 * self.words.fontMetrics().height()
+        side = Qt.AlignmentFlag.AlignVCenter if single else Qt.AlignmentFlag.AlignTop
+        self._row.setAlignment(self.icon, side)  # beside the first line, also where buttons make it higher
 
     def _set_narrow(self, narrow: bool) -> None:
         """In a narrow place the buttons stand under the words, which would have no room beside them."""
