@@ -128,8 +128,10 @@ def test_a_search_that_fails_shows_no_older_results_and_can_be_tried_again(
     assert page.status.text() == ""
     assert page.banner.button.isVisible()
     broken[0] = False
+    page.banner.button.setFocus()
     page.banner.button.click()
     assert page.banner.isHidden()
+    assert page.search_line.hasFocus()
     qtbot.waitUntil(lambda: found(page) == ["me/gemma-1", "me/gemma-2"], timeout=LONG)
 
 

@@ -251,6 +251,9 @@ class DiscoverPage(Page):
         self.banner.show_words(described.sentence, "bad", label, action, described.details)
 
     def _fix(self, action: str) -> None:
+        again = {"more": self.list, "retry": self.search_line}.get(action)
+        if again is not None:  # else Qt looks for a place itself, once the button is gone
+            again.setFocus()
         self.banner.hide()
         if action == "more":
             self._next_page()
