@@ -36,10 +36,10 @@ LONG = (
     "server/test_suites.py", "integration/test_soak.py", "optimize/test_lab.py", "integration/test_vulkan.py",
     "integration/test_kills.py", "runtime/test_supervisor.py", "runtime/test_answers.py", "runtime/test_template.py",
     "cli/test_commands.py", "runtime/test_kvstore.py", "runtime/test_grammar.py", "runtime/test_sight.py",
-    "runtime/test_families.py", "server/test_spoken.py", "server/test_hostile.py", "models/test_downloads.py", "models/test_transfer.py",
-    "models/test_kill.py", "runtime/test_trimming.py", "runtime/test_formats.py", "planning/test_memory.py",
-    "runtime/test_scheduler.py", "cli/test_lab.py", "models/test_gguf.py", "runtime/test_constraints.py",
-    "chat/test_store.py", "server/test_clients_openai.py", "runtime/test_embedding.py",
+    "runtime/test_families.py", "server/test_spoken.py", "server/test_hostile.py", "models/test_downloads.py",
+    "models/test_transfer.py", "models/test_kill.py", "runtime/test_trimming.py", "runtime/test_formats.py",
+    "planning/test_memory.py", "runtime/test_scheduler.py", "cli/test_lab.py", "models/test_gguf.py",
+    "runtime/test_constraints.py", "chat/test_store.py", "server/test_clients_openai.py", "runtime/test_embedding.py",
 )  # fmt: skip
 """The longest files without a window, the longest first: they begin first, so that no process is left alone with one
 at the end. The window's are run by one process."""

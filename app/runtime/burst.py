@@ -35,7 +35,9 @@ class Burst:
         usable = rows is not None and len(self._ends) <= MOST_ENDS
         self._stretch = Stretch(context, rows, self._ends, visitors) if rows and usable else None
         self._speaking: list[Writer] = []
-        """In the last run, those whose text went to their readers at once."""
+        """In the last run, those whose text went to their readers at once,"""
+        self._all_said = False
+        """that of its last step too: the one after it failed."""
         self.left = self._room()
         """Steps that can be computed without a look at limits: of answers, of the context, of the cache. (Nothing but
         this takes room as long as it is valid.)"""
@@ -75,6 +77,7 @@ class Burst:
             stretch.speak(at, writer.speaker if writer.speaks else None)
         due = self._due(patience)
         code = stretch.run(tokens, self.left if due else 1, due - self.began)
+        self._all_said = code != OK
         self.rows, self.pace, self.ended = stretch.rows, stretch.pace, self.began + stretch.passed
         if self.rows:
             self._chooser.chosen(self.rows[-1], len(self.rows))
@@ -115,7 +118,7 @@ class Burst:
         return code
 
     def settle(self) -> list[tuple[Writer, int]]:
-        """Catch up with what ``run`` has computed. Returns each writer with its last token, which is still to be
+        """Catch up with what ``run`` has computed. Returns each writer with its last token, if that is still to be
         written; those before it neither end an answer nor go beyond a limit."""
         steps = len(self.rows)
         self.left -= steps
@@ -123,12 +126,14 @@ class Burst:
         last = []
         for at, (writer, job) in enumerate(zip(self.writers, self._jobs, strict=True)):
             writer.pace, writer.last_at = self.pace, self.ended
-            known = [row[at] for row in self.rows[:-1]]
+            spoken = writer in self._speaking
+            known = [row[at] for row in (self.rows if spoken and self._all_said else self.rows[:-1])]
             job.tokens += known
-            if writer in self._speaking:
+            if spoken:
                 writer.spoke(len(known))
             else:
                 for token in known:
                     writer.answer.push(token)
-            last.append((writer, self.rows[-1][at]))
+            if len(known) < steps:
+                last.append((writer, self.rows[-1][at]))
         return last

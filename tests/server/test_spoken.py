@@ -157,6 +157,23 @@ def test_a_client_that_goes_ends_its_request(real: Any, events: list[Any]) -> No
     until(lambda: [event.reason for event in events if isinstance(event, Finished)] == ["cancelled"])
 
 
+@pytest.mark.parametrize("tokens", [8, 21])
+def test_an_answer_that_is_cancelled_is_the_beginning_of_the_whole(
+    real: Any, events: list[Any], tokens: int
+) -> None:
+    client = ask(real, ignore_eos=True)
+    data = client.recv(1000)
+    while data.count(b'"content":') < tokens:
+        data += client.recv(1000)
+    for live in real.host.live():
+        real.host.cancel(live.id)
+    found = said(data_of(data + rest_of(client)))
+    assert found
+    assert whole(real, ignore_eos=True).startswith(found)
+    [end] = [event for event in events if isinstance(event, Finished)][:1]
+    assert end.reason in {"cancelled", "length"}
+
+
 def test_an_answer_that_takes_too_long_ends_with_an_error_and_nothing_behind_it(
     real: Any, events: list[Any]
 ) -> None:
