@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.ui.chat_controller import ChatController
 
 translate = QCoreApplication.translate
+_SHOWN = 80
 
 
 class ChatHead(QWidget):
@@ -35,6 +36,14 @@ class ChatHead(QWidget):
         self.leave = make_button(self.left.emit, "link", self, compact=True)
         self.picker = ModelPicker(self)
         self._lay_out()
+        told = (
+            controller.busy_changed,
+            controller.models_changed,
+            controller.drafted,
+            controller.how.changed,
+        )
+        for signal in told:
+            signal.connect(lambda *_: self.show_system())
 
     def _lay_out(self) -> None:
         self.setMinimumHeight(48)
@@ -60,6 +69,16 @@ class ChatHead(QWidget):
         kind = temporary if self._controller.place.temporary else translate("ChatPage", "New chat")
         self.title.setText(title or kind)
 
+    def show_system(self) -> None:
+        """Whether the open conversation begins with a system prompt, and with which."""
+        words, text = (
+            translate("ChatPage", "System prompt of this chat"),
+            self._controller.how.system_prompt(),
+        )
+        text = " ".join(text.split())
+        self.system.show_icon("prompt", "accent" if text else "text-2")
+        self.system.set_words(f"{words}: {text[:_SHOWN]}{'…' * (len(text) > _SHOWN)}" if text else words)
+
     def show_place(self, temporary: bool) -> None:
         """It is written to the disk, or not."""
         self.leave.setVisible(temporary)
@@ -68,7 +87,7 @@ class ChatHead(QWidget):
     def retranslate(self) -> None:
         """Say everything again."""
         self.toggle.set_words(translate("ChatPage", "Show or hide the list of chats"))
-        self.system.set_words(translate("ChatPage", "System prompt of this chat"))
+        self.show_system()
         self.leave.setText(translate("ChatPage", "Leave it"))
         about = translate("ChatPage", "A temporary chat is never written; a new one is kept again.")
         self.leave.setToolTip(about)

@@ -5,7 +5,7 @@ its model before the settings'.
 from typing import TYPE_CHECKING
 
 import msgspec
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.chat.session import TurnOptions
 from app.core.generate import ContextPolicy, SamplingParams
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class ChatHow(QObject):
-    """What is chosen for a conversation that is not there yet is part of its draft."""
+    """What is chosen for a conversation that is not there yet is part of its draft. ``changed`` tells of it."""
+
+    changed = Signal()
 
     def __init__(self, owner: "ChatController") -> None:
         super().__init__(owner)
@@ -70,5 +72,6 @@ class ChatHow(QObject):
         chat, store = owner.chat, owner.place.store
         if chat is None:
             owner.drafts.choose_system(text)
+            self.changed.emit()
         else:
             owner.change(lambda: store.update(chat, system=text), lambda _none: owner.reload())

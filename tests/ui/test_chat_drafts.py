@@ -55,7 +55,9 @@ def test_the_draft_of_a_new_chat_is_there_after_a_restart(qtbot: QtBot, services
 def test_how_a_new_chat_is_to_be_asked_is_there_after_a_restart(qtbot: QtBot, services: Any) -> None:
     with chat_page(qtbot, services) as first:
         until(qtbot, lambda: first.controller.drafts._place)
+        assert not first.head.system.toolTip().endswith("Be brief.")
         first.controller.how.set_system("Be brief.")
+        assert first.head.system.toolTip().endswith("Be brief.")
         first.controller.how.set_policy("rolling")
         ask_elsewhere = services.chats.create("another").id
         first.open_chat(ask_elsewhere)
@@ -65,6 +67,7 @@ def test_how_a_new_chat_is_to_be_asked_is_there_after_a_restart(qtbot: QtBot, se
     until(qtbot, lambda: services.chats.new_drafts() == {1: Draft("", (), "Be brief.", "rolling")})
     with chat_page(qtbot, services) as second:
         until(qtbot, lambda: second.controller.how.system_prompt() == "Be brief.")
+        assert second.head.system.toolTip().endswith("Be brief.")
         assert second.controller.how.policy == "rolling"
         ask(qtbot, second, "a question")
         chat = second.controller.chat
