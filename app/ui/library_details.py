@@ -212,6 +212,8 @@ class LibraryDetails(QScrollArea):
             return
         live, state = self._states.live(row), self._states.of(row)
         self.load.setVisible(row.runs and not live)
+        if not live and self.unload.hasFocus():  # Qt would go on to the star
+            self.load.setFocus()
         self.unload.setVisible(live)
         self.chat.setVisible(live and row.runs)
         self.problem.setText(self._problem(row))

@@ -482,3 +482,13 @@ def test_files_and_folders_can_be_dropped(qtbot: Any, window: Any, services: Any
     qtbot.waitUntil(lambda: window.page_shown() == "library", timeout=LONG)
     assert file.exists()
     assert str(tmp_path / "folder") in [folder.path for folder in services.library.folders()]
+
+
+def test_after_unloading_the_keyboard_is_at_loading(qtbot: Any, library: Any) -> None:
+    model = next(row.id for row in library.model.rows if not row.damaged and row.runs)
+    library.select(model)
+    library._on_instance(InstanceChanged(model, model, "ready"))
+    library.details.unload.setFocus()
+    assert library.details.unload.hasFocus()
+    library._on_instance(InstanceChanged(model, model, "stopped"))
+    assert library.details.load.hasFocus()
