@@ -141,9 +141,12 @@ class Connection(H11Protocol):
         """Another process could write a body's chunks to its socket."""
         return self.conn.their_http_version == b"1.1" and cast(Corked, self.transport).handle >= 0
 
-    def lend(self) -> int:
-        """A handle of its socket, for another process; the caller closes it."""
-        return os.dup(cast(Corked, self.transport).handle)
+    def lend(self) -> int | None:
+        """A handle of its socket, for another process; the caller closes it. None where no more files may be open."""
+        try:
+            return os.dup(cast(Corked, self.transport).handle)
+        except OSError:
+            return None
 
     def is_last(self) -> None:
         """Close it after this answer."""

@@ -320,8 +320,10 @@ class Streamed:
         connection = self._connection
         if self._offers and connection is not None and is_text(delta):
             self._offers = False
-            if around := self._writer.around():
-                self._run.speak(self._seen, connection.lend(), around, connection.transport.write)
+            around = self._writer.around()
+            handle = connection.lend() if around else None
+            if around and handle is not None:
+                self._run.speak(self._seen, handle, around, connection.transport.write)
 
     def _encode(self, events: list[Delta | Finished | Failed]) -> bytes:
         if not events:

@@ -1,6 +1,7 @@
 """Text that goes from the runtime thread to its client past the loop: nothing is lost, doubled or out of order."""
 
 import asyncio
+import errno
 import json
 import re
 import socket
@@ -120,6 +121,21 @@ def test_a_client_that_goes_ends_its_request_and_nothing_is_written_any_more(ser
     until(lambda: not served.host.live())
     assert len(chunks) == written
     served.supervisor.script.clear()
+
+
+def test_a_server_without_a_free_handle_writes_by_itself(served, monkeypatch) -> None:
+    tried: list[int] = []
+
+    def dup(handle: int) -> int:
+        tried.append(handle)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("app.server.connection.os.dup", dup)
+    words = [Delta(text=f"w{number} ", tokens=1) for number in range(5)]
+    served.supervisor.delay, served.supervisor.script = 0.005, [*words, END]
+    body = unchunked(rest_of(connect(served)))
+    assert said(body) == "w0 w1 w2 w3 w4 "
+    assert len(tried) == 1
 
 
 async def _stream(act: Callable[[EventStream], None]) -> EventStream:
