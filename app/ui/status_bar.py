@@ -34,7 +34,8 @@ class StatusBar(QStatusBar):
         self._last: float | None = None
         self._last_of = ""
         """The model whose speed ``_last`` is; empty: of several, or not known."""
-        self._answered = 0.0
+        self._answered, self._answer = 0.0, (0.0, "")
+        """When the last answer of a chat ended; its speed and model."""
         self._figures: list[QWidget] = []
         self._server = services.server.state()
         self.setFixedHeight(HEIGHT)
@@ -89,6 +90,8 @@ class StatusBar(QStatusBar):
         self._speeds.pop(f"instance:{model}", None)
         if self._last_of == model or not any(item.state == "ready" for item in self._instances.values()):
             self._last, self._last_of = None, ""
+        if self._answer[1] == model:
+            self._answer = 0.0, ""
 
     def _on_server(self, event: ServerChanged) -> None:
         self._server = event
@@ -107,15 +110,20 @@ class StatusBar(QStatusBar):
 
     def _gone_quiet(self) -> None:
         if self._last is None:
-            self._last = sum(self._speeds.values()) or None
-            self._last_of = next(iter(self._speeds)).partition(":")[2] if len(self._speeds) == 1 else ""
+            # What was written since a chat's answer may be that chat's title: a few words, at no speed to speak of.
+            self._last, self._last_of = self._answer if self._answer[0] else self._newest()
         self._speeds.clear()
         self._show_speed()
+
+    def _newest(self) -> tuple[float | None, str]:
+        names = [source.partition(":")[2] for source in self._speeds]
+        return sum(self._speeds.values()) or None, names[0] if len(names) == 1 else ""
 
     def show_answer(self, model: str, speed: float | None) -> None:
         """An answer has ended at this speed (tokens/s): shown until something else is written, or the model is gone."""
         if speed is not None:
             self._last, self._last_of, self._answered = speed, model, time.monotonic()
+            self._answer = speed, model
             self._speeds.clear()
             self._idle.stop()
             self._show_speed()

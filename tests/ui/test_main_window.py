@@ -275,8 +275,16 @@ def test_the_status_line_keeps_the_speed_of_the_last_answer(qtbot: Any, window: 
     assert "now" in status.speed.toolTip()
     services.bus.publish(Sample("instance:m", now + 0.2, {"decode_tps": 0.0}))
     status._gone_quiet()
-    assert status.speed.text() == "55.5 tokens/s"
+    assert status.speed.text() == spoken  # (what came after it may be its chat's title)
     assert "last answer" in status.speed.toolTip()
+
+
+def test_the_status_line_keeps_what_clients_were_served_at(qtbot: Any, window: Any, services: Any) -> None:
+    status = window.status
+    services.bus.publish(Sample("instance:m", time.monotonic() + 1.0, {"decode_tps": 55.5}))
+    qtbot.waitUntil(lambda: status.speed.text() == "55.5 tokens/s")
+    status._gone_quiet()
+    assert status.speed.text() == "55.5 tokens/s"
 
 
 def test_the_status_line_forgets_the_speed_of_a_model_that_is_gone(
