@@ -105,10 +105,13 @@ def _split(data: bytes) -> tuple[list[bytes], bytes]:
 
 def send_with(pipe: Any, frame: bytes, handle: int) -> None:
     """Write a short frame with a socket that ``Inlet`` gets its own handle of (not on Windows). Raises OSError."""
-    with socket.socket(fileno=os.dup(pipe.fileno())) as own:
+    own = socket.socket(fileno=pipe.fileno())  # (no copy: at the limit of open files there would be none)
+    try:
         data = _HEADER.pack(len(frame)) + frame
         sent = socket.send_fds(own, [data], [handle])
         own.sendall(data[sent:])
+    finally:
+        own.detach()
 
 
 class Reader:

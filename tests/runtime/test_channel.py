@@ -1,6 +1,8 @@
 """Frames between two ends of a pipe, however they are cut."""
 
+import errno
 import os
+import socket
 import sys
 import threading
 from multiprocessing import connection
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runtime.channel import Reader, Waiter, Writer, child_environ, program
+from app.runtime.channel import Inlet, Reader, Waiter, Writer, child_environ, program, send_with
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8), st.lists(st.integers(1, 60), min_size=1, max_size=8))
@@ -42,6 +44,41 @@ def test_a_writer_is_read_by_both_kinds(size: int) -> None:
                 found = reader.frames() if read_all else [ours.recv_bytes()]
             thread.join()
             assert found == [b"x" * size]
+
+
+@pytest.mark.skipif(not hasattr(socket, "send_fds"), reason="sockets are not lent here")
+def test_each_socket_comes_with_its_frame_even_when_no_handle_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = connection.Pipe()
+    pairs = [socket.socketpair() for _ in range(3)]
+    with ours, theirs:
+        inlet = Inlet(theirs)
+
+        def dup(_handle: int) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def send() -> None:
+            for number, (end, _) in enumerate(pairs):
+                ours.send_bytes(b"long" * 50_000)
+                send_with(ours, b"%d" % number, end.fileno())
+                end.close()
+
+        monkeypatch.setattr(os, "dup", dup)
+        thread = threading.Thread(target=send)
+        thread.start()
+        for number in range(len(pairs)):
+            assert len(inlet.frame()) == 200_000
+            assert inlet.frame() == b"%d" % number
+            with socket.socket(fileno=inlet.socket()) as lent:
+                lent.sendall(b"to %d" % number)
+        thread.join()
+        assert inlet._own is not None
+        inlet._own.close()  # (a worker's ends with its process)
+    for number, (_, client) in enumerate(pairs):
+        with client:
+            assert client.recv(100) == b"to %d" % number
+            assert client.recv(100) == b""
 
 
 def test_the_end_is_told() -> None:
