@@ -50,10 +50,17 @@ class CoreWatch:
         """What decodes fastest on a quiet machine (``calibration``)."""
         self.others = 0.0
         """Cores' worth of time that other programs used since the last look."""
+        self._system_at = 0.0
         self._look()
 
     def _look(self) -> None:
-        self._at, self._system_at, self._own_at = self._clock(), self._system(), self._own()
+        self._at, self._system_at, self._own_at = self._clock(), self._used(), self._own()
+
+    def _used(self) -> float:
+        try:
+            return self._system()
+        except OSError:  # no more files may be open just now
+            return self._system_at
 
     @property
     def decode(self) -> int:
@@ -65,7 +72,7 @@ class CoreWatch:
         passed = self._clock() - self._at
         if passed < EVERY:
             return False
-        busy, mine = self._system() - self._system_at, self._own() - self._own_at
+        busy, mine = self._used() - self._system_at, self._own() - self._own_at
         self._look()
         self.others = max(0.0, busy - mine) / passed
         before = self.threads

@@ -51,6 +51,20 @@ def test_it_looks_twice_a_second_and_counts_others_only() -> None:
     assert watch.threads == 4
 
 
+def test_a_look_that_fails_changes_nothing() -> None:
+    now = [0.0]
+
+    def system() -> float:
+        if now[0]:
+            raise OSError(24, "Too many open files")
+        return 100.0
+
+    watch = CoreWatch(4, 4, system=system, own=lambda: 0.0, clock=lambda: now[0])
+    now[0] = 1.0
+    assert not watch.changed()
+    assert (watch.threads, watch.others) == (4, 0.0)
+
+
 def test_what_others_did_during_a_rest_takes_no_core_away() -> None:
     now, system, own = [0.0], [0.0], [0.0]
     watch = CoreWatch(4, 4, system=lambda: system[0], own=lambda: own[0], clock=lambda: now[0])
