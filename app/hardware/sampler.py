@@ -148,7 +148,10 @@ class Sampler:
         try:
             while not self._wake.is_set():
                 begun = time.monotonic()
-                self.tick(machine)
+                try:
+                    self.tick(machine)
+                except OSError as error:  # no more files may be open just now
+                    log.info("a reading failed: %s", error)
                 self._wake.wait(max(0.0, begun + self._period - time.monotonic()))
         finally:
             for vendor in vendors:

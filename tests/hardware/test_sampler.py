@@ -76,6 +76,23 @@ def test_a_reader_that_fails_does_not_stop_the_others(bus: Bus) -> None:
     assert samples[2].source == "host"
 
 
+def test_a_reading_that_fails_is_followed_by_the_next(bus: Bus) -> None:
+    class Full(Host):
+        def read(self, pids: Sequence[int]) -> dict[str, float | None]:
+            tried.append(1)
+            if len(tried) == 1:
+                raise OSError(24, "Too many open files")
+            return {"memory_total": 1.0}
+
+    tried: list[int] = []
+    samples, enough = _collect(bus, 1)
+    sampler = Sampler(bus, _machine(), list, vendors=[], host=Full(), period=0.01)
+    sampler.start()
+    assert enough.wait(60)
+    sampler.close()
+    assert samples[0].values == {"memory_total": 1.0}
+
+
 def test_a_gpu_without_a_reader_says_so(bus: Bus) -> None:
     samples, enough = _collect(bus, 2)
     sampler = Sampler(
