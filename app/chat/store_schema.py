@@ -1,14 +1,18 @@
 """The chat file's schema, its numbered migrations, and opening it safely.
 
-``PRAGMA user_version`` is the format. Before each migration of a file with content a copy is made beside it with
-SQLite's own backup. A newer file is refused; a damaged one is opened read-only.
+``PRAGMA user_version`` is the format. Before a file with content is migrated a copy is made beside it with SQLite's own
+backup. A newer file is refused; a damaged one is opened read-only.
 """
 
+import contextlib
 import logging
+import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from app.core import wal
 from app.core.errors import (
     ChatsDamagedError,
     DiskFullError,
@@ -128,26 +132,26 @@ def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     if found > VERSION:
         raise StoreNewerError(path=str(path), found=found, known=VERSION)
     if path is not None:
-        connection.execute("PRAGMA journal_mode = WAL")
-    had_content = found > 0
-    while (found := _version(connection)) < VERSION:
-        if had_content and path is not None:
-            _backup(connection, path, found)
-        _migrate(connection, found)
+        wal.switch_on(connection)
+    found = _version(connection)  # another process may have brought it there meanwhile
+    if 0 < found < VERSION and path is not None:
+        _backup(connection, path, found)
+    if found < VERSION:
+        _migrate(connection)
 
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection, found: int) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have been quicker while this one waited for the lock.
-        if _version(connection) == found:
-            for statement in _statements(MIGRATIONS[found]):
+        # All steps or none, from what is there now: another process may have been quicker.
+        for step in MIGRATIONS[_version(connection) :]:
+            for statement in _statements(step):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {found + 1}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -175,14 +179,15 @@ def copy_to(target: Path) -> Callable[[sqlite3.Connection], None]:
     """A read that copies the whole file, replacing ``target`` when it is complete."""
 
     def work(connection: sqlite3.Connection) -> None:
-        part = target.with_name(f"{target.name}.part")
+        # (Two programs that copy at once have one each.)
+        part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.part")
         part.touch(mode=0o600)
-        copy = sqlite3.connect(part)
         try:
-            connection.backup(copy)
+            with contextlib.closing(sqlite3.connect(part)) as copy:
+                connection.backup(copy)
+            part.replace(target)
         finally:
-            copy.close()
-        part.replace(target)
+            part.unlink(missing_ok=True)
 
     return work
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from app.core import wal
 from app.core.types import GgufSummary, Source
 from app.models.folders import Folder, FolderKind
 
@@ -227,7 +228,7 @@ def _prepare(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         if _version(connection) < VERSION:
-            connection.execute("PRAGMA journal_mode = WAL")
+            wal.switch_on(connection)
             _migrate(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:

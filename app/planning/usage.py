@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from app.core import wal
 from app.core.errors import StoreDamagedError, StoreNewerError
 from app.planning.runs import Run
 
@@ -216,6 +217,15 @@ class UsageStore:
             yield self._db
 
 
+def _make(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    if not db.execute("PRAGMA user_version").fetchone()[0]:  # another program may have been quicker
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    db.commit()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, check_same_thread=False)
@@ -223,9 +233,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
             raise StoreNewerError(path=str(path), found=found, known=VERSION)
-        db.execute("PRAGMA journal_mode = WAL")
+        wal.switch_on(db)
         if found < 1:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            _make(db)
         elif "others" not in {row[1] for row in db.execute("PRAGMA table_info(requests)")}:
             db.execute("ALTER TABLE requests ADD COLUMN others REAL")  # an older version can go on with it
     except sqlite3.DatabaseError as error:
