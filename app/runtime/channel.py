@@ -150,6 +150,10 @@ class Inlet:
         if self._own is None:
             return bytes(self._pipe.recv_bytes())
         while not self._frames:
+            if (
+                not self._rest
+            ):  # whoever these came with is dealt with: the next frame's must not be mistaken for them
+                self._close_sockets()
             # (A thread that waits in read itself is woken each time the other side has read something: Linux tells all
             # who sleep on a socket that there is room to write. A core was taken from the engine for each token.)
             self._waiter.wait([self._pipe], None)
@@ -162,8 +166,12 @@ class Inlet:
         return self._frames.popleft()
 
     def socket(self) -> int:
-        """The oldest socket that came and was not asked for; the caller closes it."""
-        return self._sockets.popleft()
+        """That came with the last frame; the caller closes it. -1: none did (no more files may be open here)."""
+        return self._sockets.popleft() if self._sockets else -1
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            os.close(self._sockets.popleft())
 
 
 class Waiter:

@@ -164,7 +164,8 @@ class Worker:
             case Submit(key, request, asks):
                 self._engine.submit(self._intake.prepare(key, request), asks)
             case Speak(key, seen, head, tail):
-                self._engine.speak(key, seen, self._inlet.socket(), head, tail)
+                if (socket := self._inlet.socket()) >= 0:
+                    self._engine.speak(key, seen, socket, head, tail)
             case Cancel(key):
                 self._engine.cancel(key)
             case Forget(conversations):

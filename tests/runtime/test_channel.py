@@ -81,6 +81,28 @@ def test_each_socket_comes_with_its_frame_even_when_no_handle_is_free(
             assert client.recv(100) == b""
 
 
+@pytest.mark.skipif(not hasattr(socket, "send_fds"), reason="sockets are not lent here")
+def test_a_socket_that_nobody_took_is_not_the_next_one_s() -> None:
+    ours, theirs = connection.Pipe()
+    (first, one), (second, other) = socket.socketpair(), socket.socketpair()
+    with ours, theirs, one, other:
+        inlet = Inlet(theirs)
+        send_with(ours, b"first", first.fileno())
+        send_with(ours, b"second", second.fileno())
+        ours.send_bytes(b"none")
+        first.close()
+        second.close()
+        assert [inlet.frame(), inlet.frame()] == [b"first", b"second"]
+        assert one.recv(1) == b"", "it is still open"
+        with socket.socket(fileno=inlet.socket()) as lent:
+            lent.sendall(b"x")
+        assert other.recv(1) == b"x"
+        assert inlet.frame() == b"none"
+        assert inlet.socket() == -1
+        assert inlet._own is not None
+        inlet._own.close()
+
+
 def test_the_end_is_told() -> None:
     ours, theirs = connection.Pipe()
     theirs.close()
