@@ -18,7 +18,7 @@ def measured(studio: "Studio") -> None:
     from app.planning.rates import Rates, TypeRate
 
     types = {name: TypeRate(**MEASURED) for name in ("Q4_0", "Q4_K", "Q8_0", "F16")}
-    known = {"CPU": Rates("CPU", 2, 2e-4, 1e-5, types, {"f16": 2e9})}
+    known = {"CPU": Rates("CPU", 2, 2e-4, 1e-5, types, {"f16": 2.2e10})}
     studio.services.outlook.rates = lambda: known  # type: ignore[method-assign]
 
 
