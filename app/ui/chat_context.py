@@ -146,12 +146,17 @@ class ChatContext(QObject):
         instance = owner.services.supervisor.snapshot(owner.model) if owner.model else None
         limit = instance.n_ctx if instance is not None and instance.state == "ready" else None
         turn = owner.turns.here()
+        ended = [entry.usage for entry in owner.entries if entry.usage is not None]
         if turn is not None and turn.prompt_tokens:
-            return ContextUse(history=turn.prompt_tokens, answer=turn.tokens, limit=limit)
-        usage = next((e.usage for e in reversed(owner.entries) if e.usage is not None), None)
-        if usage is None:
+            prompt, written = turn.prompt_tokens, turn.tokens
+        elif ended:
+            last = ended.pop()
+            prompt, written = last.prompt, last.completion
+        else:
             return ContextUse(limit=limit)
-        return ContextUse(history=usage.prompt, answer=usage.completion, limit=limit)
+        # What the answer before left in the window; the rest of the prompt is the question.
+        earlier = min(prompt, ended[-1].prompt + ended[-1].completion) if ended else 0
+        return ContextUse(history=earlier, answer=prompt - earlier + written, limit=limit)
 
     def _ask_picture(self) -> None:
         """Have the model count what fills its window; until then the last answer's counts are shown."""

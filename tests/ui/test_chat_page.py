@@ -319,7 +319,10 @@ def test_context_is_told(qtbot: QtBot, page: ChatPage) -> None:
     page.context_changed.connect(found.append)
     ask(qtbot, page, "count me in")
     assert found[-1].limit == 4096
-    assert found[-1].used == 10
+    assert (found[-1].history, found[-1].answer) == (0, 10)
+    ask(qtbot, page, "count me in again")
+    assert found[-1].history > 0
+    assert found[-1].answer > 0
 
 
 def test_searching_lists_what_holds_the_words(qtbot: QtBot, page: ChatPage) -> None:
