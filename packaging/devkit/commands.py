@@ -32,13 +32,15 @@ from devkit.say import Problem, step, tell
 from devkit.stamps import key_of, locked
 from devkit.venvs import CLIENTS, LOCKER, MAIN, PACKAGER, WITHOUT_QT
 
-BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart", "1")
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart", "0")
 """In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests. A process
-that a test ends is replaced once: the next would end by the same test."""
+that a test ends is not replaced: pytest-xdist 3.8 then waits for ever for a file's last test."""
 TESTS_WITHOUT_QT = ("-n", "2", *BY_FILE, "-m", "not gui", "--ignore=tests/ui")
 TESTS_WITH_QT = ("-n", "1", *BY_FILE, "-m", "gui", "tests/ui", "tests/integration")
 """Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none. Both run
 at once, for two cores: two processes that start engines, and one with a window that uses what those leave."""
+LONGEST_PASS_S = 2400.0
+"""Six times what a pass takes on two cores: what is not over by then stands still."""
 LOCK_OPTIONS = [
     "--universal",
     "--python-version",
@@ -199,17 +201,19 @@ def _without_qt() -> None:
 
 
 def _test_all() -> tuple[int, int]:
-    """Both passes at once; the window's is shown when the other is over. Their exit statuses."""
+    """Both passes at once; the window's is shown when the other is over, or when both end early. Their exit
+    statuses."""
     log = BUILD / "logs" / "tests-window.log"
-    with shell.beside([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], log, _test_env(), ROOT) as window:
-        print("- The tests that need no window, where Qt is not installed", flush=True)
-        status = _call([WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT], _test_env())
+    try:
+        with shell.beside([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], log, _test_env(), ROOT) as window:
+            print("- The tests that need no window, where Qt is not installed", flush=True)
+            command = [WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT]
+            status = _call(command, _test_env(), limit_s=LONGEST_PASS_S)
+            return status, shell.wait_within(window, LONGEST_PASS_S)
+    finally:
         print("- The tests of the window, offscreen, which ran meanwhile", flush=True)
-        window.wait()
-    sys.stdout.flush()
-    sys.stdout.buffer.write(log.read_bytes())  # as it is: a console may know fewer letters
-    sys.stdout.flush()
-    return status, window.returncode
+        sys.stdout.buffer.write(log.read_bytes())  # as it is: a console may know fewer letters
+        sys.stdout.flush()
 
 
 def _test_env() -> dict[str, str]:
@@ -337,9 +341,15 @@ def lock(_arguments: Sequence[str]) -> int:
     return 0
 
 
-def _call(command: Sequence[str | Path], env: Mapping[str, str], folder: Path = ROOT) -> int:
+def _call(
+    command: Sequence[str | Path], env: Mapping[str, str], folder: Path = ROOT, limit_s: float | None = None
+) -> int:
     sys.stdout.flush()
-    return subprocess.call([str(part) for part in command], env=env, cwd=folder)
+    try:
+        return subprocess.call([str(part) for part in command], env=env, cwd=folder, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        tell(f"STOPPED: it was not over after {limit_s:.0f} s")
+        return shell.STOPPED
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from devkit.say import Problem, tell
 
 SIGN_OF_LIFE_S = 20.0
 TAIL_LINES = 25
+STOPPED = 124
+"""As the exit status of what did not end in its time, as ``timeout`` gives."""
 IDLE = ("Ignoring ", "Requirement already satisfied", "Looking in ")
 """How pip's lines begin that never say why it failed."""
 NETWORK = re.compile(
@@ -72,6 +74,20 @@ def beside(
         yield process
     finally:
         _end(process)
+
+
+def wait_within(process: "subprocess.Popen[bytes]", limit_s: float) -> int:
+    """The exit status of a program of ``beside``, or STOPPED: one that is not over by then is told to say where it
+    stands (pytest writes the stacks of all threads at SIGABRT) and ended."""
+    try:
+        return process.wait(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        tell(f"STOPPED: it was not over after {limit_s:.0f} s")
+    if sys.platform != "win32":
+        os.killpg(process.pid, signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+    return STOPPED
 
 
 def _start(

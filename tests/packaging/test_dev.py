@@ -376,6 +376,20 @@ class TestFailures:
             until(lambda: log.read_text().endswith("\n"))
         until(lambda: ended(int(log.read_text())))
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+    def test_what_does_not_end_says_where_it_stands(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        code = "import faulthandler, time; faulthandler.enable(); print('here', flush=True); time.sleep(600)"
+        with shell.beside([sys.executable, "-c", code], log, {**os.environ}, tmp_path) as program:
+            until(lambda: "here" in log.read_text())
+            assert shell.wait_within(program, 0.01) == shell.STOPPED
+        assert "Aborted" in log.read_text()
+        assert '"<string>", line 1' in log.read_text()
+
+    def test_a_pass_that_does_not_end_is_stopped(self) -> None:
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        assert commands._call(command, {**os.environ}, limit_s=0.01) == shell.STOPPED
+
     def test_the_file_systems_errors_are_sentences(self) -> None:
         assert "disk is full" in commands.os_sentence(OSError(errno.ENOSPC, "No space left on device"))
         denied = PermissionError(errno.EACCES, "Permission denied", "/locked")
