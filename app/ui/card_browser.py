@@ -4,17 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QSizeF, Qt, QUrl
+from PySide6.QtCore import QSize, QSizeF, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QImage, QTextCursor, QTextDocument, QTextFormat
 from PySide6.QtWidgets import QTextBrowser, QWidget
 
 from app.core.pictures import measure
 from app.ui.card_text import images, plain_card, without_images
-from app.ui.picture_files import decoded
+from app.ui.picture_files import small
 
 _PIXELS = 25_000_000
 """A picture with more is not decoded: a few bytes can promise gigabytes."""
-_WIDEST = 560
+_ROOM = QSize(560, 1 << 16)
 
 
 class CardBrowser(QTextBrowser):
@@ -58,10 +58,9 @@ class CardBrowser(QTextBrowser):
         self.pictures = images(self._text)
         self._render(without_images(self._text))
 
-    def show_pictures(self, fetched: Mapping[str, bytes]) -> None:
-        """Put pictures in, as bytes by the addresses in ``pictures``; those that can't be decoded stay out."""
-        decoded = {address: _decode(data) for address, data in fetched.items()}
-        self._fetched = {address: image for address, image in decoded.items() if image is not None}
+    def show_pictures(self, fetched: Mapping[str, QImage]) -> None:
+        """Put pictures in, by the addresses in ``pictures``; those that could not be decoded stay out."""
+        self._fetched = {address: image for address, image in fetched.items() if not image.isNull()}
         self._render(without_images(self._text, keep=self._fetched))
 
     def _render(self, text: str) -> None:
@@ -82,13 +81,11 @@ class CardBrowser(QTextBrowser):
             block = block.next()
 
 
-def _decode(data: bytes) -> QImage | None:
+def decoded(data: bytes) -> QImage:
+    """A picture as wide as a card shows it; null for what is damaged or too large. For any thread."""
     try:
         if measure(data).pixels > _PIXELS:
-            return None
+            return QImage()
     except ValueError:
-        return None
-    image = decoded(data)
-    if image.width() > _WIDEST:
-        image = image.scaledToWidth(_WIDEST, Qt.TransformationMode.SmoothTransformation)
-    return None if image.isNull() else image
+        return QImage()
+    return small(data, _ROOM)

@@ -2,20 +2,24 @@
 long may run beside the GUI thread."""
 
 import itertools
+import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 from msgspec.structs import replace
-from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QSize, Qt
-from PySide6.QtGui import QImage, QImageWriter, QTransform
+from PySide6.QtCore import QByteArray, QCoreApplication, QSize, Qt
+from PySide6.QtGui import QImage, QImageIOHandler, QImageReader, QImageWriter
 
 from app.chat import attachments
 from app.chat.store_types import NewAttachment
 from app.core.errors import UsageError
 from app.core.pictures import DECODED, kind_of, orientation
 
+log = logging.getLogger(__name__)
+
 _numbers = itertools.count(1)
+_QUALITY = {"png": -1, "jpeg": 95}
 
 
 def from_paths(paths: Sequence[Path]) -> list[NewAttachment]:
@@ -30,32 +34,44 @@ def from_image(image: QImage) -> NewAttachment:
 
 
 def as_png(image: QImage) -> bytes:
-    """The image's pixels, without loss."""
-    data = QByteArray()
-    buffer = QBuffer(data)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    QImageWriter(buffer, QByteArray(b"png")).write(image)
-    buffer.close()
-    return bytes(data.data())
+    """The image's pixels, without loss. Raises OSError."""
+    return _encoded(image, "png")
+
+
+def _encoded(image: QImage, kind: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
+        path = Path(folder, "picture")
+        writer = QImageWriter(str(path), QByteArray(kind.encode()))
+        writer.setQuality(_QUALITY[kind])
+        if not writer.write(image):
+            raise OSError(writer.errorString())
+        return path.read_bytes()
 
 
 def ready(files: Sequence[NewAttachment]) -> list[NewAttachment]:
-    """Attachments as the engine can take them: a format that it can't decode becomes a PNG. Raises UsageError."""
+    """Attachments as the engine can take them: a format that it can't decode becomes a PNG, and a photo stands upright
+    (the engine knows nothing of EXIF). Raises UsageError and OSError."""
     return [_ready(file) for file in files]
 
 
 def _ready(file: NewAttachment) -> NewAttachment:
-    if file.kind != "image" or file.mime in DECODED:
+    if file.kind != "image" or (file.mime in DECODED and orientation(file.data) == 1):
         return file
     image = _read(file.data, None)
     if image.isNull():
         raise UsageError(detail=f"{file.name} is damaged.")
-    return replace(file, mime="image/png", data=as_png(image))
+    kind = "jpeg" if file.mime == "image/jpeg" else "png"
+    return replace(file, mime=f"image/{kind}", data=_encoded(image, kind))
 
 
-def small(data: bytes, most: QSize) -> QImage:
-    """The picture scaled down to fit, upright as its camera says; null when it can't be read."""
-    return _read(data, most)
+def small(data: bytes, most: QSize | None) -> QImage:
+    """The picture scaled down to fit, upright as its camera says; null when it can't be read. For any thread: what
+    takes long (50 million pixels take a second) is done without Python's lock."""
+    try:
+        return _read(data, most)
+    except OSError:
+        log.info("a picture could not be decoded", exc_info=True)
+        return QImage()
 
 
 def fitted(data: bytes, room: QSize) -> tuple[QImage, QSize]:
@@ -65,28 +81,28 @@ def fitted(data: bytes, room: QSize) -> tuple[QImage, QSize]:
     return image, image.size() if fits else image.size().scaled(room, Qt.AspectRatioMode.KeepAspectRatio)
 
 
-def decoded(data: bytes) -> QImage:
-    """The pixels, upright as the camera says; null when they can't be read. On any thread, and never by QImageReader
-    over a device of Python's: it asks that one while it holds a lock of Qt's, and the GUI thread, which has Python's
-    lock, waits for Qt's when it shows an icon. The format is told for the same reason: a plugin of Qt's that is asked
-    whether the bytes are its own translates why not, which our translator does in Python."""
-    kind = (kind_of(data) or "").removeprefix("image/")
-    image = QImage.fromData(data, cast(Any, kind or None))  # a str, whatever PySide's stubs say
-    turn, mirror = _TURNS[orientation(data)]
-    if not (turn or mirror):
-        return image
-    return image.transformed(QTransform().rotate(turn).scale(-1 if mirror else 1, 1))
-
-
-_TURNS = {
-    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True),
-    5: (270, True), 6: (90, False), 7: (90, True), 8: (270, False),
-}  # fmt: skip
-"""EXIF's orientation -> degrees clockwise, after the picture was mirrored from left to right."""
-
-
 def _read(data: bytes, most: QSize | None) -> QImage:
-    image = decoded(data)
-    if most is None or (image.width() <= most.width() and image.height() <= most.height()):
-        return image
-    return image.scaled(most, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    """By way of a file: of all that decodes, PySide gives Python's lock away only for QImageReader, which must not read
+    a device of Python's (it asks that one while it holds a lock of Qt's). The format is told, so that no plugin is
+    asked to guess at bytes of nobody's."""
+    kind = kind_of(data)
+    if kind is None:
+        return QImage()
+    with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
+        path = Path(folder, "picture")
+        path.write_bytes(data)
+        reader = QImageReader(str(path), QByteArray(kind.removeprefix("image/").encode()))
+        reader.setAutoTransform(True)
+        if most is not None:
+            _scale(reader, most)
+        return reader.read()
+
+
+def _scale(reader: QImageReader, most: QSize) -> None:
+    size, turned = (
+        reader.size(),
+        reader.transformation() & QImageIOHandler.Transformation.TransformationRotate90,
+    )
+    room = most.transposed() if turned else most
+    if size.isValid() and (size.width() > room.width() or size.height() > room.height()):
+        reader.setScaledSize(size.scaled(room, Qt.AspectRatioMode.KeepAspectRatio).expandedTo(QSize(1, 1)))

@@ -1,7 +1,6 @@
 """The pictures of a question in the transcript: small ones in rows at the right, opened by a click."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen
@@ -78,7 +77,7 @@ class PictureTile(QAbstractButton):
         """Show it large."""
         from app.ui.dialogs.picture import show_picture  # noqa: PLC0415 - only when one is looked at
 
-        tasks.run(self.data, partial(show_picture, self.window(), self.shown.name), None, self)
+        show_picture(self.window(), self.shown.name, self.data)
 
     def sizeHint(self) -> QSize:
         return _MANY

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QImage
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.core.errors import HearthError
@@ -13,7 +13,7 @@ from app.models.hub_types import QuantFile, RepoDetail
 from app.models.projectors import projector_for
 from app.ui import tasks, words
 from app.ui.bridge import Bridge
-from app.ui.card_browser import CardBrowser
+from app.ui.card_browser import CardBrowser, decoded
 from app.ui.errors import describe
 from app.ui.prospects import Prospect, Prospects, closer_look, merged, quick_look
 from app.ui.quant_cell import QuantRow
@@ -193,18 +193,18 @@ class RepoView(QScrollArea):
         wanted = self.card.pictures[:_PICTURES]
         self.pictures.setEnabled(False)
 
-        def fetch() -> dict[str, bytes]:
+        def fetch() -> dict[str, QImage]:
             found = {}
             for address in wanted:
                 try:
-                    found[address] = hub.image(detail.id, address)
+                    found[address] = decoded(hub.image(detail.id, address))
                 except HearthError:
                     continue
             return found
 
         self._run(fetch, self._show_pictures)
 
-    def _show_pictures(self, fetched: dict[str, bytes]) -> None:
+    def _show_pictures(self, fetched: dict[str, QImage]) -> None:
         self.card.show_pictures(fetched)
         self.pictures.setEnabled(True)
         self.pictures.hide()

@@ -207,8 +207,8 @@ def _test_all() -> tuple[int, int]:
     try:
         with shell.beside([MAIN.python, "-m", "pytest", *TESTS_WITH_QT], log, _test_env(), ROOT) as window:
             print("- The tests that need no window, where Qt is not installed", flush=True)
-            command = [WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT]
-            status = _call(command, _test_env(), limit_s=LONGEST_PASS_S)
+            tests: list[str | Path] = [WITHOUT_QT.python, "-m", "pytest", *TESTS_WITHOUT_QT]
+            status = _call(tests, _test_env(), limit_s=LONGEST_PASS_S)
             return status, shell.wait_within(window, LONGEST_PASS_S)
     finally:
         print("- The tests of the window, offscreen, which ran meanwhile", flush=True)

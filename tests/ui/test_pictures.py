@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,12 +146,23 @@ def test_a_photo_is_shown_as_the_camera_was_held(qapp: object, turned: int, orde
     buffer.open(QIODevice.OpenModeFlag.ReadOnly)
     reader = QImageReader(buffer)
     reader.setAutoTransform(True)
-    expected, found = reader.read(), picture_files.decoded(raw)
+    expected = reader.read()
+    assert picture_files.small(raw, None) == expected
+    assert picture_files.small(raw, QSize(8, 8)).size() == expected.size() / 4
     assert pictures.orientation(raw) == turned
-    assert found.size() == expected.size()
-    assert found.convertToFormat(expected.format()) == expected
     for cut in range(0, len(raw), 7):
         assert 1 <= pictures.orientation(raw[:cut]) <= 8
+
+
+@contextmanager
+def asked_in(qapp: Any) -> Iterator["Asked"]:
+    """What Qt has translated meanwhile; its plugins are loaded before."""
+    picture_files.small(picture(RED), None)
+    asked = Asked()
+    qapp.installTranslator(asked)
+    asked.texts.clear()  # which way the language is read
+    yield asked
+    qapp.removeTranslator(asked)
 
 
 class Asked(QTranslator):
@@ -177,15 +189,34 @@ def test_reading_a_picture_asks_python_for_nothing(qapp: Any, kind: str) -> None
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     assert red().save(buffer, kind)
     raw = bytes(data.data())
-    picture_files.decoded(raw)  # Qt loads its plugins once
-    asked = Asked()
-    qapp.installTranslator(asked)
-    asked.texts.clear()  # which way the language is read
-    try:
-        assert picture_files.decoded(raw).size() == red().size()
-    finally:
-        qapp.removeTranslator(asked)
+    with asked_in(qapp) as asked:
+        assert picture_files.small(raw, None).size() == red().size()
     assert asked.texts == []
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x89PNG", b"hello", b"II*\0" + b"x" * 99, b"<svg/>"])
+def test_no_plugin_guesses_at_what_is_no_picture(qapp: Any, raw: bytes) -> None:
+    with asked_in(qapp) as asked:
+        assert picture_files.small(raw, QSize(9, 9)).isNull()
+    assert asked.texts == []
+
+
+def test_a_sideways_photo_stands_upright_before_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photo(6))
+    (file,) = picture_files.from_paths([tmp_path / "photo.jpg"])
+    assert (file.name, file.mime, pictures.orientation(file.data)) == ("photo.jpg", "image/jpeg", 1)
+    assert (pictures.measure(file.data).width, pictures.measure(file.data).height) == (16, 32)
+    upright = attachments.from_bytes("photo.jpg", photo(1))
+    assert picture_files.ready([upright]) == [upright]
+
+
+def test_a_disk_without_room_for_a_picture_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda _path, _data: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    assert picture_files.small(picture(RED), None).isNull()
+    with pytest.raises(OSError, match="No space left"):
+        picture_files.ready([NewAttachment("cat.jpg", "image", "image/jpeg", data=photo(6))])
 
 
 def test_what_the_engine_can_not_decode_becomes_a_png(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, Qt, QTranslator
 from PySide6.QtWidgets import QFileDialog, QLabel, QTreeView
 
 from app.core.errors import PortInUseError, all_errors
@@ -59,6 +59,32 @@ def test_every_error_reads_in_vietnamese(qtbot: Any) -> None:
             assert bool(described.label) == bool(kind.action), kind.__name__
         text = errors.describe(PortInUseError(port=8177, free=8178)).sentence
         assert text == "Cổng 8177 đang được chương trình khác dùng. Cổng 8178 còn trống."
+    finally:
+        translate.install("en")
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_qt_gives_every_text_as_it_was_written(qapp: Any, language: str) -> None:
+    files = [resource("translations", f"{name}_{language}.ts") for name in ("hearth", "qt")]
+    table = {key: forms for file in files if file.is_file() for key, forms in translate.read_ts(file).items()}
+    assert len(table) > 50
+    translate.install(language)
+    try:
+        for (context, source), forms in table.items():
+            counted = "%n" in source
+            for n in (1, 2, 1000) if counted else (-1,):
+                said = QCoreApplication.translate(context, source, None, n)
+                assert said == forms[0 if n == 1 else -1].replace("%n", str(n)), (context, source)
+        assert QCoreApplication.translate("Nobody", next(iter(table))[1]) == next(iter(table))[1]
+    finally:
+        translate.install("en")
+
+
+def test_no_thread_waits_for_python_to_translate(qapp: Any) -> None:
+    """Qt asks on any thread, at times under a lock of its own that the thread with Python's may want."""
+    translate.install("vi")
+    try:
+        assert type(translate._installed) is QTranslator
     finally:
         translate.install("en")
 

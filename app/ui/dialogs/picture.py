@@ -1,12 +1,13 @@
 """One picture, as large as the window allows; it can be copied or saved."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QGuiApplication, QPixmap
+from PySide6.QtGui import QGuiApplication, QImage, QPixmap
 from PySide6.QtWidgets import QLabel, QWidget
 
-from app.ui import picture_files, save_file
+from app.ui import picture_files, save_file, tasks
 from app.ui.dialogs.base import Dialog
 from app.ui.widgets import make_button
 
@@ -16,17 +17,14 @@ _SHARE = 0.8
 class PictureDialog(Dialog):
     """Shows what fits; the file itself is what is saved."""
 
-    def __init__(self, parent: QWidget, name: str, data: bytes) -> None:
+    def __init__(self, parent: QWidget, name: str, data: bytes, image: QImage) -> None:
         super().__init__(name, parent)
-        self._name, self._data = name, data
-        ratio = self.devicePixelRatioF()
-        room = QSize(int(parent.width() * _SHARE), int(parent.height() * _SHARE) - 80)
-        self.image = picture_files.small(data, room * ratio)
+        self._name, self._data, self.image = name, data, image
         label = QLabel(self)
         label.setAlignment(Qt.AlignmentFlag.AlignCenter)
         label.setAccessibleName(self.tr("Picture {name}").format(name=name))
         pixmap = QPixmap.fromImage(self.image)
-        pixmap.setDevicePixelRatio(ratio)
+        pixmap.setDevicePixelRatio(self.devicePixelRatioF())
         label.setPixmap(pixmap)
         if self.image.isNull():
             label.setText(self.tr("{name} can't be shown").format(name=name))
@@ -44,8 +42,20 @@ class PictureDialog(Dialog):
         save_file.ask(self, self.tr("Save the picture"), Path(self._name).name, self._data)
 
 
-def show_picture(parent: QWidget, name: str, data: bytes) -> None:
-    """Open it over a window."""
-    dialog = PictureDialog(parent, name, data)
+def show_picture(parent: QWidget, name: str, read: Callable[[], bytes]) -> None:
+    """Open it over a window, once it is read and decoded."""
+    room = (
+        QSize(int(parent.width() * _SHARE), int(parent.height() * _SHARE) - 80) * parent.devicePixelRatioF()
+    )
+
+    def fetch() -> tuple[bytes, QImage]:
+        data = read()
+        return data, picture_files.small(data, room)
+
+    tasks.run(fetch, lambda found: _open(parent, name, *found), None, parent)
+
+
+def _open(parent: QWidget, name: str, data: bytes, image: QImage) -> None:
+    dialog = PictureDialog(parent, name, data, image)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()
