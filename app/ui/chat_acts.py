@@ -1,13 +1,16 @@
 """What the buttons and the menu of a message do."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 
 from app.ui.entries import Entry
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from app.chat.store import ChatStore
     from app.ui.chat_controller import ChatController
     from app.ui.turn_view import TurnView
@@ -16,9 +19,14 @@ if TYPE_CHECKING:
 class ChatActs(QObject):
     """Acts on messages of the open conversation; what can be undone is offered for undoing."""
 
+    naming = Signal(str, object)
+    """A model gives a chat its title: its name, and the Future of it."""
+
     def __init__(self, owner: "ChatController") -> None:
         super().__init__(owner)
         self._owner = owner
+        self._going: dict[tuple[int, ...], int] = {}
+        """Of the versions of one message, which was asked for and is not shown yet."""
 
     def act(self, key: int, name: str) -> None:
         """Do what a button of message ``key`` says; ``name`` may carry a model after a colon."""
@@ -98,10 +106,19 @@ class ChatActs(QObject):
         owner, message, store = self._owner, self._owner.messages.get(key), self._owner.place.store
         if message is None:
             return
-        wanted = message.version + step
-        if 0 <= wanted < len(message.versions):
-            target = message.versions[wanted]
-            owner.change(lambda: store.switch(target), lambda _none: owner.reload())
+        versions = message.versions
+        wanted = (
+            self._going.get(versions, message.version) + step
+        )  # a second click may come before the first is shown
+        if 0 <= wanted < len(versions):
+            target, self._going = versions[wanted], {versions: wanted}
+            owner.change(
+                lambda: store.switch(target), lambda _none: owner.reload(then=partial(self._gone, target))
+            )
+
+    def _gone(self, target: int) -> None:
+        """Forget which version was asked for, unless it is another by now."""
+        self._going = {v: at for v, at in self._going.items() if v[at] != target}
 
     def _delete(self, key: int) -> None:
         owner, store = self._owner, self._owner.place.store
@@ -138,9 +155,9 @@ class ChatActs(QObject):
             return
         store, session, ended = turn.place.store, turn.place.session, turn.turn.ended
 
-        def work() -> None:
+        def work() -> "Future[str] | None":
             ended.result(10)
-            if store.conversation(chat).auto_title and len(store.messages(chat)) == 2:
-                session.write_title(chat, turn.entry.model)
+            due = store.conversation(chat).auto_title and len(store.messages(chat)) == 2
+            return session.write_title(chat, turn.entry.model) if due else None
 
-        owner.run(work)
+        owner.run(work, lambda title: title and self.naming.emit(turn.entry.model, title))

@@ -81,5 +81,6 @@ def _chat(window: "MainWindow") -> QWidget:
     page.asked.connect(window.obey)
     page.context_changed.connect(window.panels.show_context)
     page.controller.answered.connect(window.answered)
+    page.controller.acts.naming.connect(window.status.overlook)
     window.closing.connect(page.controller.close)
     return page

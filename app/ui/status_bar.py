@@ -14,6 +14,8 @@ from app.ui.figures import DASH, speed_text
 from app.ui.widgets import Elided, make_button, make_label
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from app.compose import Services
 
 HEIGHT = 26
@@ -34,8 +36,9 @@ class StatusBar(QStatusBar):
         self._last: float | None = None
         self._last_of = ""
         """The model whose speed ``_last`` is; empty: of several, or not known."""
-        self._answered, self._answer = 0.0, (0.0, "")
-        """When the last answer of a chat ended; its speed and model."""
+        self._answered = 0.0
+        self._overlooked: dict[str, Future[str]] = {}
+        """What models write that nobody asked for, by model."""
         self._figures: list[QWidget] = []
         self._server = services.server.state()
         self.setFixedHeight(HEIGHT)
@@ -90,8 +93,6 @@ class StatusBar(QStatusBar):
         self._speeds.pop(f"instance:{model}", None)
         if self._last_of == model or not any(item.state == "ready" for item in self._instances.values()):
             self._last, self._last_of = None, ""
-        if self._answer[1] == model:
-            self._answer = 0.0, ""
 
     def _on_server(self, event: ServerChanged) -> None:
         self._server = event
@@ -102,28 +103,34 @@ class StatusBar(QStatusBar):
             return
         value = sample.values.get("decode_tps")
         # 0 is a pause: a short answer is over before its speed is sampled. Late readings are of the answer that ended.
-        if value and sample.t > self._answered:
+        if value and sample.t > self._answered and not self._overlooks(sample.source):
             self._speeds[sample.source] = value
             self._last = None
             self._idle.start()
             self._show_speed()
 
+    def _overlooks(self, source: str) -> bool:
+        """Whether a reading may be of what nobody asked for; the one that comes after its end still is."""
+        written = self._overlooked.get(model := source.partition(":")[2])
+        if written is not None and written.done():
+            del self._overlooked[model]
+        return written is not None
+
+    def overlook(self, model: str, written: "Future[str]") -> None:
+        """Until this ends it is a chat's title, at no speed to speak of: the answer's stays."""
+        self._overlooked[model] = written
+
     def _gone_quiet(self) -> None:
         if self._last is None:
-            # What was written since a chat's answer may be that chat's title: a few words, at no speed to speak of.
-            self._last, self._last_of = self._answer if self._answer[0] else self._newest()
+            self._last = sum(self._speeds.values()) or None
+            self._last_of = next(iter(self._speeds)).partition(":")[2] if len(self._speeds) == 1 else ""
         self._speeds.clear()
         self._show_speed()
-
-    def _newest(self) -> tuple[float | None, str]:
-        names = [source.partition(":")[2] for source in self._speeds]
-        return sum(self._speeds.values()) or None, names[0] if len(names) == 1 else ""
 
     def show_answer(self, model: str, speed: float | None) -> None:
         """An answer has ended at this speed (tokens/s): shown until something else is written, or the model is gone."""
         if speed is not None:
             self._last, self._last_of, self._answered = speed, model, time.monotonic()
-            self._answer = speed, model
             self._speeds.clear()
             self._idle.stop()
             self._show_speed()

@@ -77,6 +77,19 @@ def test_regenerate_adds_a_version_and_one_can_go_back(qtbot: QtBot, page: ChatP
     assert page.transcript.entries[-1].versions == 2
 
 
+def test_two_fast_clicks_go_two_versions_back(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "again")
+    for _ in range(2):
+        page.controller.act(page.transcript.entries[-1].key, "regenerate")
+        wait_idle(qtbot, page)
+    last = page.transcript.entries[-1]
+    for step, wanted in (("previous", 1), ("next", 3)):
+        page.controller.act(last.key, step)
+        page.controller.act(last.key, step)  # before the first is shown
+        until(qtbot, lambda wanted=wanted: page.transcript.entries[-1].version == wanted)  # type: ignore[misc]
+        last = page.transcript.entries[-1]
+
+
 def test_editing_a_question_asks_again_beside_it(qtbot: QtBot, page: ChatPage, services: Any) -> None:
     ask(qtbot, page, "first words")
     page.controller.edit(page.transcript.entries[0].key, "other words")

@@ -1,6 +1,7 @@
 """The window as a whole: pages, shortcuts, menus, languages, panels, drops, one copy only."""
 
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -275,8 +276,24 @@ def test_the_status_line_keeps_the_speed_of_the_last_answer(qtbot: Any, window: 
     assert "now" in status.speed.toolTip()
     services.bus.publish(Sample("instance:m", now + 0.2, {"decode_tps": 0.0}))
     status._gone_quiet()
-    assert status.speed.text() == spoken  # (what came after it may be its chat's title)
+    assert status.speed.text() == "55.5 tokens/s"
     assert "last answer" in status.speed.toolTip()
+
+
+def test_the_status_line_overlooks_what_a_title_is_written_at(qtbot: Any, window: Any, services: Any) -> None:
+    status, title = window.status, Future[str]()
+    now = time.monotonic() + 1.0
+
+    def read(*readings: tuple[str, float]) -> None:
+        for model, speed in readings:
+            services.bus.publish(Sample(f"instance:{model}", now, {"decode_tps": speed}))
+
+    window.page("chat").controller.acts.naming.emit("m", title)
+    read(("m", 77.7), ("n", 11.1))
+    qtbot.waitUntil(lambda: status.speed.text() == "11.1 tokens/s")
+    title.set_result("A title")
+    read(("m", 66.6), ("m", 5.5))  # the first of them may be of the title's end
+    qtbot.waitUntil(lambda: status.speed.text() == "16.6 tokens/s")
 
 
 def test_the_status_line_keeps_what_clients_were_served_at(qtbot: Any, window: Any, services: Any) -> None:
