@@ -160,4 +160,8 @@ class ChatActs(QObject):
             due = store.conversation(chat).auto_title and len(store.messages(chat)) == 2
             return session.write_title(chat, turn.entry.model) if due else None
 
-        owner.run(work, lambda title: title and self.naming.emit(turn.entry.model, title))
+        def asked(title: "Future[str] | None") -> None:
+            if title is not None:
+                self.naming.emit(turn.entry.model, title)
+
+        owner.run(work, asked)
