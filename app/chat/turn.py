@@ -57,6 +57,8 @@ class TurnEnded(Struct, frozen=True):
     timings: Timings | None = None
     seed: int | None = None
     error: ErrorInfo | None = None
+    thought: float | None = None
+    """Seconds from the first thought to the first word of the answer, as they came from the engine."""
 
 
 class TurnUnsaved(Struct, frozen=True):
@@ -94,6 +96,7 @@ class Turn:
         self._logprobs: list[TokenLogprob] = []
         self._thinking_since: float | None = None
         self._thought: float | None = None
+        self._spoke = False
         self._lock = threading.Lock()
         self._over = False
         self._submitted = False
@@ -154,8 +157,10 @@ class Turn:
     def _time_thinking(self, delta: Delta) -> None:
         if delta.reasoning:
             self._thinking_since = self._thinking_since or time.monotonic()
-        if self._thinking_since is not None and (delta.reasoning or self._thought is None):
+            self._spoke = False
+        if self._thinking_since is not None and not self._spoke:
             self._thought = time.monotonic() - self._thinking_since
+        self._spoke = self._spoke or bool(delta.text)
 
     def _journal(self, delta: Delta) -> None:
         try:
@@ -168,6 +173,7 @@ class Turn:
             if self._over:
                 return
             self._over = True
+        ended = structs.replace(ended, thought=self._thought)
         calls = tuple(ToolCall(c.id, c.name, c.arguments or "{}") for _, c in sorted(self._calls.items()))
         written = self._finish(ended, calls)
         self.tell(ended)
@@ -177,7 +183,7 @@ class Turn:
         try:
             return self._store.finish(
                 self.assistant, ended.reason, ended.usage, ended.timings,
-                seed=ended.seed, error=ended.error, tool_calls=calls, thought=self._thought,
+                seed=ended.seed, error=ended.error, tool_calls=calls, thought=ended.thought,
                 logprobs=tuple(self._logprobs),
             )  # fmt: skip
         except HearthError as error:

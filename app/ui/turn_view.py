@@ -92,6 +92,7 @@ class TurnView:
             seed=ended.seed,
             error=error,
             tool_calls=calls or self.entry.tool_calls,
+            reasoning_seconds=self.entry.reasoning_seconds if ended.thought is None else ended.thought,
         )
 
 
