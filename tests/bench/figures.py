@@ -5,8 +5,9 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,7 @@ from msgspec import Struct
 import app
 from app.cli.output import table
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,6 +42,20 @@ def median(name: str, samples: Sequence[float], unit: str, **more: object) -> Fi
     """A figure from repeated measurements."""
     value = statistics.median(samples) if samples else None
     return Figure(name, value, unit, samples=tuple(samples), **more)  # type: ignore[arg-type]
+
+
+def in_pairs(theirs: Callable[[int], T], ours: Callable[[int], T], count: int) -> list[tuple[T, T]]:
+    """``count`` pairs of measurements, each told its number, after one pair that does not count. The sides take turns
+    at being first: the second finds the machine as the first left it."""
+    found = []
+    for number in range(count + 1):
+        if number % 2:
+            first = theirs(number)
+            found.append((first, ours(number)))
+        else:
+            mine = ours(number)
+            found.append((theirs(number), mine))
+    return found[1:]
 
 
 def show(figures: Sequence[Figure]) -> str:

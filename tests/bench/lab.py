@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ import msgspec
 
 from app.core.lab import LabJob, MatrixJob, QuantizeJob, ScoreJob
 from app.optimize import texts
-from tests.bench.figures import ROOT, Figure, median
+from tests.bench.figures import ROOT, Figure, in_pairs, median
 from tests.starter import find_starter
 
-PAIRS = {"quantize": 9, "matrix": 3, "KL pass": 3}
+PAIRS = {"quantize": 10, "matrix": 4, "KL pass": 4}
 THREADS = 2
 CHUNKS = 8
 GOALS = {"quantize": 1.1, "matrix": 1.1, "KL pass": 1.2}
@@ -55,7 +55,11 @@ def _prepare(peers: Path, work: Path) -> None:
 
 
 def _compare(name: str, peers: Path, work: Path) -> list[Figure]:
-    pairs = [_pair(name, peers, work, turn) for turn in range(PAIRS[name] + 1)][1:]
+    pairs = in_pairs(
+        _afresh(work, lambda: theirs(_their(name, peers, work))),
+        _afresh(work, lambda: ours(_our(name, work))),
+        PAIRS[name],
+    )
     clocks = [_middle([cost.wall for cost in side]) for side in zip(*pairs, strict=True)]
     return [
         median(
@@ -70,13 +74,13 @@ def _compare(name: str, peers: Path, work: Path) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _pair(name: str, peers: Path, work: Path, turn: int) -> tuple[Cost, Cost]:
-    found = dict[str, Cost]()
-    for side in ("theirs", "ours") if turn % 2 else ("ours", "theirs"):
+def _afresh(work: Path, measure: Callable[[], Cost]) -> Callable[[int], Cost]:
+    def without_results(_number: int) -> Cost:
         for result in ("theirs.gguf", "ours.gguf"):
             (work / result).unlink(missing_ok=True)
-        found[side] = theirs(_their(name, peers, work)) if side == "theirs" else ours(_our(name, work))
-    return found["theirs"], found["ours"]
+        return measure()
+
+    return without_results
 
 
 def _middle(values: list[float]) -> float:

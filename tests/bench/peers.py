@@ -12,17 +12,18 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tests.bench.figures import ROOT, Figure, median
+from tests.bench.figures import ROOT, Figure, in_pairs, median
 from tests.bench.load import Stream, together
 from tests.starter import find_starter
 
-PAIRS = 5
+PAIRS = 6
 THREADS, CORES = 2, os.cpu_count() or 1
 """All cores: as the engine chooses by itself. Only fixed threads are told not to wait for each other for long."""
 CLIENTS = (1, 4, 8)
-LONE_PAIRS = 11
+LONE_PAIRS = 12
 """A lone client's rounds are short, and their gaps the most disturbed by anything else."""
 PROMPT, TOKENS = 200, 128
 N_CTX = 8192
@@ -41,7 +42,7 @@ def _one_request(peers: Path) -> list[Figure]:
     from tests.bench import decode
 
     with decode.engine(THREADS if THREADS < CORES else None) as ours:
-        pairs = [(_llama_bench(peers), ours(seed)) for seed in range(PAIRS + 1)][1:]
+        pairs = in_pairs(lambda _number: _llama_bench(peers), ours, PAIRS)
     found = []
     for name, goal in (("decode", 0.98), ("prefill", 0.97)):
         ratios = [mine[name] / theirs[name] for theirs, mine in pairs]
@@ -89,10 +90,11 @@ def _servers(peers: Path) -> list[Figure]:
     with _llama_server(peers) as theirs, _hearth() as ours:
         found: list[Figure] = []
         for clients in CLIENTS:
-            pairs = [
-                (_round(theirs, clients, seed), _round(ours, clients, seed))
-                for seed in range((PAIRS if clients > 1 else LONE_PAIRS) + 1)
-            ][1:]
+            pairs = in_pairs(
+                partial(_round, theirs, clients),
+                partial(_round, ours, clients),
+                PAIRS if clients > 1 else LONE_PAIRS,
+            )
             found += _compare(f"{clients} clients", pairs)
         return [*found, *_second_turn(theirs, ours), _shared_prefix(ours)]
 
@@ -148,16 +150,17 @@ def _round(address: str, clients: int, seed: int) -> list[Stream]:
 
 
 def _second_turn(theirs: str, ours: str) -> list[Figure]:
-    pairs = [(_turns(theirs, seed), _turns(ours, seed)) for seed in range(PAIRS)]
+    pairs = in_pairs(partial(_turns, theirs), partial(_turns, ours), LONE_PAIRS)
     cached = [mine.prompt_tokens - mine.cached_tokens for _, mine in pairs]
     ratios = [mine.ttft / their.ttft for their, mine in pairs]
+    waits = ([side.ttft for side in sides] for sides in zip(*pairs, strict=True))
     return [
         median(
             "second turn after 1,500 tokens, TTFT, ratio",
             ratios,
             "",
             goal=1.0,
-            note="Hearth over llama-server",
+            note=" against ".join(f"{1000 * statistics.median(side):.0f} ms" for side in waits),
         ),
         median("second turn, prompt tokens computed by Hearth", cached, "tokens", goal=40),
     ]
