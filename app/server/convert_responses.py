@@ -48,6 +48,7 @@ def to_request(
         parallel_tool_calls=wire.parallel_tool_calls is not False,
         response_format=_format(wire),
         reasoning=reasoning_of(wire.reasoning.effort if wire.reasoning else None),
+        context_policy="rolling" if wire.truncation == "auto" else "stop",
     )
 
 

@@ -3,13 +3,14 @@
 import logging
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from starlette.responses import Response
 
 from app.core.errors import HearthError
 from app.core.generate import Failed
+from app.server.choices import choices
 from app.server.wire import ErrorBody, WireError
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,16 @@ def problem_of(error: BaseException) -> Problem:
         return _from_decode(error)
     log.error("a request failed", exc_info=error)
     return Problem(500, "internal", "Something went wrong inside the server.")
+
+
+def wrong_body(error: msgspec.ValidationError, kind: Any) -> Problem:
+    """400 for a body that is not of type ``kind``, naming the field and what words it may be."""
+    problem = _from_decode(error)
+    where = re.search(r"^Invalid enum value .* at `(\$[^`]*)`$", str(error))
+    words = choices(kind, where.group(1)) if where else ()
+    if words:
+        problem.message = f"{problem.message} It can be {', '.join(words)}."
+    return problem
 
 
 def _from_decode(error: Exception) -> Problem:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.server.errors import Api, Problem, error_response, problem_of
+from app.server.errors import Api, Problem, error_response, problem_of, wrong_body
 from app.server.live import Live
 from app.server.stream import HangUpError
 
@@ -127,7 +127,11 @@ def as_json(body: object, status: int = 200) -> Response:
 
 async def read(request: Request, decoder: "msgspec.json.Decoder[T]") -> T:
     """The request's body as its type. Raises what ``errors.problem_of`` makes a 400 or 413 of."""
-    return decoder.decode(await request.body())
+    body = await request.body()
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise wrong_body(error, decoder.type) from error
 
 
 def live_of(request: Request) -> Live:

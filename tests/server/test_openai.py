@@ -179,6 +179,26 @@ def test_a_wrong_field_is_refused_by_name(http, change, field) -> None:
     assert answer.json()["error"]["param"].startswith(field)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"context_policy": "forget"}, "It can be drop_middle, rolling, stop."),
+        ({"messages": [{"role": "king", "content": "x"}]}, "It can be assistant, "),
+        ({"tool_choice": "maybe"}, "It can be auto, none, required."),
+    ],
+)
+def test_a_word_that_is_not_known_is_answered_with_those_that_are(http, change, words) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], **change}
+    assert words in http.post("/v1/chat/completions", json=body).json()["error"]["message"]
+
+
+@pytest.mark.parametrize("truncation", ["auto", "disabled", None])
+def test_responses_leave_old_turns_out_when_asked_to(client, served, truncation) -> None:
+    asked = {} if truncation is None else {"truncation": truncation}
+    client.responses.create(model=MODEL, input="x", **asked)
+    assert served.supervisor.requests[0].context_policy == ("rolling" if truncation == "auto" else "stop")
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"model": "x"}'])
 def test_a_broken_body_is_refused(http, body) -> None:
     answer = http.post("/v1/chat/completions", content=body)
