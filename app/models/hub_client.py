@@ -74,17 +74,12 @@ class Library:
             self._set_factory(functools.partial(self._client, net))
 
     def _client(self, net: Net) -> "httpx2.Client":
-        from app.models.transfer_http import tls_context  # noqa: PLC0415 - sockets and TLS are for the first call
+        from app.models.hub_transport import ProxiedTransport  # noqa: PLC0415 - imports the Hub's client
 
         timeout = self.httpx2.Timeout(READ, connect=CONNECT)
         hooks: dict[str, list[Callable[..., Any]]] = {"request": [self._hook, _limit_time]}
         return self.httpx2.Client(
-            event_hooks=hooks,
-            follow_redirects=True,
-            timeout=timeout,
-            trust_env=net.proxy != "none",
-            proxy=net.proxy if net.proxy not in {"", "none"} else None,
-            verify=tls_context(net.ca_file) if net.ca_file else True,
+            event_hooks=hooks, follow_redirects=True, timeout=timeout, transport=ProxiedTransport(net)
         )
 
 

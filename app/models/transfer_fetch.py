@@ -68,8 +68,9 @@ class Fetcher:
         self._wire = Wire(options.net)
         self._xet = XetSource()
         self._xet_failures = 0
-        self._plain = False
-        """Xet failed too often here: plain HTTP from now on, where that is allowed."""
+        self._plain = bool(options.net.proxy or options.net.ca_file)
+        """Plain HTTP where that is allowed: Xet failed too often here, or it would not go the way that was set (hf_xet
+        knows the environment's proxy and the system's certificates only)."""
         self._fatal: BaseException | None = None
         self.seams: set[int] = set()
         """Where answers began and connections broke."""

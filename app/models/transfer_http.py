@@ -274,7 +274,8 @@ def find_proxy(url: str, setting: str) -> str | None:
     host = parts.hostname or ""
     if setting == "none" or urllib.request.proxy_bypass(host):
         return None
-    found = setting or urllib.request.getproxies().get(parts.scheme)
+    system = urllib.request.getproxies()
+    found = setting or system.get(parts.scheme) or system.get("all")
     return found if not found or "://" in found else f"http://{found}"
 
 

@@ -16,12 +16,20 @@ _CAUSES: tuple[tuple[str, object], ...] = (
         QT_TRANSLATE_NOOP("Causes", "its name is not known here; perhaps this machine is not online"),
     ),
     (
-        r"proxy refused|proxy auth|\b407\b",
+        r"proxy auth|\b407\b",
+        QT_TRANSLATE_NOOP("Causes", "the proxy asks for a name and a password"),
+    ),
+    (
+        r"proxy .*can't be reached",
+        QT_TRANSLATE_NOOP("Causes", "the proxy itself does not answer"),
+    ),
+    (
+        r"proxy refused",
         QT_TRANSLATE_NOOP("Causes", "the proxy refused"),
     ),
     (
         r"prox(?:y|ies)\b.*not supported",
-        QT_TRANSLATE_NOOP("Causes", "this kind of proxy is not supported"),
+        QT_TRANSLATE_NOOP("Causes", "this kind of proxy is not supported, only http:// ones"),
     ),
     (
         r"certificate|\bssl\b|\btls\b",

@@ -561,12 +561,20 @@
         <translation>không tìm thấy tên máy này; có thể máy bạn chưa có mạng</translation>
     </message>
     <message>
+        <source>the proxy asks for a name and a password</source>
+        <translation>proxy yêu cầu tên và mật khẩu</translation>
+    </message>
+    <message>
+        <source>the proxy itself does not answer</source>
+        <translation>chính proxy không trả lời</translation>
+    </message>
+    <message>
         <source>the proxy refused</source>
         <translation>proxy từ chối</translation>
     </message>
     <message>
-        <source>this kind of proxy is not supported</source>
-        <translation>loại proxy này không được hỗ trợ</translation>
+        <source>this kind of proxy is not supported, only http:// ones</source>
+        <translation>loại proxy này không được hỗ trợ, chỉ dùng được http://</translation>
     </message>
     <message>
         <source>the connection is not safe: its certificate is not trusted</source>
@@ -2498,6 +2506,10 @@
         <translation>Hãy chọn tệp có đuôi .gguf.</translation>
     </message>
     <message>
+        <source>Choose a file that llama-imatrix or this program wrote, or compute one from a text.</source>
+        <translation>Hãy chọn một tệp do llama-imatrix hoặc chương trình này ghi, hoặc tính ma trận từ một văn bản.</translation>
+    </message>
+    <message>
         <source>Choose one of these.</source>
         <translation>Hãy chọn một trong số này.</translation>
     </message>
@@ -2802,6 +2814,10 @@
         <translation>Lời nhắc có {tokens} token còn ngữ cảnh chứa {limit}.</translation>
     </message>
     <message>
+        <source>The recipe needs the importance matrix {name}, which was not found here.</source>
+        <translation>Công thức cần ma trận tầm quan trọng {name}, nhưng ở đây không tìm thấy.</translation>
+    </message>
+    <message>
         <source>The recipe was made with {theirs}, this is {ours}: another llama.cpp can make other bytes.</source>
         <translation>Công thức được tạo bằng {theirs}, ở đây là {ours}: llama.cpp khác có thể cho ra byte khác.</translation>
     </message>
@@ -2980,6 +2996,10 @@
     <message>
         <source>{path} came with wrong bytes (sha256 {found}, expected {expected}).</source>
         <translation>{path} tải về sai dữ liệu (sha256 {found}, cần {expected}).</translation>
+    </message>
+    <message>
+        <source>{path} can't be used as an importance matrix: {detail}.</source>
+        <translation>Không dùng được {path} làm ma trận tầm quan trọng: {detail}.</translation>
     </message>
     <message>
         <source>{path} can't be used here: {detail}.</source>
@@ -4585,7 +4605,7 @@
     </message>
     <message>
         <source>Chat template</source>
-        <translation>Mẫu hội thoại</translation>
+        <translation>Mẫu trò chuyện</translation>
     </message>
     <message>
         <source>Licence</source>
@@ -4693,7 +4713,7 @@
     </message>
     <message>
         <source>Tensors, template and all keys…</source>
-        <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
+        <translation>Tensor, mẫu trò chuyện và mọi khóa…</translation>
     </message>
     <message>
         <source>Show file</source>
@@ -4867,7 +4887,7 @@
     </message>
     <message>
         <source>Tensors, template and all keys…</source>
-        <translation>Tensor, mẫu hội thoại và mọi khóa…</translation>
+        <translation>Tensor, mẫu trò chuyện và mọi khóa…</translation>
     </message>
     <message>
         <source>How it was made…</source>
@@ -5858,7 +5878,7 @@
     <name>ModelFileDialog</name>
     <message>
         <source>Chat template</source>
-        <translation>Mẫu hội thoại</translation>
+        <translation>Mẫu trò chuyện</translation>
     </message>
     <message>
         <source>Filter by name or type</source>
@@ -7101,7 +7121,7 @@
     <name>QuantTable</name>
     <message>
         <source>Quant</source>
-        <translation>Lượng tử</translation>
+        <translation>Lượng tử hóa</translation>
     </message>
     <message>
         <source>Size (GB)</source>
@@ -7448,11 +7468,11 @@
     </message>
     <message>
         <source>chat template</source>
-        <translation>có khuôn mẫu trò chuyện</translation>
+        <translation>có mẫu trò chuyện</translation>
     </message>
     <message>
         <source>no chat template</source>
-        <translation>không có khuôn mẫu trò chuyện</translation>
+        <translation>không có mẫu trò chuyện</translation>
     </message>
     <message>
         <source>From the file's header: {facts}.</source>

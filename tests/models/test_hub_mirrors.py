@@ -12,6 +12,7 @@ from app.core.settings_groups import Hub as HubSettings
 from app.models.hub import Hub
 from app.models.hub_mirrors import Mirrors
 from app.models.transfer import Options, Transfer
+from app.models.transfer_http import find_proxy
 from app.models.transfer_net import Net
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.proxy_server import LocalProxy
@@ -125,3 +126,42 @@ def test_a_proxy_set_by_hand_and_none(
         assert len(proxy.asked) == 1
     Hub(two[0].url, lambda: None, lambda: HubSettings(proxy="none")).search("a")
     time.sleep(0)
+
+
+def _ask_through(hub: LocalHub, monkeypatch: pytest.MonkeyPatch, **proxies: str) -> str:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.setenv(name, proxies.get(name, ""))
+        monkeypatch.setenv(name.upper(), proxies.get(name, ""))
+    try:
+        Hub(hub.url, lambda: None, HubSettings).search("a")
+    except HubUnreachableError as error:
+        return str(error)
+    return "found"
+
+
+def test_the_environment_s_proxies_as_the_downloads_take_them(
+    two: tuple[LocalHub, LocalHub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalProxy() as proxy, LocalProxy(login="me:pass") as strict:
+        # What many VPN programs tell people to export.
+        said = _ask_through(two[0], monkeypatch, http_proxy=proxy.url, all_proxy="socks5://127.0.0.1:1")
+        assert (said, len(proxy.asked)) == ("found", 1)
+        assert find_proxy(two[0].url, "") == proxy.url
+        said = _ask_through(two[0], monkeypatch, all_proxy=proxy.url)
+        assert (said, len(proxy.asked)) == ("found", 2)
+        assert find_proxy(two[0].url, "") == proxy.url
+        without = f"http://127.0.0.1:{strict.port}"
+        assert "the proxy refused (HTTP 407)" in _ask_through(two[0], monkeypatch, http_proxy=without)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks://127.0.0.1:1", "socks proxies are not supported"),
+        ("http://127.0.0.1:1", "the proxy 127.0.0.1 can't be reached"),
+    ],
+)
+def test_a_proxy_that_can_t_be_used_is_named(
+    two: tuple[LocalHub, LocalHub], monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    assert said in _ask_through(two[0], monkeypatch, all_proxy=proxy)
