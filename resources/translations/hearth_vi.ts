@@ -2461,7 +2461,7 @@
     </message>
     <message>
         <source>Engines</source>
-        <translation>Bộ máy</translation>
+        <translation>Các bộ máy</translation>
     </message>
     <message>
         <source>Install from a file…</source>
