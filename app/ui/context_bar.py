@@ -14,6 +14,7 @@ from app.ui.chat_context import WindowPart, WindowPicture
 from app.ui.chat_list_menus import new_menu
 from app.ui.chat_style import COLUMN, make_style
 from app.ui.context_use import ContextUse, context_parts
+from app.ui.figures import mark_words
 from app.ui.levels import levels
 from app.ui.message_menu import add_marks
 from app.ui.message_parts import tint
@@ -309,11 +310,7 @@ def part_words(part: WindowPart) -> str:
         "assistant": QCoreApplication.translate("PictureBar", "Answer"),
         "tool": QCoreApplication.translate("PictureBar", "Tool's result"),
     }.get(part.role, part.role)
-    state = {
-        "pinned": QCoreApplication.translate("PictureBar", "always kept"),
-        "dropped": QCoreApplication.translate("PictureBar", "left out by you"),
-        "summary": QCoreApplication.translate("PictureBar", "by its summary"),
-    }.get(part.mark, "")
+    state = mark_words(part.mark)
     if part.dropped:
         state = QCoreApplication.translate("PictureBar", "no longer fits")
     elif part.leaving:

@@ -1,5 +1,7 @@
 """The figures of an answer in words: speeds, counts, times, why it ended."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.core.generate import SamplingParams
@@ -32,9 +34,28 @@ def reason_text(entry: Entry) -> str:
     }.get(entry.reason or "", "")
 
 
-def figures_line(entry: Entry) -> str:
-    """Model, speed, tokens, time to the first token and why it ended, on one line."""
-    parts = [_short(entry.model)] if entry.model else []
+def mark_words(mark: str) -> str:
+    """What a person wants done with a message in the model's window; empty for nothing special."""
+    return {
+        "pinned": QCoreApplication.translate("PictureBar", "always kept"),
+        "dropped": QCoreApplication.translate("PictureBar", "left out by you"),
+        "summary": QCoreApplication.translate("PictureBar", "by its summary"),
+    }.get(mark, "")
+
+
+def figures_line(entry: Entry, fits: Callable[[str], bool] | None = None) -> str:
+    """What a person wants done with it, model, speed, tokens, time to the first token and why it ended, on one line;
+    as many of them as ``fits``: what it ended by, and what comes first, stay longest."""
+    parts, last = _figures(entry), reason_text(entry)
+    while True:
+        line = "  ·  ".join([*parts, last] if last else parts)
+        if fits is None or fits(line) or len(parts) < 2:
+            return line
+        parts.pop()
+
+
+def _figures(entry: Entry) -> list[str]:
+    parts = [part for part in (mark_words(entry.mark), _short(entry.model)) if part]
     if entry.timings is not None and entry.timings.decode_per_second is not None:
         text = QCoreApplication.translate("Figures", "{speed} tokens/s")
         parts.append(text.format(speed=speed_text(entry.timings.decode_per_second)))
@@ -47,9 +68,7 @@ def figures_line(entry: Entry) -> str:
     if entry.timings is not None and entry.timings.ttft > 0:
         text = QCoreApplication.translate("Figures", "{seconds} s to first token")
         parts.append(text.format(seconds=seconds_text(entry.timings.ttft)))
-    if reason := reason_text(entry):
-        parts.append(reason)
-    return "  ·  ".join(parts)
+    return parts
 
 
 def figures_table(entry: Entry) -> str:
@@ -117,4 +136,5 @@ def _usage_rows(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _short(model: str) -> str:
-    return model.rsplit("/", 1)[-1].replace(":", " ")
+    name, _, quant = model.rsplit("/", 1)[-1].partition(":")
+    return " ".join(part for part in (name.removesuffix("-GGUF").removesuffix("-gguf"), quant) if part)

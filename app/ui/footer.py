@@ -107,7 +107,6 @@ class Footer(QWidget):
         self._versions.setAccessibleName(
             self.tr("Version {number} of {count}").format(number=entry.version, count=entry.versions)
         )
-        self._figures.setText(figures_line(entry))
         self._figures.setToolTip(figures_table(entry))
         self._place()
 
@@ -161,11 +160,17 @@ class Footer(QWidget):
                 self._versions.setGeometry(x + 4, 0, wide - 4, side)
                 x += wide
         self._versions.setVisible("previous" in shown)
-        room = self.width() - x - 12
-        told = entry.role == "assistant" and levels().allows("full")
-        self._figures.setVisible(told and room > 60)
-        text = QFontMetrics(self._style.small).elidedText(
-            figures_line(entry), Qt.TextElideMode.ElideRight, max(0, room)
-        )
-        self._figures.setText(text)
-        self._figures.setGeometry(x + 12, 0, room, side)
+        if entry.role == "user":
+            self._tell(entry, 0, self.width() - width + margin - 12)
+        else:
+            self._tell(entry, x + 12, self.width() - x - 12)
+
+    def _tell(self, entry: Entry, x: int, room: int) -> None:
+        """The figures where there is room for them; of a question, what a person wants done with it."""
+        metrics = QFontMetrics(self._style.small)
+        line = figures_line(entry, lambda words: metrics.horizontalAdvance(words) <= room)
+        self._figures.setText(metrics.elidedText(line, Qt.TextElideMode.ElideRight, max(0, room)))
+        self._figures.setVisible(bool(line) and levels().allows("full") and room > 60)
+        side = Qt.AlignmentFlag.AlignRight if entry.role == "user" else Qt.AlignmentFlag.AlignLeft
+        self._figures.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+        self._figures.setGeometry(x, 0, room, self.high)

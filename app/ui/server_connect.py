@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPlainTextEdit,
     QSizePolicy,
     QVBoxLayout,
@@ -182,6 +183,7 @@ class AddressList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._shown: tuple[Address, ...] = ()
+        self._rows: list[tuple[QLabel, QLabel, IconButton]] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(12)
@@ -192,28 +194,35 @@ class AddressList(QWidget):
 
     def show_all(self, found: tuple[Address, ...]) -> None:
         """Show these."""
-        self._shown = found
-        for at in reversed(range(self._grid.count())):
-            item = self._grid.itemAt(at)
-            widget = item.widget() if item is not None else None
-            if widget is not None and widget is not self.none:
-                self._grid.removeWidget(widget)
-                widget.deleteLater()
-        self.none.setVisible(not found)
-        for at, address in enumerate(found):
-            self._add(at + 1, address)
+        if found != self._shown:  # otherwise the rows stay, and the keyboard where it is
+            self._shown = found
+            self._make_rows()
+        self._say()
 
-    def _add(self, at: int, address: Address) -> None:
+    def _make_rows(self) -> None:
+        for row in self._rows:
+            for old in row:
+                self._grid.removeWidget(old)
+                old.hide()
+                old.deleteLater()
+        self._rows = [self._made(at, address) for at, address in enumerate(self._shown, 1)]
+
+    def _made(self, at: int, address: Address) -> tuple[QLabel, QLabel, IconButton]:
         what, url = make_label("muted", self), make_label(parent=self)
-        what.setText(self._words(address))
         url.setText(f"{address.url}/v1")
         url.setFont(theme.font("mono"))
         url.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         copy = IconButton("copy", lambda: QGuiApplication.clipboard().setText(url.text()), self)
-        copy.set_words(self.tr("Copy {address}").format(address=url.text()))
-        for column, widget in enumerate((what, url)):
+        for column, widget in enumerate((what, url, copy)):
             self._grid.addWidget(widget, at, column)
-        self._grid.addWidget(copy, at, 2)
+            widget.show()
+        return what, url, copy
+
+    def _say(self) -> None:
+        self.none.setVisible(not self._shown)
+        for address, (what, url, copy) in zip(self._shown, self._rows, strict=True):
+            what.setText(self._words(address))
+            copy.set_words(self.tr("Copy {address}").format(address=url.text()))
 
     def _words(self, address: Address) -> str:
         if address.kind == "network":
@@ -225,4 +234,4 @@ class AddressList(QWidget):
     def retranslate(self) -> None:
         """Put every text in place again."""
         self.none.setText(self.tr("The addresses are shown here while the server is on."))
-        self.show_all(self._shown)
+        self._say()

@@ -83,17 +83,18 @@ QCheckBox::indicator:focus {{ border: 2px solid {accent}; }}
 QCheckBox::indicator:checked:focus {{ border: 2px solid {text}; }}
 
 QTableView, QListView, QTreeView {{ background: {surface}; border: 1px solid {line}; border-radius: 10px; outline: 0;
+  padding: 1px;
   selection-background-color: {raised}; selection-color: {text}; }}
 QListWidget::item {{ padding: 0 8px; }}
-QListView[role="flat"] {{ border: none; border-radius: 0; background: transparent; }}
+QListView[role="flat"] {{ border: none; padding: 2px; border-radius: 0; background: transparent; }}
 QTextBrowser {{ background: transparent; border: none; }}
 QTableView::item {{ border-bottom: 1px solid {line}; padding: 0 8px; }}
 QTableView::item:hover {{ background: {hover}; }}
 QTableView::item:selected {{ background: {raised}; color: {text}; }}
-QTableView:focus, QListView:focus {{ border: 2px solid {accent}; }}
+QTableView:focus, QListView:focus {{ border: 2px solid {accent}; padding: 0; }}
 QHeaderView {{ background: transparent; border: none; }}
 QHeaderView::section {{ background: transparent; color: {text_2}; border: none; border-bottom: 1px solid {line};
-  padding: 0 8px; min-height: 31px; font-size: 12px; }}
+  padding: 0 11px; min-height: 31px; font-size: 12px; }}
 QHeaderView::section:hover {{ color: {text}; }}
 QHeaderView::down-arrow {{ image: url({icons}/flat/down-{scheme}.svg); width: 9px; height: 9px;
   subcontrol-position: right center; right: 4px; }}

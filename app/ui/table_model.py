@@ -241,7 +241,7 @@ class Table(QTableView):
                 header.setSectionResizeMode(at, QHeaderView.ResizeMode.Stretch)
                 continue
             header.setSectionResizeMode(at, QHeaderView.ResizeMode.Interactive)
-            words = metrics.horizontalAdvance(column.title()) + 32
+            words = metrics.horizontalAdvance(column.title()) + 36
             self.setColumnWidth(at, max(column.width, words))
         self._fit_sorted(header.sortIndicatorSection())
 
@@ -250,7 +250,7 @@ class Table(QTableView):
         header, columns = self.horizontalHeader(), self.source.columns
         if self.proxy is not None and 0 <= at < len(columns) and columns[at].width is not None:
             metrics = QFontMetrics(theme.font("secondary"))
-            needed = metrics.horizontalAdvance(columns[at].title()) + 32 + _ARROW
+            needed = metrics.horizontalAdvance(columns[at].title()) + 36 + _ARROW
             header.resizeSection(at, max(header.sectionSize(at), needed))
 
     def current(self) -> Any:

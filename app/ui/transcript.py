@@ -305,7 +305,11 @@ class Transcript(QAbstractScrollArea):
         return view
 
     def _column(self) -> int:
-        return max(200, min(self._style.column, self.viewport().width() - 2 * _MARGIN))
+        return max(200, min(self._style.column, self._room() - 2 * _MARGIN))
+
+    def _room(self) -> int:
+        """The width without a scroll bar, there or not: nothing is laid out again, or moves, when it comes."""
+        return self.width() - self.verticalScrollBar().sizeHint().width()
 
     def _refresh(self) -> None:
         """Make the scroll range and every widget agree with the layout."""
@@ -392,7 +396,7 @@ class Transcript(QAbstractScrollArea):
 
     def _move_views(self) -> None:
         value, width = self.verticalScrollBar().value(), self._column()
-        left = max(_MARGIN, (self.viewport().width() - width) // 2)
+        left = max(_MARGIN, (self._room() - width) // 2)
         for key, view in self._views.items():
             index = self._layout.index_of(key)
             if index is not None:

@@ -38,8 +38,14 @@ class WelcomePage(Page):
         self.search.returnPressed.connect(lambda: self._leave("search", self.search.text()))
         self.find_button = make_button(lambda: self._leave("search", self.search.text()), "", self)
         self.skip = make_button(lambda: self._leave("chat", None), "link", self)
+        self._marks: dict[str, QLabel] = {}
         self._lay_out()
+        self.restyle()
         self.retranslate()
+
+    def restyle(self) -> None:
+        for icon, mark in self._marks.items():
+            mark.setPixmap(theme.icon(icon, "accent").pixmap(theme.px(20), theme.px(20)))
 
     def _lay_out(self) -> None:
         holder = QWidget(self)
@@ -76,7 +82,7 @@ class WelcomePage(Page):
         column.setSpacing(8)
         head = QHBoxLayout()
         mark = QLabel(card)
-        mark.setPixmap(theme.icon(icon, "accent").pixmap(20, 20))
+        self._marks[icon] = mark
         head.addWidget(mark)
         head.addWidget(title, 1)
         column.addLayout(head)
