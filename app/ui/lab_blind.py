@@ -241,7 +241,7 @@ class BlindView(QWidget):
     def _said(self, choice: Choice) -> str:
         if choice == "tie":
             return self.tr("Kept: as good as each other.")
-        return self.tr("Kept: {model} was better.").format(model=self._sides["ab".index(choice)].name)
+        return self.tr("Kept: {model} was better.").format(model=self._name("ab".index(choice)))
 
     def _read_votes(self) -> None:
         votes = self._votes

@@ -18,7 +18,7 @@ from app.ui.errors import describe
 from app.ui.keys import menu_key
 from app.ui.lab_job_columns import Watch, columns
 from app.ui.lab_wish import reason_words
-from app.ui.queue_table import QueueModel, QueueTable
+from app.ui.queue_table import PROGRESS, QueueModel, QueueTable
 from app.ui.widgets import Banner, make_button, make_label
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 translate = QCoreApplication.translate
 _ROW, _MOST = 46, 3
-_PROGRESS = 2
 _ALIVE = ("running", "queued", "failed")
 _NOT_HERE = ("", "load_again", "load_options")
 """What an error's button does elsewhere: here the job is tried again."""
@@ -50,7 +49,7 @@ class LabJobs(QWidget):
         self.table = QueueTable(self.model, self, self._show_menu)
         self.table.verticalHeader().setDefaultSectionSize(theme.px(_ROW))
         self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
-        self.table.setItemDelegateForColumn(_PROGRESS, ProgressDelegate(lambda item: item.share, self.table))
+        self.table.setItemDelegateForColumn(PROGRESS, ProgressDelegate(lambda item: item.share, self.table))
         self.banner = Banner(self)
         self.heading, self.summary = make_label("heading", self), make_label("secondary", self)
         self.clear = make_button(self._clear, "", self, compact=True)

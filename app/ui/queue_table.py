@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from PySide6.QtCore import QMimeData, QModelIndex, QObject, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
-from app.ui import keys
+from app.ui import keys, theme
 from app.ui.table_model import Column, Index, Table, TableModel
 
+PROGRESS = 2
+"""The column of the bars."""
+_WIDEST = 360
 _KIND = "application/x-hearth-queued"
 
 
@@ -109,3 +113,21 @@ class QueueTable(Table):
             ("queue_remove", self.removed.emit),
         ):
             keys.bind(self, name, slot, Qt.ShortcutContext.WidgetShortcut)
+        self._given: int | None = None
+        """The width that the progress was given; another is a person's own."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Half of what a wide window leaves goes to the progress: names need no more than that."""
+        header, columns = self.horizontalHeader(), self.source.columns
+        now = header.sectionSize(PROGRESS)
+        if self._given is not None and now != self._given:
+            return
+        taken = sum(header.sectionSize(at) for at, column in enumerate(columns) if column.width is not None)
+        half = (self.viewport().width() - taken + now) // 2
+        least = theme.px(columns[PROGRESS].width or 0)
+        self._given = max(least, min(theme.px(_WIDEST), half))
+        header.resizeSection(PROGRESS, self._given)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from app.core.events import ServerChanged
 
 
+_AROUND = 48
+"""Pixels of a code box around its lines."""
+
+
 class ServerConnect(QWidget):
     """Addresses at the left with the code beside them, a snippet below."""
 
@@ -82,7 +86,6 @@ class ServerConnect(QWidget):
         row.addWidget(self.copy)
         column.addLayout(row)
         self.snippet.setMinimumHeight(190)
-        self.snippet.setMaximumHeight(380)
         column.addWidget(self.snippet, 4)
         column.addStretch(1)
 
@@ -146,8 +149,14 @@ class ServerConnect(QWidget):
         text = snippet.text(Call(self._address, self.model.currentData() or "MODEL", key))
         if text != self.snippet.toPlainText():
             self.snippet.setPlainText(text)
+            self._fit_snippet()
             self._retranslate_copy()
         self.place.setText(self._place_words(snippet.place))
+
+    def _fit_snippet(self) -> None:
+        """As high as its lines, within bounds: a tall window shows no empty box."""
+        lines = self.snippet.document().blockCount() * self.snippet.fontMetrics().lineSpacing()
+        self.snippet.setMaximumHeight(max(self.snippet.minimumHeight(), lines + theme.px(_AROUND)))
 
     def _place_words(self, place: str) -> str:
         return {

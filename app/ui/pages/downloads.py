@@ -21,13 +21,13 @@ from app.ui.errors import describe
 from app.ui.keys import page_key_text
 from app.ui.limits_button import LimitsButton
 from app.ui.page import Page
-from app.ui.queue_table import QueueModel, QueueTable
+from app.ui.queue_table import PROGRESS, QueueModel, QueueTable
 from app.ui.widgets import Banner, make_button, make_label, set_property
 
 if TYPE_CHECKING:
     from app.compose import Services
 
-_STATE, _PROGRESS = 1, 2
+_STATE = 1
 _ICON = 48
 """Pixels of the icon before a state, and of the cell's margins."""
 _WORTH_ASKING = 20_000_000
@@ -43,7 +43,7 @@ class DownloadsPage(Page):
         self.table = QueueTable(self.model, self, self._show_menu)
         self.table.verticalHeader().setDefaultSectionSize(46)
         self.table.setItemDelegateForColumn(0, TwoLineDelegate(self.table))
-        self.table.setItemDelegateForColumn(_PROGRESS, ProgressDelegate(progress, self.table))
+        self.table.setItemDelegateForColumn(PROGRESS, ProgressDelegate(progress, self.table))
         self.banner = Banner(self)
         self.empty = EmptyState(self)
         self.summary = make_label("secondary", self)
