@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 OUT = Path("build/shots")
 SIZES = ((1280, 800), (1920, 1080))
-STARTER = f"{STARTER_REPO}:Q4_1"
+STARTER = models.STARTER
+CHAPTERS = ("load", "chat", "server", "settings", "lab", "whole")
 QUESTION = "Explain in a few sentences what a language model is, then list three uses."
 
 
@@ -127,6 +128,8 @@ def shoot_some(studio: Studio, chapters: list[str]) -> None:
     quants = {quant.quant: quant for quant in services.hub.repo(STARTER_REPO).quants}
     services.downloads.enqueue(quants["Q4_1"])
     studio.wait(lambda: any(row.state == "done" for row in services.downloads.snapshots()))
+    if "load" in chapters:
+        _load_dialog(studio)
     if "chat" in chapters:
         services.load(STARTER).result(timeout=120)
         _chat(studio)
@@ -191,14 +194,15 @@ def _library(studio: Studio) -> None:
 
 
 def _load_dialog(studio: Studio) -> None:
-    from app.ui.dialogs.load import LoadDialog
-
     machine.measured(studio)
     for look in studio.looks():
-        dialog = LoadDialog(studio.services.library.get(STARTER), studio.services, studio.window)
-        dialog.show()
-        studio.wait(lambda dialog=dialog: dialog.verdict.text())
+        dialog = models.load_dialog(studio)
         dialog.grab().save(str(OUT / f"load-{look}.png"))
+        models.show_options(studio, dialog)
+        dialog.grab().save(str(OUT / f"load-options-{look}.png"))
+        dialog.options.search.setText("batch")
+        studio.wait(lambda: True)
+        dialog.grab().save(str(OUT / f"load-options-search-{look}.png"))
         dialog.close()
     machine.unmeasured(studio)
     print("load", flush=True)
@@ -287,7 +291,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two looks at one size")
-    parser.add_argument("--only", nargs="+", choices=("chat", "server", "settings", "lab", "whole"))
+    parser.add_argument("--only", nargs="+", choices=CHAPTERS)
     options = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)

@@ -8,6 +8,7 @@ from tests.shots import machine
 if TYPE_CHECKING:
     from tests.shots.__main__ import Studio
 
+STARTER = f"{STARTER_REPO}:Q4_1"
 GATED = "meta-llama/Llama-3.1-8B-Instruct-GGUF"
 
 
@@ -97,3 +98,19 @@ def offline(studio: "Studio") -> None:
     page.search("qwen")
     studio.wait(lambda: page.whole.currentWidget() is page.offline)
     studio.take("discover-offline")
+
+
+def load_dialog(studio: "Studio") -> Any:
+    """The dialog before a load, once it has said what will be."""
+    from app.ui.dialogs.load import LoadDialog
+
+    dialog = LoadDialog(studio.services.library.get(STARTER), studio.services, studio.window)
+    dialog.show()
+    studio.wait(dialog.verdict.text)
+    return dialog
+
+
+def show_options(studio: "Studio", dialog: Any) -> None:
+    """Its second tab, with every option."""
+    dialog.tabs.setCurrentIndex(1)
+    studio.wait(lambda: dialog.options is not None and dialog.options.isVisible())

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.shots import models
+
 if TYPE_CHECKING:
     from tests.shots.__main__ import Studio
 
@@ -75,7 +77,9 @@ def _looks(studio: "Studio", out: Path) -> None:
         ("level", "developer"),
         ("level", "full"),
         ("zoom", 75),
+        ("zoom", 125),
         ("zoom", 150),
+        ("zoom", 200),
         ("zoom", 100),
     ):
         settings.set(f"general.{name}", value)
@@ -86,6 +90,17 @@ def _looks(studio: "Studio", out: Path) -> None:
             window.open_page(page)
             QTest.qWait(300)
             window.grab().save(str(out / f"{name}-{value}-{page}.png"))
+        if name == "zoom":
+            _load(studio, out, f"{name}-{value}")
         print(name, value, flush=True)
     settings.reset("general.theme")
     theme.notifier().apply("light")
+
+
+def _load(studio: "Studio", out: Path, name: str) -> None:
+    """The dialog before a load, both of its tabs."""
+    dialog = models.load_dialog(studio)
+    dialog.grab().save(str(out / f"{name}-load.png"))
+    models.show_options(studio, dialog)
+    dialog.grab().save(str(out / f"{name}-load-options.png"))
+    dialog.close()
