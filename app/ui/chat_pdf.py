@@ -6,7 +6,7 @@ Made on the task pool with QtGui alone, whatever the window's theme and zoom: pa
 import re
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRectF, QSize, QSizeF, Qt, QUrl
+from PySide6.QtCore import QBuffer, QEventLoop, QIODevice, QMarginsF, QRectF, QSize, QSizeF, Qt, QUrl
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
     QFont,
@@ -109,8 +109,8 @@ class _Paper:
         self._foot = 24
         room = self._writer.pageLayout().paintRectPixels(_DPI)
         self._document.setPageSize(QSizeF(room.width(), room.height() - self._foot))
+        self._document.setUndoRedoEnabled(False)
         self._formulas = Formulas(self._document)
-        self._document.documentLayout().registerHandler(_OBJECT, self._formulas)
         self._cursor = QTextCursor(self._document)
         self._fresh = True
 
@@ -309,6 +309,7 @@ class _Paper:
         """Cut into pages, each with the title and its number at the foot."""
         self._writer.setTitle(title)
         self._writer.setCreator("Hearth")
+        self._lay_out()
         painter = QPainter(self._writer)
         painter.scale(_FINE, _FINE)
         count = self._document.pageCount()
@@ -320,6 +321,18 @@ class _Paper:
         painter.end()
         self._buffer.close()
         return bytes(self._buffer.data().data())
+
+    def _lay_out(self) -> None:
+        """Once everything is there (with a layout each change costs as much as there is), and bit by bit: Qt keeps
+        Python's lock while it lays out, and the window stands still for as long."""
+        self._loop = QEventLoop()  # the layout starts timers, which only a thread with a loop can have
+        layout = self._document.documentLayout()
+        layout.registerHandler(_OBJECT, self._formulas)
+        self._document.setPageSize(self._document.pageSize())  # from the beginning, now with formulas
+        block = self._document.begin()
+        while block.isValid():
+            layout.blockBoundingRect(block)
+            block = block.next()
 
     def _draw_page(self, painter: QPainter, page: int) -> None:
         size = self._document.pageSize()
