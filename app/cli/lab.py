@@ -138,6 +138,10 @@ def _wished(running: Services, args: Namespace, source: Path, matrix: Path | Non
         sensitivity=_sensitivity(running, args, source, matrix, wish),
     )  # fmt: skip
     print("\n".join(reason.text for reason in chosen.reasons), file=sys.stderr)
+    if not (chosen.reached or args.dry_run):
+        raise UsageError(
+            detail=f"Nothing was made. What comes nearest is made when it is named: {chosen.types[0]}"
+        )
     job = _job(running, args, source, chosen.types[0])
     if not chosen.overrides:
         return job

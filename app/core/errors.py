@@ -21,6 +21,7 @@
             WrongMagicError              wrong_magic
             TruncatedModelError          truncated_model
             BadHeaderError               bad_header
+                BadMatrixError           bad_matrix
             UnsupportedModelError        unsupported_model
         HubError
             HubUnreachableError          hub_unreachable
@@ -59,6 +60,7 @@
                 NoRecipeError            no_recipe
                 RecipeSourceError        recipe_source
                 RecipeMatrixError        recipe_matrix
+                    NoRecipeMatrixError  no_recipe_matrix
                 RecipeBytesError         recipe_bytes
             BadImageError                bad_image
             NoEyesError                  no_eyes
@@ -247,6 +249,13 @@ class BadHeaderError(ModelError):
     template = "The header of {path} can't be read: {detail}."
     hint = "Download it again."
     action = "download_again"
+
+
+class BadMatrixError(BadHeaderError):
+    code = "bad_matrix"
+    template = "{path} can't be used as an importance matrix: {detail}."
+    hint = "Choose a file that llama-imatrix or this program wrote, or compute one from a text."
+    action = ""
 
 
 class UnsupportedModelError(ModelError):
@@ -481,6 +490,11 @@ class RecipeMatrixError(BadRequestError):
     code = "recipe_matrix"
     template = "{file} is not the matrix of the recipe ({name})."
     hint = "Choose the file whose SHA-256 the recipe names (--imatrix)."
+
+
+class NoRecipeMatrixError(RecipeMatrixError):
+    code = "no_recipe_matrix"
+    template = "The recipe needs the importance matrix {name}, which was not found here."
 
 
 class RecipeBytesError(BadRequestError):

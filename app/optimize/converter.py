@@ -6,7 +6,6 @@ comes out of the engine's own source archive.
 """
 
 import itertools
-import json
 import os
 import re
 import shutil
@@ -23,12 +22,14 @@ from msgspec import Struct
 
 from app.core.errors import (
     ConverterMissingError,
+    HearthError,
     LabDiskFullError,
     LabRefusedError,
     LabStoppedError,
     NotConvertibleError,
 )
 from app.core.lab import LabProgress
+from app.optimize.originals import check_folder
 from app.optimize.process import LabCancelledError
 from app.optimize.sizes import free_space
 from app.planning.outlook import engine_version
@@ -43,7 +44,10 @@ DOWNLOAD, DISK, SECONDS = 480_000_000, 1_600_000_000, (90, 600)
 DISK_WITH_CUDA = 5_500_000_000
 """With the PyTorch for NVIDIA's cards, which the package index has for Linux; seen: 5.1 GB."""
 NEWEST = ("python3.13", "python3.12", "python3.11", "python3.10", "python3", "python")
+TOKENIZERS = ("tokenizer.json", "tekken.json", "*vocab*", "*.model", "*.tiktoken")
 _WRITING = re.compile(r"Writing:\s+(\d+)%")
+_BAR = re.compile(r"\d+%\|")
+_FOREIGN = re.compile(r"Model (\S+) is not supported")
 _LAST = 400
 
 Say = Callable[[str], None]
@@ -220,10 +224,14 @@ class Converter:
         command = [*self._script(), str(source), "--outfile", str(part), "--outtype", out_type]
         try:
             _run(command, cancel, _progress(tell))
-        except (LabStoppedError, LabCancelledError):
+            part.replace(target)
+        except BaseException as error:  # Ctrl-C too
             part.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty: it is not ours alone
+                target.parent.rmdir()
+            if isinstance(error, LabStoppedError):
+                raise _explained(source, target, error) from error
             raise
-        part.replace(target)
         with suppress(OSError):
             _mark(target).write_bytes(msgspec.json.encode(_weights(source)))
         return target
@@ -256,25 +264,17 @@ def _mark(target: Path) -> Path:
     return target.with_suffix(".weights.json")
 
 
-def check_folder(source: Path) -> None:
-    """Refuse what can't be converted, and what would run code of its own. Raises NotConvertibleError."""
-    if not (source / "config.json").is_file():
-        raise NotConvertibleError(
-            folder=str(source), detail="it is no Hugging Face model, it has no config.json"
-        )
-    if not any(source.glob("*.safetensors")):
-        raise NotConvertibleError(
-            folder=str(source),
-            detail="it has no safetensors, and other weights can hold programs and are not read",
-        )
-    for name in ("config.json", "tokenizer_config.json"):
-        with suppress(OSError, ValueError):
-            if "auto_map" in json.loads((source / name).read_text("utf-8")) and any(source.glob("*.py")):
-                raise NotConvertibleError(
-                    folder=str(source),
-                    detail="it brings programs of its own, which the converter would run. Read its *.py files, and"
-                    " delete them to convert without",
-                )
+def _explained(source: Path, target: Path, error: LabStoppedError) -> HearthError:
+    """What the converter's last words mean."""
+    said = str(error.params["detail"])
+    if found := _FOREIGN.search(said):
+        detail = f"llama.cpp's converter does not know models of the kind {found[1]}"
+        return NotConvertibleError(folder=str(source), detail=detail)
+    if "[Errno 28]" in said:
+        return LabDiskFullError(path=str(target.parent), missing="some MB")
+    if not any(any(source.glob(pattern)) for pattern in TOKENIZERS):
+        return NotConvertibleError(folder=str(source), detail="it has no tokenizer, as tokenizer.json is one")
+    return LabStoppedError(model=source.name, detail=said)
 
 
 def requirements(folder: Path, torch: str = "") -> list[str]:
@@ -360,7 +360,8 @@ def _run(command: Sequence[str], cancel: threading.Event | None, heard: Say = la
 
 
 def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line that is no bar of progress: those come after an error that ended them."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _BAR.search(line)]
     return lines[-1][-_LAST:] if lines else "it said nothing"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from app.core.errors import BadHeaderError
+from app.core.errors import BadHeaderError, BadMatrixError, TruncatedModelError
 from app.core.lab import CHUNK
 from app.models.gguf import MAGIC, read_header
 
@@ -51,15 +51,17 @@ def is_matrix(path: Path) -> bool:
 
 
 def read(path: Path) -> Matrix:
-    """A matrix, ours or llama-imatrix's, GGUF or the older form. Raises BadHeaderError, TruncatedModelError,
-    OSError."""
+    """A matrix, ours or llama-imatrix's, GGUF or the older form. Raises BadMatrixError, OSError."""
     with path.open("rb") as file:
         if file.read(4) != MAGIC:
             file.seek(0)
             return _read_older(file, path.name)
-    header = read_header(path)
+    try:
+        header = read_header(path)
+    except (BadHeaderError, TruncatedModelError) as error:
+        raise BadMatrixError(path=path.name, detail="it is no importance matrix, or cut short") from error
     if header.metadata.get("general.type") != "imatrix":
-        raise BadHeaderError(file=path.name, detail="it is no importance matrix")
+        raise BadMatrixError(path=path.name, detail="it is no importance matrix")
     arrays: dict[str, npt.NDArray[np.float32]] = {}
     with path.open("rb") as file:
         for tensor in header.tensors:
@@ -69,7 +71,7 @@ def read(path: Path) -> Matrix:
     sums = {name.removesuffix(SUMS): array for name, array in arrays.items() if name.endswith(SUMS)}
     counts = {name: arrays[name + COUNTS].reshape(-1) for name in sums if name + COUNTS in arrays}
     if not sums or sums.keys() != counts.keys():
-        raise BadHeaderError(file=path.name, detail="sums and counts don't belong together")
+        raise BadMatrixError(path=path.name, detail="sums and counts don't belong together")
     chunks, said = header.metadata.get("imatrix.chunk_count", 0), header.metadata.get("imatrix.datasets", ())
     return Matrix(sums, counts, int(str(chunks)), tuple(map(str, said)) if isinstance(said, tuple) else ())
 
@@ -89,7 +91,7 @@ def _read_older(file: BinaryIO, name: str) -> Matrix:
         chunks = _number(file, 1 << 30)
         dataset = file.read(_number(file, 1 << 16)).decode("utf-8", "replace")
     except (struct.error, ValueError) as error:
-        raise BadHeaderError(file=name, detail="it is no importance matrix, or cut short") from error
+        raise BadMatrixError(path=name, detail="it is no importance matrix, or cut short") from error
     return Matrix(sums, counts, chunks, (dataset,))
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from app.core.errors import (
     ForeignMatrixError,
     LabRefusedError,
+    NoRecipeMatrixError,
     RecipeBytesError,
     RecipeMatrixError,
     RecipeSourceError,
@@ -27,7 +28,7 @@ from app.models.transfer_sidecar import FileLock
 from app.optimize import matrix_file
 from app.optimize.process import CPU, Devices, run_job
 from app.optimize.recipes import Recipe, recipe_path, sha256_of
-from app.optimize.sizes import bits_of, refuse_patterns
+from app.optimize.sizes import bits_of, refuse_layers, refuse_patterns
 from app.runtime.kvstore import fingerprint
 
 Tell = Callable[[LabProgress], None]
@@ -101,6 +102,8 @@ def repeat(
     ``make`` raises."""
     if sha256_of(source) != recipe.source_sha256:
         raise RecipeSourceError(file=source.name, name=recipe.source)
+    if matrix is None and recipe.matrix_sha256:
+        raise NoRecipeMatrixError(name=recipe.matrix or "-")
     given = sha256_of(matrix) if matrix is not None else ""
     if given != recipe.matrix_sha256:
         raise RecipeMatrixError(file=matrix.name if matrix else "-", name=recipe.matrix or "-")
@@ -141,10 +144,7 @@ def _refuse(job: QuantizeJob) -> None:
     if Path(job.target).resolve() == Path(job.source).resolve():
         raise LabRefusedError(detail="the result would replace its own source")
     refuse_patterns(job)
-    header = read_header(Path(job.source))
-    layers = summarize(header).block_count or 0
-    if wrong := [layer for layer in job.prune if not 0 <= layer < layers]:
-        raise LabRefusedError(detail=f"there is no layer {wrong[0]} to prune: {job.source} has {layers}")
+    refuse_layers(job)
 
 
 def _recipe(job: QuantizeJob, matrix: Path | None, engine: str, done: LabDone, source: str) -> Recipe:

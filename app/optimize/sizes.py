@@ -55,6 +55,7 @@ def dry_run(job: QuantizeJob, cancel: threading.Event | None = None) -> Sized:
     """The size of what ``job`` would write; kept for this source and these options. llama.cpp counts weights alone: the
     vocabulary and the names before them stay as they are in the source. Raises HearthError, LabCancelledError."""
     refuse_patterns(job)
+    refuse_layers(job)
     asked = replace(job, dry_run=True, matrix="", matrix_name="", target="dry", requantize=True)
     key = (fingerprint(Path(job.source)), asked)
     with _lock:
@@ -87,6 +88,17 @@ def refuse_patterns(job: QuantizeJob) -> None:
             raise LabRefusedError(detail=f"{pattern} is no pattern: {error}") from error
         if not found:
             raise LabRefusedError(detail=f"no tensor of {Path(job.source).name} is called like {pattern}")
+
+
+def refuse_layers(job: QuantizeJob) -> None:
+    """Refuse to prune layers that are not there. Raises LabRefusedError and what reading the source raises."""
+    if not job.prune:
+        return
+    count = summarize(read_header(Path(job.source))).block_count or 0
+    if wrong := [layer for layer in job.prune if not 0 <= layer < count]:
+        raise LabRefusedError(
+            detail=f"there is no layer {wrong[0]} to prune: {Path(job.source).name} has {count}"
+        )
 
 
 def _bits(job: QuantizeJob, figures: Mapping[str, float]) -> float:

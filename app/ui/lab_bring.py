@@ -35,7 +35,7 @@ class Found(Struct, frozen=True):
 
 def look(order: SourceOrder, services: "Services") -> Found:
     """Ask the Hub, or look into the folder (pool thread). Raises HearthError, OSError."""
-    from app.optimize.converter import check_folder  # noqa: PLC0415 - off the GUI thread
+    from app.optimize.originals import check_folder  # noqa: PLC0415 - off the GUI thread
     from app.optimize.sources import best_source  # noqa: PLC0415
 
     free = free_space(services.paths.models)

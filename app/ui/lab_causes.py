@@ -64,6 +64,11 @@ LAB = (
         "it brings programs of its own, which the converter would run. Read its *.py files, and delete them to convert"
         " without",
     ),
+    QT_TRANSLATE_NOOP("Causes", "llama.cpp's converter does not know models of the kind {name}"),
+    QT_TRANSLATE_NOOP("Causes", "it has no tokenizer, as tokenizer.json is one"),
+    QT_TRANSLATE_NOOP("Causes", "its part {name} is missing"),
+    QT_TRANSLATE_NOOP("Causes", "its file {name} is no safetensors, or cut short"),
+    QT_TRANSLATE_NOOP("Causes", "its file {name} is cut short"),
     # What making the converter's environment is at.
     QT_TRANSLATE_NOOP("Causes", "Making an environment in {folder}"),
     QT_TRANSLATE_NOOP("Causes", "Fetching the source archive of {name}"),

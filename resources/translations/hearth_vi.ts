@@ -913,6 +913,26 @@
         <translation>nó mang theo chương trình riêng mà bộ chuyển đổi sẽ chạy. Hãy đọc các tệp *.py của nó, và xoá chúng nếu muốn chuyển đổi không cần đến</translation>
     </message>
     <message>
+        <source>llama.cpp's converter does not know models of the kind {name}</source>
+        <translation>bộ chuyển đổi của llama.cpp không biết loại mô hình {name}</translation>
+    </message>
+    <message>
+        <source>it has no tokenizer, as tokenizer.json is one</source>
+        <translation>nó không có bộ tách từ, chẳng hạn tokenizer.json</translation>
+    </message>
+    <message>
+        <source>its part {name} is missing</source>
+        <translation>thiếu phần {name} của nó</translation>
+    </message>
+    <message>
+        <source>its file {name} is no safetensors, or cut short</source>
+        <translation>tệp {name} của nó không phải là safetensors, hoặc bị cắt cụt</translation>
+    </message>
+    <message>
+        <source>its file {name} is cut short</source>
+        <translation>tệp {name} của nó bị cắt cụt</translation>
+    </message>
+    <message>
         <source>Making an environment in {folder}</source>
         <translation>đang tạo môi trường trong {folder}</translation>
     </message>
@@ -1344,7 +1364,7 @@
     </message>
     <message>
         <source>with %n message(s)</source>
-        <translation>với %n tin nhắn</translation>
+        <translation>với %Ln tin nhắn</translation>
     </message>
     <message>
         <source>%n file(s) could not be read</source>
@@ -1774,7 +1794,7 @@
     </message>
     <message>
         <source>%n token(s) are used again next turn</source>
-        <translation>%n token được dùng lại ở lượt sau</translation>
+        <translation>%Ln token được dùng lại ở lượt sau</translation>
     </message>
 </context>
 <context>
@@ -1808,7 +1828,7 @@
     <message numerus="yes">
         <source>%n message(s) no longer fit and are left out</source>
         <translation>
-            <numerusform>%n tin nhắn không còn vừa nên được bỏ ra</numerusform>
+            <numerusform>%Ln tin nhắn không còn vừa nên được bỏ ra</numerusform>
         </translation>
     </message>
     <message>
@@ -3185,7 +3205,7 @@
     </message>
     <message>
         <source>%n token(s)</source>
-        <translation>%n token</translation>
+        <translation>%Ln token</translation>
     </message>
     <message>
         <source>{seconds} s to first token</source>
@@ -6468,7 +6488,7 @@
     <message numerus="yes">
         <source>%n token(s)</source>
         <translation>
-            <numerusform>%n token</numerusform>
+            <numerusform>%Ln token</numerusform>
         </translation>
     </message>
     <message>

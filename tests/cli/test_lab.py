@@ -17,6 +17,7 @@ from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
 from app.optimize.cards import Measurements
 from app.optimize.process import run_job
 from tests.cli.conftest import Run
+from tests.fakes.hf_folder import NO_TENSORS
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.tiny_models import write_windowed
 
@@ -35,6 +36,10 @@ def test_a_wish_says_why_and_its_recipe_makes_it_again(hearth: Run, starter: Pat
     done = hearth("quantize", str(starter), "--wish", "1kb", "-o", str(first))
     assert done.returncode == 1
     assert "is no wish" in done.stderr
+    done = hearth("quantize", str(starter), "--wish", "1 MB", "-o", str(first))
+    assert (done.returncode, done.stdout, first.exists()) == (2, "", False)
+    assert "Nothing fits into 1.0 MB" in done.stderr
+    assert "Nothing was made" in done.stderr
     done = hearth("quantize", str(starter), "--wish", "106 MB", "-o", str(first))
     assert done.returncode == 0, done.stderr
     assert "Q4_K_M is the finest type that fits" in done.stderr
@@ -88,7 +93,7 @@ def test_the_converter_says_what_it_would_take(hearth: Run) -> None:
 
 def test_a_folder_needs_the_converter(hearth: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").write_bytes(NO_TENSORS)
     done = hearth("quantize", str(tmp_path), "Q8_0")
     assert done.returncode == 1
     assert "hearth lab setup makes it" in done.stderr

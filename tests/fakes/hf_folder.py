@@ -19,6 +19,8 @@ NAMES = {
 }  # fmt: skip
 KINDS = {"F32": ("F32", np.float32), "F16": ("F16", np.float16)}
 CONTROL = 3
+NO_TENSORS = struct.pack("<Q", 2) + b"{}"
+"""Whole safetensors with nothing in them."""
 
 
 def write_folder(full: Path, folder: Path) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.core.errors import BadHeaderError, BadRequestError
+from app.core.errors import BadHeaderError, BadMatrixError, BadRequestError
 from app.core.lab import QuantizeJob
 from app.optimize import matrix_file, quantize
 from app.optimize.matrix_file import Matrix
@@ -45,6 +45,18 @@ def test_the_older_form_is_read(tmp_path: Path) -> None:
         matrix_file.read(path)
     path.write_text("Some text that is no matrix.")
     assert not matrix_file.is_matrix(path)
+
+
+def test_what_is_no_matrix_is_named_with_what_to_do(tmp_path: Path) -> None:
+    whole = tmp_path / "m.gguf"
+    matrix_file.write(Matrix({"a": ROWS}, {"a": np.array([2, 1], np.float32)}, 3, ("en.txt",)), whole)
+    (tmp_path / "cut.gguf").write_bytes(whole.read_bytes()[:-64])
+    for path in (tmp_path / "cut.gguf", write_model(tmp_path / "model.gguf", kind="F16")):
+        with pytest.raises(
+            BadMatrixError, match=f"^{path.name} can't be used as an importance matrix"
+        ) as raised:
+            matrix_file.read(path)
+        assert "Download it again" not in str(raised.value)
 
 
 def test_the_matrix_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_a_pattern_that_stands_for_nothing_is_refused(tmp_path: Path) -> None:
             sizes.dry_run(replace(job, overrides=((pattern, "Q4_0"),)))
 
 
+def test_a_layer_that_is_not_there_is_refused_before_the_start(tmp_path: Path) -> None:
+    source = write_model(tmp_path / "m-F16.gguf", kind="F16")
+    with pytest.raises(LabRefusedError, match=r"no layer 99 to prune: m-F16\.gguf has \d"):
+        sizes.dry_run(QuantizeJob(source=str(source), target="x", type="Q8_0", prune=(99,)))
+
+
 def test_a_dry_run_is_kept(tiny: Path) -> None:
     job = QuantizeJob(source=str(tiny), target="x", type="Q8_0")
     found = sizes.dry_run(job)

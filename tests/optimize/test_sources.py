@@ -10,11 +10,19 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from app.core.errors import BadRequestError, HubNotFoundError, LabDiskFullError, LabStoppedError
+from app.core.errors import (
+    BadRequestError,
+    HubNotFoundError,
+    LabDiskFullError,
+    LabStoppedError,
+    NotConvertibleError,
+)
 from app.models.hub import Hub
 from app.models.hub_types import QuantFile, RepoDetail
 from app.optimize import converter, sources, texts
-from app.optimize.converter import Converter, check_folder, place_for, requirements
+from app.optimize.converter import Converter, place_for, requirements
+from app.optimize.originals import check_folder
+from tests.fakes.hf_folder import NO_TENSORS
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 
 
@@ -67,7 +75,7 @@ def test_a_folder_that_can_not_be_converted_says_why(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"auto_map": {"AutoConfig": "own.Config"}}))
     with pytest.raises(BadRequestError, match="no safetensors"):
         check_folder(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").write_bytes(NO_TENSORS)
     check_folder(tmp_path)
     (tmp_path / "own.py").write_text("")
     with pytest.raises(BadRequestError, match="programs of its own"):
@@ -76,6 +84,61 @@ def test_a_folder_that_can_not_be_converted_says_why(tmp_path: Path) -> None:
     converter = Converter(tmp_path / "converter")
     with pytest.raises(BadRequestError, match="hearth lab setup"):
         converter.convert(tmp_path, tmp_path / "out.gguf")
+
+
+def test_weights_that_are_not_whole_are_told_before_anything_starts(tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
+    whole = len(header).to_bytes(8, "little") + header + bytes(16)
+    (tmp_path / "config.json").write_text("{}")
+    part = tmp_path / "model-00001-of-00002.safetensors"
+    part.write_bytes(whole)
+    check_folder(tmp_path)
+    for cut, why in (
+        (whole[:-1], "is cut short"),
+        (whole[:20], "is no safetensors"),
+        (b"", "is no safetensors"),
+    ):
+        part.write_bytes(cut)
+        with pytest.raises(NotConvertibleError, match=f"its file {part.name} {why}"):
+            check_folder(tmp_path)
+    part.write_bytes(whole)
+    names = {"a": part.name, "b": "model-00002-of-00002.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    with pytest.raises(NotConvertibleError, match=r"its part model-00002-of-00002.safetensors is missing"):
+        check_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "INFO: Loading\nERROR:hf-to-gguf:Model OddForCausalLM is not supported",
+            r"/odd can't .* the kind Odd",
+        ),
+        (
+            "ValueError: Either model_file\nWriting:  55%|██▌  | 1M/2M [00:01]",
+            "/odd can't be .* no tokenizer",
+        ),
+    ],
+)
+def test_what_the_converter_said_last_is_told_and_nothing_stays(
+    said: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "odd", tmp_path / "lab" / "odd" / "odd.gguf"
+    source.mkdir()
+    (source / "config.json").write_text("{}")
+    (source / "model.safetensors").write_bytes(NO_TENSORS)
+    ready, program = Converter(tmp_path / "converter"), tmp_path / "says.py"
+    program.write_text(f"import sys\nprint({said!r})\nopen(sys.argv[3], 'w').close()\nsys.exit(1)")
+    monkeypatch.setattr(Converter, "state", lambda _self: SimpleNamespace(ready=True))
+    monkeypatch.setattr(Converter, "_script", lambda _self: [sys.executable, "-I", str(program)])
+    with pytest.raises(NotConvertibleError, match=why):
+        ready.convert(source, target)
+    assert not target.parent.exists()
+    (source / "tokenizer.json").write_text("{}")
+    if "Either" in said:
+        with pytest.raises(LabStoppedError, match=r"The work on odd ended .*: ValueError: Either model_file"):
+            ready.convert(source, target)
 
 
 def test_requirements_are_the_converters_own(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from app.ui.lab_job_words import note
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_recipe import RecipeDialog
 from app.ui.pages.lab import LabPage
+from tests.fakes.hf_folder import NO_TENSORS
 from tests.fakes.hub_data import STARTER_REPO
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
 from tests.fakes.tiny_models import write_windowed
@@ -366,7 +367,7 @@ def test_a_source_says_what_would_be_fetched(
     (tmp_path / "config.json").write_text("{}")
     dialog.name.setText(str(tmp_path))
     qtbot.waitUntil(lambda: "has no safetensors" in dialog.found.text())
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").write_bytes(NO_TENSORS)
     dialog.name.setText(str(tmp_path) + "/")
     qtbot.waitUntil(lambda: "It needs the converter, which is not set up yet" in dialog.found.text())
     dialog.set_up.setChecked(True)

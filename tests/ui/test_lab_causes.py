@@ -10,7 +10,7 @@ from app.core.errors import LabRefusedError, QuantizeFailedError
 from app.ui import causes, errors, translate
 from tests.make_core_strings import ROOT
 
-RAISED = {"LabRefusedError", "NotConvertibleError", "QuantizeFailedError", "BadHeaderError"}
+RAISED = {"LabRefusedError", "NotConvertibleError", "QuantizeFailedError", "BadHeaderError", "BadMatrixError"}
 SAID = "say"
 """What a long set-up tells of itself in the row of its job."""
 FOLDERS = ("app/optimize", "app/runtime")
