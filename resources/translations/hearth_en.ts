@@ -26,8 +26,8 @@
     <message numerus="yes">
         <source>%n token(s)</source>
         <translation>
-            <numerusform>%n token</numerusform>
-            <numerusform>%n tokens</numerusform>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
         </translation>
     </message>
 </context>
@@ -36,8 +36,8 @@
     <message numerus="yes">
         <source>%n token(s)</source>
         <translation>
-            <numerusform>%n token</numerusform>
-            <numerusform>%n tokens</numerusform>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
         </translation>
     </message>
 </context>
@@ -256,8 +256,8 @@
     <message numerus="yes">
         <source>%n token(s) are used again next turn</source>
         <translation>
-            <numerusform>%n token is used again next turn</numerusform>
-            <numerusform>%n tokens are used again next turn</numerusform>
+            <numerusform>%Ln token is used again next turn</numerusform>
+            <numerusform>%Ln tokens are used again next turn</numerusform>
         </translation>
     </message>
 </context>
@@ -287,8 +287,8 @@
     <message numerus="yes">
         <source>with %n message(s)</source>
         <translation>
-            <numerusform>with %n message</numerusform>
-            <numerusform>with %n messages</numerusform>
+            <numerusform>with %Ln message</numerusform>
+            <numerusform>with %Ln messages</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -321,8 +321,8 @@
     <message numerus="yes">
         <source>%n message(s) no longer fit and are left out</source>
         <translation>
-            <numerusform>%n message no longer fits and is left out</numerusform>
-            <numerusform>%n messages no longer fit and are left out</numerusform>
+            <numerusform>%Ln message no longer fits and is left out</numerusform>
+            <numerusform>%Ln messages no longer fit and are left out</numerusform>
         </translation>
     </message>
 </context>
