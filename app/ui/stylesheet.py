@@ -109,7 +109,7 @@ QProgressBar[tone="warn"]::chunk {{ background: {text_2}; }}
 QProgressBar[tone="bad"]::chunk {{ background: {bad}; }}
 QSlider::groove:horizontal {{ height: 4px; background: {line}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {accent}; border-radius: 2px; }}
-QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px; background: {surface};
+QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 7px; background: {surface};
   border: 1px solid {text_2}; }}
 QSlider::handle:horizontal:focus {{ border: 2px solid {accent}; }}
 
