@@ -37,6 +37,10 @@ class Speed:
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
+    def forget(self) -> None:
+        """What comes next is no progress: bytes of an earlier run are found."""
+        self._points.clear()
+
     def see(self, done: int, now: float) -> float | None:
         """Note a reading; the speed, or None while too little is known."""
         if self._points and done < self._points[-1][1]:
@@ -242,7 +246,11 @@ def live(plain: DownloadChanged, job: Job) -> DownloadChanged:
     """``plain`` with how a job at work stands now."""
     done, now = job.look()
     verifying = job.verifying or (now is not None and now.state == "verifying")
-    speed = None if verifying else job.speed.see(done, time.monotonic())
+    if now is None or now.state == "starting":
+        job.speed.forget()
+        speed = None
+    else:
+        speed = None if verifying else job.speed.see(done, time.monotonic())
     left = (plain.total or 0) - done
     return replace(
         plain,

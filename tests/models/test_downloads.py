@@ -1,12 +1,14 @@
 """The queue, from the Hub's page to the library, over real HTTP."""
 
 import hashlib
+import itertools
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,9 +20,10 @@ from app.core.paths import Paths
 from app.core.settings import SettingsStore
 from app.models import downloads_store
 from app.models.downloads import Downloads
+from app.models.downloads_job import Speed, live
 from app.models.hub import Hub, QuantFile, RemotePart
 from app.models.library import Library
-from app.models.transfer import Options
+from app.models.transfer import Options, Progress
 from app.models.transfer_net import Net
 from app.models.transfer_sidecar import FileLock, part_path
 from tests.fakes.gguf_writer import Tensor, model_metadata, model_tensors, write_gguf
@@ -124,6 +127,16 @@ def test_progress_has_a_speed_and_comes_ten_times_a_second_at_most(place: Place)
     speeds = [event.speed for _, event in running if event.speed]
     assert speeds[-1] == pytest.approx(2_000_000, rel=0.5)
     assert all(event.eta is not None for _, event in running if event.speed)
+
+
+def test_bytes_of_an_earlier_run_are_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [("starting", 0), ("starting", 30), ("running", 30), ("running", 31)]
+    seen = iter([(0, None), *((done, Progress(state, done, 100, 0, None)) for state, done in looks)])
+    job = SimpleNamespace(speed=Speed(), verifying=False, look=lambda: next(seen))
+    clock = itertools.count(10.0)
+    monkeypatch.setattr("app.models.downloads_job.time.monotonic", lambda: next(clock))
+    plain = DownloadChanged("a:Q4_0", "a", "a.gguf", "running", 100)
+    assert [live(plain, job).speed for _ in range(5)] == [None, None, None, None, 1.0]
 
 
 def test_the_same_thing_twice_is_one_download(place: Place) -> None:
