@@ -150,6 +150,11 @@ class Instance:
             self._next = None
             self._refuse_loads(LoadCancelledError(model=self.model))
 
+    def leave_load(self) -> None:
+        """Stop a load that nobody waits for any more."""
+        if not self.requests and not self._embedding and all(load.cancelled() for load in self._loads):
+            self.cancel_load()
+
     def unload(self, future: "Future[None]") -> None:
         """End the worker; done when its memory is free again."""
         if self.state in ("stopped", "failed"):

@@ -148,6 +148,10 @@ class Supervisor:
         """Stop a load that is going on; those who wait for it get LoadCancelledError."""
         self._post(lambda: self._instance(model_id).cancel_load())
 
+    def leave_load(self, model_id: str) -> None:
+        """Stop a load that nobody waits for any more (whose futures are all cancelled)."""
+        self._post(lambda: self._instance(model_id).leave_load())
+
     def unload(self, model_id: str) -> "Future[None]":
         """End the worker; done when its memory is free. Answers still being written end as cancelled."""
         future: Future[None] = Future()

@@ -138,6 +138,7 @@ def messages_of(event: Delta) -> Iterator[dict[str, Any]]:
                 "tokensCount": event.tokens,
                 "containsDrafted": False,
                 "reasoningType": kind,
+                "isStructural": False,
             }
             yield {"type": "fragment", "fragment": fragment}
     for call in event.tool_calls:
@@ -162,8 +163,9 @@ def info_of(record: ModelRecord, *, sees: bool = False) -> dict[str, Any]:
         "displayName": record.name,
         "path": record.id,
         "sizeBytes": record.bytes,
-        "architecture": summary.architecture if summary else None,
-        "paramsString": (size_label(summary.parameters) if summary else None) or None,
         "maxContextLength": (summary.context_length if summary else None) or 0,
     }
+    if summary is not None:  # (what is not known is left out: null is no text to lmstudio-js)
+        known = {"architecture": summary.architecture, "paramsString": size_label(summary.parameters)}
+        found |= {name: text for name, text in known.items() if text}
     return found | {"vision": "vision" in able, "trainedForToolUse": "tools" in able}

@@ -1,3 +1,4 @@
+# size: everything that one socket can be asked
 """The sockets of LM Studio's own clients: models, predictions and vectors over WebSocket.
 
 A browser may open a socket to any address without asking first, so Host and Origin are checked here too; a key comes
@@ -7,12 +8,14 @@ in the ``Authorization`` header of the handshake, or as the passkey of the greet
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app import __version__
 from app.core.errors import HearthError
 from app.core.generate import Delta, Failed, GenerateRequest
 from app.core.types import ModelRecord
@@ -27,6 +30,7 @@ from app.server.keys import Checker
 from app.server.live import Live, Registry
 from app.server.lmstudio import why_stopped
 from app.server.lmstudio_files import Files
+from app.server.lmstudio_loading import Say, load
 from app.server.run import HangUpError, Run
 from app.server.sight import check_sight, sees
 
@@ -138,13 +142,21 @@ class _Session:
             self._spawn(self._send({"type": "communicationWarning", "warning": str(error)}))
             return
         if isinstance(message, wire.ChannelSend):
-            cancel = self._cancels.get(message.channel_id)
-            if cancel is not None and message.message.get("type") == "cancel":
-                cancel()
+            self._heard(message)
         elif isinstance(message, wire.RpcCall):
             self._spawn(self._call(message))
-        else:
+        elif isinstance(message, wire.ChannelCreate):
             self._spawn(self._channel(message))
+        elif isinstance(message, wire.KeepAlive):
+            self._spawn(self._send({"type": "keepAliveAck"}))
+
+    def _heard(self, message: wire.ChannelSend) -> None:
+        if message.ack_id is not None:
+            ack = {"type": "channelAck", "channelId": message.channel_id, "ackId": message.ack_id}
+            self._spawn(self._send(ack))
+        cancel = self._cancels.get(message.channel_id)
+        if cancel is not None and message.message.get("type") == "cancel":
+            cancel()
 
     def _spawn(self, work: Any) -> None:
         if len(self._tasks) >= MOST_AT_ONCE:
@@ -222,6 +234,14 @@ class _Session:
         rendered = await self._backend.render(record, asked.messages, asked.tools)
         return {"formatted": rendered.prompt}
 
+    async def _version(self, _given: dict[str, Any]) -> dict[str, Any]:
+        return {"version": __version__, "build": 1}
+
+    async def _processing(self, given: dict[str, Any]) -> dict[str, Any]:
+        record = self._backend.find(msgspec.convert(given, wire.Ask).name)
+        queued = self._backend.running(record.id)
+        return {"status": "generating" if queued else "idle", "queued": queued}
+
     async def _unload(self, given: dict[str, Any]) -> None:
         await self._backend.unload(self._backend.find(msgspec.convert(given, wire.Unload).identifier).id)
 
@@ -248,7 +268,8 @@ class _Session:
             self._check()
             given = message.creation_parameter or {}
             if message.endpoint in ("loadModel", "getOrLoad"):
-                await self._load(msgspec.convert(given, wire.Load), say)
+                new = message.endpoint == "loadModel"
+                await self._load(number, msgspec.convert(given, wire.Load), say, new=new)
             elif message.endpoint == "predict":
                 await self._predict(number, msgspec.convert(given, wire.Predict), say)
             elif message.endpoint == "downloadModel":
@@ -262,16 +283,20 @@ class _Session:
             problem = convert.error_of(problem_of(error))
             await self._send({"type": "channelError", "channelId": number, "error": problem})
 
-    async def _load(self, given: wire.Load, say: Callable[..., Awaitable[None]]) -> None:
-        record = self._backend.find(given.name)
-        await say(type="resolved", info=self._info(record))
-        if not self._backend.is_ready(record.id):
-            await say(type="startLoading", identifier=record.id, info=self._info(record))
-            await self._backend.load(record, **convert.changes_of(given.load_config_stack))
-        self._backend.keeper.keep(record.id, given.ttl)
-        await say(type="success", info=self._instance(record))
+    async def _load(self, number: int, given: wire.Load, say: Say, *, new: bool) -> None:
+        # (A socket's client takes no other kind of model; what this one can't do is said when it is asked for it.)
+        kind = {"type": self._namespace} if self._namespace in ("llm", "embedding") else {}
 
-    async def _download(self, number: int, given: wire.Download, say: Callable[..., Awaitable[None]]) -> None:
+        def told(record: ModelRecord) -> tuple[dict[str, Any], dict[str, Any]]:
+            return self._info(record) | kind, self._instance(record) | kind
+
+        try:
+            keep = partial(self._cancels.__setitem__, number)
+            await load(self._backend, given, say, told, keep, new=new)
+        finally:
+            self._cancels.pop(number, None)
+
+    async def _download(self, number: int, given: wire.Download, say: Say) -> None:
         job = await hub.begin(self._backend, given.download_identifier)
         self._cancels[number] = lambda: hub.pause(self._backend, job)
         try:
@@ -280,7 +305,7 @@ class _Session:
         finally:
             del self._cancels[number]
 
-    async def _predict(self, number: int, given: wire.Predict, say: Callable[..., Awaitable[None]]) -> None:
+    async def _predict(self, number: int, given: wire.Predict, say: Say) -> None:
         record = self._backend.find(given.model_specifier.name)
         asked = self._request(given, record)
         with self._noted(record) as live:
@@ -307,7 +332,7 @@ class _Session:
         sampling = over_defaults(chat, defaults, None, stop=stop, **limited(chat.max_tokens, "maxTokens"))
         return GenerateRequest(new_id(), prompt=convert.text_of(given), sampling=sampling)
 
-    async def _events(self, run: Run, answer: Answer, say: Callable[..., Awaitable[None]]) -> None:
+    async def _events(self, run: Run, answer: Answer, say: Say) -> None:
         while not answer.done:
             for event in await run.batch():
                 if isinstance(event, Failed):
@@ -391,4 +416,6 @@ _CALLS: dict[str, Callable[[_Session, dict[str, Any]], Awaitable[Any]]] = {
     "searchModels": _Session._search,
     "getModelDownloadOptions": _Session._options,
     "unloadModel": _Session._unload,
+    "getInstanceProcessingState": _Session._processing,
+    "version": _Session._version,
 }

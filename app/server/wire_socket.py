@@ -1,5 +1,6 @@
 """LM Studio's WebSocket protocol as its own clients (lmstudio-python, lmstudio-js) speak it. Source: lmstudio-python
-1.5.0, ``json_api.py`` and ``_sdk_models``. ``convert_socket`` makes requests of these types.
+1.5.0, ``json_api.py`` and ``_sdk_models``; lmstudio-js 1.5.0, ``lms-external-backend-interfaces``, which takes nothing
+that it does not know. ``convert_socket`` makes requests of these types.
 
 One socket is one namespace (llm, embedding, system, files, repository). After a greeting it carries remote calls (one
 answer each) and channels (messages both ways until one side closes), told apart by numbers that the client gives.
@@ -39,9 +40,25 @@ class ChannelSend(Struct, tag="channelSend", tag_field="type", rename="camel"):
 
     channel_id: int
     message: dict[str, Any] = {}
+    ack_id: int | None = None
+    """The client waits to be told that this has come."""
 
 
-Incoming = RpcCall | ChannelCreate | ChannelSend
+class ChannelAck(Struct, tag="channelAck", tag_field="type"):
+    """A message of ours has come."""
+
+
+class KeepAlive(Struct, tag="keepAlive", tag_field="type"):
+    """Whether we are still there."""
+
+
+class Warned(Struct, tag="communicationWarning", tag_field="type"):
+    """The client does not understand what we said."""
+
+    warning: str = ""
+
+
+Incoming = RpcCall | ChannelCreate | ChannelSend | ChannelAck | KeepAlive | Warned
 
 
 # ---------------------------------------------------------------------------------------- parameters

@@ -63,6 +63,7 @@ class FakeSupervisor:
         self.load_error: HearthError | None = None
         self.script: list[GenerateEvent] = []
         self.cancelled: set[str] = set()
+        self.left: list[str] = []
         self.requests: list[GenerateRequest] = []
         self.loaded: dict[str, InstanceChanged] = {}
         self._threads: list[threading.Thread] = []
@@ -72,6 +73,9 @@ class FakeSupervisor:
             return _failed(self.load_error)
         self.loaded[model] = InstanceChanged("1", model, "ready", plan, n_ctx=plan.n_ctx)
         return _done(self.loaded[model])
+
+    def leave_load(self, model: str) -> None:
+        self.left.append(model)
 
     def unload(self, model: str) -> "Future[None]":
         self.loaded.pop(model, None)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -23,9 +24,10 @@ from app.core.errors import (
     WorkerCrashedError,
     WrongMagicError,
 )
-from app.core.events import Bus
+from app.core.events import Bus, InstanceChanged
 from app.core.generate import SamplingParams
-from app.core.types import Sample
+from app.core.types import LoadPlan, Sample
+from app.runtime.instance import Instance, Surroundings
 from app.runtime.pack_store import PackStore
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import MODEL, States, ask, request, small_plan
@@ -160,6 +162,25 @@ def test_a_load_can_be_cancelled_at_any_moment(supervisor: Supervisor, states: S
             assert isinstance(load.exception(), LoadCancelledError)
             until(lambda: supervisor.snapshot(MODEL).state == "stopped")  # type: ignore[union-attr]
     supervisor.cancel_load("nobody")
+
+
+def test_a_load_ends_when_the_last_who_waits_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over: list[str] = []
+    monkeypatch.setattr(Instance, "_end_by_force", lambda instance: over.append(instance.model))
+    instance = Instance(MODEL, Surroundings(lambda _event: None, tmp_path, None, {}))
+    instance.state, instance.asked = "loading", LoadPlan("x.gguf")
+    first, second = Future[InstanceChanged](), Future[InstanceChanged]()
+    for load in (first, second):
+        instance.ensure(LoadPlan("x.gguf"), load)
+    first.cancel()
+    instance.leave_load()
+    assert not over
+    assert not second.done()
+    second.cancel()
+    instance.leave_load()
+    assert over == [MODEL]
 
 
 def test_what_is_not_loaded_says_so(supervisor: Supervisor) -> None:
@@ -337,7 +358,7 @@ def test_a_worker_does_not_outlive_its_parent(starter: Path, tmp_path: Path) -> 
     script = f"""
 import sys, time
 from pathlib import Path
-from app.core.events import Bus
+from app.core.events import Bus, InstanceChanged
 from app.runtime.supervisor import Supervisor
 from tests.fakes.asking import small_plan
 supervisor = Supervisor(Bus(), Path({str(tmp_path)!r}))

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,9 @@ import pytest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, RejectConnection, Request, TextMessage
 
+from app import __version__
+from app.core.events import InstanceChanged
+from app.core.types import LoadPlan
 from app.server import lmstudio_socket
 from tests.waiting import PATIENCE, until
 
@@ -98,6 +102,7 @@ def test_a_prediction_is_streamed_counted_and_logged(served) -> None:
         "".join(item["fragment"]["content"] for item in heard if item["type"] == "fragment")
         == "one two three "
     )
+    assert all("isStructural" in item["fragment"] for item in heard if item["type"] == "fragment")
     assert heard[-1]["stats"]["predictedTokensCount"] == 3
     until(served.host.log)
     line = served.host.log()[-1]
@@ -116,6 +121,77 @@ def test_a_prediction_says_what_becomes_of_a_full_context(served) -> None:
         while client.hear()["type"] != "channelClose":
             pass
     assert served.supervisor.requests[0].context_policy == "drop_middle"
+
+
+def loads(endpoint: str, **more: object) -> dict[str, object]:
+    given = {"modelKey": MODEL} if endpoint == "loadModel" else {"identifier": MODEL}
+    return {"type": "channelCreate", "endpoint": endpoint, "channelId": 3, "creationParameter": given | more}
+
+
+def told(client: Client) -> list[dict[str, Any]]:
+    heard = []
+    while (message := client.hear())["type"] != "channelClose":
+        heard.append(message["message"])
+    return heard
+
+
+def test_loading_is_told_in_each_channel_s_own_words(served) -> None:
+    """lmstudio-js waits for ever when it hears a word of the other channel, or null where there may be text."""
+    with opened(served) as client:
+        client.greet()
+        for endpoint, words in (
+            ("getOrLoad", ["startLoading", "loadSuccess"]),
+            ("getOrLoad", ["alreadyLoaded"]),
+            ("loadModel", ["resolved", "success"]),
+        ):
+            client.say(loads(endpoint))
+            heard = told(client)
+            assert [message["type"] for message in heard] == words
+            assert all(None not in message["info"].values() for message in heard)
+
+
+def test_loading_a_model_again_with_other_options_takes_them(served) -> None:
+    fields = [{"key": "llm.load.contextLength", "value": 512}]
+    stack = {"layers": [{"layerName": "apiOverride", "config": {"fields": fields}}]}
+    with opened(served) as client:
+        client.greet()
+        for more in ({}, {"loadConfigStack": stack}):
+            client.say(loads("loadModel", **more))
+            length = told(client)[-1]["info"]["contextLength"]
+        assert length == 512
+
+
+@pytest.mark.parametrize(("endpoint", "word"), [("loadModel", "progress"), ("getOrLoad", "loadProgress")])
+def test_a_load_shows_how_far_it_is_and_can_be_given_up(served, endpoint, word) -> None:
+    load: Future[InstanceChanged] = Future()
+
+    def slow(model: str, plan: LoadPlan) -> "Future[InstanceChanged]":
+        served.supervisor.loaded[model] = InstanceChanged("1", model, "loading", plan, progress=0.4)
+        return load
+
+    served.supervisor.ensure_ready = slow
+    with opened(served) as client:
+        client.greet()
+        client.say(loads(endpoint))
+        client.hear()
+        assert client.hear()["message"] == {"type": word, "progress": 0.4}
+        client.say({"type": "channelSend", "channelId": 3, "message": {"type": "cancel"}})
+        assert client.hear() == {"type": "channelClose", "channelId": 3}
+    assert load.cancelled()
+    assert served.supervisor.left == [MODEL]
+
+
+def test_what_a_client_says_of_the_line_is_answered(served) -> None:
+    with opened(served) as client:
+        client.greet()
+        client.say({"type": "communicationWarning", "warning": "what?"})
+        client.say({"type": "channelAck", "channelId": 1, "ackId": 1})
+        client.say({"type": "keepAlive"})
+        assert client.hear() == {"type": "keepAliveAck"}
+        client.say({"type": "channelSend", "channelId": 1, "message": {}, "ackId": 7})
+        assert client.hear() == {"type": "channelAck", "channelId": 1, "ackId": 7}
+        client.say({"type": "rpcCall", "endpoint": "version", "callId": 1})
+        assert client.hear()["result"]["version"] == __version__
 
 
 def test_a_client_that_goes_frees_its_sequence(served) -> None:
