@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import math
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,10 @@ NOISE = 4
 NOISE_UBATCH = 128
 MANY = 0.6
 """Where fewer tokens than this are the same, "1 in 2" says too little."""
+KEPT = 10_000_000_000
+"""Bytes of references, 12 MB for each piece of text: so many pieces that a dozen models stay at hand."""
+LEFT = 86_400
+"""Seconds after which a trial belongs to nobody."""
 Tell = Callable[[str, LabProgress], None]
 
 
@@ -116,6 +122,9 @@ class Measurer:
             self._refuse_full(model, text, path)
             job = msgspec.structs.replace(self._job(model, text), write=str(path), type_k="f16", type_v="f16")
             run_job(job, self._about(model), self._cancel, self._on)
+            make_room(self._folder, path)
+        with suppress(OSError):
+            os.utime(path)  # the last used stay longest
         return path
 
     def _refuse_full(self, model: Path, text: Path, target: Path) -> None:
@@ -141,6 +150,21 @@ class Measurer:
     def _digest(self, model: Path, text: Path, *more: object) -> str:
         parts = [sha256_of(model), hashlib.sha256(text.read_bytes()).hexdigest(), *map(str, more)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def make_room(folder: Path, newest: Path, most: int = KEPT) -> None:
+    """Delete the references (begun ones too) that were not used for longest, until all have at most ``most`` bytes,
+    and trials that a killed program left a day ago. They are made again when needed; what was measured stays."""
+    found = [(path, path.stat()) for path in folder.glob("*.logs*") if path != newest]
+    left = most - newest.stat().st_size
+    for path, seen in sorted(found, key=lambda item: -item[1].st_mtime):
+        left -= seen.st_size
+        if left < 0:
+            path.unlink(missing_ok=True)
+    for path in folder.glob("trial-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT:
+                path.unlink()
 
 
 def write_whole(path: Path, data: bytes) -> None:

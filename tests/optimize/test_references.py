@@ -1,5 +1,6 @@
 """What a quant is measured against, and what a repository has of a model."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 
 from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
 from app.models.hub_types import QuantFile, RemotePart, RepoDetail
+from app.optimize.measure import make_room
 from app.optimize.recipes import Recipe
 from app.optimize.references import as_record, best_reference, offered, record_at, related
 from tests.fakes.gguf_writer import model_metadata, model_tensors, write_gguf
@@ -77,3 +79,16 @@ def test_a_repository_says_what_is_here_and_what_is_to_be_fetched(tmp_path: Path
     assert (far.path, far.bytes, [file.bytes for file in far.files]) == (str(first), 1600, [900, 700])
     assert far.summary
     assert (far.summary.quant, far.summary.parameters) == ("F16", 800)
+
+
+def test_references_do_not_fill_the_disk(tmp_path: Path) -> None:
+    for at, name in enumerate(
+        ("old.logs", "used.logs", "begun.logs.part", "newest.logs", "trial-x.gguf", "a.json")
+    ):
+        (tmp_path / name).write_bytes(bytes(10))
+        os.utime(tmp_path / name, (at, at))
+    os.utime(tmp_path / "used.logs")
+    (tmp_path / "trial-now.gguf").write_bytes(b"")
+    make_room(tmp_path, tmp_path / "newest.logs", most=25)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"newest.logs", "used.logs", "a.json", "trial-now.gguf"}
