@@ -55,7 +55,8 @@ class ComposerEdit(QPlainTextEdit):
     dropped = Signal(list)
     pasted = Signal(str)
     """A text too long for the field: better an attachment."""
-    image_pasted = Signal(QImage)
+    image_pasted = Signal(object)
+    """A QImage, or the bytes of its file."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -139,15 +140,26 @@ class ComposerEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         paths = [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]
-        image = source.imageData() if source.hasImage() and not paths else None
+        # A spreadsheet's cells come as a picture, too: who copied words means them.
+        image = None if paths or source.text().strip() else _picture(source)
         if paths:
             self.dropped.emit(paths)
-        elif isinstance(image, QImage) and not image.isNull():
+        elif image is not None:
             self.image_pasted.emit(image)
         elif source.hasText() and is_long_paste(source.text()):
             self.pasted.emit(source.text())
         else:
             super().insertFromMimeData(source)
+
+
+def _picture(source: QMimeData) -> QImage | bytes | None:
+    """A pasted picture: the file where one is offered, since Qt would decode it here, while the window stands still,
+    and forget which way is up."""
+    for kind in ("png", "jpeg", "webp", "gif"):
+        if raw := source.data(f"image/{kind}").data():
+            return bytes(raw)
+    image = source.imageData() if source.hasImage() else None
+    return image if isinstance(image, QImage) and not image.isNull() else None
 
 
 class Composer(QWidget):
@@ -156,7 +168,8 @@ class Composer(QWidget):
     submitted = Signal(str)
     attach_requested = Signal()
     long_paste = Signal(str)
-    image_pasted = Signal(QImage)
+    image_pasted = Signal(object)
+    """A QImage, or the bytes of its file."""
     stop_requested = Signal()
     text_changed = Signal()
     files_dropped = Signal(list)

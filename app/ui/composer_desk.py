@@ -114,8 +114,8 @@ class ComposerDesk(QObject):
         """Read files for the next question."""
         self._read(lambda: picture_files.from_paths(paths))
 
-    def _attach_image(self, image: QImage) -> None:
-        self._read(lambda: [picture_files.from_image(image)])
+    def _attach_image(self, image: QImage | bytes) -> None:
+        self._read(lambda: [picture_files.from_clipboard(image)])
 
     def _attach_text(self, text: str) -> None:
         self._composer.attachments.add([attachments.from_paste(text)])

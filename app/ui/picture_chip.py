@@ -1,6 +1,6 @@
 """A picture that goes with the next question: small, with its name, its size and what it costs in tokens."""
 
-from PySide6.QtCore import QLocale, QRect, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, QRect, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QToolButton, QWidget
 
@@ -9,6 +9,7 @@ from app.core.pictures import measure
 from app.ui import picture_files, tasks, theme
 from app.ui.chat_style import make_style
 
+translate = QCoreApplication.translate
 _SIDE, _PAD, _CLOSE, _WIDEST = 40, 6, 16, 180
 
 
@@ -18,7 +19,7 @@ class PictureChip(QToolButton):
     def __init__(self, item: NewAttachment, parent: QWidget) -> None:
         super().__init__(parent)
         self.item = item
-        self._image = QImage()
+        self._image, self._bad = QImage(), False
         self._tokens: int | None = None
         self._pixels = _pixels(item.data)
         most = QSize(_SIDE, _SIDE) * self.devicePixelRatioF()
@@ -26,7 +27,8 @@ class PictureChip(QToolButton):
         self._tell()
 
     def _drawn(self, image: QImage) -> None:
-        self._image = image
+        self._image, self._bad = image, image.isNull()
+        self._tell()
         self.update()
 
     def set_tokens(self, tokens: int | None) -> None:
@@ -49,6 +51,8 @@ class PictureChip(QToolButton):
         size = QLocale().formattedDataSize(len(self.item.data))
         words = self.tr("Take out the picture {name} ({facts}, {size})")
         text = words.format(name=self.item.name, facts=self.facts(), size=size)
+        if self._bad:
+            text += "\n" + translate("PictureTile", "{name} can't be shown").format(name=self.item.name)
         self.setToolTip(text)
         self.setAccessibleName(text)
 
@@ -83,6 +87,9 @@ class PictureChip(QToolButton):
         theme.icon("close").paint(painter, self.width() - _CLOSE - _PAD, half - 6, 12, 12)
 
     def _paint_picture(self, painter: QPainter) -> None:
+        if self._bad:
+            left, top = _PAD + (_SIDE - 20) // 2, (self.height() - 20) // 2
+            theme.icon("error", "bad").paint(painter, left, top, 20, 20)
         if self._image.isNull():
             return
         room = QSize(_SIDE, _SIDE)

@@ -27,10 +27,14 @@ def from_paths(paths: Sequence[Path]) -> list[NewAttachment]:
     return ready([attachments.from_file(path) for path in paths])
 
 
-def from_image(image: QImage) -> NewAttachment:
-    """A pasted image as a PNG file."""
+def from_clipboard(image: QImage | bytes) -> NewAttachment:
+    """A pasted image: the file that was offered as the engine can take it, or pixels as a PNG. Raises UsageError and
+    OSError."""
     name = QCoreApplication.translate("Pictures", "pasted image {number}").format(number=next(_numbers))
-    return attachments.from_bytes(f"{name}.png", as_png(image))
+    if isinstance(image, QImage):
+        return attachments.from_bytes(f"{name}.png", as_png(image))
+    kind = (kind_of(image) or "image/png").removeprefix("image/")
+    return _ready(attachments.from_bytes(f"{name}.{kind}", image))
 
 
 def as_png(image: QImage) -> bytes:

@@ -210,6 +210,36 @@ def test_a_sideways_photo_stands_upright_before_the_engine(tmp_path: Path) -> No
     assert picture_files.ready([upright]) == [upright]
 
 
+def test_a_pasted_photo_is_taken_as_its_file_and_copied_whole(
+    qtbot: QtBot, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = QMimeData()
+    offered.setData("image/jpeg", photo(6))
+    taken: list[QMimeData] = []
+    clipboard = SimpleNamespace(setMimeData=taken.append)
+    monkeypatch.setattr("app.ui.dialogs.picture.QGuiApplication.clipboard", lambda: clipboard)
+    with chat_page(qtbot, services) as page:
+        page.composer.edit.insertFromMimeData(offered)
+        until(qtbot, lambda: chips(page))
+        item = page.composer.attachments.items[0]
+        assert (item.mime, pictures.orientation(item.data)) == ("image/jpeg", 1)
+        whole = picture_files.small(item.data, None)
+        dialog = PictureDialog(page, item.name, item.data, picture_files.small(item.data, QSize(4, 4)))
+        dialog.copy.click()
+        until(qtbot, lambda: taken)
+        assert taken[0].imageData().size() == whole.size() != dialog.image.size()
+        assert taken[0].data("image/jpeg").data() == item.data
+
+
+def test_cells_that_come_as_a_picture_too_are_pasted_as_words(qtbot: QtBot, services: Any) -> None:
+    offered = QMimeData()
+    offered.setText("a\tb")
+    offered.setImageData(red())
+    with chat_page(qtbot, services) as page:
+        page.composer.edit.insertFromMimeData(offered)
+        assert page.composer.text() == "a\tb"
+
+
 def test_a_disk_without_room_for_a_picture_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Path, "write_bytes", lambda _path, _data: (_ for _ in ()).throw(OSError(28, "No space left"))

@@ -1,12 +1,14 @@
 """One picture, as large as the window allows; it can be copied or saved."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QMimeData, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QImage, QPixmap
 from PySide6.QtWidgets import QLabel, QWidget
 
+from app.core.pictures import kind_of
 from app.ui import picture_files, save_file, tasks
 from app.ui.dialogs.base import Dialog
 from app.ui.widgets import make_button
@@ -29,7 +31,8 @@ class PictureDialog(Dialog):
         if self.image.isNull():
             label.setText(self.tr("{name} can't be shown").format(name=name))
         self.body.addWidget(label, 1)
-        self.copy = make_button(lambda: QGuiApplication.clipboard().setImage(self.image), "", self)
+        self.copy = make_button(self._copy, "", self)
+        self.copy.setEnabled(not image.isNull())
         self.copy.setText(self.tr("Copy"))
         self.keep = make_button(self._save, "", self)
         self.keep.setText(self.tr("Save…"))
@@ -38,8 +41,21 @@ class PictureDialog(Dialog):
         for button in (self.copy, self.keep, self.shut):
             self.buttons.addWidget(button)
 
+    def _copy(self) -> None:
+        """All of the picture, not the part of its pixels that the window has room for; its file for who takes that."""
+        data = self._data
+        tasks.run(lambda: picture_files.small(data, None), partial(_put, data), owner=self.parent())
+
     def _save(self) -> None:
         save_file.ask(self, self.tr("Save the picture"), Path(self._name).name, self._data)
+
+
+def _put(data: bytes, image: QImage) -> None:
+    offered = QMimeData()
+    offered.setImageData(image)
+    if kind := kind_of(data):
+        offered.setData(kind, data)
+    QGuiApplication.clipboard().setMimeData(offered)
 
 
 def show_picture(parent: QWidget, name: str, read: Callable[[], bytes]) -> None:
