@@ -167,6 +167,12 @@ class Planner:
 
         return from_settings(self.engine(model)).without_backends(self._packs.off())
 
+    def changed(self, model: str, changes: Mapping[str, object]) -> "Wishes":
+        """Those wishes with fields of the plan that somebody asks for."""
+        from app.planning.wishes import with_changes  # noqa: PLC0415 - see __call__
+
+        return with_changes(self.wishes(model), changes)
+
     def engine(self, model: str = "") -> Engine:
         """How a model is loaded: the settings, then its profile or defaults, then a command line's flags."""
         from app.planning.choices import with_choices  # noqa: PLC0415 - see __call__
@@ -381,7 +387,7 @@ def compose(paths: Paths | None = None) -> Services:
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
         downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
-        sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings),
+        sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings), wishes=planner.changed,
     )  # fmt: skip
     residency.asked_to_keep = server.wants
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))

@@ -1,8 +1,9 @@
 """From the settings' texts and numbers to the planner's wishes."""
 
 import math
+from collections.abc import Mapping
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from app.core.engine_settings import Engine
 from app.core.errors import SettingsError
@@ -34,6 +35,16 @@ def from_settings(engine: Engine) -> Wishes:
         guardrail_bytes=int(engine.guardrail_gib * 2**30) or None,
         extra=_extra(engine),
     )
+
+
+def with_changes(wishes: Wishes, changes: Mapping[str, object]) -> Wishes:
+    """With some of ``LoadPlan``'s fields as somebody asks for them in so many words: a context is neither made shorter
+    nor cut to what the model was trained for."""
+    extra = {**wishes.extra, **{name: value for name, value in changes.items() if name != "n_ctx"}}
+    n_ctx = changes.get("n_ctx")
+    if not isinstance(n_ctx, int):
+        return replace(wishes, extra=extra)
+    return replace(wishes, n_ctx=n_ctx, min_ctx=n_ctx, beyond_trained=True, extra=extra)
 
 
 def _stretches(engine: Engine) -> bool:

@@ -15,7 +15,7 @@ from app.core.settings import SettingsStore
 from app.core.types import ModelRecord
 from app.server.errors import Problem
 from app.server.keep import Keeper
-from app.server.plans import Planner, Plans
+from app.server.plans import MakeWishes, Planner, Plans
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -47,10 +47,11 @@ class Backend:
         series: "SeriesStore | None" = None,
         sampling: Callable[[str], SamplingParams | None] | None = None,
         fitter: "Callable[[], Fitter] | None" = None,
+        wishes: MakeWishes | None = None,
     ) -> None:
         """``sampling``: a model's own, by its id. ``fitter`` says what fits this machine; it may take a moment."""
         self._sampling = sampling
-        self.library, self.supervisor, self._plans = library, supervisor, Plans(planner)
+        self.library, self.supervisor, self._plans = library, supervisor, Plans(planner, wishes)
         self.settings = settings
         self.downloads, self.hub, self.series = downloads, hub, series
         self.fitter = fitter
@@ -155,10 +156,14 @@ class Backend:
         return loaded
 
     async def load(self, record: ModelRecord, **changes: object) -> InstanceChanged:
-        """Load with some of the plan's fields changed."""
+        """Load with some of the plan's fields changed, and room made for that. Raises the loader's error."""
         from msgspec.structs import replace  # noqa: PLC0415 - used here alone
 
-        planned = await self._plans.plan(record)
+        now = self.instance(record.id)
+        alive = now.plan if now is not None and now.state in ("starting", "loading", "ready") else None
+        if alive is not None and replace(alive, **changes) == alive:
+            return await self.ready(record)
+        planned = await self._plans.plan(record, changes)
         loaded = await finished(self.supervisor.ensure_ready(record.id, replace(planned.plan, **changes)))
         self.library.touched(record.id)
         return loaded

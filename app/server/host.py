@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.server.backend import Backend
     from app.server.keys import KeyStore
     from app.server.live import LiveRequest, Registry
-    from app.server.plans import Planner
+    from app.server.plans import MakeWishes, Planner
     from app.server.usage import KeyUsage, UsageBook
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,13 @@ class ServerHost:
         keys_file: Path | None = None,
         sampling: "Callable[[str], SamplingParams | None] | None" = None,
         fitter: "Callable[[], Fitter] | None" = None,
+        wishes: "MakeWishes | None" = None,
     ) -> None:
         self._library, self._supervisor, self._planner = library, supervisor, planner
         self._bus, self._settings = bus, settings
         self._more: dict[str, Any] = {
             "downloads": downloads, "hub": hub, "series": series, "sampling": sampling, "fitter": fitter,
+            "wishes": wishes,
         }  # fmt: skip
         self._keys_file = keys_file
         self._keys: KeyStore | None = None

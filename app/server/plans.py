@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from app.core.types import LoadPlan, ModelRecord
 
@@ -17,48 +17,57 @@ class Planned(Protocol):
         ...
 
 
-Planner = Callable[[ModelRecord, None, threading.Event], Planned]
+Planner = Callable[[ModelRecord, Any, threading.Event], Planned]
 """Makes room, which may take minutes; ends with an error once the event is set (``Residency.prepare``)."""
+Changes = Mapping[str, object]
+"""Fields of the plan that a client asks for."""
+MakeWishes = Callable[[str, Changes], Any]
+"""A model's usual wishes with such changes."""
+
+
+_Key = tuple[str, tuple[tuple[str, object], ...]]
 
 
 class _Making:
     """A plan that is being made."""
 
-    def __init__(self, planner: Planner, record: ModelRecord) -> None:
+    def __init__(self, planner: Planner, record: ModelRecord, wishes: Any) -> None:
         self.over, self.wanted = threading.Event(), 0
         loop = asyncio.get_running_loop()
-        self.future = loop.run_in_executor(None, planner, record, None, self.over)
+        self.future = loop.run_in_executor(None, planner, record, wishes, self.over)
 
 
 class Plans:
     """Used on the server's loop."""
 
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
-        self._making: dict[str, _Making] = {}
+    def __init__(self, planner: Planner, wishes: MakeWishes | None = None) -> None:
+        self._planner, self._wishes = planner, wishes
+        self._making: dict[_Key, _Making] = {}
 
-    async def plan(self, record: ModelRecord) -> Planned:
+    async def plan(self, record: ModelRecord, changes: Changes | None = None) -> Planned:
         """The plan to load with, room for it made. Raises the planner's error."""
-        making = self._making.get(record.id)
+        key = record.id, tuple(sorted((changes or {}).items()))
+        making = self._making.get(key)
         if making is None:
-            making = self._making[record.id] = _Making(self._planner, record)
+            wishes = self._wishes(record.id, changes) if changes and self._wishes is not None else None
+            making = self._making[key] = _Making(self._planner, record, wishes)
         making.wanted += 1
         try:
             return await asyncio.shield(making.future)
         finally:
             making.wanted -= 1
             if not making.wanted:
-                self._end(record.id, making)
+                self._end(key, making)
 
     def give_up(self) -> None:
         """Nobody waits any more, for any model. From any thread."""
         for making in tuple(self._making.values()):
             making.over.set()
 
-    def _end(self, model: str, making: _Making) -> None:
+    def _end(self, key: _Key, making: _Making) -> None:
         making.over.set()
-        if self._making.get(model) is making:
-            del self._making[model]
+        if self._making.get(key) is making:
+            del self._making[key]
         if not making.future.done():
             making.future.add_done_callback(_forget)
 

@@ -5,7 +5,7 @@ import pytest
 from app.core.engine_settings import Engine
 from app.core.errors import SettingsError
 from app.core.types import Adapter, LoadPlan
-from app.planning.wishes import AS_THEY_ARE, from_settings
+from app.planning.wishes import AS_THEY_ARE, from_settings, with_changes
 
 
 def test_the_defaults_override_nothing() -> None:
@@ -59,3 +59,12 @@ def test_devices_of_packs_that_are_off_are_not_asked_for() -> None:
     rest = wishes.without_backends({"vulkan"})
     assert (rest.devices, rest.extra) == (("CUDA0",), {"n_cpu_moe": 4})
     assert rest.without_backends({"cuda"}).devices is None
+
+
+def test_what_is_asked_for_in_so_many_words_is_not_cut() -> None:
+    usual = from_settings(Engine(n_batch=64, flash_attn="on"))
+    assert with_changes(usual, {"n_batch": 32}).extra == {"n_batch": 32, "flash_attn": "on"}
+    assert with_changes(usual, {"n_batch": 32}).min_ctx is None
+    longer = with_changes(usual, {"n_ctx": 100_000})
+    assert (longer.n_ctx, longer.min_ctx, longer.beyond_trained) == (100_000, 100_000, True)
+    assert longer.extra == usual.extra

@@ -23,12 +23,14 @@ class Planner:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.wishes: list[Any] = []
         self.room = threading.Event()
         self.given_up = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, record: ModelRecord, _wishes: None, over: threading.Event) -> Any:
+    def __call__(self, record: ModelRecord, wishes: Any, over: threading.Event) -> Any:
         self.asked.append(record.id)
+        self.wishes.append(wishes)
         while not self.room.wait(0.01):
             if over.is_set():
                 self.given_up.set()
@@ -52,6 +54,19 @@ def test_one_plan_for_all_who_wait() -> None:
 
     assert len({id(plan) for plan in asyncio.run(ask())}) == 1
     assert planner.asked == [RECORD.id]
+
+
+def test_what_a_client_changes_is_planned_and_has_room_made_for_it() -> None:
+    planner = Planner()
+    planner.room.set()
+
+    async def ask() -> None:
+        plans = Plans(planner, lambda model, changes: (model, dict(changes)))
+        longer = [plans.plan(RECORD, {"n_ctx": 9000}) for _ in range(3)]
+        await asyncio.gather(plans.plan(RECORD), plans.plan(RECORD, {}), *longer)
+
+    asyncio.run(ask())
+    assert planner.wishes == [None, (RECORD.id, {"n_ctx": 9000})]
 
 
 def test_nobody_waits_so_it_is_given_up() -> None:
