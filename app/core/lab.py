@@ -69,7 +69,7 @@ class ScoreJob(Struct, frozen=True, tag="score", tag_field="job", kw_only=True):
     """Where a comparison is kept as it goes on (.npz); one that is there is gone on with. A reference being written
     (``write`` with ``.part``) is gone on with anyway."""
     keep_every: int = 16
-    """Batches of two pieces between two keepings."""
+    """Batches of two pieces between two keepings, where they are not slow."""
     ubatch: int = CHUNK
     """Tokens computed at once inside a batch: another number gives the same sums in another order (the noise)."""
 

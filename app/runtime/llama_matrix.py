@@ -15,7 +15,7 @@ import numpy.typing as npt
 from app.core.errors import LabRefusedError
 from app.core.lab import LabDone, LabProgress, MatrixJob
 from app.runtime.llama import ggml, lib
-from app.runtime.llama_pieces import Pieces
+from app.runtime.llama_pieces import Due, Pieces
 
 LEAST_ROWS = 16
 """Multiplications with fewer rows are no prompt's (llama-imatrix leaves them out as well)."""
@@ -141,13 +141,13 @@ def collect(job: MatrixJob, tell: Callable[[LabProgress], None]) -> LabDone:
         job.model, job.text, threads=job.threads, layers=job.n_gpu_layers, chunks=job.chunks, every=True,
         callback=collector.callback,
     )  # fmt: skip
+    due = Due(job.save_every)
     try:
-        for batch, done in enumerate(pieces.run(sums.chunks)):
+        for done in pieces.run(sums.chunks):
             collector.check()
             sums.chunks = done.stop
             tell(LabProgress(done.stop, pieces.count))
-            if batch % job.save_every == job.save_every - 1:
-                sums.write(target)
+            due(lambda: sums.write(target))
     finally:
         pieces.close()
     _refuse_nonsense(sums)

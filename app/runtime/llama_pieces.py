@@ -1,7 +1,8 @@
 """Computing a text in pieces of 512 tokens, several sequences at a time, as llama-imatrix and llama-perplexity do."""
 
 import ctypes
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,27 @@ from app.runtime.llama_params import KV_TYPES, physical_cores
 
 AT_ONCE = 2
 """Pieces in one batch. The tools take four: the same speed, and twice the memory for logits."""
+SECONDS, SHARE = 10.0, 20
+"""What is done is kept as often, but in a twentieth of the time at most."""
+
+
+class Due:
+    """Keeps what is done so far, after ``every`` batches, or sooner where they are slow: a pause must not cost minutes
+    of a large model."""
+
+    def __init__(self, every: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every, self._clock = every, clock
+        self._batches, self._last, self._wait = 0, clock(), SECONDS
+
+    def __call__(self, write: Callable[[], None]) -> None:
+        """After each batch."""
+        self._batches += 1
+        began = self._clock()
+        if self._batches < self._every and began - self._last < self._wait:
+            return
+        write()
+        self._batches, self._last = 0, self._clock()
+        self._wait = max(SECONDS, SHARE * (self._last - began))
 
 
 class Pieces:

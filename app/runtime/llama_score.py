@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from app.core.errors import LabRefusedError
 from app.core.lab import CHUNK, LabDone, LabProgress, ScoreJob
-from app.runtime.llama_pieces import Pieces
+from app.runtime.llama_pieces import Due, Pieces
 
 MAGIC = b"HLP1"
 FIRST = CHUNK // 2
@@ -137,12 +137,13 @@ class _Scoring:
         part.replace(kept)
 
     def _all(self, work: Callable[[list[int], Floats, Any], None], others: Iterator[Any], start: int) -> None:
-        for batch, done in enumerate(self.pieces.run(start)):
+        due = Due(self.job.keep_every)
+        for done in self.pieces.run(start):
             for at, index in enumerate(done):
                 work(self.pieces.piece(index), self.pieces.logits(at), next(others))
             self.tell(LabProgress(done.stop, self.pieces.count))
-            if self.job.keep and batch % self.job.keep_every == self.job.keep_every - 1:
-                self._keep_so_far()
+            if self.job.keep:
+                due(self._keep_so_far)
 
     def _blocks(self, work: Callable[[slice], Any]) -> list[Any]:
         return list(self.pool.map(work, [slice(i, min(i + BLOCK, SCORED)) for i in range(0, SCORED, BLOCK)]))

@@ -307,6 +307,25 @@ def test_a_reference_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
         assert not list(go_on_writing(file, Head("other.gguf", 50, 20)))
 
 
+def test_slow_batches_are_kept_one_by_one_and_large_sums_seldom() -> None:
+    from app.runtime.llama_pieces import Due
+
+    now, kept = [0.0], list[float]()
+
+    def write() -> None:
+        kept.append(now[0])
+        now[0] += 2  # as the sums of many experts take
+
+    due = Due(32, lambda: now[0])
+    for _ in range(8):
+        now[0] += 6
+        due(write)
+    assert kept == [12], "after two batches; then not before forty seconds have gone"
+    for _ in range(32):
+        due(write)
+    assert len(kept) == 2, "quick ones are counted"
+
+
 def test_a_comparison_is_gone_on_with(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
