@@ -30,7 +30,9 @@ class AttachmentBar(QWidget):
         self._row = FlowLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._chips: list[QToolButton] = []
-        theme.notifier().changed.connect(self._show)
+        self._of: dict[int, tuple[NewAttachment, QToolButton]] = {}
+        """The chips of what is attached, by the attachment's id(): a picture that stays is not decoded again."""
+        theme.notifier().changed.connect(self._renew)
         self.hide()
 
     def set_tokens(self, tokens: Sequence[int | None]) -> None:
@@ -57,13 +59,26 @@ class AttachmentBar(QWidget):
         self._show()
         self.changed.emit()
 
+    def _renew(self) -> None:
+        """Make every chip anew: in other colours, or another language."""
+        for _item, chip in self._of.values():
+            _drop(chip)
+        self._of = {}
+        self._show()
+
     def _show(self) -> None:
-        for chip in self._chips:
-            chip.hide()
-        self._row.clear()
-        self._chips = [self._chip(item) for item in self.items]
+        before = self._of
+        self._of = {
+            id(item): before[id(item)] if id(item) in before else (item, self._chip(item))
+            for item in self.items
+        }
+        self._row.release()
+        for key in before.keys() - self._of.keys():
+            _drop(before[key][1])
+        self._chips = [self._of[id(item)][1] for item in self.items]
         for chip in self._chips:
             self._row.addWidget(chip)
+            chip.show()
         self._fit()
         self.setVisible(bool(self.items))
 
@@ -101,5 +116,10 @@ class AttachmentBar(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.LanguageChange:
-            self._show()
+            self._renew()
         super().changeEvent(event)
+
+
+def _drop(chip: QToolButton) -> None:
+    chip.hide()
+    chip.deleteLater()

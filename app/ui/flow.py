@@ -24,6 +24,11 @@ class FlowLayout(QLayout):
     def takeAt(self, index: int) -> QLayoutItem | None:
         return self._items.pop(index) if 0 <= index < len(self._items) else None
 
+    def release(self) -> None:
+        """Hold no widget any more; who put them in keeps them or deletes them."""
+        self._items.clear()
+        self.invalidate()
+
     def clear(self) -> None:
         """Delete every widget in it."""
         while (item := self.takeAt(0)) is not None:
