@@ -12,7 +12,7 @@ from app.cli.lab_sources import Progress, agree, compared, existing, source_of, 
 from app.cli.output import emit, size, table
 from app.cli.run import services
 from app.compose import Services, current
-from app.core.errors import UsageError
+from app.core.errors import UnknownTypeError, UsageError
 from app.core.lab import QuantizeJob
 from app.core.types import LoadPlan, ModelRecord
 from app.optimize import quantize as making
@@ -23,7 +23,7 @@ from app.optimize.matrix_file import is_matrix
 from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.orders import FULL_CACHE, MeasureOrder
 from app.optimize.sensitivity import Sensitivity
-from app.optimize.sizes import Sized, dry_run
+from app.optimize.sizes import WRITABLE, Sized, dry_run
 from app.optimize.work import engine_name, matrix_path, point_of
 
 NONE = "none"
@@ -40,6 +40,7 @@ def quantize(args: Namespace) -> int:
             raise UsageError(detail="Name a model, and either types as Q4_K_M or a --wish.")
         if args.output and len(args.types) > 1:
             raise UsageError(detail="-o names one file: give one TYPE with it.")
+        _refuse_words(running, args)
         source = source_of(running, args.source, quiet=args.json)
         if warning := making.quality_warning(source):
             print(f"hearth: {warning}", file=sys.stderr)
@@ -56,6 +57,17 @@ def quantize(args: Namespace) -> int:
     if args.json:
         emit(made, True, "")
     return 0
+
+
+def _refuse_words(running: Services, args: Namespace) -> None:
+    """What can't be right whatever the source is, before it is fetched."""
+    if wrong := [kind for kind in args.types if kind.upper() not in WRITABLE]:
+        raise UnknownTypeError(type=wrong[0], known=", ".join(sorted(WRITABLE)))
+    making.types_of(args.override)
+    if args.wish:
+        wishes.parse(args.wish)
+    if args.imatrix and not Path(args.imatrix).is_file():
+        text_of(running, args.imatrix)
 
 
 def _refuse_taken(jobs: Sequence[QuantizeJob], args: Namespace) -> None:
@@ -187,9 +199,10 @@ def _sensitivity(
 def imatrix(args: Namespace) -> int:
     """Compute an importance matrix from a text."""
     with services(args) as running:
+        text = text_of(running, args.text)
         model = source_of(running, args.model, quiet=args.json)
         target = Path(args.output or f"{model.stem}.imatrix.gguf").absolute()
-        done = _compute(running, args, model, text_of(running, args.text), target)
+        done = _compute(running, args, model, text, target)
     emit({"path": str(target), **done}, args.json, f"{target}: {_pieces(int(done['chunks']))} of 512 tokens")
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from app.cli.output import size
 from app.compose import Services
 from app.core.errors import (
+    ConverterMissingError,
     HubNoSuchFileError,
     HubNotFoundError,
     HubUnreachableError,
@@ -82,6 +83,8 @@ def source_of(running: Services, name: str, *, quiet: bool) -> Path:
 
 def _downloaded(running: Services, repo: str, quant: str, quiet: bool) -> Path:
     chosen = sources.best_source(running.hub.repo(repo), quant)
+    if chosen.quant == "safetensors" and not _converter(running).state().ready:
+        raise ConverterMissingError  # before gigabytes are fetched for nothing
     if (one := offer(chosen, running.paths.models)).missing:
         print(f"hearth: {_to_fetch(running, [one])}", file=sys.stderr)
     return _fetched(running, chosen, quiet)
@@ -101,10 +104,14 @@ def _converted(running: Services, folder: Path, quiet: bool) -> Path:
     target, made = place_for(folder, running.paths.models / "lab")
     if not made:
         show = Progress(f"Converting {folder.name}, %:", not quiet)
-        Converter(running.paths.data / "lab" / "converter").convert(folder, target, tell=show)
+        _converter(running).convert(folder, target, tell=show)
         show.end()
         running.library.adopt([target])
     return target
+
+
+def _converter(running: Services) -> Converter:
+    return Converter(running.paths.data / "lab" / "converter")
 
 
 # ------------------------------------------------------------------ several

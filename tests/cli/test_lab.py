@@ -10,10 +10,11 @@ import pytest
 
 from app.cli import lab, lab_sources
 from app.cli.lab_args import kv_types
-from app.core.errors import HubNotFoundError
+from app.core.errors import BadRequestError, ConverterMissingError, HubNotFoundError
 from app.core.lab import QuantizeJob
 from app.core.paths import find_paths
 from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
+from app.models.hub_types import QuantFile, RepoDetail
 from app.optimize.cards import Measurements
 from app.optimize.process import run_job
 from tests.cli.conftest import Run
@@ -97,6 +98,26 @@ def test_a_folder_needs_the_converter(hearth: Run, tmp_path: Path) -> None:
     done = hearth("quantize", str(tmp_path), "Q8_0")
     assert done.returncode == 1
     assert "hearth lab setup makes it" in done.stderr
+
+
+def test_nothing_is_fetched_for_what_can_not_be_made(tmp_path: Path) -> None:
+    weights = QuantFile("w", "me/m", "r", "safetensors", (), 9)
+    hub: Any = SimpleNamespace(
+        repo=lambda name: RepoDetail(name, "r", (), weights=weights), endpoint="http://x"
+    )
+    running: Any = SimpleNamespace(hub=hub, paths=SimpleNamespace(data=tmp_path, models=tmp_path))
+    with pytest.raises(ConverterMissingError):
+        lab_sources._downloaded(running, "me/m", "", True)
+    wrong = (
+        ({"types": ["Q9_9"]}, "Q9_9 is not a type"),
+        ({"override": ["Q6_K"]}, "is not PATTERN=TYPE"),
+        ({"wish": "1kb"}, "is no wish"),
+        ({"imatrix": "nosuch"}, "there is no text nosuch"),
+    )
+    for given, why in wrong:
+        args = {"types": ["q8_0"], "override": [], "wish": "", "imatrix": "", **given}
+        with pytest.raises(BadRequestError, match=why):
+            lab._refuse_words(running, Namespace(**args))
 
 
 @pytest.fixture
