@@ -269,6 +269,7 @@ class ChatSession:
             ]
         for turn in ending:
             turn.ended.result(SETTLE)
+        self.store.save_unsaved()
         return self.store.messages(conversation)
 
     def _path_to(self, message: int) -> list[StoredMessage]:

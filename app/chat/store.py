@@ -5,6 +5,7 @@ are on the disk, or return a Future where it says so. Every change is published 
 when its messages changed, with None when the list did. Deleting goes into a bin first.
 """
 
+import contextlib
 import secrets
 import sqlite3
 import time
@@ -26,12 +27,14 @@ from app.chat.store_journal import EVERY, OWNER, Journal
 from app.chat.store_rows import to_json
 from app.chat.store_search import SearchFilter
 from app.chat.store_types import ContextMark, Conversation, Hit, NewAttachment, StoredMessage
-from app.core.errors import UsageError
+from app.core.errors import DiskFullError, HearthError, ReadOnlyError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
 from app.core.generate import Role, SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from app.chat.store_file import Work
 
 
 EVERYWHERE = SearchFilter()
@@ -49,6 +52,8 @@ class ChatStore(ConversationStore):
     def __init__(self, path: Path | None, bus: Bus) -> None:
         super().__init__(path, bus)
         self._journal = Journal()
+        self._unsaved: dict[int, Work[None]] = {}
+        """Of answers that ended, what writes them, until it did."""
 
     def fork(self, message: int, title: str = "") -> Conversation:
         """A new conversation that begins with the way to ``message``, which it ends with."""
@@ -201,9 +206,17 @@ class ChatStore(ConversationStore):
     def journal(self, message: int, text: str = "", reasoning: str = "") -> None:
         """Add pieces to an answer being written. Returns at once; they are in the file within a quarter second."""
         if self._journal.add(message, text, reasoning):
-            self._file.write(
-                lambda connection: self._journal.flush(connection, message), durable=False, delay=EVERY
-            )
+            self._flush_later(message)
+
+    def _flush_later(self, message: int) -> None:
+        def flushed(count: tuple[int, int]) -> None:
+            if self._journal.flushed(message, count):
+                with contextlib.suppress(HearthError):  # it is being closed
+                    self._flush_later(message)
+
+        self._file.write_at_last(
+            lambda connection: self._journal.flush(connection, message), flushed, durable=False, delay=EVERY
+        )
 
     def finish(
         self,
@@ -218,7 +231,8 @@ class ChatStore(ConversationStore):
         thought: float | None = None,
         logprobs: tuple[TokenLogprob, ...] = (),
     ) -> "Future[None]":
-        """End an answer: its journalled text becomes the message. Does not wait; doing it twice changes nothing."""
+        """End an answer: its journalled text becomes the message. Does not wait; doing it twice changes nothing.
+        Where there is no room the future says so, and the answer is written as soon as there is."""
         text, reasoning = self._journal.so_far(message) or (None, None)
         values = (
             text, reasoning, reason, to_json(error), to_json(usage), to_json(timings), seed, to_json(tool_calls),
@@ -231,18 +245,27 @@ class ChatStore(ConversationStore):
             if row is not None:
                 store_logprobs.keep(connection, message, logprobs)
                 _touch(connection, row[0], time.time())
-                changed.append(row[0])
+                changed.add(row[0])
 
-        def written(done: "Future[None]") -> None:
-            if done.exception() is None:
-                self._journal.end(message)
-                for conversation in changed:
-                    self._bus.publish(ChatChanged(conversation))
+        def written(_: None) -> None:
+            self._unsaved.pop(message, None)
+            self._journal.end(message)
+            for conversation in changed:
+                self._bus.publish(ChatChanged(conversation))
 
-        changed: list[int] = []
-        future = self._file.write(work)
-        future.add_done_callback(written)
-        return future
+        changed: set[int] = set()
+        self._unsaved[message] = work
+        return self._file.write_at_last(work, written)
+
+    def save_unsaved(self) -> None:
+        """Wait until the answers that ended are written. Raises SaveDiskFullError or ReadOnlyError."""
+        for message, work in list(self._unsaved.items()):
+            try:
+                self._file.write(work).result()
+            except (DiskFullError, ReadOnlyError):
+                raise
+            except HearthError:  # its conversation is gone, or the file is damaged
+                self._unsaved.pop(message, None)
 
     def reopen(self, message: int) -> StoredMessage:
         """Go on writing an answer that had ended. Raises UsageError when it is being written already."""

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from app.chat import store_schema
-from app.core.errors import HearthError, StoreDamagedError, UsageError
+from app.core.errors import DiskFullError, HearthError, ReadOnlyError, StoreDamagedError, UsageError
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
+AGAIN = 2.0
+"""Seconds until what found no room on the disk is tried again."""
 _READERS_KEPT = 4
 _numbers = itertools.count(1)
 
@@ -60,7 +62,7 @@ class StoreFile:
 
     def open(self) -> None:
         """Open and bring up to date. Never raises for a bad file: see ``problem``. Raises ReadOnlyError or
-        DiskFullError when there is none and it can't be made."""
+        SaveDiskFullError when there is none and it can't be made."""
         with self._lock:
             if self._opened:
                 return
@@ -181,6 +183,29 @@ class StoreFile:
             self._queue.put(
                 _Job(time.monotonic() + delay if delay else 0.0, next(_numbers), work, future, durable)
             )
+        return future
+
+    def write_at_last(
+        self,
+        work: Work[Result],
+        then: Callable[[Result], object],
+        *,
+        durable: bool = True,
+        delay: float = 0.0,
+    ) -> "Future[Result]":
+        """As ``write``, and again every ``AGAIN`` seconds until there is room for it or the file is closed. ``then``
+        is called with the result on the writer thread; the future is the first attempt's."""
+
+        def tried(done: "Future[Result]") -> None:
+            problem = done.exception()
+            if problem is None:
+                then(done.result())
+            elif isinstance(problem, DiskFullError | ReadOnlyError):
+                with contextlib.suppress(HearthError):  # it is being closed
+                    self.write_at_last(work, then, durable=durable, delay=AGAIN)
+
+        future = self.write(work, durable=durable, delay=delay)
+        future.add_done_callback(tried)
         return future
 
     def _run(self) -> None:

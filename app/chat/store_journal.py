@@ -27,6 +27,8 @@ class Partial:
         self.fresh_text: list[str] = []
         self.fresh_reasoning: list[str] = []
         self.rows = 0
+        self.asked = False
+        """A flush is on its way."""
 
 
 class Journal:
@@ -47,7 +49,6 @@ class Journal:
             partial = self._partials.get(message)
             if partial is None:
                 return False
-            idle = not partial.fresh_text and not partial.fresh_reasoning
             for piece, whole, fresh in (
                 (text, partial.text, partial.fresh_text),
                 (reasoning, partial.reasoning, partial.fresh_reasoning),
@@ -55,7 +56,9 @@ class Journal:
                 if piece:
                     whole.append(piece)
                     fresh.append(piece)
-            return idle and bool(text or reasoning)
+            ask = not partial.asked and bool(text or reasoning)
+            partial.asked = partial.asked or ask
+            return ask
 
     def so_far(self, message: int) -> tuple[str, str] | None:
         """Text and reasoning of an answer being written here."""
@@ -73,21 +76,33 @@ class Journal:
         with self._lock:
             self._partials.pop(message, None)
 
-    def flush(self, connection: sqlite3.Connection, message: int) -> None:
-        """Write the fresh pieces as one row."""
+    def flush(self, connection: sqlite3.Connection, message: int) -> tuple[int, int]:
+        """Write the fresh pieces as one row. How many there were, for ``flushed`` once they are in the file: until
+        then the next flush writes them anew, in the same row."""
         with self._lock:
             partial = self._partials.get(message)
-            if partial is None or not (partial.fresh_text or partial.fresh_reasoning):
-                return
-            text, reasoning = "".join(partial.fresh_text), "".join(partial.fresh_reasoning)
-            partial.fresh_text, partial.fresh_reasoning = [], []
-            partial.rows += 1
-            row = (message, partial.rows, text, reasoning)
+            if partial is None:
+                return 0, 0
+            count = len(partial.fresh_text), len(partial.fresh_reasoning)
+            row = (message, partial.rows + 1, "".join(partial.fresh_text), "".join(partial.fresh_reasoning))
         # A flush that comes after the end must leave nothing behind.
         connection.execute(
             "INSERT OR REPLACE INTO journal SELECT ?, ?, ?, ? FROM message WHERE id = ? AND state = 'writing'",
             (*row, message),
         )
+        return count
+
+    def flushed(self, message: int, count: tuple[int, int]) -> bool:
+        """So many pieces are in the file. True when a flush must be asked for those that came meanwhile."""
+        with self._lock:
+            partial = self._partials.get(message)
+            if partial is None:
+                return False
+            if any(count):
+                del partial.fresh_text[: count[0]], partial.fresh_reasoning[: count[1]]
+                partial.rows += 1
+            partial.asked = bool(partial.fresh_text or partial.fresh_reasoning)
+            return partial.asked
 
 
 def in_file(connection: sqlite3.Connection, message: int) -> tuple[str, str]:

@@ -28,7 +28,7 @@ class Salvaged(Struct, frozen=True):
 
 def repair(path: Path) -> Salvaged:
     """Replace a damaged file by one with all that can be read; the damaged one is kept beside it. No store may have it
-    open. Raises StoreDamagedError when nothing can be read, DiskFullError or ReadOnlyError."""
+    open. Raises StoreDamagedError when nothing can be read, SaveDiskFullError or ReadOnlyError."""
     target = path.with_name(f"{path.name}.salvage")
     target.unlink(missing_ok=True)
     try:

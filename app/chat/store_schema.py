@@ -15,9 +15,9 @@ from pathlib import Path
 from app.core import wal
 from app.core.errors import (
     ChatsDamagedError,
-    DiskFullError,
     HearthError,
     ReadOnlyError,
+    SaveDiskFullError,
     StoreNewerError,
     UsageError,
 )
@@ -126,7 +126,7 @@ def uri(path: Path, options: str = "") -> str:
 
 
 def prepare(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Bring an open file to this program's format. Raises StoreNewerError, DiskFullError, ReadOnlyError or
+    """Bring an open file to this program's format. Raises StoreNewerError, SaveDiskFullError, ReadOnlyError or
     sqlite3.DatabaseError; a migration happens whole or not at all."""
     found = _version(connection)
     if found > VERSION:
@@ -199,7 +199,7 @@ def explain(error: sqlite3.Error, path: Path | None) -> HearthError | None:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return ChatsDamagedError(path=place, detail=str(error))
     if name.startswith("SQLITE_FULL"):
-        return DiskFullError(path=place, missing="some kB")
+        return SaveDiskFullError(path=place, missing="some kB")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):
         return ReadOnlyError(path=place)
     if name == "SQLITE_CONSTRAINT_FOREIGNKEY":

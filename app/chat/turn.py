@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from app.chat.store import ChatStore
 from app.chat.store_types import StoredMessage
-from app.core.errors import HearthError, InternalError
+from app.core.errors import DiskFullError, HearthError, InternalError, SaveDiskFullError
 from app.core.events import ErrorInfo
 from app.core.generate import (
     Delta,
@@ -195,6 +195,8 @@ class Turn:
         problem = done.exception()
         if problem is not None:
             log.info("the answer %d was not written: %s", self.assistant, problem)
+            if isinstance(problem, SaveDiskFullError):
+                problem = DiskFullError(**problem.params)  # the store writes it when there is room
             self.tell(TurnUnsaved(self.conversation, self.assistant, info(problem)))
         self._when_over(self)
         self.ended.set_result(ended)

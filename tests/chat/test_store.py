@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.chat import store_conversations, store_schema
+from app.chat import store_conversations, store_journal, store_schema
 from app.chat.store import ChatStore
 from app.chat.store_search import SearchFilter, fold, match_expression
 from app.chat.store_types import Draft, NewAttachment, StoredMessage
-from app.core.errors import ReadOnlyError, StoreDamagedError, StoreNewerError, UsageError
+from app.core.errors import ReadOnlyError, SaveDiskFullError, StoreDamagedError, StoreNewerError, UsageError
 from app.core.events import Bus, ChatChanged, ChatsPurged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, TokenLogprob, ToolCall, Usage
 from tests.waiting import until
@@ -600,6 +600,61 @@ def test_killed_at_any_moment_nothing_committed_is_lost(file: Path, bus: Bus) ->
     check = sqlite3.connect(file)
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     check.close()
+
+
+def room(store: ChatStore, *, pages: int) -> None:
+    """Let the file have so many more pages; as a disk that is full, or no longer."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        there = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {there + pages}")
+
+    store._file.write(work).result()
+
+
+def test_an_answer_without_room_is_written_when_there_is(
+    store: ChatStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chat.store_file.AGAIN", 0.01)
+    monkeypatch.setattr("app.chat.store.EVERY", 0.01)
+    chat = store.create().id
+    answer = store.append(chat, None, "assistant", writing=True)
+    parts = ["begun ", "w" * 50_000]
+
+    def journalled() -> str:
+        return store._file.read(lambda connection: store_journal.in_file(connection, answer.id)[0], "")
+
+    store.journal(answer.id, parts[0])
+    until(lambda: journalled() == parts[0])
+    room(store, pages=0)
+    store.journal(answer.id, parts[1])
+    with pytest.raises(SaveDiskFullError):
+        store.finish(answer.id, "stop").result()
+    with pytest.raises(SaveDiskFullError):
+        store.save_unsaved()
+    assert texts(store, chat) == ["".join(parts)]
+    room(store, pages=1000)
+    until(lambda: store.message(answer.id).state == "done")
+    assert texts(store, chat) == ["".join(parts)]
+    store.save_unsaved()
+    talk(store, chat, "the next question")
+
+
+def test_pieces_without_room_are_not_left_out(store: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.chat.store_file.AGAIN", 0.01)
+    monkeypatch.setattr("app.chat.store.EVERY", 0.01)
+    answer = store.append(store.create().id, None, "assistant", writing=True)
+    room(store, pages=0)
+    store.journal(answer.id, "w" * 50_000)
+    store.journal(answer.id, " more")
+    room(store, pages=1000)
+    store.journal(answer.id, " end")
+    until(
+        lambda: (
+            store._file.read(lambda connection: store_journal.in_file(connection, answer.id)[0], "")
+            == "w" * 50_000 + " more end"
+        )
+    )
 
 
 def test_an_interrupted_answer_keeps_its_journal(file: Path, bus: Bus) -> None:
