@@ -1,6 +1,6 @@
 """A table over frozen rows: columns declared as data, updates that never move what is selected or under the pointer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +12,7 @@ from PySide6.QtCore import (
     QSortFilterProxyModel,
     Qt,
 )
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionHeader, QTableView, QWidget
 
 from app.ui import theme
@@ -211,6 +211,7 @@ class Table(QTableView):
     ) -> None:
         super().__init__(parent)
         self.source = model
+        self._least: Mapping[int, int] = {}
         self.proxy: SortFilter | None = SortFilter(model, self) if sortable else None
         self.setHorizontalHeader(_Header(self))
         self.setModel(self.proxy or model)
@@ -252,6 +253,15 @@ class Table(QTableView):
             metrics = QFontMetrics(theme.font("secondary"))
             needed = metrics.horizontalAdvance(columns[at].title()) + 36 + _ARROW
             header.resizeSection(at, max(header.sectionSize(at), needed))
+
+    def give_way(self, least: Mapping[int, int]) -> None:
+        """Hide these columns where the table is narrower than that many pixels (at 100 %)."""
+        self._least = least
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        for at, least in self._least.items():
+            self.setColumnHidden(at, self.width() < theme.px(least))
+        super().resizeEvent(event)
 
     def current(self) -> Any:
         """The selected row's data, or None."""

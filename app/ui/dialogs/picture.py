@@ -40,6 +40,8 @@ class PictureDialog(Dialog):
         self.shut.setText(self.tr("Close"))
         for button in (self.copy, self.keep, self.shut):
             self.buttons.addWidget(button)
+        self.shut.setDefault(True)
+        self.shut.setFocus()
 
     def _copy(self) -> None:
         """All of the picture, not the part of its pixels that the window has room for; its file for who takes that."""

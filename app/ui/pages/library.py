@@ -54,6 +54,7 @@ class LibraryPage(Page):
         self.model: TableModel[Row] = TableModel(columns(self.states), lambda row: row.id, self)
         self.table = Table(self.model, self)
         self.table.verticalHeader().setDefaultSectionSize(_ROW)
+        self.table.give_way({ORDER.index(name): least for name, least in WIDTHS.items()})
         for at in (0, len(ORDER) - 1):
             self.table.setItemDelegateForColumn(at, TwoLineDelegate(self.table))
         self.search, self.view, self.count = QLineEdit(self), QComboBox(self), make_label("secondary", self)
@@ -356,19 +357,16 @@ class LibraryPage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        QTimer.singleShot(0, self, self._fit_columns)
+        QTimer.singleShot(0, self, self._fit_details)
 
     def _note_split(self) -> None:
         self._own_split = True
-        self._fit_columns()
 
-    def _fit_columns(self) -> None:
-        """Columns give way when the table is narrow; the details say the same."""
+    def _fit_details(self) -> None:
+        """The details have as much as they need."""
         if not self._own_split:
             details = WIDTH if self.split.width() >= WIDE else NARROW
             self.split.setSizes([self.split.width() - details, details])
-        for name, least in WIDTHS.items():
-            self.table.setColumnHidden(ORDER.index(name), self.stack.width() < least)
 
     def areas(self) -> list[QWidget]:
         """What F6 goes through."""
