@@ -11,6 +11,7 @@ from app.optimize.orders import FULL_CACHE, Point
 from app.ui import theme, words
 from app.ui.cells import TwoLineDelegate
 from app.ui.figures import DASH
+from app.ui.lab_plot import Dot
 from app.ui.lab_words import error, figure, is_reference, labels, name_of, sentence
 from app.ui.table_model import Column, Table, TableModel
 
@@ -177,3 +178,14 @@ class LossTable(Table):
             if sum(self.columnWidth(n) for n in shown) <= room:
                 break
             self.setColumnHidden(at, True)
+
+
+def dot_of(line: Line) -> Dot | None:
+    """The line in the picture; None where no divergence was measured."""
+    point = line.point
+    if "kl" not in point.figures:
+        return None
+    return Dot(
+        line.label, point.bytes, max(point.figures["kl"], 0.0), point.figures.get("kl_error", 0.0),
+        point.speed.decode if point.speed else None, key=line.key,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -38,7 +38,7 @@ from app.ui.lab_cards import (
     write_card,
     write_table,
 )
-from app.ui.lab_columns import Line, LossTable, arranged, columns
+from app.ui.lab_columns import Line, LossTable, arranged, columns, dot_of
 from app.ui.lab_measure import MeasureDialog
 from app.ui.lab_plot import Dot, LabPlot
 from app.ui.lab_repo import RepoChoice
@@ -182,12 +182,20 @@ class CompareQuants(QWidget):
             self._seen = (item.id, item.state, item.step)
             self.read()
 
-    def read(self) -> None:
-        """Look at what was measured again."""
+    def read(self, *, news: bool = False) -> None:
+        """Look at what was measured again; with ``news`` what is selected stays where there is nothing new."""
         services = self._services
-        tasks.run(
-            lambda: (measurements(services).all(), kept_cards(services)), self._show, self._failed, self
-        )
+
+        def done(found: Found) -> None:
+            if not news or found != (self._points, self._cards):
+                self._show(found)
+
+        tasks.run(lambda: (measurements(services).all(), kept_cards(services)), done, self._failed, self)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The command line may have measured meanwhile."""
+        super().showEvent(event)
+        self.read(news=True)
 
     def _show(self, found: Found) -> None:
         self._points, self._cards = found
@@ -226,7 +234,7 @@ class CompareQuants(QWidget):
         self._show_plot(lines)
 
     def _show_plot(self, lines: Sequence[Line]) -> None:
-        dots = [dot for line in lines if (dot := _dot(line)) is not None]
+        dots = [dot for line in lines if (dot := dot_of(line)) is not None]
         noises = [line.point.figures.get("noise") for line in lines]
         itself = [line.point.figures.get("kl") for line in lines if is_reference(line.point)]
         floor = next((noise for noise in (*noises, *itself) if noise), None)
@@ -381,16 +389,6 @@ class CompareQuants(QWidget):
             self._retranslate()
             self._show((self._points, self._cards))
         super().changeEvent(event)
-
-
-def _dot(line: Line) -> Dot | None:
-    point = line.point
-    if "kl" not in point.figures:
-        return None
-    return Dot(
-        line.label, point.bytes, max(point.figures["kl"], 0.0), point.figures.get("kl_error", 0.0),
-        point.speed.decode if point.speed else None, key=line.key,
-    )  # fmt: skip
 
 
 def _save(image: Any, path: Path) -> None:

@@ -255,6 +255,15 @@ def test_what_was_lost_as_table_picture_and_words(measured: Any) -> None:
     assert "41" in plot.accessibleDescription()
 
 
+def test_what_the_command_line_measured_is_there_when_the_page_is_looked_at_again(
+    qtbot: Any, services: Any, measured: Any
+) -> None:
+    measured.hide()
+    measurements(services).remove([_points()[2].key])
+    measured.show()
+    qtbot.waitUntil(lambda: len(measured.lines()) == 3)
+
+
 def test_the_picture_is_walked_with_arrow_keys(qtbot: Any, measured: Any) -> None:
     qtbot.keyClick(measured.plot, Qt.Key.Key_Right)
     assert measured.table.current().point.quant == "Q4_0"
