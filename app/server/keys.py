@@ -201,7 +201,8 @@ class Checker:
         left = min(float(limit), left + (now - since) * limit / 60)
         if left < 1:
             wait = int((1 - left) * 60 / limit) + 1
-            raise Problem(429, "rate_limited", f"That was the {limit}th request in a minute.", retry=wait)
+            said = f"More than {limit} requests in a minute: ask again in {wait} s."
+            raise Problem(429, "rate_limited", said, retry=wait)
         if len(self._rates) > 10_000:  # addresses that ask once
             self._rates.clear()
         self._rates[who] = (left - 1, now)

@@ -76,6 +76,7 @@ def test_the_rate_is_kept_per_key(http, served) -> None:
     refused = http.get("/v1/models", headers=bearer(first))
     assert 0 < int(refused.headers["retry-after"]) <= 20
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert refused.json()["error"]["message"].startswith("More than 3 requests in a minute")
     assert http.get("/v1/models", headers=bearer(second)).status_code == 200
 
 
