@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,5000}>|<!--", re.DOTALL)
-_IMAGE = re.compile(r"!\[([^\]\n]{0,300})\]\(\s*<?([^)\s>]{1,2000})>?[^)\n]{0,300}\)")
+_IMAGE = re.compile(r"!\[([^\]\n]{0,300}+)\]\(\s*+<?([^)[\s>]{1,2000}+)>?[^)\n]{0,300}+\)")
 _BLANK = re.compile(r"\n{3,}")
 _HIDDEN = ("script", "style", "svg", "iframe", "object", "template", "math", "noscript")
 _BLOCKS = (

@@ -17,8 +17,10 @@ SOFT_LIMIT = 1200
 HARD_LIMIT = 2400
 """Characters after which a list, too, is cut between its items."""
 
-_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-_MATH = re.compile(r"^[ \t]*(\$\$|\\\[|\\begin\{(?:equation|align|gather|multline|eqnarray)\*?\})(.*)$")
+_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*+([^`\n]*)$")
+_MATH = re.compile(
+    r"^[ \t]*(\$\$(?!\s*\$)|\\\[|\\begin\{(?:equation|align|gather|multline|eqnarray)\*?\})(.*)$"
+)
 _ENVIRONMENT = "\\begin{"
 _CONTINUES = re.compile(r"^(?:[ \t]|[-*+][ \t]|\d{1,9}[.)][ \t]|>|\|)")
 _OTHER = r"#{1,6}[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t]"
@@ -26,7 +28,7 @@ _ROW = re.compile(rf"^(?![ \t]|{_OTHER}).*\|")
 """A line that can be a table's head: no heading, and not in a list or a quote."""
 _AFTER_TABLE = re.compile(_OTHER)
 """What ends a table without a blank line; any other line is a row of it."""
-_RULE = re.compile(r"^(?=.*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_RULE = re.compile(r"^(?=.*\|)\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*$")
 """The line below a table's head."""
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
@@ -88,21 +90,27 @@ class Splitter:
         if self._kind == "code":
             self._take_code(line)
         elif self._kind == "math":
-            self._take_math(line)
+            self._take_prose(self._take_math(line))
         elif self._kind == "table" and not line.strip():
             self._close()
         else:
             self._take_prose(line)
 
-    def _take_prose(self, line: str) -> None:
+    def _take_prose(self, line: str | None) -> None:
+        """A line that begins with formulas (a model that repeats itself writes thousands) is taken piece by piece."""
+        while line is not None and (math := self._take_piece(line)):
+            self._close()
+            line = self._open_math(math)
+
+    def _take_piece(self, line: str) -> "re.Match[str] | None":
+        """The beginning of a formula; any other line is taken whole."""
         if self._kind == "table" and _AFTER_TABLE.match(line):
             self._close()
         if fence := _FENCE.match(line):
             self._close()
             self._open_code(fence)
         elif math := _MATH.match(line):
-            self._close()
-            self._open_math(math)
+            return math
         elif self._kind == "prose" and _RULE.match(line) and self._lines and _ROW.match(self._lines[-1]):
             self._open_table(line)
         else:
@@ -110,6 +118,7 @@ class Splitter:
             if line.strip() and self._may_cut(line):
                 self._close()
             self._push(line)
+        return None
 
     def _open_table(self, rule: str) -> None:
         head = self._lines.pop()
@@ -137,29 +146,30 @@ class Splitter:
         else:
             self._push(_without_indent(line, self._indent))
 
-    def _open_math(self, math: "re.Match[str]") -> None:
+    def _open_math(self, math: "re.Match[str]") -> str | None:
+        """What follows the formula on its line, None where nothing does."""
         self._kind, self._info = "math", math[1]
         self._fence = "$$" if math[1] == "$$" else "\\]"
         if math[1].startswith(_ENVIRONMENT):
             self._fence = math[1].replace("begin", "end")
             self._push(math[1])
-        if math[2].strip():
-            self._take_math(math[2])
+        return self._take_math(math[2]) if math[2].strip() else None
 
-    def _take_math(self, line: str) -> None:
+    def _take_math(self, line: str) -> str | None:
+        """The same for any line of a formula."""
         body, found, rest = line.partition(self._fence)
         if not line.strip() and self._lines:
             self._undo_math()
             self._push(line)
-            return
+            return None
         if body.strip():
             self._push(body.strip())
-        if found:
-            if self._info.startswith(_ENVIRONMENT):
-                self._push(found)
-            self._close()
-            if rest.strip(" .,;"):
-                self._take_prose(rest.lstrip())
+        if not found:
+            return None
+        if self._info.startswith(_ENVIRONMENT):
+            self._push(found)
+        self._close()
+        return rest.lstrip() if rest.strip(" .,;") else None
 
     def _undo_math(self) -> None:
         """It was no formula after all: LaTeX has no blank lines in one, and "$$" is also a shell's process id."""
@@ -183,7 +193,9 @@ class Splitter:
 
     def _close(self) -> None:
         text = "\n".join(self._lines)
-        if self._kind != "prose":
+        if self._kind == "math" and not text:
+            pass  # "$$" twice encloses nothing
+        elif self._kind != "prose":
             self.frozen.append(Segment(self._kind, text, self._info))
         elif text.strip():
             self.frozen.append(Segment("prose", text.strip("\n")))

@@ -15,10 +15,10 @@ LONGEST = 2000
 """Letters of TeX; what is longer is no formula one could read."""
 
 _CANDIDATE = re.compile(
-    r"(?P<code>(?P<ticks>`+)(?s:.*?)(?P=ticks)(?!`))"
+    r"(?P<code>(?<!`)(?P<ticks>`++)(?s:.*?)(?<!`)(?P=ticks)(?!`))"
     r"|(?P<escaped>\\[\\$])"
-    r"|\\\((?P<round>(?s:.+?))\\\)"
-    r"|\\\[(?P<square>(?s:.+?))\\\]"
+    r"|\\\((?P<round>(?s:(?!\\\().)+?)\\\)"
+    r"|\\\[(?P<square>(?s:(?!(?<!\\)\\\[).)+?)\\\]"
     r"|\$\$(?P<double>[^$]+?)\$\$"
     r"|(?<![\w$])\$(?P<single>[^\s$](?:[^$\n]*[^\s$\\])?)\$(?![\w$])"
 )
@@ -56,7 +56,7 @@ def _formula(match: re.Match[str]) -> Formula | None:
     if match["code"] or match["escaped"]:
         return None
     single = match["single"]
-    if single is not None and not could_be_formula(single):
+    if single is not None and (len(single) > LONGEST or not could_be_formula(single)):
         return None
     tex = single or match["round"] or match["square"] or match["double"] or ""
     if not tex.strip() or len(tex) > LONGEST or "\n\n" in tex:

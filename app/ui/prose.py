@@ -34,7 +34,7 @@ _ROOMY = 1.4
 """How much wider than the column a table is drawn that can't be fitted into it."""
 _HEADING_SCALE = {1: 1.4, 2: 1.25, 3: 1.12}
 # An image would be asked for by the document: what stands in for it is its description, as a link.
-_IMAGE = re.compile(r"(`+)(?s:.*?)\1|!\[")
+_IMAGE = re.compile(r"(?<!`)(`++)(?s:.*?)(?<!`)\1(?!`)|!\[")
 
 
 class ProseView(QTextBrowser):

@@ -322,6 +322,12 @@ def test_a_card_loses_its_html_and_keeps_its_text() -> None:
     assert "![" not in without_images(text)
 
 
+def test_a_card_of_half_pictures_is_soon_read() -> None:
+    text = "![](" * 25_000  # of 2,000, three seconds
+    assert without_images(text) == text
+    assert images(text) == []
+
+
 def png() -> bytes:
     from PySide6.QtCore import QBuffer, QByteArray, QIODevice
 

@@ -134,6 +134,20 @@ def test_no_word_is_lost(pieces: list[str]) -> None:
     assert kept.count("item") == text.count("item")
 
 
+@pytest.mark.parametrize("text", ["$" * 8000, "$$a$$ " * 2000, "\\[a\\]" * 2000])
+def test_a_model_that_repeats_a_formulas_mark_is_shown(text: str) -> None:
+    kept = "".join(segment.text for segment in split(text))
+    assert kept.count("a") == text.count("a")
+    assert "a" in text or kept == text
+
+
+def test_a_formula_of_nothing_is_none() -> None:
+    assert [(s.kind, s.text) for s in split("before\n$$\n$$\nafter")] == [
+        ("prose", "before"),
+        ("prose", "after"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

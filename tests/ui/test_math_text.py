@@ -49,3 +49,15 @@ def test_an_environment_is_one_segment() -> None:
 @pytest.mark.parametrize("text", ["$$\nx\n$$", "\\[\nx\n\\]", "\\begin{align*}\nx\n\\end{align*}"])
 def test_a_formulas_source_is_as_it_was_written(text: str) -> None:
     assert math_source(split(text)[0]) == text
+
+
+@pytest.mark.parametrize("unit", [r"\(", r"\[", r"\(a", "`"])
+def test_marks_without_an_end_are_soon_read(unit: str) -> None:
+    """A model that repeats itself; each mark was sought an end for, over the whole text (17 s for 100,000 letters)."""
+    text = unit * 50_000 + " $x$"
+    assert [formula.tex for formula in take_out(text)[1]] == ["x"]
+
+
+def test_a_formula_begins_at_its_last_mark() -> None:
+    found = take_out(r"a \( b \(c\) and \[ x \\[4pt] y \]")[1]
+    assert [formula.tex for formula in found] == ["c", r"x \\[4pt] y"]
