@@ -31,7 +31,7 @@ from app.core.errors import (
 from app.core.lab import LabProgress
 from app.optimize.originals import check_folder
 from app.optimize.process import LabCancelledError
-from app.optimize.sizes import free_space
+from app.optimize.sizes import free_space, short_of
 from app.planning.outlook import engine_version
 
 PACKAGE = "llama-cpp-python"
@@ -107,7 +107,7 @@ class Converter:
             raise LabRefusedError(detail="converting needs Python 3.10 or newer on this machine: install one")
         missing = DISK + DOWNLOAD - free_space(self._folder)
         if missing > 0:
-            raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
+            raise LabDiskFullError(path=str(self._folder), missing=short_of(missing))
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         try:
@@ -149,7 +149,7 @@ class Converter:
                 raise
             missing = DISK_WITH_CUDA - free_space(self._folder)
             if missing > 0:
-                raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB") from None
+                raise LabDiskFullError(path=str(self._folder), missing=short_of(missing)) from None
             say(
                 f"PyTorch for processors alone is not to be had here: the one for NVIDIA's cards comes instead, with"
                 f" about {DISK_WITH_CUDA / 1e9:.1f} GB on the disk"
@@ -218,7 +218,7 @@ class Converter:
         weights = sum(path.stat().st_size for path in source.glob("*.safetensors"))
         missing = weights * (2 if out_type == "f32" else 1) - free_space(target.parent)
         if missing > 0:
-            raise LabDiskFullError(path=str(target.parent), missing=f"{missing / 1e6:.0f} MB")
+            raise LabDiskFullError(path=str(target.parent), missing=short_of(missing))
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         command = [*self._script(), str(source), "--outfile", str(part), "--outtype", out_type]

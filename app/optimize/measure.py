@@ -19,7 +19,7 @@ from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.optimize.process import CPU, Devices, run_job
 from app.optimize.recipes import sha256_of
-from app.optimize.sizes import free_space, pieces_of, reference_bytes
+from app.optimize.sizes import free_space, pieces_of, reference_bytes, short_of
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Measurer:
         needed = reference_bytes(read_header(model), pieces_of(text, self._chunks))
         missing = needed - (part.stat().st_size if part.exists() else 0) - free_space(self._folder)
         if missing > 0:
-            raise LabDiskFullError(path=str(self._folder), missing=f"{missing / 1e6:.0f} MB")
+            raise LabDiskFullError(path=str(self._folder), missing=short_of(missing))
 
     def _job(self, model: Path, text: Path, against: str = "") -> ScoreJob:
         return ScoreJob(

@@ -123,6 +123,11 @@ def free_space(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def short_of(missing: int) -> str:
+    """Bytes that a disk lacks, in words: never nothing."""
+    return f"{max(1, -(-missing // 10**6))} MB"
+
+
 def quantizing_memory(header: Header) -> int:
     """Bytes: the largest tensor as it is, and the rows of it that are worked on at once: as float32, and quantized at
     worst as large (llama-quant.cpp)."""
