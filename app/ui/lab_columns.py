@@ -168,7 +168,7 @@ class LossTable(Table):
         for at in range(len(model.columns)):
             self.setItemDelegateForColumn(at, TwoLineDelegate(self))
 
-    def give_way(self, width: int) -> None:
+    def yield_to(self, width: int) -> None:
         """Hide as many of ``YIELDING``, the first ones first, as don't fit into a width."""
         room = width - theme.px(_NAME)
         for at in YIELDING:

@@ -376,11 +376,11 @@ class CompareQuants(QWidget):
         self._fill_menu()
         self.model.refresh()
         self.table.fit_columns()
-        self.table.give_way(self.width() - 2 * 24)
+        self.table.yield_to(self.width() - 2 * 24)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.table.give_way(self.width() - 2 * 24)
+        self.table.yield_to(self.width() - 2 * 24)
         inset = max(24, (self.width() - theme.px(_TEXT)) // 2)
         self.empty.setContentsMargins(inset, 0, inset, 0)
 
