@@ -328,12 +328,13 @@ class MessageView(QWidget):
         return y
 
     def _beside(self) -> Footer | None:
-        """The buttons of a tool's result, which stand in its card's line: they need no line of their own."""
-        folded = self.entry.role == "tool" and not self._raw and self._editor is None and bool(self._tools)
-        return self._footer if folded else None
+        """The buttons of a tool's call or result, which stand in its card's line: they need no line of their own."""
+        entry, plain = self.entry, not self._raw and self._editor is None and bool(self._tools)
+        call = entry.role == "assistant" and entry.versions == 1 and not (entry.text or entry.error)
+        return self._footer if plain and (call or entry.role == "tool") else None
 
     def _place_beside(self, footer: Footer, width: int) -> None:
-        card = self._tools[0]
+        card = self._tools[-1]
         down = card.y() + (card.line - footer.high) // 2
         footer.setGeometry(width - footer.wide - self._style.px(4), down, footer.wide, footer.high)
         footer.raise_()
