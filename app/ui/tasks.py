@@ -108,11 +108,15 @@ class Pool(QObject):
     def _loop(self) -> None:
         while (task := self._waiting.get()) is not None:
             following: Task[Any] | None = task
+            del (
+                task
+            )  # its result (a photo's pixels) and what its work holds are not kept until the next comes
             while following is not None:
+                order = following.order
                 if not following.cancelled:
                     following.compute()
                     self.hand_over(following)
-                following = self._next(following.order)
+                following = self._next(order)
 
     def _next(self, order: Hashable) -> Task[Any] | None:
         """The task that waited for the one of its order that has just ended."""

@@ -1,6 +1,7 @@
 """Work off the GUI thread: results come back on it, or are dropped."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -24,6 +25,18 @@ def test_a_result_comes_back_on_the_gui_thread(qtbot: Any) -> None:
     tasks.run(lambda: 42, lambda value: got.append((value, threading.current_thread() is main)))
     qtbot.waitUntil(lambda: bool(got))
     assert got == [(42, True)]
+
+
+def test_a_result_is_not_kept(qtbot: Any) -> None:
+    made: list[weakref.ref[set[int]]] = []
+
+    def work() -> set[int]:
+        found = {1}
+        made.append(weakref.ref(found))
+        return found
+
+    tasks.run(work)
+    qtbot.waitUntil(lambda: bool(made) and made[0]() is None)
 
 
 def test_an_error_goes_to_failed(qtbot: Any) -> None:
