@@ -125,7 +125,7 @@ def free_space(folder: Path) -> int:
 
 def short_of(missing: int) -> str:
     """Bytes that a disk lacks, in words: never nothing."""
-    return f"{max(1, -(-missing // 10**6))} MB"
+    return f"{max(1, round(missing / 1e6))} MB"
 
 
 def quantizing_memory(header: Header) -> int:

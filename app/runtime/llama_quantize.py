@@ -101,7 +101,7 @@ def _refuse(job: QuantizeJob, dry: LabDone, room: int) -> None:
     if dry.figures["needs_matrix"] and not job.matrix:
         raise NeedsMatrixError(type=_hungry(job))
     if (missing := int(dry.figures["quant_bytes"]) - room) > 0:
-        raise LabDiskFullError(path=str(_folder(job)), missing=f"{max(1, -(-missing // 10**6))} MB")
+        raise LabDiskFullError(path=str(_folder(job)), missing=f"{max(1, round(missing / 1e6))} MB")
 
 
 def commit() -> str:

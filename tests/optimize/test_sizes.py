@@ -59,7 +59,7 @@ def test_a_layer_that_is_not_there_is_refused_before_the_start(tmp_path: Path) -
 
 
 def test_a_disk_that_lacks_little_does_not_lack_nothing() -> None:
-    assert [sizes.short_of(missing) for missing in (1, 10**6, 10**6 + 1)] == ["1 MB", "1 MB", "2 MB"]
+    assert [sizes.short_of(missing) for missing in (1, 10**6, 1_600_000)] == ["1 MB", "1 MB", "2 MB"]
 
 
 def test_a_dry_run_is_kept(tiny: Path) -> None:
