@@ -123,7 +123,7 @@ class FocusRing(QObject):
 def bare(widget: QWidget) -> bool:
     """Whether neither style sheet nor widget draw a ring around it."""
     if isinstance(widget, QPlainTextEdit):
-        return widget.isReadOnly()
+        return widget.isReadOnly() and widget.property("role") != "field"
     return isinstance(widget, QScrollArea | QTextBrowser | QTabBar) or hasattr(widget, "show_part")
 
 

@@ -168,7 +168,7 @@ class Footer(QWidget):
     def _tell(self, entry: Entry, x: int, room: int) -> None:
         """The figures where there is room for them; of a question, what a person wants done with it."""
         metrics = QFontMetrics(self._style.small)
-        line = figures_line(entry, lambda words: metrics.horizontalAdvance(words) <= room)
+        line = figures_line(entry, lambda words: metrics.horizontalAdvance(words) < room)
         self._figures.setText(metrics.elidedText(line, Qt.TextElideMode.ElideRight, max(0, room)))
         self._figures.setVisible(bool(line) and levels().allows("full") and room > 60)
         side = Qt.AlignmentFlag.AlignRight if entry.role == "user" else Qt.AlignmentFlag.AlignLeft

@@ -17,6 +17,7 @@ from app.ui import theme
 from app.ui.chat_style import make_style
 from app.ui.code_block import CodeBlock
 from app.ui.entries import Entry
+from app.ui.figures import figures_line
 from app.ui.message_parts import ErrorCard, ReasoningFold
 from app.ui.message_view import MessageView
 from app.ui.prose import ProseView
@@ -289,6 +290,25 @@ def test_figures_stand_under_an_answer(transcript: Transcript) -> None:
     texts = " ".join(label.text() for label in transcript.findChildren(QLabel))
     for part in ("m Q4_K_M", "42.5 tokens/s", "86 token", "0.25 s", "longest answer"):
         assert part in texts
+
+
+def test_figures_without_room_go_whole_and_why_it_ended_stays(qapp: object) -> None:
+    timings = Timings(prefill=0.1, decode=2.0, ttft=0.25, prefill_tokens=50, decode_tokens=85)
+    entry = Entry(
+        1,
+        "assistant",
+        "Hi",
+        model="o/m:Q4_K_M",
+        reason="length",
+        usage=Usage(50, 86),
+        timings=timings,
+        mark="pinned",
+    )
+    whole = figures_line(entry).split("  ·  ")
+    assert (whole[0], len(whole)) == ("always kept", 6)
+    for room in range(100):
+        shown = figures_line(entry, lambda words, room=room: len(words) <= room).split("  ·  ")  # type: ignore[misc]
+        assert shown == [*whole[: len(shown) - 1], whole[-1]]
 
 
 @pytest.mark.parametrize("name", ["copy", "regenerate", "delete", "previous", "next"])
