@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -97,3 +97,9 @@ def forget_cards(services: "Services") -> None:
 
 def _folder(services: "Services") -> Path:
     return services.paths.data / "lab" / "cards"
+
+
+def save_picture(image: Any, path: Path) -> None:
+    """Raises OSError."""
+    if not image.save(str(path)):
+        raise OSError(f"{path} could not be written")

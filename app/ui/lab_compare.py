@@ -3,7 +3,7 @@ another copy of the program."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
@@ -34,6 +34,7 @@ from app.ui.lab_cards import (
     forget_cards,
     kept_cards,
     measurements,
+    save_picture,
     take_card,
     write_card,
     write_table,
@@ -73,6 +74,7 @@ class CompareQuants(QWidget):
         self._records: list[ModelRecord] = []
         self._points: tuple[Point, ...] = ()
         self._cards, self._seen = list[RunCard](), ("", "", 0)
+        self._wanted: tuple[object, ...] = ()
         self.group = QComboBox(self)
         self.measure = make_button(self.open_dialog, "primary", self, compact=True)
         self.share = QPushButton(self)
@@ -201,10 +203,11 @@ class CompareQuants(QWidget):
         self._points, self._cards = found
         known = groups([*self._points, *(point for card in self._cards for point in card.points)])
         before = self.group.currentData()
+        wanted, self._wanted = self._wanted or (before.key if before else ()), ()
         self.group.clear()
         for group in known:
             self.group.addItem(group.words, group)
-        at = next((at for at, group in enumerate(known) if group == before), 0)
+        at = next((at for at, group in enumerate(known) if group.key == wanted), 0)
         self.group.setCurrentIndex(at)
         self.stack.setCurrentIndex(0 if known else 1)
         self._show_group()
@@ -312,7 +315,7 @@ class CompareQuants(QWidget):
         services = self._services
         if path.suffix == ".png":
             image = self.plot.picture()
-            work: Callable[[], object] = lambda: _save(image, path)  # noqa: E731
+            work: Callable[[], object] = lambda: save_picture(image, path)  # noqa: E731
         elif path.suffix == ".csv":
             work = lambda: write_table(points, path)  # noqa: E731
         else:
@@ -337,6 +340,9 @@ class CompareQuants(QWidget):
         def done(card: RunCard) -> None:
             text = self.tr("%n measurement(s) of another copy, made with {engine}.", "", len(card.points))
             self.banner.show_words(text.format(engine=card.engine or card.program or DASH), "good")
+            now = self.group.currentData()
+            if card.points and not (now and in_group(card.points, now)):
+                self._wanted = groups(card.points)[0].key  # else it would look as if nothing had come
             self.read()
 
         tasks.run(lambda: take_card(services, path), done, self._failed, self)
@@ -389,8 +395,3 @@ class CompareQuants(QWidget):
             self._retranslate()
             self._show((self._points, self._cards))
         super().changeEvent(event)
-
-
-def _save(image: Any, path: Path) -> None:
-    if not image.save(str(path)):
-        raise OSError(f"{path} could not be written")

@@ -101,6 +101,11 @@ class Group(Struct, frozen=True):
     reference_print: str
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it the same group, whatever a text is called."""
+        return (self.text_hash, self.chunks, self.reference_print)
+
+    @property
     def words(self) -> str:
         """What a person chooses it by."""
         text = translate("Lab", "{text}, against {reference}")

@@ -293,6 +293,13 @@ def test_exported_and_read_by_another_copy(qtbot: Any, measured: Any, tmp_path: 
     )
     measured._forget()
     qtbot.waitUntil(lambda: len(measured.lines()) == 4)
+    other = [replace(point, text="Theirs", text_hash="u", at=1.0) for point in _points()[:3]]
+    (tmp_path / "other.json").write_bytes(cards.export(replace(theirs, points=tuple(other))))
+    measured.import_from(tmp_path / "other.json")
+    qtbot.waitUntil(lambda: measured.group.currentText().startswith("Theirs"))
+    assert len(measured.lines()) == 3, "of another text than the one on show"
+    measured._forget()
+    qtbot.waitUntil(lambda: len(measured.lines()) == 4)
     (tmp_path / "no.json").write_text("{")
     measured.import_from(tmp_path / "no.json")
     qtbot.waitUntil(lambda: "no.json is no run card" in measured.banner.words.text())
