@@ -386,8 +386,8 @@ def compose(paths: Paths | None = None) -> Services:
     asked: Any = Recorded(supervisor, recorder, "server")
     server = ServerHost(
         library, asked, residency.prepare, bus, settings,
-        downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json",
-        sampling=presets.sampling, fitter=functools.partial(_fitter, machine, settings), wishes=planner.changed,
+        downloads=downloads, hub=hub, series=series, keys_file=paths.data / "keys.json", sampling=presets.sampling,
+        fitter=functools.partial(_fitter, machine, settings), wishes=planner.changed, pinned=residency.pinned,
     )  # fmt: skip
     residency.asked_to_keep = server.wants
     bus.subscribe(ChatsPurged, lambda gone: supervisor.forget(gone.keys))

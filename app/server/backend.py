@@ -48,9 +48,11 @@ class Backend:
         sampling: Callable[[str], SamplingParams | None] | None = None,
         fitter: "Callable[[], Fitter] | None" = None,
         wishes: MakeWishes | None = None,
+        pinned: Callable[[str], bool] = lambda _model: False,
     ) -> None:
-        """``sampling``: a model's own, by its id. ``fitter`` says what fits this machine; it may take a moment."""
-        self._sampling = sampling
+        """``sampling``: a model's own, by its id. ``fitter`` says what fits this machine; it may take a moment.
+        ``pinned``: whether a model stays loaded whatever comes."""
+        self._sampling, self._pinned = sampling, pinned
         self.library, self.supervisor, self._plans = library, supervisor, Plans(planner, wishes)
         self.settings = settings
         self.downloads, self.hub, self.series = downloads, hub, series
@@ -136,6 +138,16 @@ class Backend:
         """Loaded, with its cache: for one that was given back there must be room again."""
         instance = self.instance(model)
         return instance is not None and instance.state == "ready" and not instance.rests
+
+    def stays_for(self, instance: InstanceChanged) -> float | None:
+        """Seconds that a loaded model stays if nobody asks it, as far as is known now; None: for ever."""
+        if self.keeper.wanted(instance.model):
+            return self.keeper.left(instance.model)
+        idle = self.settings.value.engine.idle_minutes * 60
+        if not idle or self._pinned(instance.model):
+            return None
+        busy = instance.active or instance.waiting or not instance.last_used
+        return max(0.0, idle - (0.0 if busy else time.time() - instance.last_used))
 
     async def ready(self, record: ModelRecord) -> InstanceChanged:
         """Load it if it isn't. Raises the loader's error."""

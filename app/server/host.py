@@ -56,12 +56,13 @@ class ServerHost:
         sampling: "Callable[[str], SamplingParams | None] | None" = None,
         fitter: "Callable[[], Fitter] | None" = None,
         wishes: "MakeWishes | None" = None,
+        pinned: "Callable[[str], bool]" = lambda _model: False,
     ) -> None:
         self._library, self._supervisor, self._planner = library, supervisor, planner
         self._bus, self._settings = bus, settings
         self._more: dict[str, Any] = {
             "downloads": downloads, "hub": hub, "series": series, "sampling": sampling, "fitter": fitter,
-            "wishes": wishes,
+            "wishes": wishes, "pinned": pinned,
         }  # fmt: skip
         self._keys_file = keys_file
         self._keys: KeyStore | None = None

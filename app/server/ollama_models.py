@@ -100,7 +100,7 @@ class _Models:
 
     def _loaded(self, item: InstanceChanged) -> Loaded:
         record = self._backend.find(item.model)
-        left = self._backend.keeper.left(item.model)
+        left = self._backend.stays_for(item)
         until = NEVER if left is None else time.time() + left
         total = sum(use.total for use in item.memory) or record.bytes
         on_gpu = sum(use.total for use in item.memory if use.device != "CPU")

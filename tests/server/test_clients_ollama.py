@@ -7,6 +7,7 @@ from contextlib import closing
 import httpx2 as httpx
 import ollama
 import pytest
+from msgspec.structs import replace
 
 from app.core.events import DownloadChanged
 from app.core.generate import Delta, Finished, Timings, ToolCallDelta, Usage
@@ -113,6 +114,25 @@ def test_keep_alive_loads_and_unloads(scripted, served) -> None:
         scripted.chat(MODEL, CAPITAL, keep_alive="soon")
     scripted.chat(MODEL, CAPITAL, keep_alive="100ms")
     until(lambda: not served.supervisor.loaded)
+
+
+def test_an_idle_model_says_when_it_goes(scripted, served) -> None:
+    scripted.chat(MODEL, CAPITAL)
+    assert 3500 < _left(scripted) <= 3600  # as the setting says: an hour
+    loaded = served.supervisor.loaded
+    loaded[MODEL] = replace(loaded[MODEL], last_used=time.time() - 600)
+    assert 2900 < _left(scripted) <= 3000
+    served.settings.set("engine.idle_minutes", 0)
+    assert _left(scripted) > 1e9
+    served.settings.set("engine.idle_minutes", 60)
+    scripted.generate(MODEL, "", keep_alive=-1)
+    assert _left(scripted) > 1e9
+
+
+@pytest.mark.parametrize("served", [{"pinned": lambda model: model == MODEL}], indirect=True)
+def test_a_pinned_model_does_not_say_that_it_goes(scripted) -> None:
+    scripted.chat(MODEL, CAPITAL)
+    assert _left(scripted) > 1e9
 
 
 def _left(client) -> float:
