@@ -63,8 +63,9 @@ class TwoLineDelegate(QStyledItemDelegate):
         rect: QRect = option.rect.adjusted(11, 0, -8, 0)
         painter.save()
         if not icon.isNull():
-            icon.paint(painter, QRect(rect.left(), rect.center().y() - 8, 18, 18))
-            rect.setLeft(rect.left() + 28)
+            side = theme.px(18)
+            icon.paint(painter, QRect(rect.left(), rect.center().y() - side // 2 + 1, side, side))
+            rect.setLeft(rect.left() + theme.px(28))
         note = str(index.data(NOTE_ROLE) or "")
         across = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole) or 0)
         across &= Qt.AlignmentFlag.AlignHorizontal_Mask

@@ -92,7 +92,7 @@ class _Delegate(QStyledItemDelegate):
     """Name, publisher and facts at the left; downloads and likes at the right."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(200, _ROW)
+        return QSize(200, theme.px(_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         item: RepoSummary = index.data(ROW_ROLE)
@@ -100,9 +100,9 @@ class _Delegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_back(painter, rect, option)
-        inner = rect.adjusted(16, 8, -12, -8)
+        inner = rect.adjusted(16, theme.px(8), -12, -theme.px(8))
         upper, lower = QRect(inner), QRect(inner)
-        upper.setHeight(22)
+        upper.setHeight(theme.px(22))
         lower.setTop(upper.bottom() + 2)
         upper.setRight(inner.right() - self._paint_counts(painter, upper, item) - 8)
         lower.setRight(inner.right() - self._paint_count(painter, lower, "heart", item.likes) - 8)
@@ -130,8 +130,10 @@ class _Delegate(QStyledItemDelegate):
     def _paint_counts(self, painter: QPainter, rect: QRect, item: RepoSummary) -> int:
         used = self._paint_count(painter, rect, "downloads", item.downloads)
         if item.gated:
-            theme.icon("lock", "warn").paint(painter, QRect(rect.right() - used - 18, rect.top() + 4, 14, 14))
-            used += 18
+            side, wide = theme.px(14), theme.px(18)
+            icon = QRect(rect.right() - used - wide, rect.center().y() - side // 2, side, side)
+            theme.icon("lock", "warn").paint(painter, icon)
+            used += wide
         return used
 
     @staticmethod
@@ -145,8 +147,10 @@ class _Delegate(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(theme.color("text-2"))
         painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, text)
-        theme.icon(icon).paint(painter, QRect(rect.right() - width - 18, rect.center().y() - 6, 14, 14))
-        return width + 18
+        side, wide = theme.px(14), width + theme.px(18)
+        place = QRect(rect.right() - wide, rect.center().y() - theme.px(6), side, side)
+        theme.icon(icon).paint(painter, place)
+        return wide
 
     @staticmethod
     def _line(painter: QPainter, rect: QRect, font: Any, token: str, text: str) -> None:
