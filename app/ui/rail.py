@@ -64,7 +64,7 @@ class RailButton(QAbstractButton):
 
     def _paint_face(self, painter: QPainter, token: str) -> None:
         side, lines = theme.px(22), theme.px(_HEIGHT - 10)
-        roomy = self.height() >= lines
+        roomy = self._lowest() >= lines
         top = (self.height() - (lines if roomy else side)) // 2 + (theme.px(3) if roomy else 0)
         theme.icon(self._icon_name, token).paint(painter, QRect((self.width() - side) // 2, top, side, side))
         painter.setFont(_font())
@@ -72,6 +72,12 @@ class RailButton(QAbstractButton):
         if roomy:
             words = QRect(0, top + theme.px(24), self.width(), theme.px(18))
             painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.text())
+
+    def _lowest(self) -> int:
+        """The height of the lowest of all: pixels that are left over go to some, and words stand under all or none."""
+        rail = self.parentWidget()
+        shown = [button for button in rail.findChildren(RailButton) if not button.isHidden()] if rail else []
+        return min((button.height() for button in shown), default=self.height())
 
     def _paint_count(self, painter: QPainter) -> None:
         text = str(min(self.count, 99))
