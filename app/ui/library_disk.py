@@ -75,7 +75,7 @@ class DiskUse(QWidget):
 
     def _lay_out(self) -> None:
         foot = QHBoxLayout()
-        foot.addWidget(self.heading, 1, Qt.AlignmentFlag.AlignBottom)
+        foot.addWidget(self.heading, 1, Qt.AlignmentFlag.AlignVCenter)
         foot.addWidget(self.delete)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

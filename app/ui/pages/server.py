@@ -162,7 +162,7 @@ class ServerPage(Page):
         self.hint.setText(self._hint_words(state.state))
         self.hint.setVisible(bool(self.hint.text()))
         token = {"on": "good", "failed": "bad"}.get(state.state, "text-2")
-        self.mark.setPixmap(theme.icon("server", token).pixmap(24, 24))
+        self.mark.setPixmap(theme.icon("server", token).pixmap(theme.px(24), theme.px(24)))
         self.address.setText(f"{state.address}/v1" if on else "")
         self.address.setVisible(on)
         self.copy.setVisible(on)
