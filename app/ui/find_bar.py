@@ -31,7 +31,7 @@ def matches(document: QTextDocument, wanted: str) -> list[tuple[int, int]]:
     found = []
     block = document.begin()
     while block.isValid():
-        text, starts = _folded(block.text())
+        text, starts = _folded(block.text(), wanted)
         at = text.find(wanted)
         while at >= 0:
             end = at + len(wanted)
@@ -41,8 +41,11 @@ def matches(document: QTextDocument, wanted: str) -> list[tuple[int, int]]:
     return found
 
 
-def _folded(text: str) -> tuple[str, list[int]]:
-    """The text folded letter by letter, and for each of its characters where it began (UTF-16 units)."""
+def _folded(text: str, wanted: str) -> tuple[str, list[int]]:
+    """The text folded letter by letter, and for each of its characters where it began (UTF-16 units); nothing for
+    ASCII without the wanted, which is soon known."""
+    if text.isascii() and wanted not in plain(text):
+        return "", []
     letters, starts, at = [], [], 0
     for letter in text:
         for part in plain(letter) or ("" if unicodedata.combining(letter) else letter):
@@ -153,8 +156,11 @@ class FindBar(QWidget):
     def _show(self, places: list[tuple[TextWidget, int, int]], target: int) -> None:
         self._match = target
         self._unmark()
-        for widget in {widget for widget, _, _ in places}:
-            widget.setExtraSelections([_mark(widget, s, e) for found, s, e in places if found is widget])
+        marks: dict[TextWidget, list[QTextEdit.ExtraSelection]] = {}
+        for widget, start, end in places:
+            marks.setdefault(widget, []).append(_mark(widget, start, end))
+        for widget, found in marks.items():
+            widget.setExtraSelections(found)
             self._marked.append(widget)
         widget, start, end = places[target]
         cursor = widget.textCursor()
