@@ -182,7 +182,8 @@ class ModelCommands(QObject):
 
         clock.timeout.connect(tell)
         clock.start()
-        tasks.run(lambda: library.import_file(path, progress=note), done, failed, self)
+        # One after another: a few large files would hold every thread of the pool for minutes.
+        tasks.run(lambda: library.import_file(path, progress=note), done, failed, self, order="imports")
 
     def add_folder(self, path: Path) -> None:
         """Read a folder's models in place from now on, and show them."""

@@ -1,5 +1,6 @@
 """The window as a whole: pages, shortcuts, menus, languages, panels, drops, one copy only."""
 
+import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,13 +11,13 @@ from PySide6.QtCore import QLockFile, QMimeData, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QSplitter
 
-from app.core.errors import DiskFullError, ModelNotFoundError
+from app.core.errors import DiskFullError, ModelNotFoundError, UsageError
 from app.core.events import InstanceChanged
 from app.core.generate import Timings
 from app.core.types import Sample
 from app.planning.detector import Told
 from app.planning.watch import Finding
-from app.ui import theme
+from app.ui import tasks, theme
 from app.ui.dialogs.about import AboutDialog
 from app.ui.dialogs.confirm import ConfirmDialog
 from app.ui.dialogs.shortcuts import ShortcutsDialog
@@ -211,9 +212,29 @@ def test_the_shortcut_list_and_about_open(qtbot: Any, window: Any) -> None:
         dialog.close()
 
 
-def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -> None:
-    import threading
+def test_files_brought_in_leave_the_pool_to_others(
+    window: MainWindow, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun = threading.Event(), list[str]()
 
+    def copying(path: Path, **_more: object) -> None:
+        begun.append(path.name)
+        gate.wait(30)
+        raise UsageError(detail="no model")
+
+    monkeypatch.setattr(window.services.library, "import_file", copying)
+    files, got = [tmp_path / f"{number}.gguf" for number in range(tasks.SIZE + 1)], list[int]()
+    window.models.import_files(files)
+    tasks.run(lambda: 1, got.append)
+    try:
+        qtbot.waitUntil(lambda: bool(got))
+        assert begun == ["0.gguf"]
+    finally:
+        gate.set()
+    qtbot.waitUntil(lambda: begun == [file.name for file in files])
+
+
+def test_a_second_copy_hands_its_file_to_the_first(qtbot: Any, tmp_path: Path) -> None:
     first, got = SingleWindow(tmp_path / "hearth.lock"), []
     assert first.take()
     first.asked.connect(got.append)
