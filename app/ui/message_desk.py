@@ -13,6 +13,7 @@ from app.ui.dialogs.tokens import TokensDialog
 from app.ui.errors import ACTION_LABELS, about
 from app.ui.message_menu import message_menu
 from app.ui.prose import plain_text
+from app.ui.second_click import SecondClick
 from app.ui.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class MessageDesk(QObject):
     def __init__(self, page: QWidget, controller: "ChatController", transcript: Transcript) -> None:
         super().__init__(page)
         self._page, self._controller, self._transcript = page, controller, transcript
+        self._second = SecondClick(transcript)
+        self._second.again.connect(self._act_on)
 
     def act(self, key: int, name: str) -> None:
         """A button or an entry of the menu of message ``key``."""
@@ -51,7 +54,13 @@ class MessageDesk(QObject):
         elif name == "summarise":
             self._controller.window.summarise(key)
         else:
+            if name in {"previous", "next"} and entry is not None:
+                self._second.begin(self._controller.entries.index(entry), name)
             self._controller.act(key, name)
+
+    def _act_on(self, place: int, name: str) -> None:
+        if place < len(self._controller.entries):
+            self.act(self._controller.entries[place].key, name)
 
     def act_on_last(self, name: str) -> None:
         """The same for the last answer."""

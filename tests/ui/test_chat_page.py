@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCursor, QGuiApplication
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -563,3 +564,20 @@ def test_a_hit_opens_at_its_message(qtbot: QtBot, page: ChatPage, services: Any)
     index, view = page.transcript.view_at(60)
     assert index == 20
     assert view is not None
+
+
+def test_a_second_click_where_an_arrow_was_means_that_arrow(qtbot: QtBot, page: ChatPage) -> None:
+    ask(qtbot, page, "again")
+    for _ in range(2):
+        page.controller.act(page.transcript.entries[-1].key, "regenerate")
+        wait_idle(qtbot, page)
+    QCursor.setPos(page.mapToGlobal(QPoint(300, 300)))
+    window = page.windowHandle()
+    page.messages.act(page.transcript.entries[-1].key, "previous")
+    QTest.mouseClick(window, Qt.MouseButton.LeftButton, pos=QPoint(300, 300))  # the arrow is elsewhere
+    until(qtbot, lambda: page.transcript.entries[-1].version == 1)
+    page.messages.act(page.transcript.entries[-1].key, "next")
+    QTest.mouseClick(window, Qt.MouseButton.LeftButton, pos=QPoint(340, 300))
+    until(qtbot, lambda: page.transcript.entries[-1].version == 2)
+    wait_idle(qtbot, page)
+    assert page.transcript.entries[-1].version == 2
