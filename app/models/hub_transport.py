@@ -29,20 +29,21 @@ class ProxiedTransport(httpx2.BaseTransport):
         proxy = find_proxy(str(request.url), self._net.proxy)
         if proxy is None:
             return self._way(None).handle_request(request)
+        host = request.url.netloc.decode()
         if (scheme := urlsplit(proxy).scheme) not in SUPPORTED:
-            raise HubUnreachableError(host=request.url.host, detail=f"{scheme} proxies are not supported")
+            raise HubUnreachableError(host=host, detail=f"{scheme} proxies are not supported")
         try:
             answer = self._way(proxy).handle_request(request)
         except httpx2.ProxyError as error:
-            raise HubUnreachableError(host=request.url.host, detail=f"the proxy refused ({error})") from error
+            raise HubUnreachableError(host=host, detail=f"the proxy refused ({error})") from error
         except httpx2.ConnectError as error:
             if "ssl" in str(error).lower():  # the tunnel stands: it is the Hub's certificate
                 raise
             what = f"the proxy {urlsplit(proxy).hostname} can't be reached ({error})"
-            raise HubUnreachableError(host=request.url.host, detail=what) from error
+            raise HubUnreachableError(host=host, detail=what) from error
         if answer.status_code == httpx2.codes.PROXY_AUTHENTICATION_REQUIRED:
             answer.close()
-            raise HubUnreachableError(host=request.url.host, detail="the proxy refused (HTTP 407)")
+            raise HubUnreachableError(host=host, detail="the proxy refused (HTTP 407)")
         return answer
 
     def _way(self, proxy: str | None) -> httpx2.HTTPTransport:

@@ -269,14 +269,22 @@ class Wire:
 
 
 def find_proxy(url: str, setting: str) -> str | None:
-    """The proxy for an address: the setting's, else the system's (environment, desktop), else None."""
+    """The proxy for an address: the setting's, else the system's (environment, desktop), else None. Raises
+    HubUnreachableError for one that is no address."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if setting == "none" or urllib.request.proxy_bypass(host):
         return None
     system = urllib.request.getproxies()
     found = setting or system.get(parts.scheme) or system.get("all")
-    return found if not found or "://" in found else f"http://{found}"
+    found = found if not found or "://" in found else f"http://{found}"
+    try:
+        _ = urlsplit(found or "").port
+    except ValueError as error:
+        # (Without the password that may stand before the @.)
+        shown = (found or "").rpartition("@")[2]
+        raise HubUnreachableError(host=host, detail=f"the proxy {shown} is no address") from error
+    return found
 
 
 def _proxy_login(proxy: str | None) -> dict[str, str]:

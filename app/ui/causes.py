@@ -20,6 +20,10 @@ _CAUSES: tuple[tuple[str, object], ...] = (
         QT_TRANSLATE_NOOP("Causes", "the proxy asks for a name and a password"),
     ),
     (
+        r"proxy .*is no address",
+        QT_TRANSLATE_NOOP("Causes", "the proxy's address is wrong; it looks like http://host:8080"),
+    ),
+    (
         r"proxy .*can't be reached",
         QT_TRANSLATE_NOOP("Causes", "the proxy itself does not answer"),
     ),

@@ -565,6 +565,10 @@
         <translation>proxy yêu cầu tên và mật khẩu</translation>
     </message>
     <message>
+        <source>the proxy's address is wrong; it looks like http://host:8080</source>
+        <translation>địa chỉ proxy sai; nó có dạng http://máy:8080</translation>
+    </message>
+    <message>
         <source>the proxy itself does not answer</source>
         <translation>chính proxy không trả lời</translation>
     </message>

@@ -159,6 +159,8 @@ def test_the_environment_s_proxies_as_the_downloads_take_them(
     [
         ("socks://127.0.0.1:1", "socks proxies are not supported"),
         ("http://127.0.0.1:1", "the proxy 127.0.0.1 can't be reached"),
+        ("me:secret@host:port", "the proxy host:port is no address"),
+        ("http://[::1", "the proxy http://[::1 is no address"),
     ],
 )
 def test_a_proxy_that_can_t_be_used_is_named(

@@ -82,6 +82,10 @@ def test_every_error_speaks_vietnamese(qtbot: Any) -> None:
         ("certificate verify failed: self-signed certificate", "its certificate is not trusted"),
         ("the proxy refused (407)", "the proxy asks for a name and a password"),
         ("the proxy refused (403 Forbidden)", "the proxy refused"),
+        (
+            "the proxy host:port is no address",
+            "the proxy's address is wrong; it looks like http://host:8080",
+        ),
         ("the proxy 10.0.0.1 can't be reached (refused)", "the proxy itself does not answer"),
         ("[Errno 101] Network is unreachable", "there is no way to it"),
         ("Server disconnected without sending a response", "the connection broke off"),
