@@ -111,8 +111,9 @@ class ComposerDesk(QObject):
             self.show_sight()
 
     def attach(self, paths: Sequence[Path]) -> None:
-        """Read files for the next question."""
-        self._read(lambda: picture_files.from_paths(paths))
+        """Read files for the next question, each by itself: one that is refused takes none of the others away."""
+        for path in paths:
+            self._read(partial(picture_files.from_paths, [path]))
 
     def _attach_image(self, image: QImage | bytes) -> None:
         self._read(lambda: [picture_files.from_clipboard(image)])
@@ -121,7 +122,7 @@ class ComposerDesk(QObject):
         self._composer.attachments.add([attachments.from_paste(text)])
 
     def _read(self, work: "Callable[[], list[NewAttachment]]") -> None:
-        self._controller.run(work, partial(self._attached, self._controller.drafts.slot))
+        self._controller.run(work, partial(self._attached, self._controller.drafts.slot), "attachments")
 
     def _choose_files(self) -> None:
         dialog = QFileDialog(self._page, translate("ChatPage", "Attach files"), self._folder)

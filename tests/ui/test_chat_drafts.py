@@ -163,6 +163,18 @@ def test_a_file_goes_where_it_was_attached(
     assert page.composer.text() == "with this"
 
 
+def test_a_refused_file_takes_no_other_away(qtbot: QtBot, page: ChatPage, tmp_path: Path) -> None:
+    names = [f"{number}.txt" for number in range(6)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"\0\1\2" if name == "2.txt" else b"words")
+    told: list[Any] = []
+    page.controller.failed.connect(told.append)
+    page.desk.attach([tmp_path / name for name in names])
+    until(qtbot, lambda: len(shown(page).files) == 5 and told)
+    assert [file.name for file in shown(page).files] == [name for name in names if name != "2.txt"]
+    assert "2.txt" in told[0].text
+
+
 def test_a_chat_read_again_keeps_what_is_typed_since(qtbot: QtBot, page: ChatPage) -> None:
     """Another window's answer in the same chat makes this one read it every moment."""
     ask(qtbot, page, "a chat")
