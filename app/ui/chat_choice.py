@@ -45,10 +45,7 @@ class ChatModels(QObject):
         self._owner.models_changed.emit(found, self.chosen)
 
     def _first(self, found: Sequence[ModelChoice]) -> str:
-        last = self._owner.services.settings.value.general.last_model
-        loaded = next((choice.id for choice in found if choice.state == "loaded"), "")
-        usable = next((choice.id for choice in found if choice.state != "damaged"), "")
-        return last if last in self.names else loaded or usable
+        return chat_models.first(found, self._owner.services.settings.value.general.last_model)
 
     def quant(self, model: str) -> str:
         """What the answer is kept with."""
@@ -86,7 +83,7 @@ class ChatModels(QObject):
         def begun(future: "Future[InstanceChanged]") -> None:
             tasks.watch(future, None, failed, self)
 
-        tasks.run(lambda: services.load(model, over=over), begun, failed, self)
+        tasks.run(lambda: services.load(model, over=over), begun, failed, self, long=True)
 
     def _not_loaded(self, model: str, error: Exception) -> None:
         if not isinstance(error, LoadCancelledError):

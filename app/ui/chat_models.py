@@ -22,6 +22,15 @@ def choices(records: "Sequence[ModelRecord]", instances: "Sequence[InstanceChang
     return [_choice(record, states.get(record.id)) for record in ordered]
 
 
+def first(found: "Sequence[ModelChoice]", last: str) -> str:
+    """Whom to ask when nobody was chosen: the last one used when it is still here, else one that is loaded, else one
+    that can be; "" for none."""
+    if any(choice.id == last for choice in found):
+        return last
+    loaded = next((choice.id for choice in found if choice.state == "loaded"), "")
+    return loaded or next((choice.id for choice in found if choice.state != "damaged"), "")
+
+
 def _choice(record: ModelRecord, instance: InstanceChanged | None) -> ModelChoice:
     state: State = "damaged" if record.damaged else "disk"
     if instance is not None and instance.state == "ready":

@@ -16,7 +16,7 @@ from app.chat.session import Turn, TurnEnded, TurnOptions, TurnStarted
 from app.core.errors import ModelNotFoundError
 from app.core.events import InstanceChanged, LoadWaits
 from app.core.generate import Delta, SamplingParams
-from app.ui import chat_place, tasks, theme
+from app.ui import chat_models, chat_place, tasks, theme
 from app.ui.errors import describe
 from app.ui.live_answer import LiveAnswer
 from app.ui.load_after import is_ready, load_after
@@ -95,7 +95,7 @@ class QuickAsk(QWidget):
             self.question.clear()
             self.view.clear()
             self.words.setText("")
-        self.model.setText(self._model() or self.tr("No model here yet"))
+        tasks.run(self._model, self._name_model, owner=self)
         self._show_state()
         self.show()
         self._centre()
@@ -108,10 +108,15 @@ class QuickAsk(QWidget):
         screen = QGuiApplication.primaryScreen().availableGeometry()
         self.move(screen.center().x() - self.width() // 2, screen.top() + screen.height() // 5)
 
+    def _name_model(self, model: str) -> None:
+        self.model.setText(model or self.tr("No model here yet"))
+
     def _model(self) -> str:
-        ready = [item.model for item in self._services.supervisor.snapshots() if item.state == "ready"]
-        last = self._services.settings.value.general.last_model
-        return last if last in ready or not ready else ready[0]
+        """Who answers; "" for nobody. Reads the library: not for the GUI thread."""
+        services = self._services
+        last = services.settings.value.general.last_model
+        found = chat_models.choices(services.library.records(), services.supervisor.snapshots())
+        return chat_models.first([choice for choice in found if choice.state == "loaded"] or found, last)
 
     # ------------------------------------------------------------------ asking
 
@@ -138,10 +143,10 @@ class QuickAsk(QWidget):
         self._live.start()
         self.words.setText(self.tr("Reading the question…"))
         self._show_state()
-        options, chosen, chat = self._options(), self._model(), self.chat
+        options, chat = self._options(), self.chat
 
         def work() -> "tuple[Turn, str, Future[Any] | None]":
-            model = chosen or next((record.id for record in services.library.records()), "")
+            model = self._model()
             if not model:
                 raise ModelNotFoundError(name="")
             after: Future[Any] | None = None if is_ready(services, model) else Future()
@@ -168,7 +173,7 @@ class QuickAsk(QWidget):
         if after is not None:
             self._asked = model
             self.words.setText(waiting_text())
-            tasks.run(partial(load_after, self._services, model, after, self._unwanted))
+            tasks.run(partial(load_after, self._services, model, after, self._unwanted), long=True)
         if self._stopped:
             self._turn.stop()
 

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 from app.core.errors import OutOfMemoryError
 from app.core.events import DownloadChanged, ErrorInfo, LoadWaits, ServerChanged
 from app.core.generate import Timings
-from app.core.types import LoadPlan
+from app.core.types import LoadPlan, ModelRecord
 from app.models.presets import Presets
 from app.ui import look, tasks, theme, translate
 from app.ui.bridge import Bridge
@@ -188,6 +188,10 @@ def test_a_finished_download_is_told_once(qtbot: Any, windows: Windows, told: li
 # ---------------------------------------------------------------------- quick ask
 
 
+def _record(name: str, damaged: str | None = None) -> ModelRecord:
+    return ModelRecord(name, name, (), 1, damaged=damaged)
+
+
 @pytest.fixture
 def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
     """The small window over the store and an engine that echoes."""
@@ -198,7 +202,7 @@ def quick(qtbot: Any, services: Any, tmp_path: Path) -> Iterator[QuickAsk]:
         settings=services.settings,
         supervisor=supervisor,
         engine=lambda _source: supervisor,
-        library=SimpleNamespace(records=lambda: (SimpleNamespace(id="fake/model"),)),
+        library=SimpleNamespace(records=lambda: (_record("fake/model"),)),
         presets=Presets(tmp_path / "presets"),
         load=lambda model, **_more: supervisor.ensure_ready(model, LoadPlan("fake.gguf")),
     )
@@ -268,6 +272,21 @@ def test_a_question_is_kept_when_its_model_can_not_be_loaded(
     assert quick.continue_.text() == "Continue in Hearth"
     (chat,) = services.chats.conversations()
     assert services.chats.messages(chat.id)[0].text == "keep this"
+
+
+def test_a_last_model_that_is_gone_is_not_asked(qtbot: Any, quick: QuickAsk, services: Any) -> None:
+    services.settings.set("general.last_model", "deleted/model")
+    quick._services.library.records = lambda: (  # type: ignore[method-assign]
+        _record("broken/model", damaged="cut off"),
+        _record("fake/model"),
+    )
+    quick.begin()
+    qtbot.waitUntil(lambda: quick.model.text() == "fake/model")
+    qtbot.keyClicks(quick.question, "one two")
+    qtbot.keyClick(quick.question, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: quick.act.text() == "Ask" and bool(quick.answer))
+    (chat,) = services.chats.conversations()
+    assert chat.model == "fake/model"
 
 
 def test_without_a_model_it_says_so(qtbot: Any, quick: QuickAsk) -> None:
