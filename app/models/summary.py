@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from app.core.types import GgufSummary, ModelKind
 from app.models.ggml_types import FILE_TYPE_GUESSED, FILE_TYPES, GGML_TYPES, TYPE_NUMBERS
 from app.models.gguf import NEWEST_VERSION, ArrayStub, Header, TensorInfo, Value
+from app.models.quants import explain
 
 # Their metadata has no pooling type in older files.
 EMBEDDERS = frozenset({
@@ -16,6 +17,8 @@ DRAFTERS = frozenset({"eagle3", "dflash", "dspark"})
 _DECLARED: dict[str, ModelKind] = {"imatrix": "imatrix", "adapter": "adapter", "mmproj": "projector"}
 POOLING_RANK = 4
 _INTEGERS = frozenset({"I8", "I16", "I32", "I64"})
+_SAME_TYPE = 0.75
+"""Files have more bits than their type at large, for their embeddings, and hardly fewer."""
 LARGEST = 1 << 40  # a number above it is a mistake or a lie
 
 
@@ -33,7 +36,7 @@ def summarize(header: Header, *parts: Header) -> GgufSummary:
         name=facts.text("general.name"),
         size_label=facts.text("general.size_label"),
         parameters=known,
-        quant=_quant(facts, sizes),
+        quant=_quant(facts, sizes, parameters),
         bits_per_weight=8 * sum(sizes.values()) / known if known else None,
         tensor_bytes=dict(sizes.most_common()),
         context_length=facts.number(f"{arch}.context_length"),
@@ -125,9 +128,13 @@ def _kind(facts: _Facts, parameters: int) -> ModelKind:
     return "text" if arch and parameters else "other"
 
 
-def _quant(facts: _Facts, sizes: Counter[str]) -> str:
+def _quant(facts: _Facts, sizes: Counter[str], parameters: int) -> str:
     declared = facts.number("general.file_type")
-    if declared is not None and (name := FILE_TYPES.get(declared & ~FILE_TYPE_GUESSED)):
+    name = FILE_TYPES.get(declared & ~FILE_TYPE_GUESSED, "") if declared is not None else ""
+    least = (explain(name).bits or 0.0) * _SAME_TYPE * parameters
+    if (
+        name and 8 * sum(sizes.values()) >= least
+    ):  # a mix with types of its own is named by what most of it is
         return name
     weights = [
         (size, name) for name, size in sizes.items() if name in TYPE_NUMBERS and not name.startswith("I8")
