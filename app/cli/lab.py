@@ -24,7 +24,7 @@ from app.optimize.measure import Measured, Measurer, price_sentence, sentence
 from app.optimize.orders import FULL_CACHE, MeasureOrder
 from app.optimize.sensitivity import Sensitivity
 from app.optimize.sizes import WRITABLE, Sized, dry_run
-from app.optimize.work import engine_name, matrix_path, point_of
+from app.optimize.work import engine_name, keep_price, matrix_path, point_of
 
 NONE = "none"
 
@@ -334,6 +334,8 @@ def _price(running: Services, args: Namespace, model: Path) -> int:
     (name,) = args.text or ("en+vi+code",)
     figures = _measurer(running, args, show).price(plan, text_of(running, name))
     show.end()
+    with suppress(OSError):  # a full disk: told all the same
+        keep_price(running.paths, plan, figures)
     emit(figures, args.json, price_sentence(model.name, figures))
     return 0
 

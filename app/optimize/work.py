@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from app.core.errors import ConverterMissingError
 from app.core.lab import LabProgress, QuantizeJob
 from app.core.paths import Paths
+from app.core.types import LoadPlan
 from app.models.gguf import read_header
 from app.models.hub import Hub
 from app.models.library import Library
@@ -206,10 +207,7 @@ class Work:
             tell=lambda _model, progress: told(progress), cancel=cancel,
         )  # fmt: skip
         figures = measurer.price(plan, Path(order.text), order.trained)
-        trained = int(figures.get("trained", order.trained))
-        found = Price(fingerprint(model), plan.n_ctx, trained, plan.rope_scaling, figures)
-        Prices(self._paths.data / "lab" / "prices.json").add(found)
-        return Result(price=found)
+        return Result(price=keep_price(self._paths, plan, figures, order.trained))
 
     def _measure(self, order: MeasureOrder, tell: Tell, cancel: threading.Event) -> list[Point]:
         steps = len(order.texts) * (1 + len(order.models) * len(order.caches)) + (
@@ -284,6 +282,14 @@ class Work:
 
 if TYPE_CHECKING:
     from app.optimize.measure import Measurer
+
+
+def keep_price(paths: Paths, plan: LoadPlan, figures: dict[str, float], trained: int = 0) -> Price:
+    """A measured price, kept for the load dialog. Raises OSError."""
+    print_ = fingerprint(Path(plan.model_path))
+    found = Price(print_, plan.n_ctx, int(figures.get("trained", trained)), plan.rope_scaling, figures)
+    Prices(paths.data / "lab" / "prices.json").add(found)
+    return found
 
 
 def engine_name() -> str:

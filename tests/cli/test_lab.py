@@ -15,8 +15,8 @@ from app.core.lab import QuantizeJob
 from app.core.paths import find_paths
 from app.core.types import GgufSummary, ModelFile, ModelRecord, Source
 from app.models.hub_types import QuantFile, RepoDetail
-from app.optimize.cards import Measurements
-from app.optimize.process import run_job
+from app.optimize.cards import Measurements, Prices
+from app.optimize.process import CPU, run_job
 from tests.cli.conftest import Run
 from tests.fakes.hf_folder import NO_TENSORS
 from tests.fakes.hub_server import FakeFile, FakeRepo, LocalHub
@@ -118,6 +118,21 @@ def test_nothing_is_fetched_for_what_can_not_be_made(tmp_path: Path) -> None:
         args = {"types": ["q8_0"], "override": [], "wish": "", "imatrix": "", **given}
         with pytest.raises(BadRequestError, match=why):
             lab._refuse_words(running, Namespace(**args))
+
+
+def test_the_price_of_a_context_is_kept_for_the_load_dialog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, figures = tmp_path / "m.gguf", {"ppl_inside": 9.0, "ppl_past": 12.0, "trained": 8192.0}
+    figures |= {"ppl_within": 10.0, "ln_price": 0.2}
+    model.write_bytes(bytes(64))
+    paths = SimpleNamespace(data=tmp_path, cache=tmp_path)
+    running: Any = SimpleNamespace(paths=paths, lab_devices=lambda: CPU)
+    monkeypatch.setattr("app.optimize.measure.Measurer.price", lambda *_what: figures)
+    how = {"ctx": 16384, "rope_scaling": "yarn", "rope_freq_scale": 0.5, "kv": ("f16", "f16"), "text": ["en"]}
+    lab._price(running, Namespace(json=True, chunks=0, threads=0, **how), model)
+    (kept,) = Prices(tmp_path / "lab" / "prices.json").all()
+    assert (kept.n_ctx, kept.trained, kept.rope, kept.figures) == (16384, 8192, "yarn", figures)
 
 
 @pytest.fixture
