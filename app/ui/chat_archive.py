@@ -151,7 +151,7 @@ class ChatArchive(QObject):
     def _write(self, work: Callable[[], int], path: Path) -> None:
         """Say that it goes on where it takes a moment, and what came of it."""
         self._moment.start()
-        tasks.run(work, lambda count: self._written(count, path), self._not_written, self)
+        tasks.run(work, lambda count: self._written(count, path), self._not_written, self, long=True)
 
     def _say_writing(self) -> None:
         self._banner.show_words(lambda: translate("ChatPage", "Exporting…"))

@@ -221,7 +221,7 @@ class ChatTurns(QObject):
             turn.turn = started
             owner.drafts.sent(draft_of)
             if after is not None:
-                tasks.run(partial(load_after, owner.services, options.model, after, turn.unwanted))
+                tasks.run(partial(load_after, owner.services, options.model, after, turn.unwanted), long=True)
             if turn.stopped:
                 started.stop()
             if then is not None:

@@ -70,7 +70,13 @@ class Duel(QObject):
         self._text, self._request = "", uuid.uuid4().hex
         side, model, services = self._side, self._models[self._side], self._services
         self.loading.emit(side)
-        tasks.run(lambda: services.load(model).result(), lambda _ready: self._ask(model), self._fail, self)
+        tasks.run(
+            lambda: services.load(model).result(),
+            lambda _ready: self._ask(model),
+            self._fail,
+            self,
+            long=True,
+        )
 
     def _ask(self, model: str) -> None:
         sampling = SamplingParams(temperature=0, max_tokens=LONGEST, seed=1)

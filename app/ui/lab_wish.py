@@ -189,7 +189,9 @@ class WishBox(QWidget):
     def _measure(self) -> None:
         self.look.setEnabled(False)
         self._say(self.tr("Measuring, under a minute…"))
-        self._task = tasks.run(self._services.outlook.measure, lambda _none: self.ask(), self._failed, self)
+        self._task = tasks.run(
+            self._services.outlook.measure, lambda _none: self.ask(), self._failed, self, long=True
+        )
 
     def _say(self, text: str, role: str = "secondary") -> None:
         self.reasons.setText(text)

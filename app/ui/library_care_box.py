@@ -92,7 +92,7 @@ class CareBox(QWidget):
         def work() -> tuple[Checked, ...]:
             return self._services.library.verify(name, self._note_progress, lambda: task.cancelled)
 
-        task = self._task = tasks.run(work, self._done, self._failed, self)
+        task = self._task = tasks.run(work, self._done, self._failed, self, long=True)
         self._poll.start()
         self._show_progress()
 

@@ -68,7 +68,7 @@ class MachineCard(QFrame):
         def work() -> None:
             outlook().measure([found.device for found in outlook().devices()])
 
-        tasks.run(work, lambda _none: self._ended(), self._failed, self)
+        tasks.run(work, lambda _none: self._ended(), self._failed, self, long=True)
 
     def _ended(self) -> None:
         self._running = ""

@@ -77,7 +77,9 @@ class MeasureOffer(QObject):
             outlook.measure(offer.devices)
             return outlook.devices()
 
-        tasks.run(work, self._measured, lambda error: window.say_error(error, again=self._again), self)
+        tasks.run(
+            work, self._measured, lambda error: window.say_error(error, again=self._again), self, long=True
+        )
 
     def _again(self) -> None:
         self._obey("measure_machine")

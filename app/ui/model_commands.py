@@ -85,7 +85,7 @@ class ModelCommands(QObject):
             self._use_profile(model)
             follow()
 
-        tasks.run(lambda: services.load(model, wishes), begun, failed, self)
+        tasks.run(lambda: services.load(model, wishes), begun, failed, self, long=True)
         self._window.obey("open", "chat")
 
     def _follow(self, model: str) -> Callable[[], None]:
@@ -182,8 +182,9 @@ class ModelCommands(QObject):
 
         clock.timeout.connect(tell)
         clock.start()
-        # One after another: a few large files would hold every thread of the pool for minutes.
-        tasks.run(lambda: library.import_file(path, progress=note), done, failed, self, order="imports")
+        # One after another: a disk that copies several at once is slower.
+        copying = partial(library.import_file, path, progress=note)
+        tasks.run(copying, done, failed, self, order="imports", long=True)
 
     def add_folder(self, path: Path) -> None:
         """Read a folder's models in place from now on, and show them."""

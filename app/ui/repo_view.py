@@ -249,7 +249,7 @@ class RepoView(QScrollArea):
         outlook = self._services.outlook
         self.measure.setEnabled(False)
         self.measure.setText(self.tr("Measuring, up to a minute…"))
-        tasks.run(outlook.measure, self._measured, self._not_measured, self)
+        tasks.run(outlook.measure, self._measured, self._not_measured, self, long=True)
 
     def _measured(self, _none: object) -> None:
         self._name_measure()

@@ -1,4 +1,5 @@
-"""Work off the GUI thread: a callable runs on a pool of four, its result comes back on the GUI thread.
+"""Work off the GUI thread: a callable runs on a pool of four, or, where it may take minutes, on a thread of its own;
+its result comes back on the GUI thread.
 
 The result is dropped when the task was cancelled or the widget that asked is gone. What changes something is given an
 ``order``: of two quick changes the second is then never overtaken by the first. ``close`` joins the threads.
@@ -36,8 +37,11 @@ class Task(Generic[T]):
         failed: Callable[[Exception], None] | None,
         owner: QObject | None,
         order: Hashable = None,
+        *,
+        long: bool = False,
     ) -> None:
         self.work, self.done, self.failed, self.owner, self.order = work, done, failed, owner, order
+        self.long = long
         self.cancelled = False
         self.value: T | None = None
         self.error: Exception | None = None
@@ -76,6 +80,8 @@ class Pool(QObject):
         self._waiting: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
         self._done: deque[Task[Any]] = deque()
         self._threads: list[threading.Thread] = []
+        self._own: list[threading.Thread] = []
+        """Those of long tasks, and some that have ended."""
         self._behind: dict[Hashable, deque[Task[Any]]] = {}
         """What waits for an earlier task of its order; the thread that runs that one goes on with it."""
         self._lock = threading.Lock()
@@ -94,6 +100,9 @@ class Pool(QObject):
                     behind.append(task)
                     return
                 self._behind[task.order] = deque()
+        if task.long:
+            self._run_alone(task)
+            return
         if len(self._threads) < SIZE:
             self._start_thread()
         self._waiting.put(task)
@@ -105,18 +114,28 @@ class Pool(QObject):
         self._threads.append(thread)
         thread.start()
 
+    def _run_alone(self, task: Task[Any]) -> None:
+        thread = threading.Thread(target=self._run, args=(task,), name="hearth-task-long", daemon=True)
+        with self._lock:
+            self._own = [own for own in self._own if own.is_alive()]
+            thread.start()
+            self._own.append(thread)
+
     def _loop(self) -> None:
         while (task := self._waiting.get()) is not None:
-            following: Task[Any] | None = task
-            del (
-                task
-            )  # its result (a photo's pixels) and what its work holds are not kept until the next comes
-            while following is not None:
-                order = following.order
-                if not following.cancelled:
-                    following.compute()
-                    self.hand_over(following)
-                following = self._next(order)
+            # Its result (a photo's pixels) and what its work holds are not kept until the next one comes.
+            one = [task]
+            del task
+            self._run(one.pop())
+
+    def _run(self, task: Task[Any] | None) -> None:
+        """The task, and those of its order that were put meanwhile."""
+        while task is not None:
+            order = task.order
+            if not task.cancelled:
+                task.compute()
+                self.hand_over(task)
+            task = self._next(order)
 
     def _next(self, order: Hashable) -> Task[Any] | None:
         """The task that waited for the one of its order that has just ended."""
@@ -159,7 +178,7 @@ class Pool(QObject):
         for _ in self._threads:
             self._waiting.put(None)
         end = time.monotonic() + timeout
-        for thread in self._threads:
+        for thread in (*self._threads, *self._own):
             thread.join(max(0.0, end - time.monotonic()))
         self._done.clear()
 
@@ -181,11 +200,13 @@ def run(
     owner: QObject | None = None,
     *,
     order: Hashable = None,
+    long: bool = False,
 ) -> Task[T]:
     """Run ``work`` on the pool; then ``done(result)`` or ``failed(error)`` on the GUI thread, unless the task was
     cancelled or ``owner`` was deleted. Without ``failed`` an error is logged. Tasks with the same ``order`` (what they
-    change) run one after the other, as they were put."""
-    task = Task(work, done, failed, owner, order)
+    change) run one after the other, as they were put. What may take minutes is ``long``: it holds none of the four
+    threads that everything else needs."""
+    task = Task(work, done, failed, owner, order, long=long)
     _the_pool().put(task)
     return task
 

@@ -39,6 +39,24 @@ def test_a_result_is_not_kept(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: bool(made) and made[0]() is None)
 
 
+def test_long_work_holds_up_nothing_else(qtbot: Any) -> None:
+    gate, got = threading.Event(), list[int]()
+    for number in range(tasks.SIZE + 1):
+        tasks.run(lambda number=number: gate.wait(30) and number, got.append, long=True)
+    first = tasks.run(lambda: gate.wait(30) and 10, got.append, order="x", long=True)
+    tasks.run(lambda: 11, got.append, order="x", long=True)
+    tasks.run(lambda: 99, got.append)
+    try:
+        qtbot.waitUntil(lambda: bool(got))
+        assert got == [99]
+    finally:
+        gate.set()
+    qtbot.waitUntil(lambda: len(got) == tasks.SIZE + 4)
+    assert sorted(got) == [*range(tasks.SIZE + 1), 10, 11, 99]
+    assert got.index(10) < got.index(11)
+    assert first.value == 10
+
+
 def test_an_error_goes_to_failed(qtbot: Any) -> None:
     got: list[Exception] = []
     tasks.run(lambda: 1 / 0, None, got.append)

@@ -344,7 +344,7 @@ class LoadDialog(Dialog):
             self.measure.setText(self.tr("Measure this machine's speed"))
             self._show_failure(error)
 
-        tasks.run(self._services.outlook.measure, done, failed, self)
+        tasks.run(self._services.outlook.measure, done, failed, self, long=True)
 
     def _accept(self) -> None:
         if self.options is not None and not self.options.flush():

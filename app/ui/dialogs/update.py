@@ -340,7 +340,7 @@ class UpdateDialog(Dialog):
             self._updates = self._services.updates
             return work(self._updates)
 
-        tasks.run(act, lambda found: None if self._gone else done(found), self._failed, self)
+        tasks.run(act, lambda found: None if self._gone else done(found), self._failed, self, long=True)
 
     def _close_down(self, _code: int) -> None:
         self._gone = True
