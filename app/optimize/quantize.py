@@ -189,10 +189,10 @@ def make_matrix(
     tell: Tell = lambda _progress: None,
     cancel: threading.Event | None = None,
 ) -> LabDone:
-    """Compute an importance matrix. What a cancelled or killed run had is gone on with when model and text are the
-    same. Raises TextTooShortError, LabStoppedError, LabCancelledError."""
+    """Compute an importance matrix. What a cancelled or killed run had is gone on with when model, text and pieces are
+    the same: one that got further than is asked now would count too many. Raises TextTooShortError, LabStoppedError, LabCancelledError."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{fingerprint(model)[:8]}{fingerprint(text)[:8]}.npz")
+    part = target.with_name(f".{fingerprint(model)[:8]}{fingerprint(text)[:8]}{chunks}.npz")
     job = MatrixJob(
         model=str(model), text=str(text), target=str(part), chunks=chunks, threads=threads, n_gpu_layers=on.layers
     )  # fmt: skip

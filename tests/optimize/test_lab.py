@@ -184,6 +184,24 @@ def test_a_matrix_is_computed_written_and_used(full: Path, text: Path, tmp_path:
     assert header.metadata["quantize.imatrix.file"] == "m.gguf"
 
 
+def test_a_matrix_that_got_further_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = list[str]()
+
+    def stop(job: MatrixJob, *_more: object) -> None:
+        parts.append(job.target)
+        raise LabCancelledError
+
+    monkeypatch.setattr(quantize, "run_job", stop)
+    (tmp_path / "m.gguf").write_bytes(b"m")
+    (tmp_path / "t.txt").write_bytes(b"t")
+    for chunks in (64, 16, 64):
+        with pytest.raises(LabCancelledError):
+            quantize.make_matrix(tmp_path / "m.gguf", tmp_path / "t.txt", tmp_path / "x.gguf", chunks=chunks)
+    assert parts[0] == parts[2] != parts[1]
+
+
 def test_experts_have_their_own_rows_in_a_matrix(starter: Path, text: Path, tmp_path: Path) -> None:
     moe = write_moe(starter, tmp_path / "moe.gguf", used=2, spread=0.3)
     matrix, small = tmp_path / "m.gguf", tmp_path / "small.gguf"
