@@ -190,7 +190,8 @@ def make_matrix(
     cancel: threading.Event | None = None,
 ) -> LabDone:
     """Compute an importance matrix. What a cancelled or killed run had is gone on with when model, text and pieces are
-    the same: one that got further than is asked now would count too many. Raises TextTooShortError, LabStoppedError, LabCancelledError."""
+    the same: one that got further than is asked now would count too many. Raises TextTooShortError, LabStoppedError,
+    LabCancelledError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{fingerprint(model)[:8]}{fingerprint(text)[:8]}{chunks}.npz")
     job = MatrixJob(
