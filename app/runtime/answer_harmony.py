@@ -38,7 +38,7 @@ class HarmonyParser:
         self._kind: Literal["", "reasoning", "text", "call"] = "text" if channel else ""
         if channel == "analysis":
             self._kind = "reasoning"
-        self._calls = 0
+        self._calls, self._said = 0, False
         self.reasoning_open = self._kind == "reasoning"
 
     @property
@@ -63,8 +63,10 @@ class HarmonyParser:
         return found
 
     def finish(self, *, cut: bool = False) -> list[Delta]:
-        """What was held back; a header that never became a message is no text. Calls are JSON, cut or not."""
+        """What was held back; a header that never became a message is no text. Calls are JSON as far as it came."""
         found = self._shown(self._body.flush()) if self._kind else []
+        if cut and self._kind == "call" and not self._said:
+            found = self._shown("{")  # nothing would look like a call without arguments
         if not self._kind and not re.search(r"<\|(channel|start)\|>|^\s*assistant", self._header):
             # Not harmony at all (a template put another assistant header): it is the answer.
             left = self._header + self._head.flush()
@@ -79,7 +81,7 @@ class HarmonyParser:
         header, self._header = self._header, ""
         recipient = re.search(r"\bto=(?:functions\.)?([\w.-]+)", header)
         if recipient and recipient.group(1) not in {"assistant", "user"}:
-            self._kind, self._calls = "call", self._calls + 1
+            self._kind, self._calls, self._said = "call", self._calls + 1, False
             return [Delta(tool_calls=(ToolCallDelta(self._calls - 1, _new_id(), recipient.group(1)),))]
         self._kind = "reasoning" if re.search(r"<\|channel\|>\s*analysis", header) else "text"
         self.reasoning_open = self._kind == "reasoning"
@@ -89,5 +91,6 @@ class HarmonyParser:
         if not text:
             return []
         if self._kind == "call":
+            self._said = True
             return [Delta(tool_calls=(ToolCallDelta(self._calls - 1, arguments=text),))]
         return [Delta(reasoning=text) if self._kind == "reasoning" else Delta(text=text)]

@@ -18,6 +18,8 @@ _OBJECT = (
     r'"{name}"\s*:\s*("(?:[^"\\]|\\.){{1,200}}")\s*,\s*"{arguments}"\s*:\s*(?=\{{)'
 )
 _LONGEST_HEAD = 4000
+_SHORT_HEAD = 300
+"""Characters that the name of a call is written in by then."""
 
 
 class ToolReader:
@@ -37,7 +39,7 @@ class ToolReader:
         self._found: list[ToolCallDelta] = []
         self._span = JsonSpan()
         self._name, self._key, self._count = "", "", 0
-        self._streaming, self._scanned = False, 0
+        self._streaming, self._scanned, self._said = False, 0, False
         self._state: Callable[[], bool] = self._between if form.open else self._head
         self.index = index
         """Of the next call."""
@@ -59,13 +61,16 @@ class ToolReader:
         nobody takes them for whole."""
         if self.rest is not None:
             return [], ""
-        if cut and self._state in {self._value, self._keys, self._gemma}:
+        unsaid = self._state == self._arguments and not self._said
+        if cut and (unsaid or self._state in {self._value, self._keys, self._gemma}):
             self._leave_open()
         elif self._state == self._object:
             self._buffer = "" if self._whole_object(self._buffer) else self._buffer
         elif self._state in {self._value, self._keys}:
             self._cut_off()
         left = self._raw + self._buffer if self._state in {self._head, self._object, self._named} else ""
+        if cut and self._raw.strip() and len(self._buffer) < _SHORT_HEAD:
+            left = ""  # the beginning of a call behind its mark
         found, self._found = self._found, []
         return found, left
 
@@ -315,12 +320,13 @@ class ToolReader:
 
     # -------------------------------------------------------------------------------------- what comes out
     def _begin(self, name: str, given: str = "") -> None:
-        self._name, self._count, self._raw = name, 0, ""
+        self._name, self._count, self._raw, self._said = name, 0, "", False
         self._found.append(ToolCallDelta(self.index, given or self._new_id(), name))
         self.index += 1
 
     def _say(self, arguments: str) -> None:
         if arguments:
+            self._said = True
             self._found.append(ToolCallDelta(self.index - 1, arguments=arguments))
 
 
