@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 translate = QCoreApplication.translate
 _ROW, _MOST = 46, 3
-_ALIVE = ("running", "queued", "failed")
+_ALIVE = ("running", "queued", "paused", "failed")
 _NOT_HERE = ("", "load_again", "load_options")
 """What an error's button does elsewhere: here the job is tried again."""
 _WORTH_ASKING = 60.0

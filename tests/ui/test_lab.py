@@ -13,7 +13,7 @@ from PySide6.QtCore import QEvent, Qt
 
 from app.optimize import cards
 from app.optimize.cards import Hardware, Prices, RunCard
-from app.optimize.orders import ENDED, Point, Price, QuantOrder, Speed
+from app.optimize.orders import ENDED, JobState, LabItem, MeasureOrder, Point, Price, QuantOrder, Speed
 from app.runtime.kvstore import fingerprint
 from app.ui import tasks, translate, words
 from app.ui.bridge import Bridge
@@ -223,6 +223,15 @@ def _points(*, machine: str = "") -> list[Point]:
         )
         for at, (quant, size, kl, same) in enumerate(rows)
     ]  # fmt: skip
+
+
+def test_a_paused_job_stays_where_it_was_paused(page: Any) -> None:
+    order = MeasureOrder(models=("m.gguf",), reference="m.gguf", texts=("t",))
+    page.show_view("compare")
+    states: dict[JobState, bool] = {"paused": False, "done": True, "failed": False, "cancelled": True}
+    for state, hidden in states.items():
+        page.jobs._show((LabItem(id="a", order=order, state=state),))
+        assert page.jobs.isHidden() is hidden, state
 
 
 @pytest.fixture
