@@ -22,7 +22,7 @@ from app.chat.store_rows import to_json
 from app.chat.store_types import AttachmentKind, ContextMark, Conversation, StoredMessage
 from app.chat.titles import from_question
 from app.chat.transfer_formats import ImportedChat, jan, lines_of, recognise
-from app.core.errors import ReadOnlyError, SaveDiskFullError, UsageError
+from app.core.errors import ChosenReadOnlyError, SaveDiskFullError, UsageError
 from app.core.events import ErrorInfo
 from app.core.generate import ContextPolicy, Role, SamplingParams, Timings, ToolCall, Usage
 
@@ -160,7 +160,7 @@ _OWN = frozenset({"parent", "attachments", "messages", "energy", "shown"})
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write an export whole or not at all. Raises ReadOnlyError or SaveDiskFullError."""
+    """Write an export whole or not at all. Raises ChosenReadOnlyError or SaveDiskFullError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -170,7 +170,7 @@ def write(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
         if error.errno == 28:
             raise SaveDiskFullError(path=str(path), missing=f"{len(data) >> 10} kB") from error
-        raise ReadOnlyError(path=str(path.parent)) from error
+        raise ChosenReadOnlyError(path=str(path.parent)) from error
 
 
 # ---------------------------------------------------------------------------------------------- import

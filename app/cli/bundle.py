@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from app.compose import Services
-from app.core.errors import ReadOnlyError
+from app.core.errors import ChosenReadOnlyError
 
 MOST_LOG_BYTES = 512 << 10
 """Of each log the end counts."""
@@ -34,7 +34,7 @@ KEPT_LONG = re.compile(r"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
 
 
 def write_bundle(running: Services, findings: object, target: Path) -> Path:
-    """Write the zip; returns its path. Raises ReadOnlyError."""
+    """Write the zip; returns its path. Raises ChosenReadOnlyError."""
     target = target.expanduser().absolute()
     parts = {
         "doctor.json": json.dumps(msgspec.to_builtins(findings), indent=2),
@@ -47,7 +47,7 @@ def write_bundle(running: Services, findings: object, target: Path) -> Path:
             for name, text in parts.items():
                 archive.writestr(name, scrub(text))
     except OSError as error:
-        raise ReadOnlyError(path=str(target)) from error
+        raise ChosenReadOnlyError(path=str(target)) from error
     return target
 
 

@@ -10,6 +10,7 @@
                 SaveDiskFullError        save_disk_full
                 LabDiskFullError         lab_disk_full
             ReadOnlyError                read_only
+                ChosenReadOnlyError      chosen_read_only
             StoreDamagedError            store_damaged
                 ChatsDamagedError        chats_damaged
             StoreNewerError              store_newer
@@ -178,6 +179,13 @@ class ReadOnlyError(StorageError):
     template = "Nothing can be written in {path}."
     hint = "Give yourself the right to write there, or start Hearth with HEARTH_HOME set to another folder."
     action = "choose_folder"
+
+
+class ChosenReadOnlyError(ReadOnlyError):
+    """Of a place that a person chose for one file: it is not Hearth's own."""
+
+    code = "chosen_read_only"
+    hint = "Choose another folder, or give yourself the right to write there."
 
 
 class StoreDamagedError(StorageError):

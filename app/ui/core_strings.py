@@ -29,6 +29,7 @@ CORE_STRINGS = (
     QT_TRANSLATE_NOOP("Errors", "Check the network or the proxy; models on this machine still work."),
     QT_TRANSLATE_NOOP("Errors", "Choose a file that ends in .gguf."),
     QT_TRANSLATE_NOOP("Errors", "Choose a file that llama-imatrix or this program wrote, or compute one from a text."),
+    QT_TRANSLATE_NOOP("Errors", "Choose another folder, or give yourself the right to write there."),
     QT_TRANSLATE_NOOP("Errors", "Choose one of these."),
     QT_TRANSLATE_NOOP("Errors", "Choose the file whose SHA-256 the recipe names (--imatrix)."),
     QT_TRANSLATE_NOOP("Errors", "Choose the file whose SHA-256 the recipe names."),

@@ -2534,6 +2534,10 @@
         <translation>Hãy chọn một tệp do llama-imatrix hoặc chương trình này ghi, hoặc tính ma trận từ một văn bản.</translation>
     </message>
     <message>
+        <source>Choose another folder, or give yourself the right to write there.</source>
+        <translation>Hãy chọn thư mục khác, hoặc cấp cho mình quyền ghi ở đó.</translation>
+    </message>
+    <message>
         <source>Choose one of these.</source>
         <translation>Hãy chọn một trong số này.</translation>
     </message>

@@ -15,7 +15,7 @@ from app.chat import transfer, transfer_text, transfer_words
 from app.chat.store import ChatStore
 from app.chat.store_types import NewAttachment
 from app.chat.transfer_formats import recognise
-from app.core.errors import ReadOnlyError, UsageError
+from app.core.errors import ChosenReadOnlyError, UsageError
 from app.core.events import Bus, ChatChanged, ErrorInfo
 from app.core.generate import SamplingParams, Timings, Usage
 from app.planning.usage import Day
@@ -301,7 +301,7 @@ def test_an_error_is_exported_in_words(store: ChatStore) -> None:
 
 
 def test_an_export_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ReadOnlyError):
+    with pytest.raises(ChosenReadOnlyError, match="Choose another folder"):
         transfer.write(tmp_path / "no" / "x.md", "text")
     assert list(tmp_path.iterdir()) == []
 
