@@ -100,7 +100,9 @@ def test_a_file_that_does_not_say_its_type_is_named_by_its_tensors(tmp_path: Pat
 def test_a_mix_with_types_of_its_own_is_named_by_its_tensors(tmp_path: Path) -> None:
     tensors = [Tensor("a", (256, 64), "Q4_K"), Tensor("b", (256, 8), "Q8_0"), Tensor("n", (256,), "F32")]
     mixed = write_gguf(tmp_path / "m.gguf", model_metadata(file_type=7), tensors)
-    assert summarize(read_header(mixed)).quant == "Q4_K_M", "written as Q8_0 with other types for most tensors"
+    assert summarize(read_header(mixed)).quant == "Q4_K_M", (
+        "written as Q8_0 with other types for most tensors"
+    )
     larger = write_gguf(tmp_path / "l.gguf", model_metadata(file_type=10), tensors)
     assert summarize(read_header(larger)).quant == "Q2_K", "fallbacks only make a file larger"
 
