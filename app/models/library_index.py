@@ -5,6 +5,7 @@ when it was added and used, where it came from, tags and notes. Several processe
 can't be opened the library works from memory: nothing here may keep the program from starting.
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -88,6 +89,8 @@ class Index:
         self._path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._aside: Path | None = None
+        """A damaged file of which the next one takes over what it can."""
         self._encode = msgspec.msgpack.Encoder()
         self._decode = msgspec.msgpack.Decoder(GgufSummary)
 
@@ -200,7 +203,11 @@ class Index:
     def _connect(self) -> sqlite3.Connection:
         for attempt in range(2):
             try:
-                return _prepare(str(self._path))
+                connection = _prepare(str(self._path))
+                if self._aside is not None:
+                    _carry_over(self._aside, connection)
+                    self._aside = None
+                return connection
             except sqlite3.DatabaseError as error:
                 if attempt or not _damaged(error):
                     log.info("the library's index stays in memory: %s", error)
@@ -209,13 +216,16 @@ class Index:
         return _prepare(":memory:")
 
     def _set_aside(self, error: sqlite3.Error) -> None:
-        """Keep a damaged file beside a fresh one."""
+        """Keep a damaged file beside a fresh one, which takes what a person wrote over from it."""
         log.info("the library's index is damaged and made anew: %s", error)
         self.close()
+        aside = self._path.with_suffix(f".damaged-{int(time.time())}")
         try:
-            self._path.replace(self._path.with_suffix(f".damaged-{int(time.time())}"))
-            for end in ("-wal", "-shm"):
-                Path(f"{self._path}{end}").unlink(missing_ok=True)
+            self._path.replace(aside)
+            self._aside = aside
+            Path(f"{self._path}-shm").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self._path}-wal").replace(f"{aside}-wal")
         except OSError as problem:
             log.info("the damaged index stays where it is: %s", problem)
 
@@ -235,6 +245,19 @@ def _prepare(name: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _carry_over(damaged: Path, connection: sqlite3.Connection) -> None:
+    """Folders, tags, notes and names, as far as they can still be read: headers are read anew, these are not."""
+    with contextlib.closing(sqlite3.connect(damaged)) as old:
+        for table, columns in (("folder", "path, kind"), ("model", _COLUMNS)):
+            marks = ",".join("?" * len(columns.split(",")))
+            put = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"
+            try:
+                for row in old.execute(f"SELECT {columns} FROM {table}"):
+                    connection.execute(put, row)
+            except (sqlite3.Error, UnicodeError) as error:
+                log.info("of the damaged index's %s not all could be read: %s", table, error)
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -1,5 +1,6 @@
 """The library: found at any depth, listed once, read in place, and never brought down by a bad file."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -427,6 +428,30 @@ def test_stores_of_other_programs_are_suggested(tmp_path: Path) -> None:
     assert suggestions({"HF_HUB_CACHE": str(tmp_path)}, tmp_path / "no") == [
         Folder(str(tmp_path), "huggingface")
     ]
+
+
+def test_a_damaged_index_keeps_what_a_person_wrote(
+    library: Library, paths: Paths, bus: Bus, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    write_model(paths.models / "m.gguf")
+    write_model(elsewhere / "n.gguf", **{"general.name": "another"})
+    library.add_folder(elsewhere)
+    library.annotate("m", tags=("good",), notes="for letters")
+    library.close()
+    index = paths.data / "library.sqlite"
+    with contextlib.closing(sqlite3.connect(index)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'file'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with index.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    other = again(paths, bus)
+    assert sorted(ids(other)) == ["m", "n"]
+    assert list(paths.data.glob("library.damaged-*"))
+    assert other.facts("m").tags == ("good",)
+    other.close()
 
 
 def test_a_damaged_index_is_made_anew(library: Library, paths: Paths, bus: Bus) -> None:
