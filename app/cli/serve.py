@@ -6,13 +6,16 @@ import threading
 import time
 from argparse import Namespace
 
+from msgspec.structs import replace
+
 from app.cli.output import emit, memory, rate, table
 from app.cli.run import load, services, take_preset
 from app.compose import Services
 from app.core.errors import UsageError
-from app.core.events import RequestLogged, ServerChanged
+from app.core.events import InstanceChanged, RequestLogged, ServerChanged
 from app.core.paths import find_paths
 from app.core.presence import Presence, read_presences
+from app.planning.pins import Pins
 from app.server.addresses import addresses, is_local
 
 SERVER_FLAGS = ("host", "port", "api_key", "log_prompts")
@@ -89,16 +92,29 @@ def _printable(path: str) -> str:
 
 def ps(args: Namespace) -> int:
     """List the instances of every running Hearth of this folder."""
-    found = read_presences(find_paths().data / "run")
+    data = find_paths().data
+    found = _with_pins(read_presences(data / "run"), Pins(data / "pinned.json"))
     emit(found, args.json, _text(found))
     return 0
+
+
+def _with_pins(found: list[Presence], pins: Pins) -> list[Presence]:
+    return [
+        replace(one, instances=tuple(replace(item, pinned=item.model in pins) for item in one.instances))
+        for one in found
+    ]
+
+
+def _state(item: InstanceChanged) -> str:
+    said = (item.state, "pinned" if item.pinned else "", "cache given back" if item.rests else "")
+    return ", ".join(filter(None, said))
 
 
 def _text(found: list[Presence]) -> str:
     rows = [
         (
             item.model,
-            f"{item.state}, cache given back" if item.rests else item.state,
+            _state(item),
             item.device or "-",
             str(item.n_ctx),
             memory(sum(m.total for m in item.memory)),

@@ -12,8 +12,12 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from app.core.events import InstanceChanged
+from app.core.presence import Presence
+from app.planning.pins import Pins
 from tests.cli.conftest import ROOT
 from tests.fakes.hub_server import FakeRepo
 from tests.fakes.projector import RED, TOKENS, picture, write_projector
@@ -177,6 +181,15 @@ def test_doctor_names_everything_with_its_source(as_json, hearth) -> None:
 def test_ps_when_nothing_runs(as_json, hearth) -> None:
     assert as_json("ps") == []
     assert "No model is loaded." in hearth("ps").stdout
+
+
+def test_ps_says_what_is_pinned(home, as_json, hearth) -> None:
+    both = tuple(InstanceChanged(name, name, "ready") for name in ("kept", "other"))
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "1.json").write_bytes(msgspec.json.encode(Presence(os.getpid(), instances=both)))
+    Pins(home / "pinned.json").set("kept", on=True)
+    assert [item["pinned"] for item in as_json("ps")[0]["instances"]] == [True, False]
+    assert "ready, pinned" in hearth("ps").stdout
 
 
 def test_serving_a_file_that_is_not_in_the_library_says_what_to_do(hearth, starter) -> None:
