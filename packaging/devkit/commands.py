@@ -36,9 +36,10 @@ BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart
 """In the order of tests/conftest.py, the longest files first; pytest-xdist's own is by the number of tests. A process
 that a test ends is not replaced: pytest-xdist 3.8 then waits for ever for a file's last test."""
 TESTS_WITHOUT_QT = ("-n", "2", *BY_FILE, "-m", "not gui", "--ignore=tests/ui")
-TESTS_WITH_QT = ("-n", "1", *BY_FILE, "-m", "gui", "tests/ui", "tests/integration")
+TESTS_WITH_QT = ("-n", "1", *BY_FILE, "--no-qt-log", "-m", "gui", "tests/ui", "tests/integration")
 """Each test runs once: what needs no window runs where Qt is not installed, which proves that it needs none. Both run
-at once, for two cores: two processes that start engines, and one with a window that uses what those leave."""
+at once, for two cores: two processes that start engines, and one with a window that uses what those leave. Qt's own
+messages go where they go in the program: a handler in Python is called under Qt's locks, and waits for Python's."""
 LONGEST_PASS_S = 2400.0
 """Six times what a pass takes on two cores: what is not over by then stands still."""
 LOCK_OPTIONS = [
