@@ -193,14 +193,14 @@ class StoreFile:
         durable: bool = True,
         delay: float = 0.0,
     ) -> "Future[Result]":
-        """As ``write``, and again every ``AGAIN`` seconds until there is room for it or the file is closed. ``then``
-        is called with the result on the writer thread; the future is the first attempt's."""
+        """As ``write``, and again every ``AGAIN`` seconds until there is room and nobody else holds the file, or it is
+        closed. ``then`` is called with the result on the writer thread; the future is the first attempt's."""
 
         def tried(done: "Future[Result]") -> None:
             problem = done.exception()
             if problem is None:
                 then(done.result())
-            elif isinstance(problem, DiskFullError | ReadOnlyError):
+            elif _passes(problem):
                 with contextlib.suppress(HearthError):  # it is being closed
                     self.write_at_last(work, then, durable=durable, delay=AGAIN)
 
@@ -284,3 +284,9 @@ class StoreFile:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
+
+
+def _passes(problem: BaseException) -> bool:
+    """What may be otherwise in a while: no room, no right to write, another process that holds the file."""
+    busy = str(getattr(problem, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    return busy or isinstance(problem, DiskFullError | ReadOnlyError)

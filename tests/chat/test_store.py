@@ -657,6 +657,23 @@ def test_pieces_without_room_are_not_left_out(store: ChatStore, monkeypatch: pyt
     )
 
 
+def test_an_answer_waits_for_another_process_that_holds_the_file(
+    store: ChatStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chat.store_file.AGAIN", 0.01)
+    answer = store.append(store.create().id, None, "assistant", writing=True)
+    store.journal(answer.id, "all of it")
+    store._file.write(lambda connection: connection.execute("PRAGMA busy_timeout = 1")).result()
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        store.finish(answer.id, "stop").result()
+    other.execute("ROLLBACK")
+    other.close()
+    until(lambda: store.message(answer.id).state == "done")
+    assert store.message(answer.id).text == "all of it"
+
+
 def test_an_interrupted_answer_keeps_its_journal(file: Path, bus: Bus) -> None:
     script = WRITER.split("parent, number", maxsplit=1)[0] + (
         "answer = store.append(made.id, None, 'assistant', writing=True)\n"
