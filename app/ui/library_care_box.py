@@ -1,5 +1,6 @@
 """Looking after one model: is every byte right, and is there a newer file on the Hub."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.core.errors import HubNotFoundError, TransferCancelledError
+from app.core.errors import HubNotFoundError
 from app.core.types import ModelRecord
 from app.models.library_care import Checked
 from app.models.library_updates import Update, compare
@@ -37,7 +38,7 @@ class CareBox(QWidget):
         self._checking = ""
         self._began = 0.0
         self._read = (0, 0)
-        self._task: tasks.Task[tuple[Checked, ...]] | None = None
+        self._unwanted = threading.Event()
         self._checked: dict[str, Outcome] = {}
         self._compared: dict[str, Outcome] = {}
         self._newer: dict[str, Update] = {}
@@ -87,12 +88,20 @@ class CareBox(QWidget):
             return
         name = self._checking = self._row.id
         self._read, self._began = (0, self._row.record.bytes), time.monotonic()
-        task: tasks.Task[tuple[Checked, ...]]
+        unwanted = self._unwanted = threading.Event()
 
         def work() -> tuple[Checked, ...]:
-            return self._services.library.verify(name, self._note_progress, lambda: task.cancelled)
+            return self._services.library.verify(name, self._note_progress, unwanted.is_set)
 
-        task = self._task = tasks.run(work, self._done, self._failed, self, long=True)
+        def done(checked: tuple[Checked, ...]) -> None:
+            if not unwanted.is_set():
+                self._end(lambda: self._verdict(checked))
+
+        def failed(error: Exception) -> None:
+            if not unwanted.is_set():
+                self._end(lambda: (describe(error).sentence, "bad"))
+
+        tasks.run(work, done, failed, self, long=True)
         self._poll.start()
         self._show_progress()
 
@@ -107,12 +116,8 @@ class CareBox(QWidget):
             self.verify.running(done, total, left)
 
     def _stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._unwanted.set()
         self._end(lambda: (self.tr("Stopped."), "muted"))
-
-    def _done(self, checked: tuple[Checked, ...]) -> None:
-        self._end(lambda: self._verdict(checked))
 
     def _verdict(self, checked: tuple[Checked, ...]) -> tuple[str, str]:
         if any(item.ok is False for item in checked):
@@ -121,14 +126,10 @@ class CareBox(QWidget):
             return self.tr("Every byte is as it was published."), "good"
         return self.tr("Read whole. There was no hash to compare with; it is kept from now on."), "muted"
 
-    def _failed(self, error: Exception) -> None:
-        if not isinstance(error, TransferCancelledError):
-            self._end(lambda: (describe(error).sentence, "bad"))
-
     def _end(self, outcome: Outcome) -> None:
         self._poll.stop()
         self._checked[self._checking] = outcome
-        self._checking, self._task = "", None
+        self._checking = ""
         self._show()
 
     # ------------------------------------------------------------------ newer files
